@@ -1,0 +1,108 @@
+"""DaskJob: what its fields mean and allow. How it is run is decided elsewhere."""
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from dask_k8s_crds import names
+from dask_k8s_crds.cluster import DaskClusterSpec
+from dask_k8s_crds.conditions import Conditions
+from dask_k8s_crds.kinds import DASK_JOB
+from dask_k8s_crds.model import Closed, Model, Time
+from dask_k8s_crds.numbers import Count, Positive
+from dask_k8s_crds.resource import Column, Resource
+from dask_k8s_crds.rules import CLUSTER_NAME, FAILURE_POLICY, IMMUTABLE, ONE_CLUSTER, schema
+from dask_k8s_crds.templates import PodFailurePolicy, RunnerSpec, TemplateMetadata
+
+
+class RunnerTemplate(Closed):
+    """What the pod of the client, the runner, is made from."""
+
+    metadata: TemplateMetadata = Field(
+        default=TemplateMetadata(), description="Labels and annotations for the runner's pods."
+    )
+    spec: RunnerSpec = Field(description="As in a Pod; restartPolicy is OnFailure unless it says Never.")
+
+
+class JobCluster(Closed):
+    """A cluster that is made for the job."""
+
+    metadata: TemplateMetadata = Field(
+        default=TemplateMetadata(), description="Labels and annotations for the cluster."
+    )
+    spec: DaskClusterSpec = Field(description="As in a DaskCluster.")
+
+
+class DaskJobSpec(Closed):
+    """What a user asks of a job."""
+
+    model_config = ConfigDict(json_schema_extra=schema(ONE_CLUSTER, FAILURE_POLICY))
+
+    job: RunnerTemplate = Field(description="The pod of the client, which runs to completion.")
+    cluster: JobCluster | None = Field(
+        default=None, description="A cluster for the length of the job. Either this or clusterName."
+    )
+    cluster_name: str | None = Field(
+        default=None,
+        max_length=names.CLUSTER_NAME_MAX,
+        description="Name of a DaskCluster to run on, which is left alone afterwards; cannot be changed.",
+        json_schema_extra=schema(IMMUTABLE),
+    )
+    backoff_limit: Count | None = Field(
+        default=None,
+        description=(
+            "How many failures are forgiven, as in a Job. Without it, a runner with restartPolicy OnFailure "
+            "is restarted until it exits with 0, and the first failure of one with Never fails the job."
+        ),
+    )
+    active_deadline_seconds: Positive | None = Field(
+        default=None,
+        description=(
+            "How long the runner may take, as in a Job. A cluster that does not start within the same time, "
+            "or within 10 minutes where those are fewer, fails the job too."
+        ),
+    )
+    ttl_seconds_after_finished: Count | None = Field(
+        default=None, description="So many seconds after its end the DaskJob is deleted, and all of its own."
+    )
+    pod_failure_policy: PodFailurePolicy | None = Field(
+        default=None,
+        description="Which failures count, and which end the job, as in a Job; for restartPolicy Never.",
+    )
+    suspend: Annotated[bool, Field(strict=True)] = Field(
+        default=False,
+        description="true: neither runner nor cluster has pods; they start again when it is false.",
+    )
+    cluster_cleanup: Literal["Always", "OnSuccess", "Never"] = Field(
+        default="Always",
+        description="After which end its cluster is deleted; one that stays goes with the DaskJob.",
+    )
+
+
+class DaskJobStatus(Model):
+    """What the controller says of a job."""
+
+    job_status: (
+        Literal["JobCreated", "ClusterCreated", "Running", "Successful", "Failed", "Suspended"] | None
+    ) = None
+    cluster_name: str | None = Field(default=None, description="The cluster that the job runs on.")
+    job_runner_pod_name: str | None = Field(default=None, description="The newest pod of the runner.")
+    start_time: Time | None = Field(default=None, description="When the runner was started.")
+    end_time: Time | None = Field(default=None, description="When the job succeeded or failed.")
+    failures: int | None = Field(default=None, description="Pods of the runner that have failed.")
+    observed_generation: int | None = None
+    conditions: Conditions = ()
+
+
+class DaskJob(Resource):
+    """A client that runs to completion on a Dask cluster, which may be made for it."""
+
+    kind = DASK_JOB
+    status_type = DaskJobStatus
+    rules = (CLUSTER_NAME,)
+    columns = (
+        Column("Status", ".status.jobStatus"),
+        Column("Number Of Workers", ".spec.cluster.spec.worker.replicas", "integer"),
+    )
+
+    spec: DaskJobSpec

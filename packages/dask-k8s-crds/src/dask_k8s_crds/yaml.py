@@ -1,0 +1,42 @@
+"""JSON values as YAML, for people and for `kubectl apply -f -`. Writes only; nothing here reads YAML."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
+_WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}  # not strings, to one YAML or another
+
+
+def documents(values: Sequence[Any]) -> str:
+    """Return the values, each as a document of its own."""
+    return "---\n".join("".join(f"{line}\n" for line in _lines(value)) for value in values)
+
+
+def _lines(value: Any) -> Iterator[str]:
+    match value:
+        case Mapping() if value:
+            for key, item in value.items():
+                yield from _entry(f"{_scalar(key)}:", item)
+        case list() | tuple() if value:
+            for item in value:
+                first, *rest = _lines(item)
+                yield f"- {first}"
+                yield from (f"  {line}" for line in rest)
+        case _:
+            yield _scalar(value)
+
+
+def _entry(key: str, value: Any) -> Iterator[str]:
+    if value and isinstance(value, Mapping | list | tuple):
+        yield key
+        yield from (f"  {line}" for line in _lines(value))
+    else:
+        yield f"{key} {_scalar(value)}"
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
+        return value
+    return json.dumps(value, ensure_ascii=False)  # JSON is YAML

@@ -1,0 +1,184 @@
+import copy
+from collections import UserDict
+from datetime import UTC, datetime
+
+import pytest
+from pydantic import ValidationError
+
+from dask_k8s_crds import (
+    Condition,
+    DaskAutoscaler,
+    DaskCluster,
+    DaskClusterStatus,
+    DaskJob,
+    DaskJobStatus,
+    DaskWorkerGroup,
+    InvalidObject,
+)
+from dask_k8s_crds.kinds import DASK_CLUSTER
+from dask_k8s_crds.metadata import owner_reference
+
+FROM_THE_API_SERVER = {
+    "metadata": {
+        "name": "example",
+        "namespace": "default",
+        "uid": "1-2-3",
+        "resourceVersion": "7",
+        "generation": 4,
+        "creationTimestamp": "2026-11-23T12:00:00Z",
+        "managedFields": [{"manager": "kubectl"}],
+        "labels": {"a": "b"},
+        "ownerReferences": [
+            {"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "4"},
+            {"apiVersion": "v1", "kind": "Other", "name": "y", "uid": "5", "controller": True},
+        ],
+    }
+}
+
+
+def test_metadata_is_read_as_far_as_it_is_ours(make):
+    metadata = DaskCluster.parse(make() | FROM_THE_API_SERVER).metadata
+    assert (metadata.uid, metadata.resource_version, metadata.generation) == ("1-2-3", "7", 4)
+    assert metadata.creation_timestamp == datetime(2026, 11, 23, 12, tzinfo=UTC)
+    assert metadata.deletion_timestamp is None
+    assert metadata.controller.name == "y"
+
+
+def test_an_owner_reference_names_the_controller(make):
+    cluster = DaskCluster.parse(make() | FROM_THE_API_SERVER)
+    assert owner_reference(DASK_CLUSTER, cluster.metadata) == {
+        "apiVersion": "kubernetes.dask.org/v1",
+        "kind": "DaskCluster",
+        "name": "example",
+        "uid": "1-2-3",
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def test_parsing_neither_changes_nor_shares_the_body(make):
+    body = make(set={"spec.worker.spec.nodeSelector": None})
+    before = copy.deepcopy(body)
+    cluster = DaskCluster.parse(body)
+    assert body == before
+    body["spec"]["worker"]["spec"]["containers"][0]["name"] = "another"
+    assert cluster.spec.worker.spec["containers"][0]["name"] == "worker"
+
+
+def test_models_are_frozen(make):
+    cluster = DaskCluster.parse(make())
+    with pytest.raises(ValidationError, match="frozen"):
+        cluster.spec.worker.replicas = 5
+
+
+def test_any_mapping_is_a_body(make):
+    assert DaskCluster.parse(UserDict(make())) == DaskCluster.parse(make())
+
+
+@pytest.mark.parametrize("path", ["spec.worker.replicas", "spec.worker.metadata", "spec.worker.cluster"])
+def test_null_means_absent(make, path):
+    null, absent = make(set={path: None}), make(set={path: None}, unset=[path])
+    assert DaskCluster.parse(null) == DaskCluster.parse(absent)
+
+
+def test_null_means_absent_inside_of_a_template(make):
+    body = make(set={"spec.worker.spec.containers": [{"name": "x", "env": None, "args": ["a"]}]})
+    assert DaskCluster.parse(body).spec.worker.spec == {"containers": [{"name": "x", "args": ["a"]}]}
+
+
+def test_a_worker_group_has_one_worker_unless_told_otherwise(make):
+    assert (
+        DaskWorkerGroup.parse(make("DaskWorkerGroup", unset=["spec.worker.replicas"])).spec.worker.replicas
+        == 1
+    )
+
+
+def test_an_autoscaler_of_nothing_but_a_cluster(make):
+    """What is not given is the pace that autoscalers have always had, and no upper bound."""
+    spec = DaskAutoscaler.parse(make("DaskAutoscaler", set={"spec": {"cluster": "example"}})).spec
+    assert (spec.minimum, spec.maximum, spec.groups) == (0, None, ())
+    assert (spec.scale_up.stabilization_seconds, spec.scale_up.max_step) == (0, None)
+    assert (spec.scale_down.stabilization_seconds, spec.scale_down.max_step_percent) == (15, 25)
+    assert (spec.interval_seconds, spec.target_duration_seconds) == (5, None)
+
+
+def test_bounds_that_an_older_crd_let_in_are_refused_when_read(make):
+    body = make("DaskAutoscaler", set={"spec.minimum": 8, "spec.maximum": 4})
+    with pytest.raises(InvalidObject) as caught:
+        DaskAutoscaler.parse(body)
+    assert str(caught.value) == (
+        'DaskAutoscaler "example" is invalid: spec.maximum: Invalid value: "object": '
+        "must not be less than minimum"
+    )
+
+
+def test_a_job_of_a_runner_and_a_cluster(make):
+    """What is not given is what jobs have always been: restarted, and their clusters deleted."""
+    spec = DaskJob.parse(make("DaskJob")).spec
+    assert spec.job.spec["restartPolicy"] == "OnFailure"
+    assert (spec.suspend, spec.cluster_cleanup, spec.cluster_name) == (False, "Always", None)
+    assert (spec.backoff_limit, spec.active_deadline_seconds, spec.ttl_seconds_after_finished) == (None,) * 3
+    assert spec.cluster.spec == DaskCluster.parse(_cluster(make("DaskJob"))).spec
+
+
+def _cluster(job):
+    spec = job["spec"]["cluster"]["spec"]
+    return {"apiVersion": job["apiVersion"], "kind": "DaskCluster", "metadata": {"name": "c"}, "spec": spec}
+
+
+def test_the_times_of_a_job_are_written_as_always():
+    time = datetime(2026, 11, 23, 12, 0, 0, 5, tzinfo=UTC)
+    status = DaskJobStatus(job_status="Running", job_runner_pod_name="a-runner-x", start_time=time)
+    assert status.to_dict() == {
+        "jobStatus": "Running",
+        "jobRunnerPodName": "a-runner-x",
+        "startTime": "2026-11-23T12:00:00Z",
+        "conditions": [],
+    }
+
+
+def test_a_cluster_is_not_idle_out_of_itself(make):
+    spec = DaskCluster.parse(make()).spec
+    assert (spec.idle_timeout, spec.idle_action) == (0, "Delete")
+
+
+def test_dask_resources_are_numbers(make):
+    resources = {"spec.worker.daskResources": {"GPU": 1, "memory": 0.5, "none": None}}
+    for model, kind in ((DaskCluster, "DaskCluster"), (DaskWorkerGroup, "DaskWorkerGroup")):
+        assert model.parse(make(kind, set=resources)).spec.worker.dask_resources == {"GPU": 1, "memory": 0.5}
+        with pytest.raises(InvalidObject, match=r"spec\.worker\.daskResources\.GPU"):
+            model.admit(make(kind, set={"spec.worker.daskResources": {"GPU": float("inf")}}))
+
+
+def test_what_an_older_crd_let_in_is_refused_when_read(make):
+    with pytest.raises(InvalidObject, match=r'^DaskCluster "a.b" is invalid: metadata.name: '):
+        DaskCluster.parse(make(set={"metadata.name": "a.b", "status": {"phase": "Error"}}))
+
+
+def test_a_status_becomes_json_without_what_is_not_known():
+    now = datetime(2026, 11, 23, 12, 0, 0, 5, tzinfo=UTC)
+    ready = Condition(type="Ready", status="True", reason="Up", last_transition_time=now)
+    assert DaskClusterStatus(phase="Running", ready_replicas=0, conditions=(ready,)).to_dict() == {
+        "phase": "Running",
+        "readyReplicas": 0,
+        "conditions": [
+            {
+                "type": "Ready",
+                "status": "True",
+                "reason": "Up",
+                "message": "",
+                "lastTransitionTime": "2026-11-23T12:00:00Z",
+            }
+        ],
+    }
+
+
+def test_a_condition_is_read_as_it_was_written():
+    condition = Condition(
+        type="Ready",
+        status="False",
+        reason="Down",
+        message="why",
+        last_transition_time=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    assert Condition.model_validate(condition.to_dict()) == condition
