@@ -1,0 +1,1 @@
+"""A small Kubernetes in one Python process, for laptops and tests. Not for production."""

@@ -1,0 +1,152 @@
+"""A command in a container: its streams as channels of a WebSocket, its exit code as a Status."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from dask_k8s_local.api.errors import internal
+from dask_k8s_local.api.streaming.channels import Channels
+from dask_k8s_local.api.streaming.inbox import Inbox, converse
+from dask_k8s_local.kubelet.protocol import Kubelet, Pod, PodUnavailable, Process
+
+_STDIN, _STDOUT, _STDERR, _ERROR, _RESIZE = range(5)
+_CHUNK = 2**15
+_DISCARD_SECONDS = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecOptions:
+    """What to run, and which of its streams the client wants; Kubernetes' PodExecOptions."""
+
+    container: str
+    command: Sequence[str]
+    stdin: bool
+    stdout: bool
+    stderr: bool
+    tty: bool
+
+
+async def serve(ws: web.WebSocketResponse, kubelet: Kubelet, pod: Pod, options: ExecOptions) -> None:
+    """Run the command for the client; it ends when the client goes."""
+    command = _Command(ws, options)
+    await converse(ws, command.channels.receive(), command.run(kubelet, pod))
+
+
+async def refuse(ws: web.WebSocketResponse, message: str) -> None:
+    """Answer with an error instead."""
+    await Channels(ws, {}).send(_ERROR, orjson.dumps(internal(message).status()))
+    await ws.close()
+
+
+class _Command:
+    def __init__(self, ws: web.WebSocketResponse, options: ExecOptions) -> None:
+        self._options = options
+        self._stdin, self._resize = Inbox(), Inbox()
+        self.channels = Channels(ws, {_STDIN: self._stdin, _RESIZE: self._resize})
+
+    async def run(self, kubelet: Kubelet, pod: Pod) -> None:
+        options = self._options
+        wanted = {_STDOUT: options.stdout, _STDERR: options.stderr and not options.tty, _ERROR: True}
+        # An empty message says that we are connected.
+        await self.channels.send(next(channel for channel, is_wanted in wanted.items() if is_wanted), b"")
+        try:
+            process = await _start(kubelet, pod, options)
+        except PodUnavailable as error:
+            refused = internal(f"error executing command in container: {error}").status()
+            await self.channels.send(_ERROR, orjson.dumps(refused))
+            return
+        try:
+            code = await self._attend(process, wanted)
+        except BaseException:
+            process.kill()
+            await _discard(process)
+            raise
+        await self.channels.send(_ERROR, orjson.dumps(_status(code)))
+
+    async def _attend(self, process: Process, wanted: dict[int, bool]) -> int:
+        inputs = [
+            asyncio.create_task(_follow(self._resize, process.resize)),  # before what is typed there
+            asyncio.create_task(_feed(self._stdin, process.stdin)),
+        ]
+        try:
+            async with asyncio.TaskGroup() as outputs:
+                for channel, reader in ((_STDOUT, process.stdout), (_STDERR, process.stderr)):
+                    if reader:
+                        outputs.create_task(self._pass(reader, channel if wanted[channel] else None))
+                return await process.wait()
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from None  # the client has gone, which each output finds out
+        finally:
+            for task in inputs:
+                task.cancel()
+            await asyncio.gather(*inputs, return_exceptions=True)
+            if process.stdin:
+                process.stdin.close()
+
+    async def _pass(self, reader: asyncio.StreamReader, channel: int | None) -> None:
+        while data := await reader.read(_CHUNK):
+            if channel is not None:
+                await self.channels.send(channel, data)
+
+
+async def _start(kubelet: Kubelet, pod: Pod, options: ExecOptions) -> Process:
+    """Start the command; if the client goes meanwhile, it is not left behind."""
+    if not options.command:
+        raise PodUnavailable("args must not be empty")
+    starting = asyncio.ensure_future(
+        kubelet.exec(pod, options.container, options.command, stdin=options.stdin, tty=options.tty)
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        with contextlib.suppress(PodUnavailable):
+            process = await starting
+            process.kill()
+            await _discard(process)
+        raise
+
+
+async def _feed(inbox: Inbox, writer: asyncio.StreamWriter | None) -> None:
+    """Pass on standard input; a command that does not read it is no error."""
+    if writer:
+        with contextlib.suppress(OSError):
+            async for data in inbox:
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+    inbox.close()
+
+
+async def _discard(process: Process) -> None:
+    """Read what is left: only then are the pipes closed."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_DISCARD_SECONDS):
+            for reader in filter(None, (process.stdout, process.stderr)):
+                while await reader.read(_CHUNK):
+                    pass
+
+
+async def _follow(inbox: Inbox, resize: Callable[[int, int], None]) -> None:
+    async for data in inbox:
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            size = orjson.loads(data)
+            resize(int(size["Height"]), int(size["Width"]))
+
+
+def _status(code: int) -> dict[str, Any]:
+    if code == 0:
+        return {"metadata": {}, "status": "Success"}
+    return {
+        "metadata": {},
+        "status": "Failure",
+        "message": f"command terminated with non-zero exit code: command terminated with exit code {code}",
+        "reason": "NonZeroExitCode",
+        "details": {"causes": [{"reason": "ExitCode", "message": str(code)}]},
+    }

@@ -1,0 +1,199 @@
+"""The frames of SPDY/3.1, as far as Kubernetes' port-forward sends them. Bytes and values, no I/O.
+
+Kubernetes' own implementation knows no flow control, so there is none here: the connection below holds back.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+_VERSION = 3
+_CONTROL = 0x8000
+_HEADER = struct.Struct(">HHI")  # control bit and version, type, flags and length
+_DATA_HEADER = struct.Struct(">II")  # stream, flags and length
+_NUMBER = struct.Struct(">I")
+_STREAM = 0x7FFFFFFF
+_LENGTH = 0xFFFFFF
+_HEADERS_MAX = 2**20
+FIN = 1
+
+
+class Type(IntEnum):
+    """What a control frame is."""
+
+    SYN_STREAM = 1
+    SYN_REPLY = 2
+    RST_STREAM = 3
+    SETTINGS = 4
+    PING = 6
+    GOAWAY = 7
+    HEADERS = 8
+    WINDOW_UPDATE = 9
+
+
+class Reset(IntEnum):
+    """Why a stream was reset."""
+
+    PROTOCOL_ERROR = 1
+    CANCEL = 5
+
+
+class ProtocolError(ValueError):
+    """Not SPDY/3.1."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """A control frame; `number` is the stream, the id of a PING or the last stream that a GOAWAY knows."""
+
+    type: Type
+    number: int
+    fin: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Data:
+    """Bytes of a stream."""
+
+    stream: int
+    data: bytes
+    fin: bool
+
+
+# The numbers with which a frame begins; SETTINGS say nothing that matters here.
+_LAYOUT = {
+    Type.SYN_STREAM: struct.Struct(">IIBB"),  # stream, associated stream, priority, slot
+    Type.SYN_REPLY: struct.Struct(">I"),
+    Type.RST_STREAM: struct.Struct(">II"),  # stream, status
+    Type.SETTINGS: struct.Struct(">I"),
+    Type.PING: struct.Struct(">I"),
+    Type.GOAWAY: struct.Struct(">II"),  # last good stream, status
+    Type.HEADERS: struct.Struct(">I"),
+    Type.WINDOW_UPDATE: struct.Struct(">II"),  # stream, bytes
+}
+_WITH_HEADERS = {Type.SYN_STREAM, Type.SYN_REPLY, Type.HEADERS}
+
+# The dictionary of the headers' compression, as the protocol has it: words with their lengths, then the rest.
+_WORDS = """
+options head post put delete trace accept accept-charset accept-encoding accept-language accept-ranges age
+allow authorization cache-control connection content-base content-encoding content-language content-length
+content-location content-md5 content-range content-type date etag expect expires from host if-match
+if-modified-since if-none-match if-range if-unmodified-since last-modified location max-forwards pragma
+proxy-authenticate proxy-authorization range referer retry-after server te trailer transfer-encoding upgrade
+user-agent vary via warning www-authenticate method get status 200_OK version HTTP/1.1 url public set-cookie
+keep-alive origin
+"""
+_REST = (
+    "10010120120220520630030230330430530630740240540640740840941041141241341441541641750250450520"
+    "3 Non-Authoritative Information204 No Content301 Moved Permanently400 Bad Request401 Unauthorized"
+    "403 Forbidden404 Not Found500 Internal Server Error501 Not Implemented503 Service Unavailable"
+    "Jan Feb Mar Apr May Jun Jul Aug Sept Oct Nov Dec 00:00:00 Mon, Tue, Wed, Thu, Fri, Sat, Sun, GMT"
+    "chunked,text/html,image/png,image/jpg,image/gif,application/xml,application/xhtml+xml,text/plain,"
+    "text/javascript,publicprivatemax-age=gzip,deflate,sdchcharset=utf-8charset=iso-8859-1,utf-,*,enq=0."
+)
+
+
+def _counted(text: str) -> bytes:
+    return _NUMBER.pack(len(text)) + text.encode()
+
+
+DICTIONARY = b"".join(_counted(word.replace("_", " ")) for word in _WORDS.split()) + _REST.encode()
+
+
+class Decoder:
+    """Makes frames of bytes that come in pieces."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._headers = zlib.decompressobj(zdict=DICTIONARY)  # one stream for the whole connection
+
+    def feed(self, data: bytes) -> Iterator[Control | Data]:
+        """Yield what is complete now; raises ProtocolError."""
+        self._buffer += data
+        while len(self._buffer) >= _DATA_HEADER.size:
+            first, flags_and_length = _DATA_HEADER.unpack_from(self._buffer)
+            end = _DATA_HEADER.size + (flags_and_length & _LENGTH)
+            if len(self._buffer) < end:
+                return
+            payload = bytes(memoryview(self._buffer)[_DATA_HEADER.size : end])
+            del self._buffer[:end]
+            fin = bool(flags_and_length >> 24 & FIN)
+            if first <= _STREAM:
+                yield Data(first, payload, fin)
+            else:
+                yield self._control(first, payload, fin=fin)
+
+    def _control(self, first: int, payload: bytes, *, fin: bool) -> Control:
+        version, number = first >> 16 & ~_CONTROL, first & 0xFFFF
+        try:
+            kind = Type(number)
+            if version != _VERSION:
+                raise ProtocolError(f"SPDY version {version}")
+            layout = _LAYOUT[kind]
+            headers = self._block(payload[layout.size :]) if kind in _WITH_HEADERS else {}
+            return Control(kind, layout.unpack_from(payload)[0] & _STREAM, fin, headers)
+        except (struct.error, zlib.error, ValueError) as error:
+            raise ProtocolError(f"control frame of type {number}: {error}") from None
+
+    def _block(self, compressed: bytes) -> dict[str, str]:
+        block = self._headers.decompress(compressed, _HEADERS_MAX)
+        if self._headers.unconsumed_tail:
+            raise ProtocolError("headers too large")
+        (count,) = _NUMBER.unpack_from(block)
+        at, texts = _NUMBER.size, []
+        for _ in range(2 * count):
+            (length,) = _NUMBER.unpack_from(block, at)
+            at += _NUMBER.size
+            texts.append(block[at : at + length].decode())
+            at += length
+        return dict(zip(texts[::2], texts[1::2], strict=True))
+
+
+class Encoder:
+    """Makes bytes of frames, to be sent in the order of the calls."""
+
+    def __init__(self) -> None:
+        self._headers = zlib.compressobj(zlib.Z_BEST_COMPRESSION, zdict=DICTIONARY)
+
+    def open(self, stream: int, headers: Mapping[str, str]) -> bytes:
+        """Return a SYN_STREAM."""
+        numbers = _LAYOUT[Type.SYN_STREAM].pack(stream, 0, 0, 0)
+        return _control(Type.SYN_STREAM, numbers + self._block(headers))
+
+    def reply(self, stream: int) -> bytes:
+        """Return a SYN_REPLY."""
+        return _control(Type.SYN_REPLY, _NUMBER.pack(stream) + self._block({}))
+
+    def _block(self, headers: Mapping[str, str]) -> bytes:
+        texts = [text for pair in headers.items() for text in pair]
+        block = _NUMBER.pack(len(headers)) + b"".join(map(_counted, texts))
+        return self._headers.compress(block) + self._headers.flush(zlib.Z_SYNC_FLUSH)
+
+
+def data(stream: int, payload: bytes, *, fin: bool = False) -> bytes:
+    """Return a DATA frame."""
+    return _DATA_HEADER.pack(stream, fin << 24 | len(payload)) + payload
+
+
+def reset(stream: int, status: Reset) -> bytes:
+    """Return a RST_STREAM."""
+    return _control(Type.RST_STREAM, _LAYOUT[Type.RST_STREAM].pack(stream, status))
+
+
+def ping(number: int) -> bytes:
+    """Return a PING."""
+    return _control(Type.PING, _NUMBER.pack(number))
+
+
+def goaway(last: int, status: int = 0) -> bytes:
+    """Return a GOAWAY."""
+    return _control(Type.GOAWAY, _LAYOUT[Type.GOAWAY].pack(last, status))
+
+
+def _control(kind: Type, payload: bytes) -> bytes:
+    return _HEADER.pack(_CONTROL | _VERSION, kind, len(payload)) + payload

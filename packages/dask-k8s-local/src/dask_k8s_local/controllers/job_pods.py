@@ -1,0 +1,95 @@
+"""The pods of jobs: what one looks like, and what the job controller does to them."""
+
+from __future__ import annotations
+
+from dask_k8s_local.controllers.doors import Doors, Refused
+from dask_k8s_local.events import Recorder
+from dask_k8s_local.resources import JOBS, PODS
+from dask_k8s_local.store import Object, Store, namespace_of
+
+TRACKING = "batch.kubernetes.io/job-tracking"
+"""Holds a pod until its end is counted."""
+_LONGEST_RETRY = 60
+
+
+class JobPods:
+    """Makes, releases and deletes pods, and tells of it."""
+
+    def __init__(self, store: Store, doors: Doors, recorder: Recorder) -> None:
+        self._store = store
+        self._doors = doors
+        self._recorder = recorder
+        self._refusals: dict[str, int] = {}
+
+    def of(self, job: Object) -> list[Object]:
+        """Return the pods that a job controls."""
+        uid = job["metadata"]["uid"]
+        owned = ((pod, owner_of(pod)) for pod in self._store.list(PODS, namespace_of(job)))
+        return [pod for pod, owner in owned if owner and owner["uid"] == uid]
+
+    def make(self, job: Object, count: int) -> float | None:
+        """Make so many pods; where one is refused, return the seconds until the next try."""
+        uid = job["metadata"]["uid"]
+        for _ in range(count):
+            try:
+                pod = self._doors.create(PODS, namespace_of(job), _manifest(job))
+            except Refused as error:
+                self._recorder.record(job, "Warning", "FailedCreate", f"Error creating: {error}")
+                tries = self._refusals[uid] = self._refusals.get(uid, 0) + 1
+                return float(min(2 ** (tries - 1), _LONGEST_RETRY))
+            self._refusals.pop(uid, None)
+            name = pod["metadata"]["name"]
+            self._recorder.record(job, "Normal", "SuccessfulCreate", f"Created pod: {name}")
+        return None
+
+    def delete(self, job: Object, pod: Object) -> None:
+        """Delete a pod of a job."""
+        name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
+        self._doors.delete(PODS, namespace_of(pod), name, uid, propagation="Background")
+        self._recorder.record(job, "Normal", "SuccessfulDelete", f"Deleted pod: {name}")
+
+    def release(self, pod: Object) -> None:
+        """Let go of a pod whose end is counted."""
+        current = self._store.get(PODS, namespace_of(pod), pod["metadata"]["name"])
+        if (
+            current is not None
+            and current["metadata"]["uid"] == pod["metadata"]["uid"]
+            and is_tracked(current)
+        ):
+            finalizers = [one for one in current["metadata"]["finalizers"] if one != TRACKING]
+            metadata = {**current["metadata"], "finalizers": finalizers}
+            if not finalizers:
+                del metadata["finalizers"]
+            self._store.update(PODS, {**current, "metadata": metadata})
+
+    def forget(self, job: Object) -> None:
+        """Drop what is remembered of a job that is gone."""
+        self._refusals.pop(job["metadata"]["uid"], None)
+
+
+def owner_of(pod: Object) -> Object | None:
+    """Return the reference to the job that controls a pod."""
+    references: list[Object] = pod["metadata"].get("ownerReferences") or []
+    return next((one for one in references if one.get("controller") and one["kind"] == "Job"), None)
+
+
+def is_tracked(pod: Object) -> bool:
+    """Tell whether the end of a pod is still to be counted."""
+    return TRACKING in (pod["metadata"].get("finalizers") or ())
+
+
+def _manifest(job: Object) -> Object:
+    template, metadata = job["spec"]["template"], job["metadata"]
+    owner = {
+        "apiVersion": JOBS.api_version,
+        "kind": JOBS.kind,
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+    given = template.get("metadata") or {}
+    kept = {key: given[key] for key in ("labels", "annotations") if given.get(key)}
+    finalizers = [*(given.get("finalizers") or ()), TRACKING]
+    made = {"generateName": f"{metadata['name']}-", "finalizers": finalizers, "ownerReferences": [owner]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {**kept, **made}, "spec": template["spec"]}

@@ -1,0 +1,223 @@
+"""The job controller: has pods made until enough have succeeded, or the job has failed; then it tidies up.
+
+What an end is, is decided in `job_ends`; what is done to pods, in `job_pods`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from typing import NamedTuple
+
+from dask_k8s_local.conditions import is_true
+from dask_k8s_local.controllers import job_ends
+from dask_k8s_local.controllers.doors import Doors
+from dask_k8s_local.controllers.job_ends import DONE, TERMINAL, End
+from dask_k8s_local.controllers.job_pods import JobPods, is_tracked, owner_of
+from dask_k8s_local.events import Recorder
+from dask_k8s_local.following import Change, Dirty, follow
+from dask_k8s_local.resources import JOBS, PODS
+from dask_k8s_local.store import Object, Store, StoreError, namespace_of, timestamp
+
+Key = tuple[str, str]
+
+
+class _Failures(NamedTuple):
+    """Of one job: how many in a row, and when the last was."""
+
+    number: int = 0
+    last: datetime | None = None
+
+
+class JobController:
+    """Runs all jobs."""
+
+    def __init__(self, store: Store, doors: Doors) -> None:
+        self._store = store
+        self._doors = doors
+        self._recorder = Recorder(store, "job-controller")
+        self._pods = JobPods(store, doors, self._recorder)
+        self._dirty: Dirty[Key] = Dirty()
+        self._failures: dict[str, _Failures] = {}
+
+    async def run(self) -> None:
+        """Follow jobs and their pods until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(follow(self._store, JOBS, self._job_changed))
+            tasks.create_task(follow(self._store, PODS, self._pod_changed))
+            async for key in self._dirty:
+                with suppress(StoreError):  # somebody else was quicker: the change is on its way here
+                    self._look_at(key)
+
+    def _job_changed(self, change: Change) -> None:
+        job = change.new or change.old or {}
+        self._dirty.add((namespace_of(job), job["metadata"]["name"]))
+        if change.new is None:
+            self._failures.pop(job["metadata"]["uid"], None)
+            self._pods.forget(job)
+
+    def _pod_changed(self, change: Change) -> None:
+        for pod in (change.old, change.new):
+            owner = owner_of(pod) if pod else None
+            if pod and owner:
+                self._dirty.add((namespace_of(pod), owner["name"]))
+            elif pod is not None and pod is change.new:
+                self._pods.release(pod)
+
+    def _look_at(self, key: Key) -> None:
+        job = self._store.get(JOBS, *key)
+        for pod in self._store.list(PODS, key[0]):
+            owner = owner_of(pod)
+            if owner and owner["name"] == key[1] and (job is None or owner["uid"] != job["metadata"]["uid"]):
+                self._pods.release(pod)
+        if job is None:
+            return
+        if job_ends.condition_of(job, *TERMINAL):
+            self._expire(job)
+        elif job["metadata"].get("deletionTimestamp"):
+            for own in self._pods.of(job):
+                self._pods.release(own)
+        else:
+            self._sync(job)
+
+    def _sync(self, found: Object) -> None:
+        """Bring pods and status to where they should be."""
+        now, pods = datetime.now(UTC), self._pods.of(found)
+        status: Object = {**found["status"]}
+        job: Object = {**found, "status": status}
+        if not status.get("startTime") and not job["spec"]["suspend"]:
+            status["startTime"] = timestamp(now)
+        tracked = [pod for pod in pods if is_tracked(pod)]
+        succeeded = [pod for pod in tracked if job_ends.phase(pod) == "Succeeded"]
+        failed = [pod for pod in tracked if job_ends.has_failed(pod, job)]
+        self._remember(job, succeeded, failed)
+        successes = status.get("succeeded", 0) + len(succeeded)
+        failures = status.get("failed", 0) + len(_counted(failed, job))
+        end = job_ends.decided(job) or job_ends.failure(job, pods, failures, now)
+        if end is None:
+            self._look_again(job, job_ends.deadline(job, now))
+            self._manage(job, successes, now)
+            active = any(map(job_ends.is_active, self._pods.of(job)))
+            wanted = job["spec"].get("completions")
+            end = DONE if successes >= (wanted or 1) and not active else None
+        elif end != DONE:
+            for pod in filter(job_ends.is_active, pods):
+                self._pods.delete(job, pod)
+            # All that have not succeeded count as failed.
+            failed = [pod for pod in tracked if pod not in succeeded]
+            failures = status.get("failed", 0) + len(_counted(failed, job))
+        status |= {"succeeded": successes, "failed": failures}
+        for pod in (*succeeded, *failed):
+            self._pods.release(pod)
+        self._report(job, end)
+
+    def _manage(self, job: Object, successes: int, now: datetime) -> None:
+        """Make the pods that are missing, or delete those of a suspended job."""
+        spec, pods = job["spec"], self._pods.of(job)
+        active = [pod for pod in pods if job_ends.is_active(pod)]
+        if spec["suspend"]:
+            for pod in active:
+                self._pods.release(pod)
+                self._pods.delete(job, pod)
+            self._suspend(job, now)
+            return
+        self._suspend(job, now)
+        completions = spec.get("completions")
+        wanted = spec["parallelism"] if completions is None else completions - successes
+        if completions is None and successes:
+            wanted = len(active)
+        ending = sum(map(job_ends.is_terminating, pods)) if job_ends.waits_for_ends(job) else 0
+        missing = min(wanted, spec["parallelism"]) - len(active) - ending
+        if missing > 0:
+            known = self._failures.get(job["metadata"]["uid"], _Failures())
+            if pause := job_ends.wait(known.number, known.last, now):
+                self._look_again(job, pause)
+                return
+            self._look_again(job, self._pods.make(job, missing))
+
+    def _suspend(self, job: Object, now: datetime) -> None:
+        """Say so when the job has been suspended or resumed; one that is resumed starts anew."""
+        status, suspended = job["status"], job["spec"]["suspend"]
+        conditions = status.get("conditions") or []
+        if suspended == is_true(conditions, "Suspended"):
+            return
+        reason, message, event = (
+            ("JobSuspended", "Job suspended", "Suspended")
+            if suspended
+            else ("JobResumed", "Job resumed", "Resumed")
+        )
+        others = [one for one in conditions if one["type"] != "Suspended"]
+        status["conditions"] = [*others, _condition("Suspended", reason, message, now, met=suspended)]
+        if not suspended:
+            status["startTime"] = timestamp(now)
+        self._recorder.record(job, "Normal", event, message)
+
+    def _report(self, job: Object, end: End | None) -> None:
+        """Write the status; the end is final when no pod is left that terminates."""
+        now, pods, status = datetime.now(UTC), self._pods.of(job), job["status"]
+        terminating = sum(map(job_ends.is_terminating, pods))
+        active = [pod for pod in pods if job_ends.is_active(pod)]
+        ready = sum(is_true((pod.get("status") or {}).get("conditions"), "Ready") for pod in active)
+        conditions = [*(status.get("conditions") or ())]
+        if end is not None and not is_true(conditions, end.kind):
+            conditions.append(_condition(end.kind, end.reason, end.message, now))
+        if end is not None and not terminating:
+            conditions.append(_condition(end.terminal, end.reason, end.message, now))
+            if end.terminal == "Complete":
+                status["completionTime"] = timestamp(now)
+                self._recorder.record(job, "Normal", "Completed", "Job completed")
+            else:
+                self._recorder.record(job, "Warning", end.reason, end.message)
+        status |= {"active": len(active), "conditions": conditions}
+        written = {key: value for key, value in status.items() if value}
+        written |= {"ready": ready, "terminating": terminating, "uncountedTerminatedPods": {}}
+        self._store.update(JOBS, {**job, "status": written})
+
+    def _expire(self, job: Object) -> None:
+        """Delete a job that ended long enough ago."""
+        seconds = job["spec"].get("ttlSecondsAfterFinished")
+        end = job_ends.condition_of(job, *TERMINAL)
+        if seconds is None or end is None or job["metadata"].get("deletionTimestamp"):
+            return
+        age = datetime.now(UTC) - datetime.fromisoformat(end["lastTransitionTime"])
+        rest = seconds - age.total_seconds()
+        if rest > 0:
+            self._look_again(job, rest)
+            return
+        metadata = job["metadata"]
+        self._doors.delete(
+            JOBS, namespace_of(job), metadata["name"], metadata["uid"], propagation="Foreground"
+        )
+
+    def _remember(self, job: Object, succeeded: Sequence[Object], failed: Sequence[Object]) -> None:
+        """Count failures since the last success; they make the next pod wait."""
+        uid = job["metadata"]["uid"]
+        known = _Failures() if succeeded else self._failures.get(uid, _Failures())
+        if failed:
+            last = max(map(job_ends.ended_at, failed))
+            known = _Failures(known.number + len(failed), last)
+        self._failures[uid] = known
+
+    def _look_again(self, job: Object, seconds: float | None) -> None:
+        if seconds is not None:
+            key = namespace_of(job), job["metadata"]["name"]
+            asyncio.get_running_loop().call_later(max(seconds, 0), partial(self._dirty.add, key))
+
+
+def _counted(failed: Sequence[Object], job: Object) -> list[Object]:
+    return [pod for pod in failed if not job_ends.is_forgiven(pod, job)]
+
+
+def _condition(kind: str, reason: str, message: str, now: datetime, *, met: bool = True) -> Object:
+    time = timestamp(now)
+    return {
+        "type": kind,
+        "status": str(met),
+        "lastProbeTime": time,
+        "lastTransitionTime": time,
+        "reason": reason,
+        "message": message,
+    }

@@ -1,0 +1,184 @@
+"""Namespaces: those that exist from the start, how one ends, what may not begin in it meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+
+from dask_k8s_local.controllers.doors import Delete, Forbidden, Resources, collections
+from dask_k8s_local.following import Change, changed, follow
+from dask_k8s_local.resources import NAMESPACES, PODS, Resource
+from dask_k8s_local.store import NotFound, Object, Store, StoreError, timestamp
+
+INITIAL = ("default", "kube-node-lease", "kube-public", "kube-system")
+_IMMORTAL = frozenset({"default", "kube-public", "kube-system"})
+_FINALIZER = "kubernetes"
+
+# condition, its reason and its message while nothing is in the way
+_DONE = (
+    ("NamespaceDeletionDiscoveryFailure", "ResourcesDiscovered", "All resources successfully discovered"),
+    (
+        "NamespaceDeletionGroupVersionParsingFailure",
+        "ParsedGroupVersions",
+        "All legacy kube types successfully parsed",
+    ),
+    (
+        "NamespaceDeletionContentFailure",
+        "ContentDeleted",
+        "All content successfully deleted, may be waiting on finalization",
+    ),
+    ("NamespaceContentRemaining", "ContentRemoved", "All content successfully removed"),
+    ("NamespaceFinalizersRemaining", "ContentHasNoFinalizers", "All content-preserving finalizers finished"),
+)
+_Left = dict[Resource, list[Object]]
+
+
+def initial(name: str) -> Object:
+    """Return a namespace as it is when it is new."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}},
+        "spec": {"finalizers": [_FINALIZER]},
+        "status": {"phase": "Active"},
+    }
+
+
+def create_initial(store: Store) -> None:
+    """Create the namespaces that every cluster has."""
+    for name in INITIAL:
+        store.create(NAMESPACES, initial(name))
+
+
+def refuse_immortal(name: str) -> None:
+    """Refuse (Forbidden) to delete a namespace that the cluster needs."""
+    if name in _IMMORTAL:
+        raise Forbidden(NAMESPACES, name, "this namespace may not be deleted")
+
+
+def refuse_in_terminating(store: Store, resource: Resource, namespace: str, name: str) -> None:
+    """Refuse to create an object where there is no namespace (NotFound), or one that goes (Forbidden)."""
+    home = store.get(NAMESPACES, None, namespace)
+    if home is None:
+        raise NotFound(NAMESPACES, namespace)
+    if home["metadata"].get("deletionTimestamp"):
+        cause = {
+            "reason": "NamespaceTerminating",
+            "message": f"namespace {namespace} is being terminated",
+            "field": "metadata.namespace",
+        }
+        why = f"unable to create new content in namespace {namespace} because it is being terminated"
+        raise Forbidden(resource, name, why, [cause])
+
+
+class NamespaceController:
+    """Empties namespaces that are being deleted, then lets them go."""
+
+    def __init__(self, store: Store, resources: Resources, delete: Delete) -> None:
+        self._store = store
+        self._resources = resources
+        self._delete = delete
+        self._ending: set[str] = set()
+
+    async def run(self) -> None:
+        """Follow namespaces until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+
+            def look_at(change: Change) -> None:
+                if change.new is None or not change.new["metadata"].get("deletionTimestamp"):
+                    return
+                uid = change.new["metadata"]["uid"]
+                if _is_ours(change.new) and uid not in self._ending:
+                    self._ending.add(uid)
+                    tasks.create_task(self._end(change.new["metadata"]["name"], uid))
+
+            await follow(self._store, NAMESPACES, look_at)
+
+    async def _end(self, name: str, uid: str) -> None:
+        try:
+            while namespace := self._current(name, uid):
+                kinds = [one for one in collections(self._resources).values() if one.namespaced]
+                pods = self._empty([PODS], name)  # they end before what they may still need
+                left = {} if pods else self._empty(kinds, name)
+                emptied = self._store.version
+                namespace = self._write_conditions(namespace, left)
+                if not (pods or left):
+                    self._finalize(namespace)
+                    return
+                await changed(self._store, pods or left, emptied)
+        finally:
+            self._ending.discard(uid)
+
+    def _current(self, name: str, uid: str) -> Object | None:
+        namespace = self._store.get(NAMESPACES, None, name)
+        known = namespace and namespace["metadata"]["uid"] == uid and _is_ours(namespace)
+        return namespace if known else None
+
+    def _empty(self, kinds: Collection[Resource], namespace: str) -> _Left:
+        """Delete everything of these kinds, and return what is still there."""
+        for resource in kinds:
+            for obj in self._store.list(resource, namespace):
+                metadata = obj["metadata"]
+                if not metadata.get("deletionTimestamp"):
+                    name, uid = metadata["name"], metadata["uid"]
+                    with suppress(StoreError):
+                        self._delete(resource, namespace, name, uid, propagation="Background")
+        return {kind: [*objects] for kind in kinds if (objects := self._store.list(kind, namespace))}
+
+    def _write_conditions(self, namespace: Object, left: _Left) -> Object:
+        status = namespace.get("status", {})
+        conditions = _conditions(status.get("conditions") or (), left)
+        return self._store.update(NAMESPACES, {**namespace, "status": {**status, "conditions": conditions}})
+
+    def _finalize(self, namespace: Object) -> None:
+        spec = namespace["spec"]
+        finalizers = [one for one in spec["finalizers"] if one != _FINALIZER]
+        self._store.update(NAMESPACES, {**namespace, "spec": {**spec, "finalizers": finalizers}})
+
+
+def _is_ours(namespace: Object) -> bool:
+    return _FINALIZER in (namespace["spec"].get("finalizers") or ())
+
+
+def _conditions(old: Iterable[Object], left: _Left) -> list[Object]:
+    """Return the conditions of a namespace in which so much is left."""
+    found = {one["type"]: one for one in old}
+    remains = _remains(left)
+    for kind, *done in _DONE:
+        status = str(kind in remains)
+        before = found.get(kind)
+        flipped = before is None or before["status"] != status
+        since = timestamp() if before is None or flipped else before["lastTransitionTime"]
+        reason, message = remains.get(kind, done)
+        found[kind] = {
+            "type": kind,
+            "status": status,
+            "lastTransitionTime": since,
+            "reason": reason,
+            "message": message,
+        }
+    return [*found.values()]
+
+
+def _remains(left: _Left) -> dict[str, tuple[str, str]]:
+    finalizers = Counter(
+        finalizer
+        for objects in left.values()
+        for obj in objects
+        for finalizer in obj["metadata"].get("finalizers") or ()
+    )
+    found = {}
+    if left:
+        kinds = ", ".join(sorted(_instances(f"{one.plural}.{one.group} has", len(left[one])) for one in left))
+        found["NamespaceContentRemaining"] = ("SomeResourcesRemain", f"Some resources are remaining: {kinds}")
+    if finalizers:
+        names = ", ".join(sorted(_instances(f"{one} in", count) for one, count in finalizers.items()))
+        message = f"Some content in the namespace has finalizers remaining: {names}"
+        found["NamespaceFinalizersRemaining"] = ("SomeFinalizersRemain", message)
+    return found
+
+
+def _instances(what: str, count: int) -> str:
+    return f"{what} {count} resource instances"

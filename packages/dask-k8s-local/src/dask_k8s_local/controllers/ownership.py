@@ -1,0 +1,116 @@
+"""Who belongs to whom: an index of owner references, kept by changes. Decides nothing, writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dask_k8s_local.controllers.doors import Propagation
+from dask_k8s_local.following import Change
+from dask_k8s_local.resources import Resource
+from dask_k8s_local.store import Object, Store, namespace_of
+
+ORPHAN = "orphan"
+FOREGROUND = "foregroundDeletion"
+
+Reference = Mapping[str, Any]
+
+_REMEMBERED = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an object is."""
+
+    resource: Resource
+    namespace: str
+    name: str
+
+
+class Ownership:
+    """Every object by its uid, and the dependents of each.
+
+    What it knows may be a moment old; the objects themselves are read from the store.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._places: dict[str, Place] = {}
+        self._dependents: dict[str, dict[str, None]] = {}
+        self._gone: dict[str, None] = {}
+
+    def learn(self, change: Change) -> Iterator[str]:
+        """Take in a change; yield the uids of those for whom it may mean something."""
+        old, new = change.old, change.new
+        uid = (new or old or {})["metadata"]["uid"]
+        before, after = owners(old), owners(new)
+        if before != after:
+            self._link(uid, before, after)
+            yield from (reference["uid"] for reference in before)
+        if new is None:
+            del self._places[uid]
+            yield from self._forget(uid)
+            return
+        self._places.setdefault(uid, Place(change.resource, namespace_of(new), new["metadata"]["name"]))
+        if (after and before != after) or going(new) != going(old):
+            yield uid
+        if going(new) == FOREGROUND != going(old):
+            yield from self.dependents(uid)
+
+    def place(self, uid: str) -> Place | None:
+        """Return where the object is or was."""
+        return self._places.get(uid)
+
+    def get(self, uid: str) -> tuple[Place, Object] | None:
+        """Return the object as it is now."""
+        place = self._places.get(uid)
+        obj = place and self._store.get(place.resource, place.namespace, place.name)
+        return (place, obj) if place and obj and obj["metadata"]["uid"] == uid else None
+
+    def dependents(self, uid: str) -> list[str]:
+        """Return the uids of those that name the object as an owner."""
+        return [*self._dependents.get(uid, ())]
+
+    def is_gone(self, uid: str) -> bool:
+        """Tell whether an object of that uid was there lately: its kind may have gone together with it."""
+        return uid in self._gone
+
+    def _link(self, uid: str, before: Iterable[Reference], after: Iterable[Reference]) -> None:
+        for owner in {reference["uid"] for reference in before}:
+            others = self._dependents[owner]
+            others.pop(uid)
+            if not others:
+                del self._dependents[owner]
+        for reference in after:
+            self._dependents.setdefault(reference["uid"], {})[uid] = None
+
+    def _forget(self, uid: str) -> list[str]:
+        self._gone[uid] = None
+        if len(self._gone) > _REMEMBERED:
+            del self._gone[next(iter(self._gone))]
+        return self.dependents(uid)
+
+
+def owners(obj: Object | None) -> list[Reference]:
+    """Return the owner references of an object."""
+    return (obj and obj["metadata"].get("ownerReferences")) or []
+
+
+def going(obj: Object | None) -> str:
+    """Return which finalizer of the garbage collector an object that is being deleted waits for, if any."""
+    if obj is None or not obj["metadata"].get("deletionTimestamp"):
+        return ""
+    finalizers = obj["metadata"].get("finalizers") or ()
+    return ORPHAN if ORPHAN in finalizers else FOREGROUND if FOREGROUND in finalizers else ""
+
+
+def propagation(obj: Object) -> Propagation:
+    """Tell what the finalizers of an object want to happen to its dependents."""
+    finalizers = obj["metadata"].get("finalizers") or ()
+    return "Orphan" if ORPHAN in finalizers else "Foreground" if FOREGROUND in finalizers else "Background"
+
+
+def blocks(obj: Object, uid: str) -> bool:
+    """Tell whether a dependent must go before that owner does."""
+    return any(one["uid"] == uid and one.get("blockOwnerDeletion") for one in owners(obj))

@@ -1,0 +1,61 @@
+"""The service account `default`, and the certificate of the API server, in each namespace."""
+
+from __future__ import annotations
+
+import asyncio
+
+from dask_k8s_local.following import Change, follow
+from dask_k8s_local.resources import CONFIGMAPS, NAMESPACES, SERVICEACCOUNTS, Resource
+from dask_k8s_local.store import Object, Store, namespace_of
+
+_CERTIFICATE = "kube-root-ca.crt"
+_DESCRIPTION = (
+    "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints "
+    "such as the internal service IP or kubernetes.default.svc. "
+    "No other usage is guaranteed across distributions of Kubernetes clusters."
+)
+
+
+async def run(store: Store, certificate: str | None = None) -> None:
+    """Let every namespace have them, whatever is done to them, for ever."""
+    wanted: dict[Resource, Object] = {SERVICEACCOUNTS: _service_account()}
+    if certificate:
+        wanted[CONFIGMAPS] = _config_map(certificate)
+
+    def namespace_changed(change: Change) -> None:
+        if change.new is not None:
+            for resource, obj in wanted.items():
+                ensure(store, resource, change.new, obj)
+
+    def object_changed(change: Change) -> None:
+        obj, right = change.new or change.old or {}, wanted[change.resource]
+        home = store.get(NAMESPACES, None, namespace_of(obj))
+        if obj["metadata"]["name"] == right["metadata"]["name"] and home is not None:
+            ensure(store, change.resource, home, right)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(follow(store, NAMESPACES, namespace_changed))
+        for resource in wanted:
+            tasks.create_task(follow(store, resource, object_changed))
+
+
+def ensure(store: Store, resource: Resource, namespace: Object, obj: Object) -> None:
+    """Create the object in a namespace that lasts, or put its data right."""
+    if namespace["metadata"].get("deletionTimestamp"):
+        return
+    home = namespace["metadata"]["name"]
+    there = store.get(resource, home, obj["metadata"]["name"])
+    if there is None:
+        store.create(resource, {**obj, "metadata": {**obj["metadata"], "namespace": home}})
+    elif there.get("data") != obj.get("data"):
+        store.update(resource, {**there, "data": obj["data"]})
+
+
+def _service_account() -> Object:
+    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
+
+
+def _config_map(certificate: str) -> Object:
+    annotations = {"kubernetes.io/description": _DESCRIPTION}
+    metadata = {"name": _CERTIFICATE, "annotations": annotations}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"ca.crt": certificate}}

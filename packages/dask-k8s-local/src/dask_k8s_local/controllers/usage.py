@@ -1,0 +1,154 @@
+"""What one object uses of a quota, and which quotas it concerns. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+
+from dask_k8s_local.resources import PODS, SERVICES, Resource
+from dask_k8s_local.scheduler.requests import requested
+from dask_k8s_local.schema.quantity import write
+from dask_k8s_local.store import Object
+
+Usage = dict[str, Decimal]
+
+_COUNT = "count/"
+_PLAIN = frozenset(
+    {
+        "configmaps",
+        "persistentvolumeclaims",
+        "replicationcontrollers",
+        "resourcequotas",
+        "secrets",
+        "services",
+    }
+)
+_MEASURED = ("cpu", "ephemeral-storage", "memory")
+_REQUIRED = {
+    name: (list_name, name.rpartition(".")[2])
+    for names, list_name in (
+        (("cpu", "memory", "requests.cpu", "requests.memory"), "requests"),
+        (("limits.cpu", "limits.memory"), "limits"),
+    )
+    for name in names
+}
+
+
+def responsible(name: str) -> str:
+    """Return the key of the collection whose objects use what a quota limits under that name."""
+    if name.startswith(_COUNT):
+        return name.removeprefix(_COUNT)
+    if "storageclass.storage.k8s.io/" in name or name == "requests.storage":
+        return "persistentvolumeclaims"
+    plural = name.partition(".")[0]
+    return plural if plural in _PLAIN else PODS.key
+
+
+def usage(resource: Resource, obj: Object) -> Usage:
+    """Return what an object uses, under the names that a quota may have for it."""
+    used = {_COUNT + resource.key: Decimal(1)}
+    if resource.key in _PLAIN:
+        used[resource.key] = Decimal(1)
+    if resource.key == SERVICES.key:
+        used |= _of_service(obj["spec"])
+    if resource.key == PODS.key and obj.get("status", {}).get("phase") not in {"Failed", "Succeeded"}:
+        used |= _of_pod(obj["spec"])
+    return used
+
+
+def show(name: str, amount: Decimal) -> str:
+    """Write an amount: memory in powers of two where that is exact."""
+    binary = ("memory" in name or "storage" in name) and not amount % 1024
+    return write(amount, like="1Ki" if binary else "1")
+
+
+def missing(pod: Object, names: Mapping[str, object]) -> dict[str, list[str]]:
+    """Return the containers that leave open what a quota limits, by its name."""
+    spec = pod["spec"]
+    containers = (*spec["containers"], *(spec.get("initContainers") or ()))
+    found = {
+        name: [
+            container["name"]
+            for container in containers
+            if resource not in ((container.get("resources") or {}).get(kind) or {})
+        ]
+        for name, (kind, resource) in sorted(_REQUIRED.items())
+        if name in names
+    }
+    return {name: containers for name, containers in found.items() if containers}
+
+
+def in_scope(quota: Object, resource: Resource, obj: Object) -> bool:
+    """Tell whether a quota is about an object: with scopes, it is about some pods only."""
+    spec = quota["spec"]
+    selector = (spec.get("scopeSelector") or {}).get("matchExpressions") or ()
+    scopes = [*selector, *({"scopeName": name, "operator": "Exists"} for name in spec.get("scopes") or ())]
+    if not scopes:
+        return True
+    return resource.key == PODS.key and all(_SCOPES[one["scopeName"]](obj["spec"], one) for one in scopes)
+
+
+def _of_service(spec: Object) -> Usage:
+    kind, ports = spec.get("type"), spec.get("ports") or ()
+    if kind == "LoadBalancer" and spec.get("allocateLoadBalancerNodePorts") is False:
+        ports = [port for port in ports if port.get("nodePort")]
+    node_ports = len(ports) if kind in {"LoadBalancer", "NodePort"} else 0
+    return {
+        "services.loadbalancers": Decimal(kind == "LoadBalancer"),
+        "services.nodeports": Decimal(node_ports),
+    }
+
+
+def _of_pod(spec: Object) -> Usage:
+    used = {"pods": Decimal(1)}
+    for name, amount in requested({"spec": spec}).items():
+        used[f"requests.{name}"] = amount
+        if name in _MEASURED or name.startswith("hugepages-"):
+            used[name] = amount
+    for name, amount in requested({"spec": _limits_for_requests(spec)}).items():
+        if name in _MEASURED:
+            used[f"limits.{name}"] = amount
+    return used
+
+
+def _limits_for_requests(spec: Object) -> Object:
+    """Return the containers so that what they request is what limits them."""
+    changed = {}
+    for key in ("containers", "initContainers"):
+        changed[key] = [
+            {**container, "resources": {"requests": (container.get("resources") or {}).get("limits")}}
+            for container in spec.get(key) or ()
+        ]
+    return changed
+
+
+def _best_effort(spec: Object) -> bool:
+    resources = [
+        one.get("resources") or {} for key in ("containers", "initContainers") for one in spec.get(key) or ()
+    ]
+    amounts = [{**(one.get("requests") or {}), **(one.get("limits") or {})} for one in resources]
+    return not any({"cpu", "memory"} & one.keys() for one in amounts)
+
+
+def _of_priority(spec: Object, scope: Object) -> bool:
+    name: str | None = spec.get("priorityClassName")
+    values: list[str] = scope.get("values") or []
+    match scope["operator"]:
+        case "In":
+            return name in values
+        case "NotIn":
+            return name not in values
+        case "Exists":
+            return bool(name)
+        case _:
+            return not name
+
+
+_SCOPES: dict[str, Callable[[Object, Object], bool]] = {
+    "BestEffort": lambda spec, _: _best_effort(spec),
+    "NotBestEffort": lambda spec, _: not _best_effort(spec),
+    "Terminating": lambda spec, _: spec.get("activeDeadlineSeconds") is not None,
+    "NotTerminating": lambda spec, _: spec.get("activeDeadlineSeconds") is None,
+    "PriorityClass": _of_priority,
+    "CrossNamespacePodAffinity": lambda _spec, _scope: False,  # one node: where a pod goes is settled
+}

@@ -1,0 +1,1 @@
+"""Custom resources: what a CustomResourceDefinition means, its CEL rules, its registration. No HTTP."""

@@ -1,0 +1,114 @@
+"""Follows CustomResourceDefinitions: serves what they define, says so, and cleans up after them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from dask_k8s_local.api.catalog import Catalog
+from dask_k8s_local.api.delete import CLEANUP
+from dask_k8s_local.crd import definition
+from dask_k8s_local.resources import CRDS, Resource
+from dask_k8s_local.store import Object, Store, timestamp
+
+_ACCEPTED = (
+    ("NamesAccepted", "NoConflicts", "no conflicts found"),
+    ("Established", "InitialNamesAccepted", "the initial names have been accepted"),
+)
+
+
+class Registration:
+    """The collections of custom resources."""
+
+    def __init__(self, store: Store, catalog: Catalog) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._specs: dict[str, Any] = {}  # by name, as served now
+        self._leaving: set[str] = set()
+
+    async def run(self) -> None:
+        """Follow definitions until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            async for event in self._store.watch(CRDS):
+                name = event.object["metadata"]["name"]
+                current = self._store.get(CRDS, None, name)
+                if event.type == "DELETED" or current is None:
+                    self._forget(name)
+                    continue
+                if current["spec"] != self._specs.get(name):
+                    self._serve(name, current)
+                if not current["metadata"].get("deletionTimestamp"):
+                    self._accept(current)
+                elif name not in self._leaving:
+                    self._leaving.add(name)
+                    tasks.create_task(self._clean_up(name, current))
+
+    def _serve(self, name: str, crd: Object) -> None:
+        spec = crd["spec"]
+        if name in self._specs:
+            self._catalog.remove(spec["group"], spec["names"]["plural"])
+        for served in definition.served(crd):
+            self._catalog.add(served)
+        self._specs[name] = spec
+
+    def _forget(self, name: str) -> None:
+        spec = self._specs.pop(name, None)
+        if spec:
+            group, plural = spec["group"], spec["names"]["plural"]
+            found = [
+                one.resource
+                for one in self._catalog
+                if (one.resource.group, one.resource.plural) == (group, plural)
+            ]
+            self._catalog.remove(group, plural)
+            for resource in found[:1]:
+                self._store.drop(resource)
+
+    def _accept(self, crd: Object) -> None:
+        """Say that it is established, once."""
+        status = crd.get("status") or {}
+        conditions = {item["type"]: item for item in status.get("conditions") or ()}
+        for kind, reason, message in _ACCEPTED:
+            if conditions.get(kind, {}).get("status") != "True":
+                conditions[kind] = {
+                    "type": kind,
+                    "status": "True",
+                    "lastTransitionTime": timestamp(),
+                    "reason": reason,
+                    "message": message,
+                }
+        stored = [*(status.get("storedVersions") or ())]
+        stored += [
+            item["name"] for item in crd["spec"]["versions"] if item["storage"] and item["name"] not in stored
+        ]
+        new = {
+            "conditions": list(conditions.values()),
+            "acceptedNames": crd["spec"]["names"],
+            "storedVersions": stored,
+        }
+        self._store.update(CRDS, {**crd, "status": new})
+
+    async def _clean_up(self, name: str, crd: Object) -> None:
+        """Delete what it defined; it goes when nothing is left."""
+        resource = self._resource(crd)
+        while resource is not None and (found := self._store.list(resource)):
+            version = self._store.version
+            for obj in found:
+                if not obj["metadata"].get("deletionTimestamp"):
+                    self._store.delete(resource, obj["metadata"].get("namespace"), obj["metadata"]["name"])
+            if self._store.version == version:
+                await self._store.changed(resource, version)
+        self._leaving.discard(name)
+        current = self._store.get(CRDS, None, name)
+        if current is not None:
+            metadata = current["metadata"]
+            left = [item for item in metadata.get("finalizers") or () if item != CLEANUP]
+            self._store.update(CRDS, {**current, "metadata": {**metadata, "finalizers": left}})
+
+    def _resource(self, crd: Object) -> Resource | None:
+        spec = crd["spec"]
+        versions = (
+            self._catalog.find(spec["group"], item["name"], spec["names"]["plural"])
+            for item in spec["versions"]
+        )
+        return next((found.resource for found in versions if found), None)

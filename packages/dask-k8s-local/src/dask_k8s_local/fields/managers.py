@@ -1,0 +1,258 @@
+"""Managers: what each owns, as `metadata.managedFields` records it, and what a write does to that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dask_k8s_local.fields import sets
+from dask_k8s_local.fields.sets import Fields
+from dask_k8s_local.schema.node import MISSING, Node
+from dask_k8s_local.store import timestamp
+
+Object = Mapping[str, Any]
+
+_ANYTHING = Node()
+
+# What the server itself keeps is owned by nobody.
+_SERVERS_METADATA = frozenset({
+    "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generation",
+    "managedFields", "name", "namespace", "resourceVersion", "selfLink", "uid",
+})  # fmt: skip
+_NOT_STATUS = frozenset({"apiVersion", "kind", "metadata", "spec"})
+_NOT_SPEC = frozenset({"apiVersion", "kind", "metadata", "status"})
+
+
+class ApplyConflict(Exception):
+    """Others own fields of the configuration and want other values."""
+
+    def __init__(self, conflicts: list[tuple[Manager, str]]) -> None:
+        self.conflicts = conflicts
+        super().__init__(self._message())
+
+    def _message(self) -> str:
+        if len(self.conflicts) == 1:
+            ((manager, path),) = self.conflicts
+            return f"Apply failed with 1 conflict: conflict with {manager}: {path}"
+        lines = []
+        for words in sorted({str(manager) for manager, _ in self.conflicts}):
+            lines.append(f"conflicts with {words}:")
+            lines += [f"- {path}" for manager, path in self.conflicts if str(manager) == words]
+        return f"Apply failed with {len(self.conflicts)} conflicts: " + "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Manager:
+    """Who writes, how, through which subresource."""
+
+    name: str
+    operation: str
+    api_version: str
+    subresource: str = ""
+    time: str = ""
+
+    def __str__(self) -> str:
+        text = f'"{self.name}"'
+        if self.subresource:
+            text += f' with subresource "{self.subresource}"'
+        if self.operation == "Update":
+            text += f" using {self.api_version}"
+        return text
+
+    def is_same(self, other: Manager) -> bool:
+        """Tell whether their entries are one."""
+        return (self.name, self.operation, self.subresource) == (
+            other.name,
+            other.operation,
+            other.subresource,
+        )
+
+
+Owners = list[tuple[Manager, Fields]]
+
+
+def is_readable(entries: list[dict[str, Any]]) -> bool:
+    """Tell whether what a client says of owners can be taken for that."""
+    return all(
+        entry.get("operation") in {"Apply", "Update"}
+        and entry.get("fieldsType") == "FieldsV1"
+        and sets.is_valid(entry.get("fieldsV1") or {})
+        for entry in entries
+    )
+
+
+def read(obj: Object) -> Owners:
+    """Return the managers of an object and what they own."""
+    return [
+        (
+            Manager(
+                entry.get("manager", ""),
+                entry.get("operation", "Update"),
+                entry.get("apiVersion", ""),
+                entry.get("subresource", ""),
+                entry.get("time", ""),
+            ),
+            entry.get("fieldsV1") or {},
+        )
+        for entry in obj["metadata"].get("managedFields") or ()
+        if entry
+    ]
+
+
+def write(owners: Owners) -> list[dict[str, Any]]:
+    """Return `managedFields`."""
+    entries = []
+    for manager, fields in sorted(owners, key=_order):
+        if not fields:
+            continue
+        entry = {
+            "manager": manager.name,
+            "operation": manager.operation,
+            "apiVersion": manager.api_version,
+            "time": manager.time,
+            "fieldsType": "FieldsV1",
+            "fieldsV1": fields,
+        }
+        entries.append(entry | ({"subresource": manager.subresource} if manager.subresource else {}))
+    return entries
+
+
+def _order(owner: tuple[Manager, Fields]) -> tuple[str, ...]:
+    manager = owner[0]
+    return manager.operation, manager.time, manager.name, manager.api_version, manager.subresource
+
+
+def after_create(node: Node, obj: Object, manager: Manager) -> Owners:
+    """Return the owners of a new object: all of it, but for its status, belongs to who made it."""
+    mine: Fields = {}
+    for key, value in _visible(obj, manager).items():
+        child = node.properties.get(key, _ANYTHING)
+        fields = sets.added(child, value)
+        if key == "metadata" or (child.name and child.properties):
+            _disown_zero(child, fields)
+            if not fields:
+                continue
+        mine[f"f:{key}"] = fields
+    return [(_now(manager), mine)]
+
+
+def _disown_zero(node: Node, fields: Fields) -> None:
+    """Leave out what Go writes of an empty struct: no one owns `spec` or `spec.containers` themselves."""
+    fields.pop(".", None)
+    for key in node.required:
+        fields.get(f"f:{key}", {}).pop(".", None)
+
+
+def after_update(node: Node, old: Object, new: Object, owners: Owners, manager: Manager) -> Owners:
+    """Return the owners after a write that is not an apply: who changes a field owns it, alone."""
+    more, less = sets.changed(node, _visible(old, manager), _visible(new, manager))
+    if not more and not less:
+        return owners
+    lost = sets.union(more, less)
+    own = _of(manager, owners)
+    others = [
+        (other, sets.difference(fields, lost)) for other, fields in owners if not manager.is_same(other)
+    ]
+    return [*others, (_now(manager), sets.union(sets.difference(own, less), more))]
+
+
+def _visible(obj: Object, manager: Manager) -> dict[str, Any]:
+    """Leave out what is the server's own, and what cannot be written through the manager's door."""
+    hidden = _NOT_STATUS if manager.subresource == "status" else _NOT_SPEC
+    visible = {key: value for key, value in obj.items() if key not in hidden}
+    if manager.subresource != "status":
+        metadata = obj.get("metadata") or {}
+        visible["metadata"] = {key: value for key, value in metadata.items() if key not in _SERVERS_METADATA}
+    return visible
+
+
+def apply(
+    node: Node, live: Object, applied: Object, manager: Manager, *, force: bool
+) -> tuple[dict[str, Any], Owners]:
+    """Merge a configuration into an object: what it names is its manager's; what it no longer names goes.
+
+    Fields that others own with another value are a conflict, or, with `force`, taken from them.
+    """
+    owners = read(live)
+    mine = sets.of(node, _visible(applied, manager))
+    if not mine.get("f:metadata", True):
+        del mine["f:metadata"]  # it has nothing but a name
+    others = [(other, fields) for other, fields in owners if not manager.is_same(other)]
+    taken = _contested(node, live, applied, mine, others)
+    if taken and not force:
+        raise ApplyConflict([(others[index][0], sets.render(path)) for index, path in taken])
+    for index, path in taken:
+        other, fields = others[index]
+        others[index] = (other, sets.difference(fields, _as_fields(path)))
+    before = _of(manager, owners)
+    gone = sets.difference(before, mine)
+    for _, fields in others:
+        gone = _without(gone, fields)
+    kept = sets.remove(node, live, gone) if gone else dict(live)
+    merged = merge(node, {} if kept is MISSING else kept, applied)
+    known = next((other for other, _ in owners if manager.is_same(other)), None)
+    return merged, [*others, (known if known and mine == before else _now(manager), mine)]
+
+
+def _of(manager: Manager, owners: Owners) -> Fields:
+    return next((fields for other, fields in owners if manager.is_same(other)), {})
+
+
+def _contested(
+    node: Node, live: Object, applied: Object, mine: Fields, others: Owners
+) -> list[tuple[int, tuple[str, ...]]]:
+    found = []
+    for index, (_, fields) in enumerate(others):
+        for path in sets.leaves(sets.intersection(mine, fields)):
+            child, wanted = sets.find(node, applied, path)
+            _, present = sets.find(node, live, path)
+            whole = sets.children(child, wanted) is None or sets.children(child, present) is None
+            if whole and present is not MISSING and wanted != present:
+                found.append((index, path))
+    return found
+
+
+def _as_fields(path: tuple[str, ...]) -> Fields:
+    fields: Fields = {}
+    for element in reversed(path):
+        fields = {element: fields}
+    return fields
+
+
+def _without(gone: Fields, owned: Fields) -> Fields:
+    """Keep what another owns: its fields, and the list items that hold any of them."""
+    result: Fields = {}
+    for key, inner in gone.items():
+        if key not in owned:
+            result[key] = inner
+            continue
+        rest = _without({k: v for k, v in inner.items() if k != "."}, owned[key])
+        if rest:
+            result[key] = rest
+    return result
+
+
+def merge(node: Node, live: Any, applied: Any) -> Any:
+    """Put the applied values over the live ones."""
+    if isinstance(live, dict) and isinstance(applied, dict) and not node.atomic:
+        fields = {key: node.properties.get(key) or node.additional or Node() for key in applied}
+        return {**live, **{key: merge(fields[key], live.get(key), item) for key, item in applied.items()}}
+    if isinstance(live, list) and isinstance(applied, list) and node.list_type in {"map", "set"}:
+        return _merge_items(node, live, applied)
+    return applied
+
+
+def _merge_items(node: Node, live: list[Any], applied: list[Any]) -> list[Any]:
+    """Keep live items where they are; shared ones follow the configuration's order, new ones come after."""
+    wanted = {sets.element_key(node, item): item for item in applied}
+    present = {sets.element_key(node, item): item for item in live}
+    shared = (key for key in wanted if key in present)
+    items = node.items or Node()
+    order = [next(shared) if key in wanted else key for key in present]
+    order += [key for key in wanted if key not in present]
+    return [merge(items, present.get(key), wanted[key]) if key in wanted else present[key] for key in order]
+
+
+def _now(manager: Manager) -> Manager:
+    return Manager(manager.name, manager.operation, manager.api_version, manager.subresource, timestamp())

@@ -1,0 +1,116 @@
+"""The environment, command and arguments of a container: `env`, `envFrom`, `valueFrom`, `$(VAR)`. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from dask_k8s_local.kubelet.sources import Missing, Sources
+from dask_k8s_local.store import Object, namespace_of
+
+_REFERENCE = re.compile(r"\$(\$|\([^()]*\))")
+_NOT_A_WORD = re.compile(r"[^A-Z0-9_]")
+
+
+def expand(text: str, variables: Mapping[str, str]) -> str:
+    """Replace `$(VAR)` where VAR is known; `$$` is a dollar sign."""
+
+    def replace(match: re.Match[str]) -> str:
+        if match[1] == "$":
+            return "$"
+        return variables.get(match[1][1:-1], match[0])
+
+    return _REFERENCE.sub(replace, text)
+
+
+def command_line(container: Object, variables: Mapping[str, str]) -> list[str]:
+    """Return what to execute. The image has no entry point here: without a command, the arguments are one."""
+    words = [*(container.get("command") or ()), *(container.get("args") or ())]
+    return [expand(word, variables) for word in words]
+
+
+def environment(container: Object, sources: Sources, services: Iterable[Object]) -> dict[str, str]:
+    """Return the variables of a container; raises Missing."""
+    pod = sources.pod
+    linked = service_links(pod, services) if pod["spec"].get("enableServiceLinks", True) else {}
+    variables: dict[str, str] = {}
+    for source in container.get("envFrom") or ():
+        variables |= _all_of(source, sources)
+    for entry in container.get("env") or ():
+        name = entry["name"]
+        if entry.get("valueFrom"):
+            value = _value_from(entry["valueFrom"], container, sources)
+            if value is not None:
+                variables[name] = value
+        else:
+            variables[name] = expand(entry.get("value") or "", {**linked, **variables})
+    return {**linked, **variables}
+
+
+def service_links(pod: Object, services: Iterable[Object]) -> dict[str, str]:
+    """Return the variables that tell of the Services of the pod's namespace."""
+    variables: dict[str, str] = {}
+    for service in services:
+        address, ports = service["spec"].get("clusterIP"), service["spec"].get("ports") or ()
+        if namespace_of(service) != namespace_of(pod) or address in (None, "", "None") or not ports:
+            continue
+        name = _variable(service["metadata"]["name"])
+        variables[f"{name}_SERVICE_HOST"] = address
+        variables[f"{name}_SERVICE_PORT"] = str(ports[0]["port"])
+        for index, port in enumerate(ports):
+            protocol, number = port.get("protocol", "TCP"), port["port"]
+            url = f"{protocol.lower()}://{address}:{number}"
+            if port.get("name"):
+                variables[f"{name}_SERVICE_PORT_{_variable(port['name'])}"] = str(number)
+            if not index:
+                variables[f"{name}_PORT"] = url
+            prefix = f"{name}_PORT_{number}_{protocol}"
+            variables |= {
+                prefix: url,
+                f"{prefix}_PROTO": protocol.lower(),
+                f"{prefix}_PORT": str(number),
+                f"{prefix}_ADDR": address,
+            }
+    return variables
+
+
+def _variable(name: str) -> str:
+    return _NOT_A_WORD.sub("_", name.upper())
+
+
+def _all_of(source: Mapping[str, Any], sources: Sources) -> dict[str, str]:
+    reference = source.get("configMapRef") or source.get("secretRef") or {}
+    read = sources.config_map if source.get("configMapRef") else sources.secret
+    try:
+        contents = read(reference["name"])
+    except Missing:
+        if reference.get("optional"):
+            return {}
+        raise
+    prefix = source.get("prefix") or ""
+    return {prefix + key: value.decode(errors="replace") for key, value in contents.items()}
+
+
+def _value_from(source: Mapping[str, Any], container: Object, sources: Sources) -> str | None:
+    if reference := source.get("fieldRef"):
+        return sources.field(reference["fieldPath"])
+    if reference := source.get("resourceFieldRef"):
+        return sources.resource(reference, container)
+    for kind, title, read in (
+        ("configMapKeyRef", "ConfigMap", sources.config_map),
+        ("secretKeyRef", "Secret", sources.secret),
+    ):
+        if reference := source.get(kind):
+            optional = reference.get("optional")
+            contents: Mapping[str, bytes] = {}
+            with suppress(*[Missing] if optional else ()):
+                contents = read(reference["name"])
+            if reference["key"] in contents:
+                return contents[reference["key"]].decode(errors="replace")
+            if optional:
+                return None
+            where = f"{title} {namespace_of(sources.pod)}/{reference['name']}"
+            raise Missing(f"couldn't find key {reference['key']} in {where}")
+    raise Missing(f"unknown source of a variable: {', '.join(source)}")

@@ -1,0 +1,102 @@
+"""What the containers of a pod share, and what each of them executes. Starts nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import aiohttp
+
+from dask_k8s_local.events import Recorder
+from dask_k8s_local.kubelet.access import Access
+from dask_k8s_local.kubelet.environment import command_line, environment
+from dask_k8s_local.kubelet.runtime.client import CannotStart, Command, Runtime
+from dask_k8s_local.kubelet.runtime.mounts import Mount
+from dask_k8s_local.kubelet.sources import Sources
+from dask_k8s_local.kubelet.volumes import Volumes, relocate
+from dask_k8s_local.schema.quantity import parse
+from dask_k8s_local.store import Object
+
+_NO_COMMAND = "no command specified: an image has none here, so the container needs `command` or `args`"
+_GRACE_SECONDS = 30.0
+
+
+@dataclass(kw_only=True)
+class Home:
+    """A pod as its containers see it."""
+
+    pod: Object
+    directory: Path
+    address: str
+    base: Mapping[str, str]  # variables that every process of the pod gets
+    python_path: str  # what comes first there
+    runtime: Runtime
+    sources: Sources
+    volumes: Volumes
+    recorder: Recorder
+    http: aiohttp.ClientSession
+    services: Callable[[], Iterable[Object]]
+    first_backoff: float
+    access: Access | None = None  # to the API, if the pod is to have it
+    publish: Callable[[], None] = field(default=lambda: None)  # the pod's runner sets it
+    referenced_changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def grace(self) -> float:
+        """Return the time that its containers have to end."""
+        seconds = self.pod["spec"].get("terminationGracePeriodSeconds")
+        return _GRACE_SECONDS if seconds is None else float(seconds)
+
+    @property
+    def full_name(self) -> str:
+        """Name the pod as the kubelet does in messages."""
+        metadata = self.pod["metadata"]
+        return f"{metadata['name']}_{metadata['namespace']}({metadata['uid']})"
+
+    def executable(self, spec: Object) -> Executable:
+        """Return what a container of the pod executes; raises Missing, CannotMount, CannotStart."""
+        variables = {**self.base, **environment(spec, self.sources, self.services())}
+        paths = (self.python_path, variables.get("PYTHONPATH"))
+        variables["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+        mounts = self.volumes.mounts(spec, variables)
+        if self.access:
+            variables |= self.access.variables()
+            mounts.append(self.access.mount(self.pod))
+        argv = command_line(spec, variables)
+        if not argv:
+            raise CannotStart(_NO_COMMAND)
+        directory = self.directory / "containers" / spec["name"]
+        root = directory / "root"
+        root.mkdir(parents=True, exist_ok=True)
+        limits = (spec.get("resources") or {}).get("limits") or {}
+        command = Command(
+            argv=argv,
+            env=variables,
+            cwd=Path(spec.get("workingDir") or directory),
+            container=uuid.uuid4().hex,
+            mounts=mounts,
+            root=root,
+            memory=int(parse(str(limit))) if (limit := limits.get("memory")) else None,
+        )
+        if self.runtime.has_mounts:
+            return Executable(command)
+        env = {name: relocate(value, mounts) for name, value in variables.items()}
+        bare = Executable(replace(command, env=env, mounts=()), unmounted=mounts)
+        return replace(bare, command=bare.further(argv, main=True))
+
+
+@dataclass(frozen=True)
+class Executable:
+    """A container's command, and volumes that are not at their mount paths where nothing can be mounted."""
+
+    command: Command
+    unmounted: Sequence[Mount] = ()
+
+    def further(self, argv: Sequence[str], *, main: bool = False, tty: bool = False) -> Command:
+        """Return a command to run where this one runs."""
+        words = [relocate(word, self.unmounted) for word in argv]
+        return replace(self.command, argv=words, main=main, tty=tty)

@@ -1,0 +1,1 @@
+"""The container runtime: commands become supervised processes. Knows no Kubernetes and no store."""

@@ -1,0 +1,1 @@
+"""The directory that stands first on PYTHONPATH of every pod. Nothing here imports anything of ours."""

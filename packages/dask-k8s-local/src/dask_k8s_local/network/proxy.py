@@ -1,0 +1,162 @@
+"""One port of a Service: accepts connections and carries them to a pod. Bytes only, no objects.
+
+A client is held until a pod takes the connection: one that is cut off takes that for a broken server.
+Where no pod is expected, `refuse` it, as a real Service does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable, Sequence
+from typing import cast
+
+Backend = tuple[str, int]
+
+_RETRY_SECONDS = 0.1
+_EARLY_BYTES_MAX = 1 << 16
+_BACKLOG = 1024
+
+
+class Proxy:
+    """A listening port; `backends` says who can be asked at this moment."""
+
+    def __init__(self, backends: Callable[[], Sequence[Backend]]) -> None:
+        self._backends = backends
+        self._servers: list[asyncio.Server] = []
+        self._clients: set[_End] = set()
+
+    @property
+    def listening(self) -> bool:
+        """Tell whether connections are accepted anywhere."""
+        return bool(self._servers)
+
+    @property
+    def busy(self) -> bool:
+        """Tell whether there are connections."""
+        return bool(self._clients)
+
+    async def listen(self, address: str, port: int) -> None:
+        """Accept connections at one more address."""
+        loop = asyncio.get_running_loop()
+        self._servers.append(
+            await loop.create_server(
+                lambda: _Client(self._clients, self._backends), address, port, backlog=_BACKLOG
+            )
+        )
+
+    def refuse(self) -> None:
+        """Stop listening; connections go on, those that still wait for a pod are cut."""
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+        for client in [*self._clients]:
+            if client.peer is None:
+                client.abort()
+
+    def close(self) -> None:
+        """Stop listening and cut all connections."""
+        self.refuse()
+        for client in [*self._clients]:
+            client.abort()
+
+
+class _End(asyncio.Protocol):
+    """One side of a connection; what it receives goes to its peer."""
+
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.peer: _End | None = None
+        self.ended = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self.peer and self.peer.transport:
+            self.peer.transport.write(data)
+
+    def eof_received(self) -> bool:
+        self.ended = True
+        if self.peer and self.peer.transport and not self.peer.transport.is_closing():
+            self.peer.transport.write_eof()
+        return self.peer is not None and not self.peer.ended  # half closed: the other direction goes on
+
+    def pause_writing(self) -> None:
+        if self.peer and self.peer.transport:
+            self.peer.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self.peer and self.peer.transport:
+            self.peer.transport.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # the peer need not know why
+        if self.peer:
+            self.peer.close()
+
+    def close(self) -> None:
+        if self.transport:
+            self.transport.close()
+
+    def abort(self) -> None:
+        for end in (self, self.peer):
+            if end and end.transport:
+                end.transport.abort()
+
+
+class _Client(_End):
+    """The side that was accepted: waits for a pod, keeping what little arrives meanwhile."""
+
+    def __init__(self, clients: set[_End], backends: Callable[[], Sequence[Backend]]) -> None:
+        super().__init__()
+        self._clients = clients
+        self._backends = backends
+        self._search: asyncio.Task[None] | None = None
+        self._early = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._clients.add(self)
+        self._search = asyncio.get_running_loop().create_task(self._find_peer())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._clients.discard(self)
+        if self._search:
+            self._search.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        if self.peer:
+            super().data_received(data)
+            return
+        self._early += data
+        if self.transport and len(self._early) > _EARLY_BYTES_MAX:
+            self.transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        if self.peer:
+            return super().eof_received()
+        self.ended = True
+        return bool(
+            self._early
+        )  # who leaves without a word is gone; who asked something waits for the answer
+
+    async def _find_peer(self) -> None:
+        while True:
+            for address, port in random.sample(backends := self._backends(), len(backends)):
+                with contextlib.suppress(OSError):
+                    loop = asyncio.get_running_loop()
+                    _, peer = await loop.create_connection(_End, address, port)
+                    self._join(peer)
+                    return
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    def _join(self, peer: _End) -> None:
+        self.peer, peer.peer = peer, self
+        super().data_received(self._early)
+        self._early = b""
+        if self.transport and not self.transport.is_closing():
+            self.transport.resume_reading()
+        if self.ended:
+            super().eof_received()

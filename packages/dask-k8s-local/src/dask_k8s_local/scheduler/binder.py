@@ -1,0 +1,89 @@
+"""The loop that gives pending pods their node. Writes `spec.nodeName` and the condition PodScheduled."""
+
+from __future__ import annotations
+
+import asyncio
+
+from dask_k8s_local.conditions import condition, with_condition
+from dask_k8s_local.events import Recorder
+from dask_k8s_local.following import Change, follow
+from dask_k8s_local.resources import NODES, PODS
+from dask_k8s_local.scheduler.filters import refusal
+from dask_k8s_local.scheduler.requests import Load
+from dask_k8s_local.store import Object, Store, namespace_of
+
+NAME = "default-scheduler"
+_GATED = "Scheduling is blocked due to non-empty scheduling gates"
+
+
+class Scheduler:
+    """Binds every pod that names no other scheduler."""
+
+    def __init__(self, store: Store, node: str) -> None:
+        self._store = store
+        self._node = node
+        self._recorder = Recorder(store, NAME)
+        self._load = Load()
+        self._pending: dict[str, Object] = {}
+
+    async def run(self) -> None:
+        """Follow pods and the node until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(follow(self._store, PODS, self._pod_changed))
+            tasks.create_task(follow(self._store, NODES, lambda _: self._try_pending()))
+
+    def _pod_changed(self, change: Change) -> None:
+        pod = change.new or change.old or {}
+        uid = pod["metadata"]["uid"]
+        known = self._pending.pop(uid, None)
+        if change.new is None or (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}:
+            if self._load.remove(pod):
+                self._try_pending()
+        elif pod["spec"].get("nodeName"):
+            self._load.add(pod)
+        elif self._is_ours(pod):
+            self._pending[uid] = pod
+            if known is None or known["spec"] != pod["spec"]:
+                self._try(pod)
+
+    @staticmethod
+    def _is_ours(pod: Object) -> bool:
+        return not pod["metadata"].get("deletionTimestamp") and pod["spec"].get("schedulerName", NAME) == NAME
+
+    def _try_pending(self) -> None:
+        for pod in [*self._pending.values()]:
+            self._try(pod)
+
+    def _try(self, pod: Object) -> None:
+        node = self._store.get(NODES, None, self._node)
+        if node is None:
+            return
+        if pod["spec"].get("schedulingGates"):
+            self._write(pod, None, reason="SchedulingGated", message=_GATED)
+            return
+        refused = refusal(pod, node, self._load.used)
+        if refused is None:
+            if self._write(pod, self._node):
+                self._load.add(pod)
+                message = (
+                    f"Successfully assigned {namespace_of(pod)}/{pod['metadata']['name']} to {self._node}"
+                )
+                self._recorder.record(pod, "Normal", "Scheduled", message)
+        elif self._write(pod, None, reason="Unschedulable", message=refused.message):
+            self._recorder.record(pod, "Warning", "FailedScheduling", refused.message)
+
+    def _write(self, pod: Object, node: str | None, *, reason: str = "", message: str = "") -> bool:
+        """Bind the pod, or say why it is not bound; False: that is nothing new."""
+        current = self._store.get(PODS, namespace_of(pod), pod["metadata"]["name"])
+        if current is None or current["metadata"]["uid"] != pod["metadata"]["uid"]:
+            return False
+        self._pending.pop(pod["metadata"]["uid"], None)
+        scheduled = condition("PodScheduled", met=node is not None, reason=reason, message=message)
+        status = current.get("status") or {}
+        conditions = with_condition(status.get("conditions") or (), scheduled)
+        new = {**current, "status": {**status, "conditions": conditions}}
+        if node is not None:
+            new["spec"] = {**current["spec"], "nodeName": node}
+        else:
+            self._pending[pod["metadata"]["uid"]] = new
+        return self._store.update(PODS, new) is not current

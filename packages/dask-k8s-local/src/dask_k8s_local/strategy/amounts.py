@@ -1,0 +1,55 @@
+"""Amounts of resources: their names; what is counted comes in whole numbers, and nothing is negative."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dask_k8s_local.schema import problems, quantity
+from dask_k8s_local.schema.problems import Problem
+from dask_k8s_local.strategy import names
+
+COUNTED = frozenset(
+    {
+        "configmaps",
+        "persistentvolumeclaims",
+        "pods",
+        "replicationcontrollers",
+        "resourcequotas",
+        "secrets",
+        "services",
+        "services.loadbalancers",
+        "services.nodeports",
+    }
+)
+COMPUTE = frozenset({"cpu", "ephemeral-storage", "memory"})
+OF_QUOTAS = (
+    COUNTED
+    | COMPUTE
+    | {f"{kind}.{name}" for kind in ("limits", "requests") for name in COMPUTE}
+    | {"requests.storage"}
+)
+_STANDARD = OF_QUOTAS | {"storage"}
+
+
+def extended(name: str) -> bool:
+    """Tell whether a resource is one that Kubernetes does not know itself, like `nvidia.com/gpu`."""
+    return "/" in name and "kubernetes.io/" not in name and not name.startswith("requests.")
+
+
+def validate_name(name: str, path: str, *, known: bool, of: str) -> Iterator[Problem]:
+    """Judge the name of a resource, and whether containers, or quotas, know it."""
+    if malformed := names.qualified(name):
+        yield from (problems.invalid(path, name, words) for words in malformed)
+    elif not known and "/" not in name and name not in _STANDARD:
+        yield problems.invalid(path, name, "must be a standard resource type or fully qualified")
+    if not known and "/" not in name:
+        yield problems.invalid(path, name, f"must be a standard resource for {of}")
+
+
+def validate(name: str, amount: str, path: str) -> Iterator[Problem]:
+    """Judge the amount of a resource."""
+    value = quantity.parse(amount)
+    if value < 0:
+        yield problems.invalid(path, amount, "must be greater than or equal to 0")
+    if (name in COUNTED or extended(name)) and value % 1:
+        yield problems.invalid(path, amount, "must be an integer")

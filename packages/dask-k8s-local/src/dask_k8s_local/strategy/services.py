@@ -1,0 +1,149 @@
+"""Services: computed defaults and rules. Addresses are assigned by the network, through `assign`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from dask_k8s_local.schema import problems
+from dask_k8s_local.schema.problems import Problem
+from dask_k8s_local.strategy import metadata, names
+from dask_k8s_local.strategy.base import Object, Strategy
+
+_TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
+_PROTOCOLS = ("SCTP", "TCP", "UDP")
+_EXTERNAL = ("NodePort", "LoadBalancer")
+
+Assign = Callable[[Object, Object | None], Object]
+
+
+class Services(Strategy):
+    """Services; `assign` returns one with its addresses and node ports."""
+
+    returns_deleted = True
+    assign: Assign | None = None
+
+    def decode(self, obj: Object) -> tuple[Object, list[str]]:
+        """Fill in what depends on other fields, too."""
+        service, unknown = super().decode({**obj, "spec": {} if obj.get("spec") is None else obj["spec"]})
+        spec = service["spec"]
+        for port in spec.get("ports") or ():
+            if port.get("targetPort") in (None, 0, ""):
+                port["targetPort"] = port.get("port", 0)
+        if spec["type"] != "ExternalName":
+            spec.setdefault("internalTrafficPolicy", "Cluster")
+        if spec["type"] in _EXTERNAL:
+            spec.setdefault("externalTrafficPolicy", "Cluster")
+        if spec["type"] == "LoadBalancer":
+            spec.setdefault("allocateLoadBalancerNodePorts", True)
+        if spec["sessionAffinity"] == "ClientIP":
+            spec.setdefault("sessionAffinityConfig", {"clientIP": {"timeoutSeconds": 10800}})
+        service.setdefault("status", {"loadBalancer": {}})
+        return service, unknown
+
+    def prepare_create(self, obj: Object) -> None:
+        """Begin without a load balancer."""
+        obj["status"] = {"loadBalancer": {}}
+        _single_stack(obj["spec"])
+
+    def prepare_update(self, obj: Object, old: Object) -> None:
+        """Keep the addresses that the client does not mention."""
+        super().prepare_update(obj, old)
+        spec, before = obj["spec"], old["spec"]
+        if "ExternalName" not in (spec["type"], before["type"]):
+            for key in ("clusterIP", "clusterIPs"):
+                if key in before:
+                    spec.setdefault(key, before[key])
+            known = {port["port"]: port.get("nodePort") for port in before.get("ports") or ()}
+            for port in spec.get("ports") or () if spec["type"] in _EXTERNAL else ():
+                if not port.get("nodePort") and known.get(port.get("port")):
+                    port["nodePort"] = known[port["port"]]
+        _single_stack(spec)
+
+    def validate(self, obj: Object) -> Iterable[Problem]:
+        """Judge the spec."""
+        spec = obj["spec"]
+        headless = spec.get("clusterIP") == "None"
+        ports = spec.get("ports") or ()
+        if not ports and not headless and spec["type"] != "ExternalName":
+            yield problems.required("spec.ports")
+        if spec["type"] in _EXTERNAL and headless:
+            words = f"may not be set to 'None' for {spec['type']} services"
+            yield problems.invalid("spec.clusterIPs[0]", "None", words)
+        if spec["type"] == "ExternalName":
+            yield from _external_name(spec)
+        yield from _ports(ports)
+        yield from metadata.validate_labels(spec.get("selector") or {}, "spec.selector")
+        if spec["sessionAffinity"] not in {"ClientIP", "None"}:
+            yield problems.not_supported(
+                "spec.sessionAffinity", spec["sessionAffinity"], ("ClientIP", "None")
+            )
+        if spec["type"] not in _TYPES:
+            yield problems.not_supported("spec.type", spec["type"], _TYPES)
+        yield from _duplicates(spec)
+
+    def validate_update(self, obj: Object, old: Object) -> Iterable[Problem]:
+        """Judge the spec, and the address, which stays."""
+        spec, before = obj["spec"], old["spec"]
+        if "ExternalName" not in (spec["type"], before["type"]) and spec.get("clusterIP") != before.get(
+            "clusterIP"
+        ):
+            words = "may not change once set"
+            yield problems.invalid("spec.clusterIPs[0]", [spec.get("clusterIP", "")], words)
+        yield from self.validate(obj)
+
+
+def _single_stack(spec: Object) -> None:
+    if spec["type"] != "ExternalName":
+        unselective = spec.get("clusterIP") == "None" and not spec.get("selector")
+        spec.setdefault("ipFamilies", ["IPv4", "IPv6"] if unselective else ["IPv4"])
+        spec.setdefault("ipFamilyPolicy", "RequireDualStack" if unselective else "SingleStack")
+        if spec.get("clusterIP"):
+            spec.setdefault("clusterIPs", [spec["clusterIP"]])
+
+
+def _external_name(spec: Object) -> Iterator[Problem]:
+    if spec.get("clusterIP"):
+        yield problems.forbidden("spec.clusterIPs", "may not be set for ExternalName services")
+    name = spec.get("externalName", "").removesuffix(".")
+    if not name:
+        yield problems.required("spec.externalName")
+    else:
+        yield from (problems.invalid("spec.externalName", name, words) for words in names.subdomain(name))
+
+
+def _ports(ports: Any) -> Iterator[Problem]:
+    found: set[str] = set()
+    for index, port in enumerate(ports):
+        path = f"spec.ports[{index}]"
+        name = port.get("name", "")
+        if name:
+            yield from (problems.invalid(f"{path}.name", name, words) for words in names.label(name))
+            if name in found:
+                yield problems.duplicate(f"{path}.name", name)
+            found.add(name)
+        elif len(ports) > 1:
+            yield problems.required(f"{path}.name")
+        number, target = port.get("port") or 0, port["targetPort"]
+        if not 1 <= number <= 65535:
+            yield problems.invalid(f"{path}.port", number, "must be between 1 and 65535, inclusive")
+        if port["protocol"] not in _PROTOCOLS:
+            yield problems.not_supported(f"{path}.protocol", port["protocol"], _PROTOCOLS)
+        if isinstance(target, str):
+            yield from (problems.invalid(f"{path}.targetPort", target, words) for words in names.port(target))
+        elif not 1 <= target <= 65535:
+            yield problems.invalid(f"{path}.targetPort", target, "must be between 1 and 65535, inclusive")
+
+
+def _duplicates(spec: Object) -> Iterator[Problem]:
+    seen: set[tuple[str, int]] = set()
+    for index, port in enumerate(spec.get("ports") or ()):
+        if port.get("nodePort") and spec["type"] == "ClusterIP":
+            yield problems.forbidden(
+                f"spec.ports[{index}].nodePort", "may not be used when `type` is 'ClusterIP'"
+            )
+        key = (port["protocol"], port.get("port", 0))
+        if key in seen:
+            names_only = {"Name": "", "Protocol": key[0], "AppProtocol": None, "Port": key[1]}
+            yield problems.duplicate(f"spec.ports[{index}]", {**names_only, "TargetPort": 0, "NodePort": 0})
+        seen.add(key)

@@ -1,0 +1,140 @@
+"""Kinds with a rule or two."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Iterator
+
+from dask_k8s_local.schema import problems
+from dask_k8s_local.schema.problems import Problem
+from dask_k8s_local.strategy import names
+from dask_k8s_local.strategy.base import Object, Strategy, keep
+
+_SIZE_MAX = 1024 * 1024
+_IMMUTABLE = "field is immutable when `immutable` is set"
+
+
+class Namespaces(Strategy):
+    """Namespaces: deleted in two steps, of which the second is the namespace controller's."""
+
+    def decode(self, obj: Object) -> tuple[Object, list[str]]:
+        """Let it carry its name as a label."""
+        namespace, unknown = super().decode(obj)
+        metadata = namespace.get("metadata") or {}
+        if name := metadata.get("name"):
+            metadata["labels"] = {**(metadata.get("labels") or {}), "kubernetes.io/metadata.name": name}
+        return namespace, unknown
+
+    def prepare_create(self, obj: Object) -> None:
+        """Be active, and held until it is empty."""
+        finalizers = (obj.get("spec") or {}).get("finalizers") or []
+        obj["spec"] = {
+            "finalizers": [*finalizers, *(["kubernetes"] if "kubernetes" not in finalizers else [])]
+        }
+        obj["status"] = {"phase": "Active"}
+
+    def prepare_update(self, obj: Object, old: Object) -> None:
+        """Leave the finalizers of the spec to the subresource."""
+        super().prepare_update(obj, old)
+        keep(obj, old, "spec")
+
+
+class Data(Strategy):
+    """ConfigMaps and Secrets."""
+
+    def decode(self, obj: Object) -> tuple[Object, list[str]]:
+        """Turn what may be written as text into data."""
+        decoded, unknown = super().decode(obj)
+        text = decoded.pop("stringData", None) if self.resource.kind == "Secret" else None
+        if text:
+            encoded = {key: base64.b64encode(value.encode()).decode() for key, value in text.items()}
+            decoded["data"] = {**(decoded.get("data") or {}), **encoded}
+        return decoded, unknown
+
+    def validate(self, obj: Object) -> Iterator[Problem]:
+        """Judge keys and size."""
+        size = 0
+        for field in ("data", "binaryData"):
+            for key, value in (obj.get(field) or {}).items():
+                yield from (
+                    problems.invalid(f"{field}[{key}]", key, words) for words in names.config_key(key)
+                )
+                size += len(value.encode())
+        both = {*(obj.get("data") or ())} & {*(obj.get("binaryData") or ())}
+        for key in both:
+            yield problems.invalid(f"data[{key}]", key, "duplicate of key present in binaryData")
+        if size > _SIZE_MAX:
+            yield problems.too_long("data" if self.resource.kind == "Secret" else "", _SIZE_MAX)
+
+    def validate_update(self, obj: Object, old: Object) -> Iterator[Problem]:
+        """Keep what is immutable."""
+        if old.get("immutable"):
+            if not obj.get("immutable"):
+                yield problems.forbidden("immutable", _IMMUTABLE)
+            for field in ("data", "binaryData"):
+                if (obj.get(field) or {}) != (old.get(field) or {}):
+                    yield problems.forbidden(field, _IMMUTABLE)
+        if self.resource.kind == "Secret" and obj.get("type") != old.get("type"):
+            yield problems.invalid("type", obj.get("type"), "field is immutable")
+        yield from self.validate(obj)
+
+
+class ReturnsDeleted(Strategy):
+    """Plain data whose DELETE answers with the object."""
+
+    returns_deleted = True
+
+
+_UNSAID: Object = {
+    "involvedObject": {},
+    "source": {},
+    "firstTimestamp": None,
+    "lastTimestamp": None,
+    "eventTime": None,
+    "reportingComponent": "",
+    "reportingInstance": "",
+}
+
+
+class Events(Strategy):
+    """Events."""
+
+    create_on_update = True
+
+    def decode(self, obj: Object) -> tuple[Object, list[str]]:
+        """Write what is not said, as Go does."""
+        event, unknown = super().decode(obj)
+        return {**_UNSAID, **event}, unknown
+
+    def validate(self, obj: Object) -> Iterator[Problem]:
+        """Keep an event in the namespace of what it is about."""
+        about = (obj.get("involvedObject") or {}).get("namespace", "")
+        namespace = obj["metadata"]["namespace"]
+        if about != namespace and (about or namespace != "default"):
+            words = "does not match event.namespace" if about else "does not match involvedObject.namespace"
+            yield problems.invalid("involvedObject.namespace", about, words)
+
+
+class Leases(Strategy):
+    """Leases."""
+
+    create_on_update = True
+    unconditional_update = False
+
+    def validate(self, obj: Object) -> Iterator[Problem]:
+        """Judge the numbers."""
+        spec = obj.get("spec") or {}
+        for key, least in (("leaseDurationSeconds", 1), ("leaseTransitions", 0)):
+            if key in spec and spec[key] < least:
+                words = "must be greater than 0" if least else "must be greater than or equal to 0"
+                yield problems.invalid(f"spec.{key}", spec[key], words)
+
+
+class Bindings(Strategy):
+    """RoleBindings and ClusterRoleBindings: to which role stays."""
+
+    def validate_update(self, obj: Object, old: Object) -> Iterable[Problem]:
+        """Keep the role."""
+        if obj.get("roleRef") != old.get("roleRef"):
+            yield problems.invalid("roleRef", obj.get("roleRef"), "cannot change roleRef")
+        yield from self.validate(obj)

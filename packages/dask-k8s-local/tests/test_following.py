@@ -1,0 +1,118 @@
+"""Keeping up with the store, whatever happens between two looks."""
+
+import asyncio
+from dataclasses import replace
+
+from dask_k8s_local.following import Change, Dirty, Followers, follow
+from dask_k8s_local.resources import CONFIGMAPS, SECRETS
+from dask_k8s_local.store import Store
+
+
+def config_map(name, value=""):
+    metadata = {"name": name, "namespace": "ns"}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"value": value}}
+
+
+def short(change: Change):
+    return tuple(one and (one["metadata"]["name"], one["data"]["value"]) for one in (change.old, change.new))
+
+
+class Seen:
+    """What was handed over; `until` waits for so many changes."""
+
+    def __init__(self):
+        self.changes = []
+        self.more = asyncio.Event()
+
+    def __call__(self, change):
+        self.changes.append(short(change))
+        self.more.set()
+
+    async def until(self, count):
+        async with asyncio.timeout(10):
+            while len(self.changes) < count:
+                self.more.clear()
+                await self.more.wait()
+        found, self.changes = self.changes, []
+        return found
+
+
+async def test_changes_of_a_collection():
+    store, seen = Store(), Seen()
+    store.create(CONFIGMAPS, config_map("a", "1"))
+    task = asyncio.create_task(follow(store, CONFIGMAPS, seen))
+    assert await seen.until(1) == [(None, ("a", "1"))]
+    store.update(CONFIGMAPS, config_map("a", "2"))
+    store.delete(CONFIGMAPS, "ns", "a")
+    assert await seen.until(2) == [(("a", "1"), ("a", "2")), (("a", "2"), None)]
+    task.cancel()
+
+
+async def test_a_history_that_is_too_short():
+    store, seen = Store(history=2), Seen()
+    for name in ("goes", "stays", "changes", "comes again"):
+        store.create(CONFIGMAPS, config_map(name))
+    task = asyncio.create_task(follow(store, CONFIGMAPS, seen))
+    await seen.until(4)
+    store.delete(CONFIGMAPS, "ns", "goes")
+    store.delete(CONFIGMAPS, "ns", "comes again")
+    store.create(CONFIGMAPS, config_map("comes again"))
+    for value in "12345":
+        store.update(CONFIGMAPS, config_map("changes", value))
+    assert await seen.until(4) == [
+        (("goes", ""), None),
+        (("changes", ""), ("changes", "5")),
+        (("comes again", ""), None),
+        (None, ("comes again", "")),
+    ]
+    task.cancel()
+
+
+async def test_collections_come_and_go():
+    store, seen = Store(), Seen()
+    store.create(CONFIGMAPS, config_map("a"))
+    async with asyncio.TaskGroup() as tasks:
+        followers = Followers(store, tasks, seen)
+        followers.follow([CONFIGMAPS])
+        assert await seen.until(1) == [(None, ("a", ""))]
+        followers.follow([CONFIGMAPS, SECRETS])
+        store.create(SECRETS, config_map("b"))
+        assert await seen.until(1) == [(None, ("b", ""))]
+        followers.follow([CONFIGMAPS])
+        assert seen.changes == []
+        store.delete(CONFIGMAPS, "ns", "a")
+        followers.follow([])
+        assert seen.changes == [(("a", ""), None)]
+
+
+async def test_a_collection_is_defined_anew():
+    store, seen = Store(), Seen()
+    store.create(CONFIGMAPS, config_map("a"))
+    store.create(CONFIGMAPS, config_map("b"))
+    async with asyncio.TaskGroup() as tasks:
+        followers = Followers(store, tasks, seen)
+        followers.follow([CONFIGMAPS])
+        await seen.until(2)
+        followers.follow([replace(CONFIGMAPS)])
+        store.delete(CONFIGMAPS, "ns", "a")
+        assert await seen.until(1) == [(("a", ""), None)]
+        store.delete(CONFIGMAPS, "ns", "b")
+        store.drop(CONFIGMAPS)
+        followers.follow([replace(CONFIGMAPS)])
+        store.create(CONFIGMAPS, config_map("c"))
+        assert await seen.until(2) == [(("b", ""), None), (None, ("c", ""))]
+        followers.follow([])
+
+
+async def test_each_thing_is_looked_at_once():
+    dirty: Dirty[str] = Dirty()
+    dirty.add("a", "b", "a")
+    seen = []
+    async with asyncio.timeout(10):
+        async for thing in dirty:
+            seen.append(thing)
+            if thing == "b":
+                dirty.add("c", "a")
+            if len(seen) == 4:
+                break
+    assert seen == ["a", "b", "c", "a"]
