@@ -1,0 +1,1 @@
+"""DaskCluster: a scheduler, its service, and the default worker group."""

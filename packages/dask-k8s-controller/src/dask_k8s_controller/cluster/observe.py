@@ -1,0 +1,121 @@
+"""Observed state: what the cache shows of a cluster's children. No await."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from dask_k8s_controller.given import noted
+from dask_k8s_controller.plugin import World
+from dask_k8s_controller.resources import (
+    DASK_CLUSTERS,
+    DASK_WORKER_GROUPS,
+    PODS,
+    SECRETS,
+    SERVICES,
+    Body,
+    Key,
+)
+from dask_k8s_controller.river.cache import Record
+from dask_k8s_crds import DaskCluster, names
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What is remembered of the scheduler's service."""
+
+    spec: Body
+    has_ingress: bool
+    given: str = ""
+    """The note of what it was given."""
+
+    @property
+    def reachable(self) -> bool:
+        """Whether it has the address that its type promises."""
+        return self.spec.get("type") != "LoadBalancer" or self.has_ingress
+
+
+def trim_service(body: Body) -> Service:
+    """Keep what a reconcile reads of a service."""
+    ingress = ((body.get("status") or {}).get("loadBalancer") or {}).get("ingress")
+    return Service(spec=body["spec"], has_ingress=bool(ingress), given=noted(body))
+
+
+def cluster_of_group(body: Body) -> str | None:
+    """Return the name of the cluster that a worker group belongs to."""
+    name: Any = (body.get("spec") or {}).get("cluster")
+    return name if isinstance(name, str) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The children of a cluster, and the groups that belong to it by name, whoever made them."""
+
+    schedulers: tuple[Record, ...]
+    """Its own, and one of an earlier cluster of its name that still terminates."""
+    agent: Record | None
+    """The Secret with the agent and its token."""
+    service: Record | None
+    groups: tuple[Record, ...]
+    expected: frozenset[Key]
+    """Children that were made and are not in the cache yet."""
+
+    @classmethod
+    def of(cls, record: Record, world: World) -> Observed:
+        """Look at the cache."""
+        namespace, name = record.key.namespace, record.key.name
+        services = [service for service in world.owned(record.uid, SERVICES) if not service.deleting]
+        expected = {
+            Key(resource, namespace, child)
+            for resource in (PODS, SECRETS, SERVICES, DASK_WORKER_GROUPS)
+            for child in world.expected(record.uid, resource)
+        }
+        schedulers = world.owned(record.uid, PODS)
+        holder = world.get(Key(PODS, namespace, names.scheduler(name)))
+        if (
+            holder is not None
+            and holder.deleting
+            and holder.key.name not in {pod.key.name for pod in schedulers}
+        ):
+            # That of an earlier cluster of this name.
+            schedulers.append(holder)
+        return cls(
+            schedulers=tuple(schedulers),
+            agent=next((each for each in world.owned(record.uid, SECRETS) if not each.deleting), None),
+            service=next(
+                (service for service in services if service.key.name == names.scheduler(name)), None
+            ),
+            groups=tuple(
+                group
+                for group in world.find(DASK_WORKER_GROUPS, namespace, name)
+                if not group.deleting and (group.owner is None or group.owner.uid == record.uid)
+            ),
+            expected=frozenset(expected),
+        )
+
+    @property
+    def scheduler(self) -> Record | None:
+        """The scheduler that lives: the oldest, should there be two."""
+        living = [pod for pod in self.schedulers if not pod.deleting and not pod.value.finished]
+        return min(living, key=lambda pod: (pod.value.created, pod.key.name), default=None)
+
+    @property
+    def replicas(self) -> int:
+        """How many workers the groups report, those on their way out not counted."""
+        replicas: int = sum((group.value.get("status") or {}).get("replicas", 0) for group in self.groups)
+        return replicas
+
+    def default_group(self, cluster: DaskCluster) -> Record | None:
+        """Return the group that comes with the cluster."""
+        name = names.default_group(cluster.metadata.name)
+        return next((group for group in self.groups if group.key.name == name), None)
+
+
+def wake_cluster(group: Record, world: World) -> list[Key]:  # noqa: ARG001
+    """A group rings the cluster that it names."""
+    return [Key(DASK_CLUSTERS, group.key.namespace, group.indexed)] if group.indexed else []
+
+
+def wake_groups(cluster: Record, world: World) -> list[Key]:
+    """A cluster rings the groups that name it."""
+    return [group.key for group in world.find(DASK_WORKER_GROUPS, cluster.key.namespace, cluster.key.name)]

@@ -1,0 +1,127 @@
+"""The door to kopf: it owns the process, its signals and logs, and runs the handlers of plugins.
+
+Our own kinds are watched by the informers: kopf does not list again after it lost a watch for too long,
+so that a deletion can escape it. Nothing else here imports `kopf`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import signal
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import aiohttp
+import kopf
+
+from dask_k8s_controller.kube import Credentials
+from dask_k8s_controller.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+RETRY_SECONDS = 2.0
+"""So long kopf waits for an API server that is away or refuses."""
+REFUSALS = 15
+"""So often its credentials are read again before it has to log in anew."""
+
+
+def configure_logs(log_format: str, *, verbose: bool, quiet: bool) -> None:
+    """Set up logging as kopf does: ``plain``, ``full`` or ``json``."""
+    kopf.configure(verbose=verbose, quiet=quiet, log_format=kopf.LogFormat[log_format.upper()])
+    # Its lines per handler and login tell platform teams nothing; what fails is logged by kopf.objects.
+    for name in ("kopf.activities", "kopf._core.engines.activities"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+async def run(main: Callable[[], Coroutine[Any, Any, None]], settings: Settings) -> None:
+    """Run ``main`` inside a kopf operator until a signal, and raise what ended it otherwise.
+
+    Plugins' handlers are served as soon as kopf has started.
+    """
+    namespaces, watch_seconds = settings.namespaces, settings.watch_seconds
+    stop = asyncio.Event()
+    tasks: list[asyncio.Task[None]] = []
+
+    @kopf.on.startup()
+    async def start(settings: kopf.OperatorSettings, **_: Any) -> None:
+        settings.posting.level = logging.WARNING
+        settings.scanning.disabled = bool(namespaces)
+        # By default it gives up after a minute, and ends with it what runs well.
+        settings.networking.error_backoffs = itertools.repeat(RETRY_SECONDS)
+        settings.watching.server_timeout = watch_seconds
+        settings.watching.client_timeout = watch_seconds * 1.5
+        task = asyncio.create_task(main(), name="dask-k8s-controller")
+        task.add_done_callback(lambda _: stop.set())
+        tasks.append(task)
+
+    @kopf.on.cleanup()
+    async def end(**_: Any) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+    @kopf.on.login()
+    async def login(**_: Any) -> kopf.AiohttpSession:
+        credentials = Credentials()
+        await credentials.load()
+        session = credentials.session(_authorization(credentials))
+        return kopf.AiohttpSession(server=credentials.server, aiohttp_session=session)
+
+    others = asyncio.all_tasks()
+    kopfs = await kopf.spawn_tasks(
+        standalone=True, clusterwide=not namespaces, namespaces=namespaces, stop_flag=stop
+    )
+    asked = _stop_at_signals(stop)
+    try:
+        await kopf.run_tasks(kopfs, ignored=others)
+    except Exception:
+        # On its way out it closes its session while it may still look for resources: no failure then.
+        if not asked.is_set():
+            raise
+        logger.debug("kopf stumbled while it stopped", exc_info=True)
+    for task in tasks:
+        if task.done() and not task.cancelled():
+            task.result()
+
+
+def _authorization(credentials: Credentials) -> aiohttp.ClientMiddlewareType:
+    """Return what authorizes kopf's requests, each with the credentials of its moment.
+
+    What is refused all the same is sent again: kopf would close the session under its other requests, and
+    some of those end the operator then. Only what is refused for long makes it log in anew.
+    """
+
+    async def authorize(
+        request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        refusals = 0
+        while True:
+            if value := await credentials.authorization():
+                request.headers["Authorization"] = value
+            response = await send(request)
+            if response.status != 401 or refusals == REFUSALS:
+                return response
+            refusals += 1
+            response.release()
+            await asyncio.sleep(RETRY_SECONDS)
+            with contextlib.suppress(ConnectionError):
+                await credentials.load()
+
+    return authorize
+
+
+def _stop_at_signals(stop: asyncio.Event) -> asyncio.Event:
+    """Handle signals in the place of kopf; the answer is set once there was one."""
+    asked = asyncio.Event()
+
+    def leave(number: signal.Signals) -> None:
+        logger.info("%s: stopping", number.name)
+        asked.set()
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, leave, number)
+    return asked

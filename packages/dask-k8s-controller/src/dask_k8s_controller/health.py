@@ -1,0 +1,39 @@
+"""Endpoints for probes: `/livez` fails when the controller is deaf or stuck, `/readyz` until it is ready."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from dask_k8s_controller.operator import Operator
+
+
+@asynccontextmanager
+async def serve(operator: Operator, address: str) -> AsyncIterator[None]:
+    """Answer at ``host:port`` while the context lasts; nothing where the address is empty."""
+    if not address:
+        yield
+        return
+    host, _, port = address.rpartition(":")
+
+    async def livez(_: web.Request) -> web.Response:
+        return _answer(operator.problems())
+
+    async def readyz(_: web.Request) -> web.Response:
+        return _answer(operator.unready() + operator.problems())
+
+    application = web.Application()
+    application.add_routes([web.get("/livez", livez), web.get("/readyz", readyz)])
+    runner = web.AppRunner(application, handle_signals=False, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, int(port)).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+def _answer(problems: list[str]) -> web.Response:
+    return web.Response(text="\n".join(problems) or "ok", status=503 if problems else 200)

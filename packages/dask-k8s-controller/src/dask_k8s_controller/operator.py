@@ -1,0 +1,114 @@
+"""The whole controller as one value: plugins, cache, queue, loop, informers, wired here and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+from dask_k8s_controller.agent.client import Agents
+from dask_k8s_controller.kube import Api
+from dask_k8s_controller.plugin import Plugin
+from dask_k8s_controller.resources import Key
+from dask_k8s_controller.river.apply import Applier
+from dask_k8s_controller.river.cache import Cache, Change, What
+from dask_k8s_controller.river.expectations import Expectations
+from dask_k8s_controller.river.handlers import Bells
+from dask_k8s_controller.river.informer import Informer
+from dask_k8s_controller.river.loop import Loop
+from dask_k8s_controller.river.queue import WorkQueue
+from dask_k8s_controller.river.throttle import Throttle
+from dask_k8s_controller.river.world import LiveWorld
+from dask_k8s_controller.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+RESYNC_SECONDS = 300.0
+"""Every key is looked at again so often, from the cache, should an event have been lost."""
+STUCK_SECONDS = 180.0
+"""A key that waits or works for so long means that the queue is stuck."""
+
+
+@dataclass(slots=True)
+class Operator:
+    """Everything that runs; `problems` tells how it is."""
+
+    plugins: Sequence[Plugin]
+    cache: Cache
+    queue: WorkQueue[Key]
+    loop: Loop
+    informers: tuple[Informer, ...]
+    agents: Agents
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @classmethod
+    def of(
+        cls, api: Api, plugins: Sequence[Plugin], settings: Settings, *, agents: Agents | None = None
+    ) -> Self:
+        """Wire a controller; nothing runs yet."""
+        agents = agents or Agents()
+        clock = asyncio.get_running_loop().time
+        expectations = Expectations()
+        queue: WorkQueue[Key] = WorkQueue()
+
+        def listen(change: Change) -> None:
+            expectations.seen(change)
+            if change.what is What.GONE:
+                world.forget(change.record.key)
+            bells.ring(change)
+
+        def remind(key: Key, seconds: float) -> None:
+            # Not `queue.put_after`: an earlier turn must not replace this one.
+            asyncio.get_running_loop().call_later(seconds, queue.put, key)
+
+        watches = {watched.resource: watched for plugin in plugins for watched in plugin.watches}
+        reconcilers = [reconciler for plugin in plugins for reconciler in plugin.reconcilers]
+        cache = Cache(watches, listen)
+        throttle = Throttle(slots=settings.api_concurrency, rate=settings.api_rate)
+        applier = Applier(api, cache, throttle, expectations, clock)
+        world = LiveWorld(api, agents, cache, expectations, applier, clock, settings.cluster_domain, remind)
+        bells = Bells.of(reconcilers, queue, world)
+        loop = Loop(queue, {reconciler.resource: reconciler.reconcile for reconciler in reconcilers}, world)
+        informers = tuple(
+            Informer(api, cache, watched, namespace, settings.watch_seconds)
+            for watched in watches.values()
+            for namespace in settings.namespaces or (None,)
+        )
+        return cls(plugins, cache, queue, loop, informers, agents)
+
+    async def run(self) -> None:
+        """Fill the cache, then reconcile until cancelled."""
+        async with self.agents, asyncio.TaskGroup() as tasks:
+            for informer in self.informers:
+                tasks.create_task(informer.run())
+            for informer in self.informers:
+                await informer.synced.wait()
+            self.ready.set()
+            logger.info("Ready")
+            tasks.create_task(self.loop.run())
+            tasks.create_task(self._resync())
+
+    def problems(self) -> list[str]:
+        """Return what makes this controller useless, in sentences: a stale watch, a stuck queue."""
+        deaf = [
+            f"no word from the API server on {informer} for {informer.silent_for():.0f} s"
+            for informer in self.informers
+            if informer.silent_for() > informer.silence
+        ]
+        waits = self.queue.longest_wait()
+        return deaf + ([f"the queue has been stuck for {waits:.0f} s"] if waits > STUCK_SECONDS else [])
+
+    def unready(self) -> list[str]:
+        """Return what a controller that just started still lacks."""
+        return [f"{informer} not listed yet" for informer in self.informers if not informer.synced.is_set()]
+
+    async def _resync(self) -> None:
+        while True:
+            await asyncio.sleep(RESYNC_SECONDS)
+            for resource in self.loop.reconcilers:
+                for record in self.cache.all(resource):
+                    # Spread out, so that a resync is no burst of work.
+                    self.queue.put_after(record.key, random.uniform(0, RESYNC_SECONDS / 5))

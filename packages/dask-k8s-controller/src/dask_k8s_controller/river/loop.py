@@ -1,0 +1,71 @@
+"""Take keys from the queue and reconcile them, many at a time; decide from the outcome when to look again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dask_k8s_controller.kube import ApiError
+from dask_k8s_controller.plugin import Reconcile, World
+from dask_k8s_controller.resources import Key, Resource
+from dask_k8s_controller.river.apply import WriteError
+from dask_k8s_controller.river.queue import WorkQueue
+
+logger = logging.getLogger(__name__)
+
+AT_A_TIME = 256
+"""Reconciles that run at the same time; their requests share the throttle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """Reconciles what the queue hands out."""
+
+    queue: WorkQueue[Key]
+    reconcilers: Mapping[Resource, Reconcile]
+    world: World
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        free = asyncio.Semaphore(AT_A_TIME)
+        async with asyncio.TaskGroup() as turns:
+            while True:
+                await free.acquire()
+                turn = turns.create_task(self._turn(await self.queue.get()))
+                turn.add_done_callback(lambda _: free.release())
+
+    async def _turn(self, key: Key) -> None:
+        try:
+            after = await self.reconcilers[key.resource](key, self.world)
+            again_after = after.seconds if after else None
+        except Exception as error:  # noqa: BLE001 - a surprise in one object must not stop the others
+            self._failed(key, error)
+        else:
+            self.queue.done(key, again_after=again_after)
+
+    def _failed(self, key: Key, error: Exception) -> None:
+        errors = _leaves(error)
+        refusals = [error for error in errors if isinstance(error, ApiError | WriteError)]
+        asked = max((_refusal(error).retry_after or 0.0 for error in refusals), default=0.0)
+        wait = self.queue.failed(key, at_least=asked)
+        if len(refusals) == len(errors):
+            logger.warning("%s: %s; next try in %.1f s", key, _summary(errors), wait)
+        else:
+            logger.error("%s: the reconcile failed; next try in %.1f s", key, wait, exc_info=error)
+
+
+def _refusal(error: ApiError | WriteError) -> ApiError:
+    return error.error if isinstance(error, WriteError) else error
+
+
+def _leaves(error: Exception) -> list[Exception]:
+    if isinstance(error, ExceptionGroup):
+        return [leaf for part in error.exceptions for leaf in _leaves(part)]
+    return [error]
+
+
+def _summary(errors: list[Exception]) -> str:
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return f"{errors[0]}{more}"

@@ -1,0 +1,22 @@
+"""What can be set, as one value. Flags, environment and file are read by the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Settings of a controller.
+
+    ``namespaces`` is empty for all namespaces; ``api_concurrency`` is requests at a time and
+    ``api_rate`` requests per second that write; ``watch_seconds`` is how long one watch lasts;
+    ``health_address`` is ``host:port`` or empty for none.
+    """
+
+    namespaces: tuple[str, ...] = ()
+    cluster_domain: str = "cluster.local"
+    api_concurrency: int = 32
+    api_rate: float = 1000.0
+    watch_seconds: int = 240
+    health_address: str = ""

@@ -1,0 +1,1 @@
+"""DaskWorkerGroup: so many worker pods of one template."""

@@ -1,0 +1,84 @@
+"""Desired state: a DaskWorkerGroup in, worker pods out. No await, no clock, no environment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Sequence
+from itertools import chain, count, islice
+from typing import Any
+
+from dask_k8s_controller import given
+from dask_k8s_controller.pods import keeps_legacy_commands, pod_spec, template_digest
+from dask_k8s_controller.service import scheduler_address
+from dask_k8s_crds import DaskCluster, DaskWorkerGroup, labels, names
+from dask_k8s_crds.kinds import DASK_WORKER_GROUP
+from dask_k8s_crds.metadata import owner_reference
+
+
+def worker_names(
+    group: DaskWorkerGroup, number: int, taken: Collection[str], doubted: Sequence[str] = ()
+) -> list[str]:
+    """Return the next names of workers that are not taken, first those of which somebody doubts it.
+
+    But for those they follow from the group and its pods alone, and from nothing that a controller
+    remembers, so that two of them, or one that lost its memory, choose the same ones and the API server
+    refuses the second.
+    """
+    metadata = group.metadata
+    usual = (names.worker(metadata.name, metadata.uid or "", ordinal) for ordinal in count())
+    candidates = chain(doubted, (name for name in usual if name not in doubted))
+    return list(islice((name for name in candidates if name not in taken), number))
+
+
+def workers(
+    group: DaskWorkerGroup, cluster: DaskCluster, worker_names: Collection[str], *, domain: str
+) -> Iterator[dict[str, Any]]:
+    """Yield a pod for each name."""
+    template = group.spec.worker.spec
+    legacy = keeps_legacy_commands(group.metadata.annotations)
+    shared = _environment(group, cluster, domain)
+    metadata = _metadata(group, template_digest(template, env=shared, legacy_commands=legacy))
+    for name in worker_names:
+        yield {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name, **metadata},
+            "spec": pod_spec(template, env={"DASK_WORKER_NAME": name, **shared}, legacy_commands=legacy),
+        }
+
+
+def example(group: DaskWorkerGroup, cluster: DaskCluster, *, domain: str) -> dict[str, Any]:
+    """Return what is the same in all workers of a group, as a pod without a name."""
+    return next(workers(group, cluster, [""], domain=domain))
+
+
+def _metadata(group: DaskWorkerGroup, digest: str) -> dict[str, Any]:
+    metadata, template = group.metadata, group.spec.worker.metadata
+    annotations = {**labels.inherited(metadata.annotations), **template.annotations}
+    # The book-keeping of a group is no property of its workers.
+    for name in labels.BOOKKEEPING:
+        annotations.pop(name, None)
+    made: dict[str, Any] = {
+        "namespace": metadata.namespace,
+        "labels": {
+            **labels.ISTIO_DEFAULT,
+            **metadata.labels,
+            **template.labels,
+            **labels.worker(group.spec.cluster, metadata.name),
+        },
+        "annotations": annotations,
+        "ownerReferences": [owner_reference(DASK_WORKER_GROUP, metadata)],
+    }
+    given.note(made)
+    made["annotations"][labels.TEMPLATE_DIGEST] = digest
+    return made
+
+
+def _environment(group: DaskWorkerGroup, cluster: DaskCluster, domain: str) -> dict[str, str]:
+    """As all workers of the group have it; one variable for all Dask resources.
+
+    Names in Dask's configuration are not told apart by case.
+    """
+    resources = group.spec.worker.dask_resources
+    offered = {"DASK_DISTRIBUTED__WORKER__RESOURCES": json.dumps(dict(resources))} if resources else {}
+    return {"DASK_SCHEDULER_ADDRESS": scheduler_address(cluster, domain), **offered}

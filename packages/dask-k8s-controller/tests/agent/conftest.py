@@ -1,0 +1,247 @@
+"""The world of the agent's tests: real schedulers, workers, clients of the oldest and the newest distributed.
+
+They live in environments of their own, made once and kept in pytest's cache: the controller has no Dask.
+"""
+
+import asyncio
+import hashlib
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+AGENT = Path(__file__).parents[2] / "src/dask_k8s_controller/agent/preload.py"
+INSIDE = Path(__file__).with_name("inside.py")
+ENVIRONMENTS = {
+    "oldest": ("3.11", ["distributed==2024.1.0", "dask==2024.1.0"]),
+    "newest": (f"{sys.version_info.major}.{sys.version_info.minor}", ["distributed==2026.8.*"]),
+}
+
+
+@pytest.fixture(scope="session", params=ENVIRONMENTS)
+def environment(request: pytest.FixtureRequest) -> Path:
+    """The `bin` folder of an environment with distributed."""
+    python, requirements = ENVIRONMENTS[request.param]
+    digest = hashlib.sha256(repr((python, requirements)).encode()).hexdigest()[:12]
+    folder = request.config.cache.mkdir("agent-environments") / f"{request.param}-{digest}"
+    complete = folder / "complete"
+    if not complete.exists():
+        subprocess.run(["uv", "venv", "--quiet", "--clear", "--python", python, folder], check=True)
+        install = ["uv", "pip", "install", "--quiet", "--python", folder / "bin/python"]
+        subprocess.run([*install, *requirements], check=True)
+        complete.touch()
+    return folder / "bin"
+
+
+class Nursery:
+    """Forks workers."""
+
+    def __init__(self, environment: Path) -> None:
+        command = [environment / "python", INSIDE, "workers"]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+
+    def worker(self, scheduler: str, **options: Any) -> int:
+        """Start a worker; return its pid."""
+        self.process.stdin.write(json.dumps({"scheduler": scheduler, **options}) + "\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+
+@pytest.fixture(scope="session")
+def nursery(environment: Path) -> Iterator[Nursery]:
+    """What workers are made by."""
+    nursery = Nursery(environment)
+    yield nursery
+    with nursery.process as process:
+        process.stdin.close()
+
+
+@dataclass
+class World:
+    """A scheduler with its agent, a client, and workers."""
+
+    folder: Path
+    environment: Path
+    nursery: Nursery
+    http: aiohttp.ClientSession
+    token: str = field(default_factory=secrets.token_hex)
+    pids: dict[str, int] = field(default_factory=dict)
+    agent: Path = AGENT
+    scheduler: asyncio.subprocess.Process | None = None
+    client: asyncio.subprocess.Process | None = None
+    address: str = ""
+    url: str = ""
+
+    @property
+    def log(self) -> str:
+        """What the scheduler has logged."""
+        return (self.folder / "scheduler.log").read_text()
+
+    @property
+    def executions(self) -> list[str]:
+        """A line per execution of a task of `inside`."""
+        return sorted((self.folder / "record").read_text().splitlines())
+
+    def agent_with(self, **constants: float) -> Path:
+        """Write a preload that is the agent, but for some of its constants."""
+        path = self.folder / "wrapper.py"
+        path.write_text(
+            f"""
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("agent_with_other_constants", {str(self.agent)!r})
+agent = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(agent)
+vars(agent).update({constants})
+dask_setup, dask_teardown = agent.dask_setup, agent.dask_teardown
+"""
+        )
+        return path
+
+    async def start(self, *arguments: str, preload: Path = AGENT, **variables: str) -> None:
+        """Start a scheduler as its pod does."""
+        (self.folder / "token").write_text(self.token + "\n")
+        variables = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("DASK_")},
+            "DASK_CONFIG": str(self.folder / "config"),
+            "DASK_K8S_AGENT_TOKEN_FILE": str(self.folder / "token"),
+            "DASK_DISTRIBUTED__SCHEDULER__PRELOAD": json.dumps([str(preload)]),
+            **variables,
+        }
+        file = self.folder / "scheduler.json"
+        command = [self.environment / "dask", "scheduler", "--host", "127.0.0.1", "--port", "0"]
+        command += ["--dashboard-address", "127.0.0.1:0", "--scheduler-file", file, *arguments]
+        with (self.folder / "scheduler.log").open("w") as log:
+            self.scheduler = await self._start(*command, env=variables, stdout=log, stderr=log)
+        async with asyncio.timeout(30):
+            while not file.exists() or not file.read_text():
+                if self.scheduler.returncode is not None:
+                    raise AssertionError(self.log)
+                await asyncio.sleep(0.02)
+        told = json.loads(file.read_text())
+        self.address = told["address"]
+        self.url = f"http://127.0.0.1:{told['services']['dashboard']}"
+        (self.folder / "record").touch()
+
+    async def workers(self, *names: str, **options: Any) -> None:
+        """Start workers and wait until the scheduler knows them."""
+        options = {"host": "127.0.0.1", "nthreads": 1, "memory_limit": 10**9, **options}
+        for name in names:
+            self.pids[name] = self.nursery.worker(self.address, name=name, **options)
+        await self.run(f"wait_for_workers(client, {len(self.pids)})")
+
+    async def kill(self, *names: str) -> None:
+        """Kill workers, and wait until the scheduler has noticed."""
+        for name in names:
+            os.kill(self.pids.pop(name), signal.SIGKILL)
+        await self.run(f"wait_for_workers(client, {len(self.pids)})")
+
+    async def run(self, code: str) -> Any:
+        """Have a client execute code; return what it called `answer`."""
+        if self.client is None:
+            command = [self.environment / "python", INSIDE, "client", self.address, self.folder]
+            self.client = await self._start(*command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.client.stdin.write(json.dumps(textwrap.dedent(code)).encode() + b"\n")
+        async with asyncio.timeout(60):
+            answer, error = json.loads(await self.client.stdout.readline())
+        assert error is None, error
+        return answer
+
+    async def executes(self, *lines: str) -> None:
+        """Wait until tasks of `inside` are being executed, or have been."""
+        async with asyncio.timeout(30):
+            while not set(lines).issubset(self.executions):  # noqa: ASYNC110 - of another process
+                await asyncio.sleep(0.01)
+
+    def let_go(self) -> None:
+        """Let tasks finish that `hold`."""
+        (self.folder / "go").touch()
+
+    async def ask(self, method: str, path: str, **request: Any) -> tuple[int, Any]:
+        """Ask the agent; return status and answer."""
+        headers = request.pop("headers", {"Authorization": f"Bearer {self.token}"})
+        url = f"{self.url}/dask-k8s/v1/{path}"
+        async with self.http.request(method, url, headers=headers, **request) as response:
+            return response.status, json.loads(await response.read())
+
+    async def get(self, path: str) -> Any:
+        """Return an answer that is one."""
+        status, answer = await self.ask("GET", path)
+        assert status == 200, answer
+        return answer
+
+    async def retire(
+        self, pods: Iterable[str] | dict[str, str], count: int, wait: float = 5
+    ) -> dict[str, Any]:
+        """Ask once for the retirement of pods."""
+        pods = pods if isinstance(pods, dict) else dict.fromkeys(pods, "")
+        status, answer = await self.ask("POST", "retire", json={"pods": pods, "count": count, "wait": wait})
+        assert status == 200, answer
+        return {kind: sorted(answer[kind]) for kind in ("gone", "retiring")} | {"stuck": answer["stuck"]}
+
+    async def until(self, path: str, condition: Callable[[Any], bool]) -> Any:
+        """Ask until the answer is the one awaited."""
+        async with asyncio.timeout(20):
+            while not condition(answer := await self.get(path)):  # noqa: ASYNC110 - of another process
+                await asyncio.sleep(0.05)
+        return answer
+
+    async def stop(self) -> None:
+        """End what was started here."""
+        for pid in self.pids.values():
+            os.kill(pid, signal.SIGKILL)
+        for process in filter(None, (self.client, self.scheduler)):
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+    async def _start(self, *command: Any, **options: Any) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(*command, limit=2**24, **options)
+
+
+@asynccontextmanager
+async def a_world(folder: Path, environment: Path, nursery: Nursery) -> AsyncIterator[World]:
+    """A world for as long as it is needed."""
+    async with aiohttp.ClientSession() as http:
+        world = World(folder, environment, nursery, http)
+        try:
+            yield world
+        finally:
+            await world.stop()
+
+
+@pytest.fixture
+async def world(tmp_path: Path, environment: Path, nursery: Nursery) -> AsyncIterator[World]:
+    """A world in which nothing has been started yet."""
+    async with a_world(tmp_path, environment, nursery) as world:
+        yield world
+
+
+@pytest.fixture
+async def dask(world: World) -> World:
+    """A world with a scheduler and its agent."""
+    await world.start()
+    return world
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_dask(
+    tmp_path_factory: pytest.TempPathFactory, environment: Path, nursery: Nursery
+) -> AsyncIterator[World]:
+    """The same for tests that leave it as they have found it."""
+    async with a_world(tmp_path_factory.mktemp("world"), environment, nursery) as world:
+        await world.start()
+        yield world

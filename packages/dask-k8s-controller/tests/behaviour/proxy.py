@@ -1,0 +1,158 @@
+"""A line between a controller and the API server that can be cut, with a note of every request."""
+
+import contextlib
+import http.client
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+class Proxy(ThreadingHTTPServer):
+    """Passes requests on to ``upstream``, hides paths, goes silent, refuses."""
+
+    def __init__(self, upstream: str, kubeconfig: Path) -> None:
+        super().__init__(("127.0.0.1", 0), _Forward)
+        self.upstream = upstream
+        self.kubeconfig = kubeconfig
+        self.requests: list[tuple[str, str]] = []
+        """Methods and paths, in the order of their arrival."""
+        self.hidden: str | None = None
+        """The API server does not know paths that begin so."""
+        self.connections: set[socket.socket] = set()
+        self.refusal: int | None = None
+        self.silent = threading.Event()
+        self._audible = threading.Event()
+        self._audible.set()
+        self._last: tuple[str, str, int, bool] | None = None
+
+    def go_silent(self) -> None:
+        """From now on swallow every byte, in both directions."""
+        self._audible.clear()
+        self.silent.set()
+
+    def go_silent_at(self, method: str, end: str, number: int, answer_only: bool) -> None:
+        """Go silent at so many requests from now: the last one is lost, or the answer to it."""
+        self._last = method, end, self.count(method, end) + number, answer_only
+
+    def speak(self) -> None:
+        """Let new requests pass; what was swallowed is lost."""
+        self._last = None
+        self.silent.clear()
+        self._audible.set()
+
+    def refuse(self, status: int) -> None:
+        """End what is under way, and answer what comes by an HTTP status; 0 hangs up."""
+        self.refusal = status
+        for connection in tuple(self.connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def accept(self) -> None:
+        self.refusal = None
+
+    def count(self, method: str, end: str) -> int:
+        return sum(one == method and path.endswith(end) for one, path in self.requests)
+
+    def until_quiet(self, seconds: float = 1.5, timeout: float = 60.0) -> None:
+        """Wait until there was no request for a while."""
+        deadline, seen = time.monotonic() + timeout, 0
+        while seen != (seen := len(self.requests)) or not seen:
+            assert time.monotonic() < deadline, self.requests
+            time.sleep(seconds)
+
+    def lets_pass(self) -> bool:
+        """Whether a byte that comes now goes on; while it is silent nobody gets to know."""
+        if self._audible.is_set():
+            return True
+        self._audible.wait()
+        return False
+
+    def note(self, method: str, path: str, *, answered: bool) -> None:
+        if not answered:
+            self.requests.append((method, path))
+        if self._last is not None:
+            wanted, end, number, answer_only = self._last
+            is_it = (method, answered) == (wanted, answer_only) and path.endswith(end)
+            if is_it and self.count(wanted, end) >= number:
+                self.go_silent()
+
+    def handle_error(self, *_: Any) -> None:
+        """A controller that was killed hangs up."""
+
+
+class _Forward(BaseHTTPRequestHandler):
+    server: Proxy
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.connections.add(self.connection)
+
+    def finish(self) -> None:
+        self.server.connections.discard(self.connection)
+        super().finish()
+
+    def _forward(self) -> None:
+        path = self.path.partition("?")[0]
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.note(self.command, path, answered=False)
+        if not self.server.lets_pass():
+            return
+        refusal = self.server.refusal
+        if self.server.hidden is not None and path.startswith(self.server.hidden):
+            refusal = 404
+        if refusal is not None:
+            if refusal:
+                self.send_error(refusal)
+            return
+        headers = {name: self.headers[name] for name in ("Accept", "Content-Type") if name in self.headers}
+        with contextlib.closing(http.client.HTTPConnection(self.server.upstream)) as upstream:
+            upstream.request(self.command, self.path, body, headers)
+            answer = upstream.getresponse()
+            self.server.note(self.command, path, answered=True)
+            if self.server.lets_pass():
+                self._answer(answer)
+
+    do_GET = do_POST = do_PATCH = do_DELETE = _forward  # noqa: N815 - so they are found
+
+    def _answer(self, answer: http.client.HTTPResponse) -> None:
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.headers["Content-Type"])
+        self.end_headers()
+        while (part := answer.read1()) and self.server.lets_pass():
+            self.wfile.write(part)
+
+    def log_message(self, *_: Any) -> None:
+        """Nobody reads it."""
+
+
+@contextlib.contextmanager
+def serve(kubectl: str, kubeconfig: Path, folder: Path, *options: str) -> Iterator[Proxy]:
+    """A proxy in front of ``kubectl proxy``, which knows the credentials and takes the options."""
+    command = [kubectl, "--kubeconfig", kubeconfig, "proxy", "--port=0", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as behind:
+        address = behind.stdout.readline().split()[-1]
+        with Proxy(address, folder / "kubeconfig-of-proxy") as proxy:
+            proxy.kubeconfig.write_text(_kubeconfig(f"http://127.0.0.1:{proxy.server_port}"))
+            threading.Thread(target=proxy.serve_forever, daemon=True).start()
+            yield proxy
+            proxy.speak()
+            proxy.shutdown()
+            behind.kill()
+
+
+def _kubeconfig(server: str) -> str:
+    return yaml.safe_dump({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "proxy", "cluster": {"server": server}}],
+        "users": [{"name": "nobody", "user": {}}],
+        "contexts": [{"name": "proxy", "context": {"cluster": "proxy", "user": "nobody"}}],
+        "current-context": "proxy",
+    })  # fmt: skip

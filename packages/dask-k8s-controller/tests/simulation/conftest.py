@@ -1,0 +1,40 @@
+"""A stage on the Kubernetes that the tests run on, with the CRDs."""
+
+import os
+
+import pytest
+from kubernetes.aio.config import kube_config
+
+from dask_k8s_controller import builtin
+from dask_k8s_controller.kube import Credentials
+
+from .line import Client, Proxy
+from .stage import Stage
+
+
+@pytest.fixture
+async def stage(kubernetes, tmp_path, monkeypatch):
+    # The package reads KUBECONFIG when it is imported.
+    monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(kubernetes.kubeconfig))
+    credentials = Credentials()
+    await credentials.load()
+    client = Client(credentials)
+    for crd in builtin.PLUGIN.crds:
+        path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+        if await client.json("GET", f"{path}/{crd['metadata']['name']}") is None:
+            await client.json("POST", path, crd)
+    proxy = Proxy(client, tmp_path)
+    await proxy.start()
+    monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(proxy.kubeconfig))
+    stage = Stage(client, proxy, needs_nodes=kubernetes.is_local)
+    await stage.open()
+    yield stage
+    await stage.close()
+    await proxy.stop()
+    await client.close()
+
+
+@pytest.fixture
+def unique():
+    """A name that no other run has."""
+    return f"sim-{os.urandom(4).hex()}"

@@ -1,0 +1,118 @@
+"""The way to the API server in virtual time: slow, and as unreliable as it is told to be."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from dask_k8s_controller.kube import ApiError
+from dask_k8s_controller.resources import Key, key_of
+
+from .model import RESOURCES, Model
+
+
+@dataclass(frozen=True)
+class Faults:
+    """Shares of requests that go wrong, and the seconds that requests and watch events take at most."""
+
+    lost: float = 0.0
+    unanswered: float = 0.0
+    refused: float = 0.0
+    latency: float = 0.01
+    lag: float = 0.01
+    cut: float = 0.0
+    """Of watch events, before which the watch ends."""
+
+
+@dataclass
+class ModelApi:
+    """`dask_k8s_controller.kube.Api` with a model behind it."""
+
+    model: Model
+    faults: Faults = field(default_factory=Faults)
+    writes: int = 0
+    let_go: set[str] = field(default_factory=set)
+    """Uids of what the controller wanted to delete, whether or not that arrived."""
+
+    def calm(self) -> None:
+        """Let nothing go wrong from now on."""
+        self.faults = replace(self.faults, lost=0.0, unanswered=0.0, refused=0.0, lag=0.01, cut=0.0)
+
+    async def get(self, path: str, **_: str) -> dict[str, Any]:
+        await self._way()
+        key = _key(path)
+        if not key.name:
+            return self.model.listing(key.resource)
+        return self.model.get(key)
+
+    async def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        return await self._write(self.model.create, key_of(_key(path).resource, body), body)
+
+    async def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        return await self._write(self.model.patch, _key(path), body, status=path.endswith("/status"))
+
+    async def delete(self, path: str, uid: str) -> None:
+        self.let_go.add(uid)
+        await self._write(self.model.delete, _key(path), uid)
+
+    async def watch(self, path: str, **parameters: str) -> AsyncGenerator[dict[str, Any]]:
+        """Yield events in order, each as late as the lag at its time."""
+        await self._way()
+        until = asyncio.get_running_loop().time() + float(parameters["timeoutSeconds"])
+        late: asyncio.Queue[tuple[float, dict[str, Any] | ApiError]] = asyncio.Queue()
+
+        async def listen() -> None:
+            try:
+                async for event in self.model.events(_key(path).resource, int(parameters["resourceVersion"])):
+                    late.put_nowait((asyncio.get_running_loop().time() + self._draw(self.faults.lag), event))
+            except ApiError as error:
+                late.put_nowait((0.0, error))
+
+        listening = asyncio.create_task(listen())
+        try:
+            async with asyncio.timeout_at(until):
+                while True:
+                    when, event = await late.get()
+                    await asyncio.sleep(when - asyncio.get_running_loop().time())
+                    if isinstance(event, ApiError):
+                        raise event
+                    if self._happens(self.faults.cut):
+                        raise ApiError(0, "Unreachable", "cut")
+                    yield event
+        except TimeoutError:
+            pass
+        finally:
+            listening.cancel()
+
+    async def _write(self, verb: Any, key: Key, *args: Any, **more: Any) -> Any:
+        self.writes += 1
+        await self._way()
+        answer = verb(key, *args, **more)
+        await asyncio.sleep(self._draw(self.faults.latency))
+        if self._happens(self.faults.unanswered):
+            raise ApiError(
+                *self.model.random.choice([(0, "Unreachable", "no answer"), (500, "InternalError", "?")])
+            )
+        return answer
+
+    async def _way(self) -> None:
+        await asyncio.sleep(self._draw(self.faults.latency))
+        if self._happens(self.faults.lost):
+            raise ApiError(
+                *self.model.random.choice([(0, "Unreachable", "lost"), (500, "InternalError", "?")])
+            )
+        if self._happens(self.faults.refused):
+            raise ApiError(429, "TooManyRequests", "later", retry_after=self._draw(3.0))
+
+    def _happens(self, share: float) -> bool:
+        return self.model.random.random() < share
+
+    def _draw(self, at_most: float) -> float:
+        return self.model.random.uniform(0, at_most)
+
+
+def _key(path: str) -> Key:
+    """The object or collection at ``/…/namespaces/NS/PLURAL[/NAME[/SUBRESOURCE]]``."""
+    _, _, rest = path.partition("/namespaces/")
+    namespace, plural, *names = rest.split("/")
+    return Key(RESOURCES[plural], namespace, names[0] if names else "")

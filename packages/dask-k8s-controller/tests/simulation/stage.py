@@ -1,0 +1,88 @@
+"""The stage of scenes: watches on all namespaces, and nodes where the cluster has no fake ones."""
+
+import asyncio
+import json
+from typing import Any
+
+from dask_k8s_controller.resources import PODS, Resource
+
+from .line import WATCH, Client, Line, Proxy
+from .scenario import WATCHED, Scene, going, ready
+
+NODE = "kwok"
+
+
+class Stage:
+    """Makes scenes and shows each what happens in its namespace."""
+
+    def __init__(self, client: Client, proxy: Proxy, *, needs_nodes: bool) -> None:
+        self._client = client
+        self._proxy = proxy
+        self._needs_nodes = needs_nodes
+        self._scenes: dict[str, Scene] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def open(self) -> None:
+        if self._needs_nodes:
+            await self._client.json("POST", "/api/v1/nodes", node())
+        for resource in WATCHED:
+            listed = await self._client.json("GET", resource.path(None))
+            self._start(self._watch(resource, listed["metadata"]["resourceVersion"]))
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for namespace in self._scenes:
+            await self._client.json("DELETE", f"/api/v1/namespaces/{namespace}")
+
+    async def scene(self, namespace: str, line: Line | None = None) -> Scene:
+        """A scene in a new namespace."""
+        scene = self._scenes[namespace] = Scene(namespace, self._client, line or Line())
+        self._proxy.lines[namespace] = scene.line
+        await self._client.json("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts"
+        async with await self._client.send("GET", path, params={WATCH: "1"}) as watch:
+            await watch.content.readline()  # pods are refused before there is one
+        return scene
+
+    async def _watch(self, resource: Resource, version: str) -> None:
+        parameters = {WATCH: "1", "resourceVersion": version}
+        async with await self._client.send("GET", resource.path(None), params=parameters) as answer:
+            async for line in answer.content:
+                event = json.loads(line)
+                scene = self._scenes.get(event["object"]["metadata"].get("namespace"))
+                if scene is not None:
+                    scene.take(resource, event["type"], event["object"])
+                    if resource == PODS and event["type"] != "DELETED":
+                        self._start(self._be_node(event["object"]))
+
+    async def _be_node(self, pod: dict[str, Any]) -> None:
+        """Run a pod and let it end, as kwok does on a cluster that has it.
+
+        Where kwok is late with a node's heartbeat its pods become unready, and it leaves them so.
+        """
+        metadata, phase = pod["metadata"], pod["status"]["phase"]
+        path = PODS.path(metadata["namespace"], metadata["name"])
+        if going(pod):
+            if self._needs_nodes:
+                condition = {"gracePeriodSeconds": 0, "preconditions": {"uid": metadata["uid"]}}
+                await self._client.json("DELETE", path, condition)
+        elif "nodeName" not in pod["spec"]:
+            if self._needs_nodes:
+                target = {"apiVersion": "v1", "kind": "Node", "name": NODE}
+                binding = {"metadata": {"name": metadata["name"]}, "target": target}
+                await self._client.json("POST", f"{path}/binding", binding)
+        elif not ready(pod) and (self._needs_nodes or phase == "Running"):
+            status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+            await self._client.json("PATCH", f"{path}/status", {"status": status})
+
+    def _start(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def node() -> dict[str, Any]:
+    taint = {"key": "kwok.x-k8s.io/node", "value": "fake", "effect": "NoSchedule"}
+    return {"metadata": {"name": NODE, "labels": {"type": "kwok"}}, "spec": {"taints": [taint]}}

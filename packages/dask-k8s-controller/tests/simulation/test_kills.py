@@ -1,0 +1,75 @@
+"""The controller is killed at every write that it makes; the world is what was asked for all the same."""
+
+import asyncio
+
+import pytest
+
+from .line import Fate, Line
+from .scenario import STEPS, Scene
+
+AT_A_TIME = 32
+
+
+async def play(scene: Scene) -> bool:
+    """Play all steps; whether the controller was killed at a write. The next edit comes while it is down."""
+    steps = list(STEPS)
+    async with scene.controller():
+        while steps:
+            await steps.pop(0)(scene)
+            if not await settles(scene, steps):
+                break
+        else:
+            return False
+    await scene.line.mend()
+    if steps:
+        await steps.pop(0)(scene)
+    async with scene.controller() as controller:
+        await controller.ready.wait()
+        await scene.line.deliver()
+        await scene.until(goal(scene, steps))
+        while steps:
+            await steps.pop(0)(scene)
+            await scene.until(goal(scene, steps))
+    return True
+
+
+async def settles(scene: Scene, steps: list) -> bool:
+    """Wait until all is as it should be, or the line is struck."""
+    settling = asyncio.create_task(scene.until(goal(scene, steps)))
+    striking = asyncio.create_task(scene.line.struck.wait())
+    await asyncio.wait([settling, striking], return_when=asyncio.FIRST_COMPLETED)
+    striking.cancel()
+    if settling.done():
+        await settling
+        return True
+    settling.cancel()
+    return False
+
+
+def goal(scene: Scene, steps: list):
+    """All is as it should be; before the last step the statuses have to tell it, too."""
+    return scene.told if len(steps) == 1 else scene.settled
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("fate", Fate, ids=lambda fate: fate.value)
+async def test_killed_at_every_write(stage, unique, fate):
+    scene = await stage.scene(f"{unique}-0")
+    assert not await play(scene)
+    writes = len(scene.line.writes)
+    some_at_a_time = asyncio.Semaphore(AT_A_TIME)
+    killed = []
+
+    async def kill_at(number: int) -> None:
+        async with some_at_a_time:
+            scene = await stage.scene(f"{unique}-{number}", Line(number, fate))
+            # What arrives late may be a worker too many for a while: the next controller chose another name.
+            scene.spare = int(fate is Fate.LATE)
+            if await play(scene):
+                killed.append(number)
+
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(1, writes + 1):
+            tasks.create_task(kill_at(number))
+    # How many statuses are written depends on the pace of the machine.
+    assert len(killed) > 0.8 * writes

@@ -1,0 +1,251 @@
+"""What the controller makes of a scheduler's answers, and of none."""
+
+import asyncio
+import pickle
+
+import orjson
+import pytest
+from aiohttp import web
+
+from dask_k8s_controller.agent import client
+from dask_k8s_controller.agent.answers import AgentError, Demand, Load, Waiting
+from dask_k8s_controller.agent.client import BASE, LARGEST_ANSWER, Agents, Place
+
+LOAD = {
+    "resources": {"GPU": 1},
+    "asked": {"GPU": 3},
+    "busy": {"c-gpu": 1},
+    "workers": 2,
+    "idle": 1,
+    "threads": 4,
+    "processing": 3,
+    "occupancy": 1.5,
+    "memory": 10,
+    "managed": 5,
+    "memory_limit": 20,
+}
+DEMAND = {
+    "target_duration": 5,
+    "idle_seconds": None,
+    "loads": [LOAD],
+    "waiting": [{"resources": {}, "tasks": 4, "seconds": 2.0}],
+    "of a later release": True,
+}
+
+
+class Bomb:
+    def __reduce__(self):
+        return (print, ("exploded",))
+
+
+@pytest.fixture
+async def agents():
+    async with Agents() as agents:
+        yield agents
+
+
+@pytest.fixture
+async def scheduler():
+    """A scheduler that answers as it is told, and notes what it was asked."""
+    asked = []
+    answers = {}
+
+    async def handle(request):
+        asked.append(
+            (request.method, request.path, request.headers.get("Authorization"), await request.read())
+        )
+        answer = answers.get((request.method, request.path), web.Response(status=404))
+        answer = answer.pop(0) if isinstance(answer, list) else answer
+        if callable(answer):
+            return await answer(request)
+        return answer if isinstance(answer, web.Response) else web.json_response(answer)
+
+    runner = web.ServerRunner(web.Server(handle), shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0][:2]
+    yield Place("c-scheduler", f"{host}:{port}", "s3cret"), answers, asked
+    await runner.cleanup()
+
+
+async def test_demand(agents, scheduler):
+    place, answers, asked = scheduler
+    answers["GET", f"{BASE}/demand"] = DEMAND
+    found = await agents.at(place).demand()
+    assert found == Demand(
+        target_duration=5.0,
+        idle_seconds=None,
+        loads=(Load(**LOAD),),
+        waiting=(Waiting(resources={}, tasks=4, seconds=2.0),),
+    )
+    assert asked == [("GET", f"{BASE}/demand", "Bearer s3cret", b"")]
+
+
+@pytest.mark.parametrize(
+    "answer, seconds", [({"idle_seconds": None}, None), ({"idle_seconds": 3}, 3.0)], ids=["busy", "idle"]
+)
+async def test_idle(agents, scheduler, answer, seconds):
+    place, answers, _ = scheduler
+    answers["GET", f"{BASE}/idle"] = answer
+    assert await agents.at(place).idle() == seconds
+
+
+async def test_retire(agents, scheduler):
+    place, answers, asked = scheduler
+    answers["POST", f"{BASE}/retire"] = {"gone": ["a"], "retiring": ["b"], "stuck": {"c": "why"}}
+    found = await agents.at(place).retire({"a": "10.0.0.1", "b": "", "c": "", "d": ""}, 3)
+    assert (found.gone, found.retiring, found.stuck) == ({"a"}, {"b"}, {"c": "why"})
+    question = orjson.loads(asked[0][3])
+    assert (question["pods"], question["count"]) == ({"a": "10.0.0.1", "b": "", "c": "", "d": ""}, 3)
+
+
+async def test_known(agents, scheduler):
+    place, answers, asked = scheduler
+    answers["POST", f"{BASE}/known"] = {"known": ["a", "other"]}
+    assert await agents.at(place).known({"a": "10.0.0.1", "b": ""}) == {"a"}
+    assert orjson.loads(asked[0][3]) == {"pods": {"a": "10.0.0.1", "b": ""}}
+
+
+async def test_known_where_there_is_no_agent(agents, scheduler):
+    place, answers, _ = scheduler
+    workers = [{"name": "a", "address": "tcp://10.0.0.1:1"}, {"name": 7, "address": "tcp://10.0.0.2:1"}]
+    answers["GET", "/api/v1/get_workers"] = {"workers": workers}
+    pods = {"a": "", "b": "10.0.0.2", "c": "10.0.0.3"}
+    assert await agents.at(place).known(pods) == {"a", "b"}
+
+
+async def test_a_scheduler_has_no_say_in_pods_that_it_was_not_asked_about(agents, scheduler):
+    place, answers, _ = scheduler
+    answers["POST", f"{BASE}/retire"] = {"gone": ["a", "other"], "retiring": ["x"], "stuck": {"y": ""}}
+    found = await agents.at(place).retire({"a": ""}, 1)
+    assert (found.gone, found.retiring, found.stuck) == ({"a"}, frozenset(), {})
+
+
+@pytest.mark.parametrize(
+    "answer, reason, words",
+    [
+        pytest.param(web.Response(status=401), "Unauthorized", "refuses the token", id="wrong token"),
+        pytest.param(web.Response(status=404), "AgentMissing", "not there", id="no agent"),
+        pytest.param(web.Response(status=500, text="oh"), "BadAnswer", "status 500", id="it stumbles"),
+        pytest.param(
+            web.Response(status=302, headers={"Location": "http://127.0.0.1:1/"}),
+            "BadAnswer",
+            "status 302",
+            id="it points elsewhere",
+        ),
+        pytest.param(web.Response(text="<html>"), "BadAnswer", "Invalid JSON", id="no JSON"),
+        pytest.param(
+            web.Response(body=pickle.dumps(Bomb())), "BadAnswer", "Invalid JSON", id="a pickle bomb"
+        ),
+        pytest.param([[1, 2]], "BadAnswer", "the whole", id="no object"),
+        pytest.param(
+            web.json_response({**DEMAND, "target_duration": 0}), "BadAnswer", "target_duration", id="zero"
+        ),
+        pytest.param(
+            web.Response(text=orjson.dumps(DEMAND).decode().replace("1.5", "1e999")),
+            "BadAnswer",
+            "loads.0.occupancy",
+            id="infinite",
+        ),
+        pytest.param(
+            web.json_response({**DEMAND, "loads": [{**LOAD, "workers": -1}]}),
+            "BadAnswer",
+            "loads.0.workers",
+            id="negative",
+        ),
+        pytest.param(
+            web.json_response({**DEMAND, "loads": [{**LOAD, "workers": "2"}]}),
+            "BadAnswer",
+            "loads.0.workers",
+            id="text for a number",
+        ),
+        pytest.param(
+            web.Response(body=b" " * (LARGEST_ANSWER + 1)), "BadAnswer", "more than", id="without end"
+        ),
+    ],
+)
+async def test_bad_answers(agents, scheduler, capfd, answer, reason, words):
+    place, answers, _ = scheduler
+    answers["GET", f"{BASE}/demand"] = answer
+    with pytest.raises(AgentError, match=words) as raised:
+        await agents.at(place).demand()
+    assert raised.value.reason == reason
+    assert "scheduler pod c-scheduler at 127.0.0.1:" in raised.value.message
+    assert "s3cret" not in str(raised.value)
+    assert "exploded" not in capfd.readouterr().out
+
+
+async def test_a_scheduler_that_is_not_there_is_left_alone_for_a_while(agents):
+    place = Place("c-scheduler", "127.0.0.1:1", "s3cret")
+    with pytest.raises(AgentError) as first:
+        await agents.at(place).idle()
+    with pytest.raises(AgentError) as second:
+        await agents.at(place).idle()
+    assert first.value.reason == "SchedulerUnreachable"
+    assert second.value is first.value
+
+
+async def test_a_silent_scheduler(agents, scheduler, monkeypatch):
+    monkeypatch.setattr(client, "ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(client, "REST_SECONDS", 0.0)
+    place, answers, _ = scheduler
+    answered = asyncio.Event()
+
+    async def late(_):
+        await answered.wait()
+        return web.json_response({"idle_seconds": None})
+
+    answers["GET", f"{BASE}/idle"] = late
+    with pytest.raises(AgentError) as raised:
+        await agents.at(place).idle()
+    assert raised.value.reason == "SchedulerSilent"
+    answered.set()
+    assert await agents.at(place).idle() is None
+
+
+def worker(name, address):
+    return {"name": name, "address": address}
+
+
+WORKERS = "/api/v1/get_workers"
+BY_NAME, BY_HOST, NUMBERED = (
+    worker("a", "tcp://10.0.0.9:1"),
+    worker(7, "tcp://10.0.0.2:2"),
+    worker("c-0", "x:3"),
+)
+
+
+@pytest.mark.parametrize(
+    "before, after, count, gone, stuck, asked_for",
+    [
+        pytest.param([BY_NAME], [], 1, {"b"}, [], None, id="a pod without a worker first: nothing to move"),
+        pytest.param([BY_NAME, BY_HOST], [BY_HOST], 2, {"a", "c"}, [], ["tcp://10.0.0.9:1"], id="by name"),
+        pytest.param(
+            [BY_NAME, BY_HOST, NUMBERED],
+            [BY_NAME],
+            3,
+            {"b", "c"},
+            ["a"],
+            ["tcp://10.0.0.9:1", "tcp://10.0.0.2:2", "x:3"],
+            id="by host and number; one finds no place for its data",
+        ),
+    ],
+)
+async def test_without_an_agent_by_the_stock_routes(
+    agents, scheduler, before, after, count, gone, stuck, asked_for
+):
+    place, answers, asked = scheduler
+    answers["GET", WORKERS] = [{"workers": before}, {"workers": after}]
+    answers["POST", "/api/v1/retire_workers"] = {}
+    found = await agents.at(place).retire({"a": "10.0.0.1", "b": "10.0.0.2", "c": "10.0.0.3"}, count)
+    assert found.gone == gone
+    assert list(found.stuck) == stuck
+    bodies = [orjson.loads(body) for _, path, _, body in asked if path.endswith("retire_workers")]
+    assert bodies == ([{"workers": asked_for}] if asked_for else [])
+
+
+async def test_without_any_route_it_says_so(agents, scheduler):
+    place, _, _ = scheduler
+    with pytest.raises(AgentError) as raised:
+        await agents.at(place).retire({"a": ""}, 1)
+    assert raised.value.reason == "AgentMissing"

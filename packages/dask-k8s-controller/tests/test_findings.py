@@ -1,0 +1,101 @@
+"""Named facts: what was refused, in the API server's words, and what keeps most pods from running."""
+
+import pytest
+
+from dask_k8s_controller.findings import Finding, conditions, conditions_of, refused, troubled
+from dask_k8s_controller.kube import ApiError
+from dask_k8s_controller.plugin import Outcome
+from dask_k8s_controller.pods import Trouble, trim
+from dask_k8s_controller.resources import PODS
+from dask_k8s_controller.river.apply import WriteError
+from dask_k8s_controller.river.plan import Create, Tell
+
+from .builders import cluster, pod
+
+QUOTA = 'pods "p" is forbidden: exceeded quota: q, requested: pods=1, used: pods=2, limited: pods=2'
+CREATE = Create(PODS, pod("p"))
+TELL = Tell(cluster(), "LegacyCommand", "…")
+
+
+def outcome(status, reason, message="…", *, action=CREATE, causes=()):
+    return Outcome((WriteError(action, ApiError(status, reason, message, causes=causes)),))
+
+
+@pytest.mark.parametrize(
+    "given, reason",
+    [
+        pytest.param(Outcome(), None, id="nothing"),
+        pytest.param(outcome(403, "Forbidden", QUOTA), "QuotaExceeded", id="quota"),
+        pytest.param(outcome(403, "Forbidden", "no right"), "Forbidden", id="no right"),
+        pytest.param(
+            outcome(403, "Forbidden", causes=("NamespaceTerminating",)),
+            "NamespaceTerminating",
+            id="namespace is going",
+        ),
+        pytest.param(outcome(422, "Invalid"), "InvalidSpec", id="invalid"),
+        pytest.param(outcome(400, "BadRequest", "strict decoding error"), "InvalidSpec", id="misspelt"),
+        pytest.param(outcome(409, "AlreadyExists"), "AlreadyExists", id="name taken"),
+        pytest.param(outcome(429, "TooManyRequests"), "TooManyRequests", id="too many requests"),
+        pytest.param(outcome(418, ""), "Refused", id="no reason given"),
+        pytest.param(outcome(0, "Unreachable"), None, id="no answer"),
+        pytest.param(outcome(500, "InternalError"), None, id="the server failed"),
+        pytest.param(outcome(403, "Forbidden", action=TELL), None, id="only an event"),
+        pytest.param(Outcome((ValueError("x"),)), None, id="another error"),
+    ],
+)
+def test_refused(given, reason):
+    found = refused(given)
+    assert (found.reason if found else None) == reason
+    if found:
+        assert found.message.startswith("create Pod ns/p: ")
+
+
+def test_the_first_refusal_of_the_plan_is_told():
+    both = Outcome((*outcome(422, "Invalid", "first").errors, *outcome(403, "Forbidden", "second").errors))
+    assert refused(both) == Finding("InvalidSpec", "create Pod ns/p: first")
+
+
+def in_trouble(name, reason="CrashLoopBackOff"):
+    found = trim(pod(name))
+    return type(found)(
+        **{field: getattr(found, field) for field in found.__slots__} | {"trouble": Trouble(reason, "why")}
+    )
+
+
+@pytest.mark.parametrize(
+    "pods, finding",
+    [
+        pytest.param([], None, id="no pods"),
+        pytest.param([trim(pod("a"))], None, id="none in trouble"),
+        pytest.param([trim(pod("a")), in_trouble("b")], ("CrashLoopBackOff", "pod b: why"), id="one"),
+        pytest.param(
+            [in_trouble("c"), in_trouble("b")],
+            ("CrashLoopBackOff", "pod b (and 1 more): why"),
+            id="two: the first by name",
+        ),
+        pytest.param(
+            [in_trouble("a", "Unschedulable"), in_trouble("b"), in_trouble("c")],
+            ("CrashLoopBackOff", "pod b (and 1 more): why"),
+            id="the most frequent",
+        ),
+    ],
+)
+def test_troubled(pods, finding):
+    assert troubled(pods) == (Finding(*finding) if finding else None)
+
+
+def test_conditions_are_written_as_they_are_read():
+    found = conditions(7, Ready=(True, Finding("Complete", "all")), Degraded=(False, Finding("Healthy", "")))
+    body = {"status": {"conditions": [condition.to_dict() for condition in found]}}
+    assert conditions_of(body) == list(found)
+    assert [(each.type, each.status, each.observed_generation) for each in found] == [
+        ("Ready", "True", 7),
+        ("Degraded", "False", 7),
+    ]
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"status": None}, {"status": {}}, {"status": {"conditions": None}}], ids=str
+)
+def test_no_conditions_yet(body):
+    assert conditions_of(body) == []

@@ -1,0 +1,167 @@
+"""How a worker group is told to be."""
+
+import pytest
+
+from dask_k8s_controller.findings import Finding
+from dask_k8s_controller.kube import ApiError
+from dask_k8s_controller.plugin import Outcome
+from dask_k8s_controller.resources import PODS
+from dask_k8s_controller.river.apply import WriteError
+from dask_k8s_controller.river.plan import Create
+from dask_k8s_controller.workergroup.retire import Leaving
+from dask_k8s_controller.workergroup.scale import Observed
+from dask_k8s_controller.workergroup.status import report, running, suspended, waiting
+from dask_k8s_crds import DaskWorkerGroup
+from dask_k8s_crds.updates import UpdateStrategy
+
+from .builders import group, pod, record
+
+PARSED = DaskWorkerGroup.parse(group(replicas=2))
+FINE = Outcome()
+NOBODY = Leaving()
+QUOTA = Outcome((WriteError(Create(PODS, pod("p")), ApiError(403, "Forbidden", "exceeded quota: q")),))
+
+
+def ready(name, **more):
+    return record(PODS, pod(name, ready=True, **more))
+
+
+def starting(name):
+    return record(PODS, pod(name, phase="Pending"))
+
+
+def unschedulable(name):
+    body = pod(name, phase="Pending")
+    body["status"]["conditions"] = [
+        {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no node"}
+    ]
+    return record(PODS, body)
+
+
+@pytest.mark.parametrize(
+    "records, expected, outcome, leaving, numbers, reasons",
+    [
+        pytest.param([], [], FINE, NOBODY, (0, 0, 0), ("WorkersNotReady", "Scaling", "Healthy"), id="none"),
+        pytest.param(
+            [], ["a"], FINE, NOBODY, (1, 0, 0), ("WorkersNotReady", "Scaling", "Healthy"), id="one made"
+        ),
+        pytest.param(
+            [ready("a"), starting("b")],
+            [],
+            FINE,
+            NOBODY,
+            (2, 1, 0),
+            ("WorkersNotReady", "Scaling", "Healthy"),
+            id="one ready",
+        ),
+        pytest.param(
+            [ready("a"), ready("b")],
+            [],
+            FINE,
+            NOBODY,
+            (2, 2, 0),
+            ("WorkersReady", "Complete", "Healthy"),
+            id="all",
+        ),
+        pytest.param(
+            [ready("a"), ready("b"), ready("c", deletion=-9)],
+            [],
+            FINE,
+            NOBODY,
+            (2, 2, 1),
+            ("WorkersReady", "Complete", "Healthy"),
+            id="all, one goes",
+        ),
+        pytest.param(
+            [ready("a"), ready("b"), ready("c")],
+            [],
+            FINE,
+            NOBODY,
+            (3, 3, 0),
+            ("WorkersNotReady", "Scaling", "Healthy"),
+            id="too many",
+        ),
+        pytest.param(
+            [ready("a"), ready("b"), ready("c")],
+            [],
+            FINE,
+            Leaving(staying=1, why=Finding("SchedulerSilent", "1 worker stays: no answer")),
+            (3, 3, 1),
+            ("WorkersNotReady", "SchedulerSilent", "Healthy"),
+            id="too many, and the scheduler is silent",
+        ),
+        pytest.param(
+            [ready("a"), unschedulable("b")],
+            [],
+            FINE,
+            NOBODY,
+            (2, 1, 0),
+            ("Unschedulable", "Unschedulable", "Unschedulable"),
+            id="one does not fit",
+        ),
+        pytest.param(
+            [ready("a")],
+            [],
+            QUOTA,
+            NOBODY,
+            (1, 1, 0),
+            ("QuotaExceeded", "QuotaExceeded", "QuotaExceeded"),
+            id="quota",
+        ),
+        pytest.param(
+            [ready("a"), record(PODS, pod("b", phase="Failed"))],
+            [],
+            FINE,
+            NOBODY,
+            (1, 1, 0),
+            ("PodFailed", "PodFailed", "PodFailed"),
+            id="one failed",
+        ),
+    ],
+)
+def test_report(records, expected, outcome, leaving, numbers, reasons):
+    observed = Observed.of(records, expected)
+    found = running(PARSED, observed, outcome, leaving, UpdateStrategy())
+    told = report(PARSED, observed, leaving, found)
+    assert (told.replicas, told.ready_replicas, told.retiring) == numbers
+    assert {each.type: each.reason for each in found} == dict(
+        zip(("Ready", "Progressing", "Degraded"), reasons, strict=True)
+    )
+    degraded = reasons[2] != "Healthy"
+    complete = reasons[0] == "WorkersReady"
+    assert {each.type for each in found if each.status == "True"} == {
+        "Ready" if complete else "Degraded" if degraded else "Progressing"
+    }
+    assert told.observed_generation == 1
+    assert told.selector == (
+        "dask.org/cluster-name=c,dask.org/workergroup-name=c-default,dask.org/component=worker"
+    )
+
+
+def test_a_group_without_its_cluster_says_which():
+    ready, progressing, degraded = waiting(PARSED)
+    assert (ready.status, ready.reason) == ("False", "ClusterNotFound")
+    assert 'spec.cluster: there is no DaskCluster "c" in namespace "ns"' in ready.message
+    assert (progressing.status, degraded.status) == ("False", "False")
+
+
+@pytest.mark.parametrize(
+    "records, outcome, held, reasons",
+    [
+        pytest.param([], FINE, [], ("Suspended", "Suspended", "Healthy"), id="it rests"),
+        pytest.param(
+            [ready("a"), ready("b", deletion=-9)],
+            FINE,
+            ["Progressing"],
+            ("Suspending", "Suspending", "Healthy"),
+            id="they go",
+        ),
+        pytest.param(
+            [ready("a")], QUOTA, ["Degraded"], ("Suspending", "QuotaExceeded", "QuotaExceeded"), id="refused"
+        ),
+    ],
+)
+def test_suspended(records, outcome, held, reasons):
+    found = suspended(PARSED, Observed.of(records, ()), outcome)
+    assert tuple(each.reason for each in found) == reasons
+    assert [each.type for each in found if each.status == "True"] == held

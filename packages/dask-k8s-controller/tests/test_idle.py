@@ -1,0 +1,105 @@
+"""When a cluster is idle for too long, and what is done about it."""
+
+from datetime import timedelta
+
+import pytest
+
+from dask_k8s_controller.cluster.idle import LOOK_SECONDS, judge, plan
+from dask_k8s_controller.cluster.observe import Observed
+from dask_k8s_controller.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS
+from dask_k8s_crds import DaskCluster
+
+from .builders import NOW, cluster, group, record
+
+PERIOD = "2026-11-23T11:00:00Z"
+
+
+def with_timeout(seconds, action="Delete"):
+    body = cluster()
+    body["spec"] |= {"idleTimeout": seconds, "idleAction": action}
+    return body
+
+
+def since(seconds):
+    return NOW - timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    "timeout, seconds, before, found",
+    [
+        pytest.param(600, None, None, (None, False, LOOK_SECONDS), id="busy"),
+        pytest.param(600, None, since(30), (None, False, LOOK_SECONDS), id="busy again"),
+        pytest.param(5, None, None, (None, False, 5.0), id="busy, and a short time-out"),
+        pytest.param(600, 590.0, None, (since(590), False, 10.0), id="idle for a while"),
+        pytest.param(600, 30.0, None, (since(30), False, LOOK_SECONDS), id="idle since just now"),
+        pytest.param(600, 600.0, None, (since(600), True, LOOK_SECONDS), id="just too long"),
+        pytest.param(600, 30.0, since(32), (since(32), False, LOOK_SECONDS), id="the same time again"),
+        pytest.param(600, 30.0, since(99), (since(30), False, LOOK_SECONDS), id="idle anew"),
+    ],
+)
+def test_judge(timeout, seconds, before, found):
+    judged = judge(DaskCluster.parse(with_timeout(timeout)), seconds, NOW, before)
+    assert (judged.since, judged.over, judged.look_again) == found
+
+
+def planned(action, *groups):
+    body = with_timeout(600, action)
+    observed = Observed(
+        (), None, None, tuple(record(DASK_WORKER_GROUPS, each) for each in groups), frozenset()
+    )
+    return plan(DaskCluster.parse(body), record(DASK_CLUSTERS, body), observed, since(3600))
+
+
+@pytest.mark.parametrize(
+    "action, groups, actions",
+    [
+        pytest.param(
+            "Delete",
+            [group()],
+            ["delete DaskCluster ns/c", "tell IdleTimeout of DaskCluster ns/c"],
+            id="it goes",
+        ),
+        pytest.param(
+            "ScaleToZero",
+            [group(), group("c-more"), group("c-none", replicas=0)],
+            [
+                "patch DaskWorkerGroup ns/c-default",
+                "patch DaskWorkerGroup ns/c-more",
+                "tell IdleTimeout of DaskCluster ns/c",
+            ],
+            id="its workers go",
+        ),
+        pytest.param(
+            "Suspend",
+            [group()],
+            ["patch DaskCluster ns/c", "tell IdleTimeout of DaskCluster ns/c"],
+            id="it rests",
+        ),
+        pytest.param("ScaleToZero", [group(replicas=0)], [], id="they are gone"),
+        pytest.param(
+            "ScaleToZero",
+            [group(annotations={"kubernetes.dask.org/idle-since": PERIOD})],
+            [],
+            id="somebody scaled it up since: it stays",
+        ),
+        pytest.param(
+            "ScaleToZero",
+            [group(annotations={"kubernetes.dask.org/idle-since": "2026-11-22T11:00:00Z"})],
+            ["patch DaskWorkerGroup ns/c-default", "tell IdleTimeout of DaskCluster ns/c"],
+            id="they went yesterday, too",
+        ),
+    ],
+)
+def test_plan(action, groups, actions):
+    assert [str(each) for each in planned(action, *groups)] == actions
+
+
+def test_a_group_that_changed_meanwhile_is_not_scaled():
+    [patch] = planned("ScaleToZero", made := group()).patch
+    assert patch.body == {
+        "metadata": {
+            "resourceVersion": made["metadata"]["resourceVersion"],
+            "annotations": {"kubernetes.dask.org/idle-since": PERIOD},
+        },
+        "spec": {"worker": {"replicas": 0}},
+    }

@@ -1,0 +1,219 @@
+"""Requests as an API server sees them, and answers as the controller reads them."""
+
+import asyncio
+import json
+
+import pytest
+from aiohttp import web
+from kubernetes.aio.config import kube_config
+
+from dask_k8s_controller.kube import Api, ApiError
+
+from .fake_server import status
+
+PODS = "/api/v1/namespaces/ns/pods"
+QUOTA = 'pods "p" is forbidden: exceeded quota: q'
+
+
+def answering(*answers):
+    """Give one answer after the other, the last one again and again."""
+    left = list(answers)
+
+    async def answer(_):
+        made = left.pop(0) if len(left) > 1 else left[0]
+        return made()
+
+    return answer
+
+
+def ok(**body):
+    return lambda: web.json_response(body)
+
+
+def refusal(code, reason, message="", headers=None, **details):
+    return lambda: web.json_response(status(code, reason, message, **details), status=code, headers=headers)
+
+
+def html(code, **headers):
+    return lambda: web.Response(
+        status=code, text="<html>proxy</html>", content_type="text/html", headers=headers
+    )
+
+
+async def refused(api):
+    with pytest.raises(ApiError) as caught:
+        await api.get(PODS)
+    return caught.value
+
+
+async def test_requests_as_the_server_sees_them(api, server):
+    server.answer = answering(ok(kind="Pod"))
+    assert await api.get(PODS, limit="5", labelSelector="a=b,c") == {"kind": "Pod"}
+    assert await api.create(PODS, {"metadata": {"name": "é"}}) == {"kind": "Pod"}
+    assert await api.patch(f"{PODS}/p", {"spec": None}) == {"kind": "Pod"}
+    assert await api.delete(f"{PODS}/p", "uid-1") is None
+    seen = [
+        (request.method, request.path, dict(request.query), request.headers.get("Content-Type"))
+        for request in server.requests
+    ]
+    manager = {"fieldManager": "dask-k8s-controller"}
+    assert seen == [
+        ("GET", PODS, {"limit": "5", "labelSelector": "a=b,c"}, None),
+        ("POST", PODS, manager | {"fieldValidation": "Strict"}, "application/json"),
+        ("PATCH", f"{PODS}/p", manager, "application/merge-patch+json"),
+        ("DELETE", f"{PODS}/p", {}, "application/json"),
+    ]
+    assert [json.loads(body) for body in server.bodies if body] == [
+        {"metadata": {"name": "é"}},
+        {"spec": None},
+        {"propagationPolicy": "Background", "preconditions": {"uid": "uid-1"}},
+    ]
+    assert {request.headers["Authorization"] for request in server.requests} == {"Bearer first"}
+
+
+@pytest.mark.parametrize(
+    "answer, expected",
+    [
+        pytest.param(refusal(404, "NotFound", "no p"), (404, "NotFound", "no p", True), id="not found"),
+        pytest.param(refusal(403, "Forbidden", QUOTA), (403, "Forbidden", QUOTA, True), id="quota"),
+        pytest.param(
+            refusal(503, "ServiceUnavailable", "x"), (503, "ServiceUnavailable", "x", True), id="busy"
+        ),
+        pytest.param(
+            refusal(500, "InternalError", "etcd"), (500, "InternalError", "etcd", False), id="failed"
+        ),
+        pytest.param(html(502), (502, "Bad Gateway", "<html>proxy</html>", False), id="a proxy's own page"),
+        pytest.param(
+            lambda: web.json_response({"kind": "Other"}, status=400),
+            (400, "Bad Request", '{"kind": "Other"}', True),
+            id="no Status",
+        ),
+        pytest.param(lambda: web.Response(status=409), (409, "Conflict", "", True), id="nothing in it"),
+    ],
+)
+async def test_refusals(api, server, answer, expected):
+    server.answer = answering(answer)
+    error = await refused(api)
+    assert (error.status, error.reason, error.message, error.answered) == expected
+    assert str(error) == f"{expected[1]}: {expected[2]}"
+
+
+async def test_causes(api, server):
+    server.answer = answering(
+        refusal(403, "Forbidden", causes=[{"reason": "NamespaceTerminating"}, {"message": "without one"}])
+    )
+    assert (await refused(api)).causes == ("NamespaceTerminating", "")
+
+
+@pytest.mark.parametrize(
+    "answer, seconds",
+    [
+        pytest.param(refusal(429, "TooManyRequests", headers={"Retry-After": "7"}), 7.0, id="header"),
+        pytest.param(refusal(429, "TooManyRequests", retryAfterSeconds=3), 3.0, id="details"),
+        pytest.param(refusal(429, "TooManyRequests"), None, id="not said"),
+        pytest.param(html(429, **{"Retry-After": "5"}), 5.0, id="a proxy's own page"),
+        pytest.param(html(503, **{"Retry-After": "Mon, 23 Nov 2026 12:00:00 GMT"}), None, id="a date"),
+    ],
+)
+async def test_retry_after(api, server, answer, seconds):
+    server.answer = answering(answer)
+    assert (await refused(api)).retry_after == seconds
+
+
+async def test_an_answer_that_is_no_json_is_none(api, server):
+    server.answer = answering(html(200))
+    error = await refused(api)
+    assert not error.answered
+
+
+async def test_a_server_that_hangs_up_has_not_answered(api, server):
+    async def hang_up(request):
+        request.transport.abort()
+        return web.Response()
+
+    server.answer = hang_up
+    error = await refused(api)
+    assert (error.status, error.reason, error.answered) == (0, "Unreachable", False)
+    assert "GET /api/v1/namespaces/ns/pods" in str(error)
+
+
+async def test_a_server_that_is_away_has_not_answered(api, server):
+    await server.stop()
+    error = await refused(api)
+    assert (error.status, error.answered) == (0, False)
+
+
+async def test_after_a_401_the_credentials_are_read_again_once(api, server):
+    async def answer(request):
+        if request.headers["Authorization"] == "Bearer second":
+            return web.json_response({"kind": "PodList"})
+        server.give("second")
+        return web.json_response(status(401, "Unauthorized"), status=401)
+
+    server.answer = answer
+    assert await api.get(PODS) == {"kind": "PodList"}
+    assert [request.headers["Authorization"] for request in server.requests] == [
+        "Bearer first",
+        "Bearer second",
+    ]
+    await api.get(PODS)
+    assert len(server.requests) == 3
+
+
+async def test_many_that_are_refused_at_once_are_all_sent_again(api, server):
+    arrived = asyncio.Barrier(5)
+
+    async def answer(request):
+        if request.headers["Authorization"] == "Bearer second":
+            return web.json_response({})
+        await arrived.wait()
+        server.give("second")
+        return web.json_response(status(401, "Unauthorized"), status=401)
+
+    server.answer = answer
+    assert await asyncio.gather(*(api.get(PODS) for _ in range(5))) == [{}] * 5
+    assert len(server.requests) == 10
+
+
+async def test_what_is_under_way_goes_on_while_others_are_refused(api, server):
+    refused = asyncio.Event()
+
+    async def answer(request):
+        if request.path == "/slow":
+            await refused.wait()
+        elif request.headers["Authorization"] == "Bearer first":
+            server.give("second")
+            return web.json_response(status(401, "Unauthorized"), status=401)
+        return web.json_response({"path": request.path})
+
+    server.answer = answer
+    slow = asyncio.create_task(api.get("/slow"))
+    assert await api.get(PODS) == {"path": PODS}
+    refused.set()
+    assert await slow == {"path": "/slow"}
+
+
+async def test_a_second_401_is_an_error(api, server):
+    server.answer = answering(refusal(401, "Unauthorized"))
+    error = await refused(api)
+    assert error.status == 401
+    assert len(server.requests) == 2
+
+
+async def test_credentials_that_cannot_be_read_again_are_an_error_of_the_request(api, server):
+    server.answer = answering(refusal(401, "Unauthorized"))
+    server.kubeconfig.write_text("")
+    error = await refused(api)
+    assert error.status == 401
+
+
+async def test_without_any_kubernetes_the_message_says_what_to_set(tmp_path, monkeypatch):
+    monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
+    with pytest.raises(ConnectionError, match=r"no Kubernetes is configured.*set KUBECONFIG"):
+        async with Api():
+            pass
+
+
+async def test_a_closed_session_says_how_to_open_it():
+    with pytest.raises(RuntimeError, match="async with Api"):
+        await Api().get(PODS)

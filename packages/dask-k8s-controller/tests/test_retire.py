@@ -1,0 +1,237 @@
+"""Who leaves a group, and who stays until what it holds is elsewhere."""
+
+from datetime import timedelta
+
+import pytest
+
+from dask_k8s_controller.agent.answers import AgentError, Retired
+from dask_k8s_controller.resources import PODS
+from dask_k8s_controller.workergroup.retire import (
+    ASK_SECONDS,
+    REGISTER_SECONDS,
+    RETRY_SECONDS,
+    replace,
+    retire,
+    unregistered,
+)
+from dask_k8s_controller.workergroup.rollout import Drain, Step
+from dask_k8s_crds import labels
+from dask_k8s_crds.updates import UpdateStrategy
+
+from .builders import NOW, pod, record
+
+
+def running(name, **more):
+    return record(PODS, pod(name, ready=True, **more))
+
+
+def pending(name, **more):
+    return record(PODS, pod(name, phase="Pending", **more))
+
+
+def unready(name, **more):
+    return record(PODS, pod(name, **more))
+
+
+class Agent:
+    """A scheduler in which the workers of ``free`` pods hold nothing, and others hand over for ever."""
+
+    def __init__(self, *free, stuck=(), error=None, says=()):
+        self.free, self.stuck, self.error, self.says = free, stuck, error, says
+
+    async def known(self, pods):
+        if self.error:
+            raise self.error
+        return frozenset(self.free).intersection(pods)
+
+    async def retire(self, pods, count):
+        if self.error:
+            raise self.error
+        order = sorted(pods, key=lambda name: (name not in self.free, name))[:count]
+        gone = frozenset(order).intersection(self.free) | set(self.says)
+        stuck = {name: "no room" for name in order if name in self.stuck}
+        return Retired(gone=gone, retiring=frozenset(order) - gone - set(stuck), stuck=stuck)
+
+
+SILENT = Agent(error=AgentError("SchedulerSilent", "no answer in 3 s"))
+
+
+@pytest.mark.parametrize(
+    "living, surplus, agent, pods, staying, reason, look_again",
+    [
+        pytest.param([running("a")], 0, Agent("a"), [], 0, None, None, id="nobody has to"),
+        pytest.param([running("a")], -2, Agent("a"), [], 0, None, None, id="less than nobody"),
+        pytest.param(
+            [running("a"), running("b")], 1, Agent("b"), ["b"], 0, None, None, id="whom the scheduler lets go"
+        ),
+        pytest.param(
+            [running("a"), running("b")], 1, Agent(), [], 1, "Retiring", ASK_SECONDS, id="it hands over"
+        ),
+        pytest.param(
+            [running("a"), running("b"), running("c")],
+            2,
+            Agent("c"),
+            ["c"],
+            1,
+            "Retiring",
+            ASK_SECONDS,
+            id="one is free, one hands over",
+        ),
+        pytest.param(
+            [running("a"), running("b")],
+            1,
+            Agent(stuck=["a"]),
+            [],
+            1,
+            "WorkersStuck",
+            RETRY_SECONDS,
+            id="no room for its data",
+        ),
+        pytest.param(
+            [running("a"), running("b")],
+            1,
+            SILENT,
+            [],
+            1,
+            "SchedulerSilent",
+            RETRY_SECONDS,
+            id="a scheduler that does not answer: it stays",
+        ),
+        pytest.param(
+            [running("a"), pending("b"), pending("c", created=5)],
+            1,
+            SILENT,
+            ["c"],
+            0,
+            None,
+            None,
+            id="who does not run yet goes without a question, the newest first",
+        ),
+        pytest.param(
+            [running("a"), pending("b"), unready("c")],
+            2,
+            Agent("a", "c"),
+            ["b", "c"],
+            0,
+            None,
+            None,
+            id="then who is not ready",
+        ),
+        pytest.param(
+            [running("a"), pending("b"), unready("c")],
+            3,
+            Agent("c"),
+            ["b", "c"],
+            1,
+            "Retiring",
+            ASK_SECONDS,
+            id="one of each",
+        ),
+        pytest.param(
+            [running("a", created=9), running("b", created=5)],
+            1,
+            None,
+            ["b"],
+            0,
+            None,
+            None,
+            id="without a scheduler there is nothing to save: the newest",
+        ),
+        pytest.param(
+            [running("b", created=9), running("a", created=9)], 1, None, ["a"], 0, None, None, id="of one age"
+        ),
+        pytest.param([running("a")], 5, None, ["a"], 0, None, None, id="more than there are"),
+        pytest.param(
+            [running("a"), running("b"), running("c")],
+            1,
+            Agent("a", says=("b", "c")),
+            ["a"],
+            0,
+            None,
+            None,
+            id="a scheduler that names more than it was asked for",
+        ),
+    ],
+)
+async def test_retire(living, surplus, agent, pods, staying, reason, look_again):
+    leaving = await retire(living, surplus, agent)
+    assert [pod.key.name for pod in leaving.pods] == pods
+    assert leaving.staying == staying
+    assert (leaving.why.reason if leaving.why else None) == reason
+    assert leaving.look_again == look_again
+
+
+def at(ip, name, **more):
+    body = pod(name, annotations={labels.TEMPLATE_DIGEST: "new"}, **more)
+    body["status"]["podIP"] = ip
+    return record(PODS, body)
+
+
+def outdated(name, state=running, **annotations):
+    return state(name, annotations={labels.TEMPLATE_DIGEST: "old", **annotations})
+
+
+async def test_of_those_alike_the_outdated_go_first():
+    living = [running("a"), outdated("b"), pending("c"), outdated("d", pending)]
+    order = [(await retire(living, count, None, "new")).pods[-1].key.name for count in (1, 2, 3, 4)]
+    assert order == ["d", "c", "b", "a"]
+
+
+@pytest.mark.parametrize(
+    "agent, since, pods, handing_over, look_again",
+    [
+        pytest.param(Agent("a"), None, ["a"], [], None, id="it holds nothing"),
+        pytest.param(Agent(), None, [], ["a"], ASK_SECONDS, id="it hands over"),
+        pytest.param(Agent(), 299.8, [], ["a"], 0.2, id="its time is nearly over"),
+        pytest.param(Agent(), 300, ["a"], [], None, id="its time is over"),
+        pytest.param(Agent(stuck=["a"]), 10, [], ["a"], RETRY_SECONDS, id="it cannot hand over"),
+        pytest.param(SILENT, None, [], ["a"], RETRY_SECONDS, id="the scheduler is silent"),
+        pytest.param(SILENT, 300, ["a"], [], None, id="the scheduler is silent for too long"),
+        pytest.param(None, None, ["a"], [], None, id="there is no scheduler"),
+    ],
+)
+async def test_a_rollout_has_its_time(agent, since, pods, handing_over, look_again):
+    marks = {} if since is None else {labels.DRAINING_SINCE: (NOW - timedelta(seconds=since)).isoformat()}
+    worker = outdated("a", **marks)
+    step = Step(drains=(Drain((worker,), 1),))
+    leaving = await replace(step, agent, UpdateStrategy(), NOW)
+    assert [pod.key.name for pod in leaving.pods] == pods
+    assert [pod.key.name for pod in leaving.handing_over] == handing_over
+    assert leaving.look_again == (None if look_again is None else pytest.approx(look_again))
+
+
+@pytest.mark.parametrize(
+    "agent, missing",
+    [
+        pytest.param(Agent("a", "b"), [], id="all are known"),
+        pytest.param(Agent("a"), ["b"], id="one is not"),
+        pytest.param(SILENT, [], id="the scheduler does not say"),
+        pytest.param(None, [], id="there is no scheduler"),
+    ],
+)
+async def test_who_is_not_registered_yet(agent, missing):
+    living = [
+        at("10.0.0.1", "a", ready=True),
+        at("10.0.0.2", "b", ready=True),
+        at("", "of an address that others have", ready=True),
+        at("10.0.0.3", "not ready"),
+        outdated("old"),
+    ]
+    found = await unregistered(living, agent, "new")
+    assert [pod.key.name for pod in found] == missing
+    leaving = await replace(Step(), agent, UpdateStrategy(), NOW, found)
+    assert (leaving.why.reason if leaving.why else None) == ("WorkersNotRegistered" if missing else None)
+    assert leaving.look_again == (REGISTER_SECONDS if missing else None)
+
+
+async def test_a_silent_scheduler_does_not_change_who_waits():
+    first, second = outdated("a"), outdated("b", **{labels.DRAINING_SINCE: "2026-11-23T11:59:00Z"})
+    for among in ((first, second), (second, first)):
+        leaving = await replace(Step(drains=(Drain(among, 1),)), SILENT, UpdateStrategy(), NOW)
+        assert leaving.handing_over == (second,)
+
+
+async def test_the_choice_does_not_depend_on_the_order_of_the_cache():
+    living = [running("a"), pending("b"), unready("c"), running("d", created=5)]
+    first, second = [await retire(order, 3, None) for order in (living, living[::-1])]
+    assert first == second

@@ -1,0 +1,113 @@
+"""How many workers a group makes, or lets go."""
+
+import pytest
+
+from dask_k8s_controller.resources import PODS
+from dask_k8s_controller.workergroup.scale import RESTART_SECONDS, SLICE, Observed, decide
+
+from .builders import NOW, pod, record
+
+
+def running(name, **more):
+    return record(PODS, pod(name, ready=True, **more))
+
+
+def pending(name, **more):
+    return record(PODS, pod(name, phase="Pending", **more))
+
+
+def ended(name, **more):
+    return record(PODS, pod(name, phase="Failed", **more))
+
+
+def taken_away(name, *, started=True, **more):
+    body = pod(name, phase="Failed", **more)
+    ended = {"name": "dask", "state": {"terminated": {"exitCode": 137}}}
+    body["status"] |= {"reason": "Evicted", "containerStatuses": [ended] * started}
+    return record(PODS, body)
+
+
+def going(name, **more):
+    return record(PODS, pod(name, ready=True, deletion=-30, **more))
+
+
+def deciding(records, replicas, expected=()):
+    decision = decide(Observed.of(records, expected), replicas, NOW)
+    return {
+        "make": decision.make,
+        "surplus": decision.surplus,
+        "finished": sorted(pod.key.name for pod in decision.finished),
+        "look_again": decision.look_again,
+    }
+
+
+@pytest.mark.parametrize(
+    "records, expected, replicas, decision",
+    [
+        pytest.param([], [], 0, {}, id="nothing wanted, nothing there"),
+        pytest.param([], [], 3, {"make": 3}, id="from nothing"),
+        pytest.param([running("a"), running("b")], [], 2, {}, id="as many as wanted"),
+        pytest.param([running("a")], [], 3, {"make": 2}, id="some missing"),
+        pytest.param([running("a")], ["b", "c"], 3, {}, id="made but not seen yet counts"),
+        pytest.param([running("a")], ["a"], 3, {"make": 2}, id="seen and still expected counts once"),
+        pytest.param([running("a"), going("b")], [], 2, {"make": 1}, id="who goes does not count"),
+        pytest.param([running("a"), running("b")], [], 0, {"surplus": 2}, id="to nothing"),
+        pytest.param(
+            [running("a", created=9), running("b", created=5)], [], 1, {"surplus": 1}, id="one too many"
+        ),
+        pytest.param(
+            [running("a"), running("b")],
+            ["c", "d"],
+            2,
+            {},
+            id="who runs stays when what was made last is too many",
+        ),
+        pytest.param(
+            [running("a"), pending("b")],
+            ["c"],
+            1,
+            {"surplus": 1},
+            id="too many even without what was made last",
+        ),
+        pytest.param(
+            [running("a"), ended("b", created=RESTART_SECONDS)],
+            [],
+            2,
+            {"make": 1, "finished": ["b"]},
+            id="an old one that ended is replaced",
+        ),
+        pytest.param(
+            [running("a"), ended("b", created=RESTART_SECONDS - 4)],
+            [],
+            2,
+            {"look_again": 4.0},
+            id="a young one that ended is replaced later",
+        ),
+        pytest.param(
+            [running("a"), ended("b", created=1), ended("c", created=99)],
+            [],
+            3,
+            {"make": 1, "finished": ["c"], "look_again": 9.0},
+            id="of two that ended only the old one is replaced",
+        ),
+        pytest.param(
+            [running("a", created=9), running("b", created=5), ended("x", created=1)],
+            [],
+            1,
+            {"surplus": 1, "finished": ["x"], "look_again": 9.0},
+            id="where there are too many, all that ended is cleared away",
+        ),
+        pytest.param(
+            [running("a"), taken_away("b", created=1), taken_away("c", started=False, created=1)],
+            [],
+            3,
+            {"make": 1, "finished": ["b"], "look_again": 9.0},
+            id="whom its node took away is replaced at once, whom it did not let in is not",
+        ),
+        pytest.param([], [], SLICE + 1, {"make": SLICE, "look_again": 0.0}, id="more than a slice"),
+        pytest.param([], [], SLICE, {"make": SLICE}, id="just a slice"),
+    ],
+)
+def test_decide(records, expected, replicas, decision):
+    nothing = {"make": 0, "surplus": 0, "finished": [], "look_again": None}
+    assert deciding(records, replicas, expected) == nothing | decision

@@ -1,0 +1,104 @@
+"""How a living service follows its spec."""
+
+import pytest
+
+from dask_k8s_controller.cluster.desired import family
+from dask_k8s_controller.cluster.service import anew, follow
+from dask_k8s_controller.kube import ApiError
+from dask_k8s_controller.plugin import Outcome
+from dask_k8s_controller.resources import SERVICES
+from dask_k8s_controller.river.apply import WriteError
+from dask_k8s_controller.river.plan import Create, Delete, Patch
+from dask_k8s_crds import DaskCluster
+
+from .builders import cluster, record, service
+
+PORTS = [{"name": "tcp-comm", "port": 8786}]
+OTHER_PORTS = [{"name": "tcp-comm", "port": 9000}]
+ASSIGNED = {"clusterIP": "10.0.0.7", "clusterIPs": ["10.0.0.7"], "type": "ClusterIP"}
+
+
+def wanted(**spec):
+    body = cluster()
+    body["spec"]["scheduler"]["service"] = {"ports": PORTS, **spec}
+    return family(DaskCluster.parse(body), token="token").service
+
+
+def living(made, **assigned):
+    body = service(annotations=made["metadata"]["annotations"], labels=made["metadata"]["labels"])
+    return record(SERVICES, body | {"spec": {**ASSIGNED, **made["spec"], **assigned}})
+
+
+@pytest.mark.parametrize(
+    "before, after, spec",
+    [
+        pytest.param({}, {"ports": OTHER_PORTS}, {"ports": OTHER_PORTS}, id="other ports"),
+        pytest.param({}, {"type": "NodePort"}, {"type": "NodePort"}, id="another type"),
+        pytest.param({"type": "LoadBalancer"}, {}, {"type": None}, id="no type any more"),
+        pytest.param(
+            {"selector": {"a": "1", "b": "1"}},
+            {"selector": {"a": "2"}},
+            {"selector": {"a": "2", "b": None}},
+            id="map",
+        ),
+        pytest.param(
+            {}, {"sessionAffinity": "ClientIP"}, {"sessionAffinity": "ClientIP"}, id="one more field"
+        ),
+    ],
+)
+def test_edits_in_place(before, after, spec):
+    edit = follow(living(wanted(**before)), wanted(**after))
+    assert isinstance(edit, Patch)
+    assert edit.body["spec"].items() >= spec.items()
+    assert "clusterIP" not in edit.body["spec"]
+    assert edit.body["metadata"]["uid"] == "uid-of-c-scheduler"
+
+
+@pytest.mark.parametrize(
+    "before, after",
+    [
+        pytest.param({}, {"clusterIP": "None"}, id="headless"),
+        pytest.param({"clusterIP": "None"}, {}, id="no longer headless"),
+        pytest.param({"clusterIP": "10.0.0.7"}, {"clusterIP": "10.0.0.8"}, id="another address"),
+    ],
+)
+def test_another_address_needs_another_service(before, after):
+    assert isinstance(follow(living(wanted(**before)), wanted(**after)), Delete)
+
+
+def test_what_is_current_is_left_alone():
+    assert follow(living(wanted()), wanted()) is None
+
+
+def test_what_others_assigned_is_left_alone():
+    edit = follow(living(wanted(), loadBalancerClass="theirs"), wanted(ports=OTHER_PORTS))
+    assert set(edit.body["spec"]) == {"ports", "selector"}
+
+
+def test_one_of_an_older_controller_is_brought_up_to_date_in_place():
+    older = record(SERVICES, service() | {"spec": {**ASSIGNED, "ports": OTHER_PORTS}})
+    edit = follow(older, wanted())
+    assert edit.body["spec"]["ports"] == PORTS
+
+
+@pytest.mark.parametrize(
+    "action, reason, message, deleted",
+    [
+        pytest.param("patch", "Invalid", "spec.loadBalancerClass: may not change once set", True, id="fixed"),
+        pytest.param(
+            "patch", "Invalid", "spec.healthCheckNodePort: field is immutable", True, id="immutable"
+        ),
+        pytest.param(
+            "patch", "Invalid", "spec.ports[0].port: must be between 1 and 65535", False, id="a mistake"
+        ),
+        pytest.param("patch", "Forbidden", "field is immutable", False, id="no right"),
+        pytest.param("create", "Invalid", "field is immutable", False, id="not an edit"),
+    ],
+)
+def test_a_refused_edit(action, reason, message, deleted):
+    present = living(wanted())
+    act = Patch(present.key, {}) if action == "patch" else Create(SERVICES, wanted())
+    error = WriteError(act, ApiError(422, reason, message))
+    delete, outcome = anew(present, Outcome((error,)))
+    assert (delete == Delete(present.key, present.uid)) is deleted
+    assert outcome.errors == (() if deleted else (error,))

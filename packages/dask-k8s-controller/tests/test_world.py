@@ -1,0 +1,138 @@
+"""What a reconcile sees: the cache, corrected by what was written; and when it reports. Time is virtual."""
+
+import asyncio
+from random import Random
+
+import pytest
+
+from dask_k8s_controller import builtin
+from dask_k8s_controller.kube import ApiError
+from dask_k8s_controller.operator import Operator
+from dask_k8s_controller.plugin import After
+from dask_k8s_controller.resources import DASK_WORKER_GROUPS, PODS, Key
+from dask_k8s_controller.river.plan import Create, Delete, Plan
+from dask_k8s_controller.settings import Settings
+
+from .builders import group, owned_by, pod
+from .simulation.faults import Faults, ModelApi
+from .simulation.model import Model
+
+pytestmark = pytest.mark.looptime(start=1000)
+
+GROUP = Key(DASK_WORKER_GROUPS, "ns", "c-default")
+POD = Key(PODS, "ns", "w")
+
+
+class Stand:
+    """A world that nobody reconciles."""
+
+    def __init__(self):
+        self.server = ModelApi(Model(Random(1)), Faults(latency=0.0, lag=0.0))
+        self.operator = Operator.of(self.server, [builtin.PLUGIN], Settings(namespaces=("ns",)))
+        self.world = self.operator.loop.world
+        self.model = self.server.model
+        self.uid = self.model.create(GROUP, group())["metadata"]["uid"]
+        self.owner = owned_by("DaskWorkerGroup", "c-default", self.uid)
+        self.see(GROUP)
+
+    def see(self, key):
+        """Let the cache know the newest state."""
+        record = self.operator.cache.record(key.resource, self.model.get(key))
+        self.operator.cache.set(record)
+        return record
+
+    def owned(self):
+        return [(record.key.name, record.deleting) for record in self.world.owned(self.uid, PODS)]
+
+    def status(self):
+        return self.model.get(GROUP).get("status")
+
+
+@pytest.fixture
+async def stand():
+    return Stand()
+
+
+async def test_what_was_created_is_expected_until_it_is_seen(stand):
+    plan = Plan(create=(Create(PODS, pod("w", owner=stand.owner)),))
+    await stand.world.apply(GROUP, stand.uid, plan)
+    assert stand.owned() == []
+    assert stand.world.expected(stand.uid, PODS) == {"w"}
+    assert stand.world.expected(stand.uid, DASK_WORKER_GROUPS) == set()
+    stand.see(POD)
+    assert stand.owned() == [("w", False)]
+    assert stand.world.expected(stand.uid, PODS) == set()
+
+
+async def test_what_was_deleted_counts_as_going(stand):
+    stand.model.create(POD, pod("w", owner=stand.owner))
+    record = stand.see(POD)
+    assert stand.owned() == [("w", False)]
+    await stand.world.apply(GROUP, stand.uid, Plan(delete=(Delete(POD, record.uid),)))
+    assert stand.owned() == [("w", True)]
+
+
+@pytest.mark.parametrize(
+    "lost, seconds",
+    [pytest.param(0.0, 30.0, id="never seen"), pytest.param(1.0, 3.0, id="never answered")],
+)
+async def test_a_write_is_looked_after_whatever_turns_come_before(stand, lost, seconds):
+    stand.server.faults = Faults(latency=0.0, lost=lost)
+    await stand.world.apply(GROUP, stand.uid, Plan(create=(Create(PODS, pod("w", owner=stand.owner)),)))
+    queue = stand.operator.queue
+    queue.put_after(GROUP, 0.5)
+    async with asyncio.timeout(seconds + 1):
+        while asyncio.get_running_loop().time() < 1000 + seconds:
+            queue.done(await queue.get())
+    assert stand.world.expected(stand.uid, PODS) == set()
+
+
+async def test_a_report_is_written_if_it_differs(stand):
+    assert await stand.world.report(GROUP, {"replicas": 3, "retiring": 0}) is None
+    assert stand.status() == {"replicas": 3, "retiring": 0}
+    writes = stand.server.writes
+    await asyncio.sleep(5)
+    # The answer was absorbed: nothing has to be seen first.
+    assert await stand.world.report(GROUP, {"replicas": 3, "retiring": 0}) is None
+    assert stand.server.writes == writes
+
+
+async def test_what_is_not_reported_any_more_is_removed(stand):
+    await stand.world.report(GROUP, {"replicas": 3, "retiring": 1})
+    await asyncio.sleep(5)
+    await stand.world.report(GROUP, {"replicas": 3})
+    assert stand.status() == {"replicas": 3}
+
+
+async def test_an_object_is_reported_on_once_a_second(stand):
+    await stand.world.report(GROUP, {"replicas": 1})
+    await asyncio.sleep(0.25)
+    assert await stand.world.report(GROUP, {"replicas": 2}) == After(pytest.approx(0.75))
+    assert stand.status() == {"replicas": 1}
+    await asyncio.sleep(0.75)
+    assert await stand.world.report(GROUP, {"replicas": 2}) is None
+    assert stand.status() == {"replicas": 2}
+
+
+async def test_a_successor_does_not_wait_for_the_one_before(stand):
+    await stand.world.report(GROUP, {"replicas": 1})
+    stand.model.vanish(GROUP)
+    stand.operator.cache.remove(stand.operator.cache.get(GROUP))
+    stand.model.create(GROUP, group())
+    stand.see(GROUP)
+    assert await stand.world.report(GROUP, {"replicas": 2}) is None
+    assert stand.status() == {"replicas": 2}
+
+
+async def test_a_report_on_what_is_not_there_is_none(stand):
+    assert await stand.world.report(Key(DASK_WORKER_GROUPS, "ns", "other"), {"replicas": 1}) is None
+
+
+async def test_a_refused_report_is_an_error_and_is_tried_again_a_second_later(stand):
+    stand.server.faults = Faults(refused=1.0)
+    with pytest.raises(ApiError):
+        await stand.world.report(GROUP, {"replicas": 1})
+    stand.server.faults = Faults()
+    assert isinstance(await stand.world.report(GROUP, {"replicas": 1}), After)
+    await asyncio.sleep(1)
+    assert await stand.world.report(GROUP, {"replicas": 1}) is None
