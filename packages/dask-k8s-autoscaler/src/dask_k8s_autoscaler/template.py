@@ -1,0 +1,78 @@
+"""What a worker's pod template says of the workers before there are any: threads, processes, Dask resources.
+
+A guess from the words that `dask worker` takes; workers that are connected know better. No I/O.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from dask_k8s_crds.workergroup import WorkerSpec
+
+_RESOURCES = "DASK_DISTRIBUTED__WORKER__RESOURCES__"
+
+
+class Said(NamedTuple):
+    """Threads and Dask workers of one pod (0 threads: unknown), and what each worker offers."""
+
+    threads: int
+    processes: int
+    offers: Mapping[str, float]
+
+
+def read(worker: WorkerSpec) -> Said:
+    """Read a template; `daskResources` says what a worker offers, and where it is empty, the command may."""
+    container: Mapping[str, Any] = next(iter(worker.spec.get("containers") or ()), {})
+    words = [str(word) for field in ("command", "args") for word in container.get(field) or ()]
+    options = dict(_options(words))
+    processes = _whole(options.get("--nworkers") or options.get("--nprocs")) or 1
+    threads = _whole(options.get("--nthreads"))
+    cpus = math.ceil(_cpus(((container.get("resources") or {}).get("limits") or {}).get("cpu")))
+    offers = worker.dask_resources or {**_environment(container), **_offers(options.get("--resources", ""))}
+    return Said(threads * processes or cpus, processes, dict(offers))
+
+
+def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield options with their values, as ``--name value`` or ``--name=value``."""
+    for word, following in pairwise([*words, ""]):
+        name, equals, value = word.partition("=")
+        if name.startswith("--"):
+            yield name, value if equals else following
+
+
+def _environment(container: Mapping[str, Any]) -> dict[str, float]:
+    """Return the resources that Dask reads from the environment, where the template writes them plainly."""
+    variables = ((each.get("name") or "", each.get("value")) for each in container.get("env") or ())
+    return {
+        name.removeprefix(_RESOURCES): amount
+        for name, value in variables
+        if name.startswith(_RESOURCES) and (amount := _number(value)) > 0
+    }
+
+
+def _offers(value: str) -> dict[str, float]:
+    """Read resources as ``dask worker --resources`` does: ``GPU=1 MEM=2``, also with commas."""
+    pairs = (pair.partition("=") for pair in value.replace(",", " ").split())
+    return {name: amount for name, _, number in pairs if name and (amount := _number(number)) > 0}
+
+
+def _cpus(quantity: object) -> float:
+    """Read a quantity of processors: ``2``, ``1500m``."""
+    text = str(quantity or "0")
+    return _number(text.removesuffix("m")) / 1000 if text.endswith("m") else _number(text)
+
+
+def _whole(text: str | None) -> int:
+    return int(text) if text and text.isdecimal() else 0
+
+
+def _number(text: object) -> float:
+    """Return a finite number that is not negative, or 0."""
+    try:
+        number = float(str(text))
+    except ValueError:
+        return 0.0
+    return number if 0 <= number < math.inf else 0.0

@@ -1,0 +1,165 @@
+"""What the behavioural tests stand on: a controller with this plugin, a namespace of its own, real tasks."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+
+DEADLINE = 90
+"""Seconds for anything that is awaited."""
+KUBECTL = shutil.which("kubectl", path=f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}")
+OBJECTS = yaml.safe_load(Path(__file__).with_name("objects.yaml").read_text())
+TASKS = """
+import sys, time
+from distributed import Client
+
+def work(place, seconds):
+    time.sleep(seconds)
+    return place
+
+count, seconds, resource = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3:]
+with Client("tcp://127.0.0.1:8786") as client:
+    asks = {"resources": dict.fromkeys(resource, 1)} if resource else {}
+    futures = client.map(work, range(count), seconds=seconds, pure=False, **asks)
+    print(sum(client.gather(futures)))
+"""
+
+
+class World:
+    """A namespace as its user sees it."""
+
+    def __init__(self, kubectl, kubeconfig, namespace):
+        self._kubectl = kubectl
+        self._kubeconfig = kubeconfig
+        self.namespace = namespace
+
+    def kubectl(self, *words, **options):
+        return self._kubectl(*words, "-n", self.namespace, **options).stdout
+
+    def apply(self, *manifests):
+        return self.kubectl("apply", "-f", "-", input=yaml.safe_dump_all(manifests))
+
+    def get(self, target):
+        return json.loads(self.kubectl("get", target, "-o", "json"))
+
+    def exists(self, target):
+        return bool(self.kubectl("get", target, "--ignore-not-found", "-o", "name"))
+
+    def wait(self, target, what):
+        self.kubectl("wait", target, f"--for={what}", f"--timeout={DEADLINE}s")
+
+    def patch(self, target, change):
+        self.kubectl("patch", target, "--type=merge", "-p", json.dumps(change))
+
+    def size(self, group="demo-default"):
+        return self.get(f"daskworkergroup/{group}")["spec"]["worker"]["replicas"]
+
+    def condition(self, kind="Active", autoscaler="demo"):
+        conditions = self.get(f"daskautoscaler/{autoscaler}").get("status", {}).get("conditions", ())
+        found = next((each for each in conditions if each["type"] == kind), None)
+        return found and (found["status"], found["reason"])
+
+    def until(self, holds):
+        """Look until it holds; return what it gave."""
+        deadline = time.monotonic() + DEADLINE
+        while not (found := holds()):
+            if time.monotonic() > deadline:
+                pytest.fail(self.kubectl("get", "daskautoscalers,daskworkergroups,pods", "-o", "wide"))
+            time.sleep(0.2)
+        return found
+
+    def up(self, *manifests):
+        """Apply, and wait until the scheduler runs."""
+        self.apply(*manifests)
+        self.wait("pod/demo-scheduler", "create")
+        self.wait("pod/demo-scheduler", "condition=Ready")
+
+    @contextmanager
+    def work(self, count, seconds, *resource):
+        """Have so many tasks done, each so long; at the end all have been."""
+        command = [KUBECTL, "exec", "-n", self.namespace, "demo-scheduler", "--", "python", "-c", TASKS]
+        words = [*command, str(count), str(seconds), *resource]
+        environment = {**os.environ, "KUBECONFIG": str(self._kubeconfig)}
+        pipe = subprocess.PIPE
+        with subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True, env=environment) as client:
+            try:
+                yield
+                said, errors = client.communicate(timeout=DEADLINE)
+            finally:
+                client.kill()
+        assert said.strip() == str(sum(range(count))), errors
+
+
+@pytest.fixture(scope="session")
+def crds(kubernetes):
+    """The kinds of all plugins that are installed."""
+    printed = subprocess.check_output([sys.executable, "-m", "dask_k8s_controller", "manifests"])
+    found = [each for each in yaml.safe_load_all(printed) if each["kind"] == "CustomResourceDefinition"]
+    environment = {**os.environ, "KUBECONFIG": str(kubernetes.kubeconfig)}
+    for words in (("apply", "-f", "-"), ("wait", "--for=condition=Established", "-f", "-")):
+        manifest = yaml.safe_dump_all(found)
+        subprocess.run([KUBECTL, *words], check=True, env=environment, input=manifest, text=True)
+
+
+@pytest.fixture
+def world(kubernetes, kubectl, namespace, crds):
+    """The test's own namespace, which a controller serves."""
+    command = [sys.executable, "-m", "dask_k8s_controller", "run", "--namespace", namespace]
+    environment = {**os.environ, "KUBECONFIG": str(kubernetes.kubeconfig)}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        log = []
+        for line in process.stderr:
+            log.append(line)
+            if "Ready" in line:
+                break
+        reader = threading.Thread(target=log.extend, args=(process.stderr,))
+        reader.start()
+        yield World(kubectl, kubernetes.kubeconfig, namespace)
+        process.terminate()
+        reader.join()
+    sys.stdout.write("".join(log))  # shown with a test that failed
+    assert process.returncode == 0
+    assert "Traceback" not in "".join(log)
+
+
+@pytest.fixture
+def cluster():
+    """A DaskCluster ``demo`` that begins with so many workers."""
+
+    def make(replicas=0):
+        manifest = json.loads(json.dumps(OBJECTS["cluster"]))
+        manifest["spec"]["worker"]["replicas"] = replicas
+        return manifest
+
+    return make
+
+
+@pytest.fixture
+def group():
+    """A further DaskWorkerGroup of ``demo``, whose workers offer something."""
+
+    def make(name, replicas=0, **offers):
+        worker = {**OBJECTS["cluster"]["spec"]["worker"], "replicas": replicas, "daskResources": offers}
+        return OBJECTS["group"] | {"metadata": {"name": name}, "spec": {"cluster": "demo", "worker": worker}}
+
+    return make
+
+
+@pytest.fixture
+def autoscaler():
+    """A DaskAutoscaler that acts quickly."""
+
+    def make(name="demo", **spec):
+        base = OBJECTS["autoscaler"]
+        return base | {"metadata": {"name": name}, "spec": base["spec"] | spec}
+
+    return make

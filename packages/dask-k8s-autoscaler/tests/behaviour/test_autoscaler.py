@@ -1,0 +1,74 @@
+"""An autoscaler with a real scheduler, real workers and real tasks, as users see it with kubectl."""
+
+
+def test_work_wakes_workers_and_calm_lets_them_go(world, cluster, autoscaler):
+    world.up(cluster(), autoscaler())
+    world.until(lambda: world.condition() == ("True", "Steady"))
+    assert world.size() == 0
+    with world.work(12, 1.5):
+        world.until(lambda: world.size() == 3)
+        world.until(lambda: world.condition("Limited") == ("True", "AtMaximum"))
+    world.until(lambda: world.size() == 0)
+    world.until(lambda: world.condition() == ("True", "ScaledDown"))
+    world.wait("daskautoscaler/demo", "jsonpath={.status.currentReplicas}=0")
+    status = world.get("daskautoscaler/demo")["status"]
+    assert status["desiredReplicas"] == 0
+    assert status["lastScaleTime"]
+
+
+def test_a_gpu_group_wakes_from_nothing_and_only_for_tasks_that_ask(world, cluster, group, autoscaler):
+    groups = [{"name": "demo-gpu", "maximum": 2, "priority": 10}]
+    world.up(cluster(), group("demo-gpu", GPU=1), autoscaler(groups=groups))
+    with world.work(4, 1.0):
+        world.until(lambda: world.size() > 0)
+        assert world.size("demo-gpu") == 0
+    world.until(lambda: world.size() == 0)
+    with world.work(2, 1.0, "GPU"):
+        world.until(lambda: world.size("demo-gpu") > 0)
+        assert world.size() == 0
+    world.until(lambda: world.size("demo-gpu") == 0)
+
+
+def test_of_two_autoscalers_one_acts(world, cluster, autoscaler):
+    world.up(cluster(), autoscaler("a-first", minimum=1))
+    world.until(lambda: world.size() == 1)
+    world.apply(autoscaler("b-second", minimum=2))
+    world.until(lambda: world.condition(autoscaler="b-second") == ("False", "AnotherAutoscaler"))
+    assert world.size() == 1
+    world.kubectl("delete", "daskautoscaler/a-first")
+    world.until(lambda: world.size() == 2)
+
+
+def test_an_unknown_cluster(world, cluster, autoscaler):
+    world.apply(autoscaler(minimum=1))
+    world.until(lambda: world.condition() == ("False", "ClusterNotFound"))
+    world.apply(cluster())
+    world.until(lambda: world.size() == 1)
+    world.until(lambda: (world.condition() or [None])[0] == "True")
+
+
+def test_bounds(world, cluster, autoscaler):
+    """They hold at once, and with no scheduler to ask: nothing here waits for one."""
+    world.apply(cluster(5), autoscaler(minimum=1, maximum=2))
+    world.until(lambda: world.exists("daskworkergroup/demo-default") and world.size() == 2)
+    world.patch("daskautoscaler/demo", {"spec": {"minimum": 3, "maximum": 4}})
+    world.until(lambda: world.size() == 3)
+    world.kubectl("scale", "daskworkergroup/demo-default", "--replicas=9")
+    world.until(lambda: world.size() == 4)
+
+
+def test_without_the_autoscaler_the_size_stays(world, cluster, autoscaler):
+    world.up(cluster(), autoscaler(minimum=2))
+    world.until(lambda: world.size() == 2)
+    world.kubectl("delete", "daskautoscaler/demo")
+    world.kubectl("scale", "daskworkergroup/demo-default", "--replicas=1")
+    with world.work(3, 1.5):
+        world.wait("daskworkergroup/demo-default", "jsonpath={.status.readyReplicas}=1")
+    assert world.size() == 1
+
+
+def test_it_goes_with_its_cluster(world, cluster, autoscaler):
+    world.apply(cluster(), autoscaler())
+    world.wait("daskautoscaler/demo", "jsonpath={.metadata.ownerReferences[0].name}=demo")
+    world.kubectl("delete", "daskcluster/demo")
+    world.wait("daskautoscaler/demo", "delete")
