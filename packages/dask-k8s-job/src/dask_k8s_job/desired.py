@@ -1,0 +1,83 @@
+"""Desired state: a DaskJob in, manifests out. No await, no clock, no environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dask_k8s_controller import keeps_legacy_commands, pod_spec
+from dask_k8s_crds import DaskJob, kinds, labels, names
+from dask_k8s_crds.metadata import owner_reference
+from dask_k8s_crds.templates import TemplateMetadata
+
+FOR_EVER = 2**31 - 1
+"""As many failures as a Job can forgive."""
+
+
+def cluster(job: DaskJob) -> dict[str, Any] | None:
+    """Return the cluster that is made for the job, without workers: they come after the runner."""
+    if job.spec.cluster is None:
+        return None
+    spec = job.spec.cluster.spec.to_dict()
+    return {
+        "apiVersion": kinds.API_VERSION,
+        "kind": kinds.DASK_CLUSTER.kind,
+        "metadata": _metadata(job, job.metadata.name, job.spec.cluster.metadata, {}),
+        "spec": {**spec, "worker": {**spec["worker"], "replicas": 0}},
+    }
+
+
+def workers(job: DaskJob) -> int:
+    """Return how many workers the job's own cluster has once the runner is there."""
+    return job.spec.cluster.spec.worker.replicas if job.spec.cluster else 0
+
+
+def runner(job: DaskJob, address: str) -> dict[str, Any]:
+    """Return the Job that runs the client; ``address`` is where the scheduler is."""
+    template = job.spec.job
+    reserved = labels.job_runner(job.spec.cluster_name or job.metadata.name)
+    metadata = _metadata(job, names.runner(job.metadata.name), template.metadata, reserved)
+    own_labels = {**labels.ISTIO_DEFAULT, **metadata["labels"]}
+    spec = pod_spec(
+        template.spec,
+        env={"DASK_SCHEDULER_ADDRESS": address},
+        legacy_commands=keeps_legacy_commands(job.metadata.annotations),
+    )
+    limits = {
+        "backoffLimit": backoff_limit(job),
+        "activeDeadlineSeconds": job.spec.active_deadline_seconds,
+        "podFailurePolicy": job.spec.pod_failure_policy,
+    }
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": metadata,
+        "spec": {
+            **{name: limit for name, limit in limits.items() if limit is not None},
+            "template": {
+                "metadata": {"labels": own_labels, "annotations": metadata["annotations"]},
+                "spec": spec,
+            },
+        },
+    }
+
+
+def backoff_limit(job: DaskJob) -> int:
+    """Return how many failures are forgiven where the user does not say."""
+    if job.spec.backoff_limit is not None:
+        return job.spec.backoff_limit
+    return 0 if job.spec.job.spec["restartPolicy"] == "Never" else FOR_EVER
+
+
+def _metadata(
+    job: DaskJob, name: str, section: TemplateMetadata, reserved: Mapping[str, str]
+) -> dict[str, Any]:
+    """Labels and annotations pass from the job to the section to the child; reserved ones are ours."""
+    metadata = job.metadata
+    return {
+        "name": name,
+        "namespace": metadata.namespace,
+        "labels": {**metadata.labels, **section.labels, **reserved},
+        "annotations": {**labels.inherited(metadata.annotations), **section.annotations},
+        "ownerReferences": [owner_reference(kinds.DASK_JOB, metadata)],
+    }

@@ -1,0 +1,125 @@
+"""What is changed about the children of a job, in every state that they can be in."""
+
+import pytest
+
+from dask_k8s_crds import DaskJob
+from dask_k8s_job.observe import DASK_CLUSTERS, DASK_JOBS, JOBS, End, Observed
+from dask_k8s_job.plan import lifetime, proceed, tidy
+
+from .builders import NOW, ago, cluster, job, observe, pod, runner, world
+
+NAMED = {"clusterName": "another"}
+OTHER = {"name": "another", "owner": None}
+GOING = {"deletionTimestamp": ago(1)}
+WORKERS = "patch DaskCluster ns/demo"
+CASES = {
+    "nothing-yet": (job(), {}, ["create DaskCluster ns/demo"]),
+    "cluster-starts": (job(), {"clusters": [cluster(ready=False)]}, []),
+    "cluster-goes": (job(), {"clusters": [cluster(**GOING)]}, []),
+    "cluster-ready": (job(), {"clusters": [cluster()]}, ["create Job ns/demo-runner"]),
+    "runner-has-no-pod": (job(), {"clusters": [cluster()], "runners": [runner()]}, []),
+    "runner-has-a-pod": (
+        job(),
+        {"clusters": [cluster()], "runners": [runner()], "pods": [pod("Pending")]},
+        [WORKERS],
+    ),
+    "only-a-pod-that-ended": (
+        job(),
+        {"clusters": [cluster()], "runners": [runner()], "pods": [pod("Failed")]},
+        [],
+    ),
+    "workers-were-let-go-on": (
+        job(),
+        {"clusters": [cluster(generation=2)], "runners": [runner()], "pods": [pod()]},
+        [],
+    ),
+    "scheduler-lost": (
+        job(),
+        {"clusters": [cluster(ready=False, generation=2)], "runners": [runner()], "pods": [pod()]},
+        [],
+    ),
+    "runner-lost": (job(), {"clusters": [cluster(generation=2)]}, ["create Job ns/demo-runner"]),
+    "name-taken": (job(), {"clusters": [cluster(owner=None)]}, ["create DaskCluster ns/demo"]),
+    "named-missing": (job(**NAMED), {}, []),
+    "named-starts": (job(**NAMED), {"clusters": [cluster(ready=False, **OTHER)]}, []),
+    "named-ready": (job(**NAMED), {"clusters": [cluster(**OTHER)]}, ["create Job ns/demo-runner"]),
+    "named-goes": (job(**NAMED), {"clusters": [cluster(**OTHER, **GOING)]}, []),
+    "named-keeps-its-size": (
+        job(**NAMED),
+        {"clusters": [cluster(**OTHER)], "runners": [runner()], "pods": [pod()]},
+        [],
+    ),
+    "suspended-before-it-began": (job(suspend=True), {}, []),
+    "suspended": (
+        job(suspend=True),
+        {"clusters": [cluster()], "runners": [runner()], "pods": [pod()]},
+        ["patch Job ns/demo-runner", "delete DaskCluster ns/demo"],
+    ),
+    "suspended-already": (job(suspend=True), {"runners": [runner(suspended=True)]}, []),
+    "suspended-on-another": (
+        job(suspend=True, **NAMED),
+        {"clusters": [cluster(**OTHER)], "runners": [runner()]},
+        ["patch Job ns/demo-runner"],
+    ),
+    "resumed": (job(), {"runners": [runner(suspended=True)]}, ["create DaskCluster ns/demo"]),
+    "resumed-and-ready": (
+        job(),
+        {"clusters": [cluster()], "runners": [runner(suspended=True)]},
+        ["patch Job ns/demo-runner"],
+    ),
+}
+
+
+@pytest.mark.parametrize("body, children, expected", CASES.values(), ids=CASES)
+def test_proceed(body, children, expected):
+    assert [str(action) for action in proceed(*observe(body, **children))] == expected
+
+
+@pytest.mark.parametrize("resource", [DASK_CLUSTERS, JOBS], ids=str)
+def test_what_is_not_seen_yet_is_not_made_again(resource):
+    body = job()
+    made = world(body, clusters=[cluster()] if resource is JOBS else [])
+    made.hidden[resource] = {"demo"}
+    (record,) = made.cache.all(DASK_JOBS)
+    model = DaskJob.parse(body)
+    assert not proceed(model, Observed.of(record, model, made))
+
+
+def test_a_cluster_begins_without_workers_and_gets_them():
+    (create,) = proceed(*observe(job())).create
+    assert create.body["spec"]["worker"]["replicas"] == 0
+    children = {"clusters": [cluster()], "runners": [runner()], "pods": [pod("Pending")]}
+    (patch,) = proceed(*observe(job(), **children)).patch
+    assert patch.body["spec"] == {"worker": {"replicas": 3}}
+
+
+ALL = {"clusters": [cluster()], "runners": [runner(("Complete", "R"))]}
+GOES = "delete DaskCluster ns/demo"
+TIDY = {
+    "success": ({}, True, ALL, [GOES]),
+    "failure": ({}, False, ALL, [GOES]),
+    "on-success-success": ({"clusterCleanup": "OnSuccess"}, True, ALL, [GOES]),
+    "on-success-failure": ({"clusterCleanup": "OnSuccess"}, False, ALL, []),
+    "never": ({"clusterCleanup": "Never"}, True, ALL, []),
+    "named": (NAMED, True, {"clusters": [cluster(**OTHER)], "runners": ALL["runners"]}, []),
+    "gone": ({}, True, {"runners": ALL["runners"]}, []),
+    "runner-still-runs": ({}, False, {"runners": [runner()]}, ["patch Job ns/demo-runner"]),
+    "runner-told": ({}, False, {"runners": [runner(activeDeadlineSeconds=1)]}, []),
+}
+
+
+@pytest.mark.parametrize("spec, succeeded, children, expected", TIDY.values(), ids=TIDY)
+def test_tidy(spec, succeeded, children, expected):
+    model, observed = observe(job(**spec), **children)
+    end = End(succeeded, "R", "m", NOW)
+    assert [str(action) for action in tidy(model, observed, end)] == expected
+
+
+@pytest.mark.parametrize(
+    "spec, expected",
+    [({}, None), ({"ttlSecondsAfterFinished": 0}, 0), ({"ttlSecondsAfterFinished": 60}, 60)],
+    ids=["for-ever", "at-once", "for-a-minute"],
+)
+def test_lifetime(spec, expected):
+    model, _ = observe(job(**spec))
+    assert lifetime(model, End(True, "R", "m", NOW), NOW) == expected
