@@ -1,0 +1,79 @@
+"""The end of the interpreter: clusters that are still open and ours are deleted, without an event loop.
+
+At that time loops may be closed and threads refuse new work (even the look-up of a host name), so the
+request is a plain blocking one.
+"""
+
+import asyncio
+import atexit
+import json
+import os
+import urllib.error
+import urllib.request
+import weakref
+from http import HTTPStatus
+from typing import Protocol
+
+from dask_k8s_client import kube
+
+_TIMEOUT = 10.0
+
+
+class Closes(Protocol):
+    """What can be closed at the end."""
+
+    def close_at_exit(self) -> None:
+        """Delete what is ours, quickly, whatever state the loop is in."""
+
+
+# By id: two objects for the same cluster are equal, and both must be closed.
+# By process: a fork must not end its parent's clusters.
+_open: "weakref.WeakValueDictionary[tuple[int, int], Closes]" = weakref.WeakValueDictionary()
+
+
+def remember(cluster: Closes) -> None:
+    """Have it closed at exit."""
+    _open[os.getpid(), id(cluster)] = cluster
+
+
+def forget(cluster: Closes) -> None:
+    """It is closed."""
+    _open.pop((os.getpid(), id(cluster)), None)
+
+
+@atexit.register
+def _close_all() -> None:
+    for (process, _), cluster in list(_open.items()):
+        if process == os.getpid():
+            cluster.close_at_exit()
+
+
+def delete_now(access: kube.Access, path: str, uid: str) -> None:
+    """DELETE, blocking; an object that is gone, or another one by now, is fine."""
+    for last in (False, True):
+        try:
+            _delete(access, path, uid)
+        except urllib.error.HTTPError as error:
+            error.close()
+            if error.code == HTTPStatus.UNAUTHORIZED and not last:
+                access = asyncio.run(kube.load())  # an expired token
+                continue
+            if error.code not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
+                raise
+        return
+
+
+def _delete(access: kube.Access, path: str, uid: str) -> None:
+    body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+    request = urllib.request.Request(  # noqa: S310  # the scheme is the kubeconfig's
+        access.server + path,
+        data=json.dumps(body).encode(),
+        headers={"Content-Type": "application/json", **asyncio.run(access.headers())},
+        method="DELETE",
+    )
+    proxy = access.connection.get("proxy")
+    proxies = {"http": proxy, "https": proxy} if proxy else None if access.proxy_of_environment else {}
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler(proxies), urllib.request.HTTPSHandler(context=access.tls)
+    )
+    opener.open(request, timeout=_TIMEOUT).close()

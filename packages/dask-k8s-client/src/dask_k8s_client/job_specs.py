@@ -1,0 +1,55 @@
+"""Builders of jobs: arguments in, resources out. Pure."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dask_k8s_client import specs
+from dask_k8s_client.specs import JSON, Env
+from dask_k8s_crds import kinds
+
+
+def make_job_spec(  # noqa: PLR0913  # the users' signature
+    name: str,
+    command: str | Sequence[str],
+    *,
+    image: str = specs.IMAGE,
+    n_workers: int | None = None,
+    resources: Mapping[str, Any] | None = None,
+    env: Env | None = None,
+    worker_command: str | Sequence[str] = specs.WORKER_COMMAND,
+    cluster_name: str | None = None,
+    **spec: Any,
+) -> JSON:
+    """A ``DaskJob`` resource, ready to be changed and passed to ``run_job`` or ``kubectl apply``.
+
+    Args:
+        name: Name of the job.
+        command: What the client runs, as a string or a list; ``Client()`` finds the scheduler there.
+        image: Container image of the client, and of scheduler and workers.
+        n_workers: Workers of the job's cluster; 1 if not given.
+        resources: ``limits`` and ``requests`` of each worker; never of the client or the scheduler.
+        env: Environment of client, scheduler and workers: a dict, or a list as in a Pod.
+        worker_command: What starts a worker; its name and dashboard port are added.
+        cluster_name: Run on this cluster, which is there and stays, instead of one that is made for the job.
+        **spec: Further fields as they are in YAML, such as ``backoffLimit=3``.
+
+    Raises:
+        ValueError, TypeError: an argument that makes no sense; the message begins with its name.
+    """
+    words = shlex.split(command) if isinstance(command, str) else list(command)
+    if not words or not all(isinstance(word, str) for word in words):
+        raise ValueError(f"command: a command is needed, as a string or a list of strings, not {command!r}")
+    container: JSON = {"name": "job", "image": image, "args": words}
+    if variables := specs.env_list(env):
+        container["env"] = variables
+    runs_on: JSON = {"clusterName": cluster_name}
+    if cluster_name is None:
+        cluster = specs.make_cluster_spec(name, image, n_workers, resources, env, worker_command)
+        runs_on = {"cluster": {"spec": cluster["spec"]}}
+    return {
+        "apiVersion": kinds.API_VERSION,
+        "kind": kinds.DASK_JOB.kind,
+        "metadata": {"name": name},
+        "spec": {"job": {"spec": {"containers": [container]}}, **runs_on, **spec},
+    }

@@ -1,0 +1,102 @@
+"""What people see while a cluster starts: a panel on a terminal or in a notebook, nothing anywhere else."""
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from dask_k8s_client.diagnose import Finding
+from dask_k8s_client.observed import Observed, find_condition, last_event, phase
+
+_FRAMES_PER_SECOND = 8
+
+
+class Progress:
+    """A live panel; `step` and `show` change what it says."""
+
+    def __init__(self, name: str, *, quiet: bool, console: Console | None = None) -> None:
+        self._console = console or Console()
+        self.name = name
+        self.doing = "connecting to Kubernetes"
+        self._rows: list[tuple[str, Text]] = []
+        self._trouble: Text | None = None
+        self._spinner = Spinner("dots")
+        self._live: Live | None = None
+        self._refresh: asyncio.Task[None] | None = None
+        if not quiet and (self._console.is_terminal or self._console.is_jupyter):
+            # Drawn from our own loop: rich's thread would draw while others print.
+            self._live = Live(self._panel(), console=self._console, auto_refresh=False, transient=True)
+
+    async def __aenter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+            self._refresh = asyncio.create_task(self._draw())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._refresh is not None:
+            self._refresh.cancel()
+        if self._live is not None:
+            self._live.stop()
+
+    def step(self, text: str) -> None:
+        """Say what is being done now; "still" goes before it."""
+        self.doing = text
+
+    def show(self, observed: Observed, finding: Finding | None) -> None:
+        """What is there."""
+        self.doing = "waiting for the scheduler"
+        self._rows = rows(observed)
+        self._trouble = trouble(observed, finding)
+
+    async def _draw(self) -> None:
+        while self._live is not None:
+            self._live.update(self._panel(), refresh=True)
+            await asyncio.sleep(1 / _FRAMES_PER_SECOND)
+
+    def _panel(self) -> Panel:
+        self._spinner.update(text=Text(f"{self.doing} …"))
+        table = Table.grid(padding=(0, 2))
+        for label, text in self._rows:
+            table.add_row(Text(label, style="bold"), text)
+        parts: list[RenderableType] = [
+            self._spinner,
+            *([table] if self._rows else []),
+            *([self._trouble] if self._trouble else []),
+        ]
+        title = f"KubeCluster [bold]{self.name}[/bold]"
+        return Panel(Group(*parts), title=title, title_align="left", width=min(self._console.width, 80))
+
+
+def rows(observed: Observed) -> list[tuple[str, Text]]:
+    """Label and state of everything that matters."""
+    status = observed.status
+    cluster = str(status.get("phase") or ("seen by the controller" if status else "created"))
+    found = [("Cluster", Text(cluster))]
+    if observed.pod is not None:
+        event = last_event(observed)
+        doing = f": {event.get('message', '')}" if event and not observed.is_ready else ""
+        state = "Ready" if observed.is_ready else phase(observed.pod)
+        style = "green" if observed.is_ready else "yellow"
+        found.append(("Scheduler", Text.assemble((state, style), doing, overflow="ellipsis", no_wrap=True)))
+    if status.get("workers"):
+        found.append(("Workers", Text(f"{status['workers']} ready")))
+    return found
+
+
+def trouble(observed: Observed, finding: Finding | None) -> Text | None:
+    """What stands in the way, if it is more than time."""
+    if finding is not None and finding.reason not in ("Pending", "NotReady", "NoScheduler", "NoController"):
+        return Text(f"{finding.reason}: {finding.message}", style="yellow")
+    degraded = find_condition(observed.status, "Degraded")
+    if degraded.get("status") == "True":
+        return Text(f"{degraded.get('reason', '')}: {degraded.get('message', '')}", style="yellow")
+    return None

@@ -1,0 +1,124 @@
+"""One cluster in Kubernetes from its creation, or discovery, to its end. Knows nothing of Dask's comms."""
+
+import asyncio
+from contextlib import suppress
+
+from dask_k8s_client import connect
+from dask_k8s_client.api import Api, World
+from dask_k8s_client.deadline import Deadline
+from dask_k8s_client.ending import delete_now
+from dask_k8s_client.exceptions import ApiError
+from dask_k8s_client.options import Options
+from dask_k8s_client.progress import Progress
+from dask_k8s_client.refusals import explained
+from dask_k8s_client.resources import CLUSTERS, Among
+from dask_k8s_client.specs import JSON
+from dask_k8s_client.start import create_or_connect, until_ready
+from dask_k8s_client.watching import until
+
+# How long the answer to a request that was cancelled is waited for.
+_PATIENCE = 10.0
+
+
+class Session:
+    """The DaskCluster, the API server that has it, and the way to its scheduler."""
+
+    def __init__(self, options: Options) -> None:
+        self.created = False
+        """It was made here."""
+        self._options = options
+        self._api: Api | None = None
+        self._cluster: JSON | None = None
+        self._route: connect.Route | None = None
+
+    @property
+    def api(self) -> Api:
+        """The API server, once connected to."""
+        if self._api is None:
+            raise RuntimeError(f"the cluster {self._options.name} is not started, or closed")
+        return self._api
+
+    @property
+    def cluster(self) -> JSON:
+        """The DaskCluster as it was when its scheduler became ready."""
+        if self._cluster is None:
+            raise RuntimeError(f"the cluster {self._options.name} is not started")
+        return self._cluster
+
+    @property
+    def route(self) -> connect.Route | None:
+        """The way to the scheduler, once it is ready."""
+        return self._route
+
+    @property
+    def server(self) -> str | None:
+        """Which Kubernetes, once connected to."""
+        return self._api.access.server if self._api else None
+
+    @property
+    def namespace(self) -> str | None:
+        """Where, once that is known."""
+        return self._cluster["metadata"]["namespace"] if self._cluster else self._options.namespace
+
+    async def open(self, deadline: Deadline, progress: Progress) -> connect.Route:
+        """Make or find the cluster, wait for its scheduler, find a way there."""
+        async with deadline.enforced(progress):
+            await self._create()
+        observed = await until_ready(self.api, self.cluster, deadline, progress.show)
+        self._cluster = observed.cluster
+        async with deadline.enforced(progress):
+            self._route = await connect.route(self.api, self.cluster, self._options, progress)
+        return self._route
+
+    async def _create(self) -> None:
+        self._api = await Api.connect()
+        namespace = self._options.namespace or self._api.access.namespace
+        creating = asyncio.create_task(create_or_connect(self._api, namespace, self._options))
+        try:
+            self._cluster, self.created = await asyncio.shield(creating)
+        except asyncio.CancelledError:
+            # Not cut off half-way: whether there is something to clean up must be known.
+            with suppress(Exception):
+                self._cluster, self.created = await asyncio.wait_for(creating, _PATIENCE)
+            raise
+
+    async def close(self, timeout: float, *, delete: bool) -> None:
+        """Let go of the cluster, or delete it and wait until it is gone."""
+        try:
+            if self._route is not None:
+                await self._route.close()
+            if delete and self._cluster is not None:
+                await self._delete(timeout)
+        finally:
+            if self._api is not None:
+                await self._api.close()
+
+    async def _delete(self, timeout: float) -> None:
+        metadata = self.cluster["metadata"]
+        name, namespace, uid = metadata["name"], metadata["namespace"], metadata["uid"]
+
+        def gone(world: World) -> bool | None:
+            return True if name not in world or world[name]["metadata"]["uid"] != uid else None
+
+        try:
+            async with asyncio.timeout(timeout):
+                await self.api.delete(CLUSTERS, namespace, name, uid)
+                await until(self.api, CLUSTERS, namespace, Among.named(name), gone)
+        except ApiError as error:
+            raise explained(error, f"delete the DaskCluster {name} in the namespace {namespace}") from error
+        except TimeoutError:
+            late = f"the DaskCluster {name} in the namespace {namespace} is still there after {timeout:.0f} s"
+            raise TimeoutError(late) from None
+
+    def delete_now(self) -> None:
+        """Delete the cluster without an event loop, at the end of the interpreter."""
+        if self._api is not None and self._cluster is not None:
+            metadata = self._cluster["metadata"]
+            path = CLUSTERS.path(metadata["namespace"], metadata["name"])
+            delete_now(self._api.access, path, metadata["uid"])
+
+    def abandon(self) -> None:
+        """Let go of the API server, at the end of the interpreter."""
+        if self._api is not None:
+            with suppress(Exception):  # nobody is left to whom it could matter
+                self._api.abandon()

@@ -1,0 +1,38 @@
+"""Clusters that nobody uses go by themselves, or their workers do; those that work stay."""
+
+import time
+
+from distributed import Client
+
+from dask_k8s_client import make_cluster_spec
+
+slow = lambda seconds: (time.sleep(seconds), seconds)[1]  # noqa: E731 - a lambda travels whole
+
+
+def test_an_idle_cluster_goes(make, kube):
+    """Its Python object is still there, and nobody has closed it."""
+    cluster = make("unused", spec=make_cluster_spec("unused", n_workers=1, idle_timeout=4))
+    with Client(cluster) as client:
+        assert client.submit(slow, 8.0, pure=False).result() == 8.0  # twice as long as its time-out
+        assert kube.get("daskcluster/unused")["status"].get("idleSince") is None
+    kube.wait("daskcluster/unused", "delete")
+    kube.wait("pod/unused-scheduler", "delete")
+    reasons = [
+        event["reason"] for event in kube.get("events")["items"] if "unused" in event["metadata"]["name"]
+    ]
+    assert "IdleTimeout" in reasons
+
+
+def test_workers_of_an_idle_cluster_go(make, kube):
+    spec = make_cluster_spec("resting", n_workers=2, idle_timeout=4)
+    spec["spec"]["idleAction"] = "ScaleToZero"
+    cluster = make("resting", spec=spec)
+    kube.wait("daskworkergroup/resting-default", "jsonpath={.spec.worker.replicas}=0")
+    kube.wait("daskworkergroup/resting-default", "jsonpath={.status.replicas}=0")
+    assert "idleSince" in kube.get("daskcluster/resting")["status"]
+    # Whoever scales up now has a reason: it is the same time of idleness.
+    cluster.scale(1)
+    cluster.wait_for_workers(1, timeout=60)
+    with Client(cluster) as client:
+        assert client.submit(slow, 0.1, pure=False).result() == 0.1
+    kube.wait("daskworkergroup/resting-default", "jsonpath={.spec.worker.replicas}=0")

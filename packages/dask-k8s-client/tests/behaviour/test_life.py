@@ -1,0 +1,183 @@
+"""From nothing to a result and back, in every way that people do it."""
+
+import asyncio
+import json
+import operator
+import os
+import urllib.request
+
+import pytest
+from distributed import Client
+
+from dask_k8s_client import CreateMode, KubeCluster, make_cluster_spec
+
+
+def test_announced(kube, here):
+    """The announcement's call gives what the announcement shows, and computes."""
+    with KubeCluster(name="announced", namespace=here, n_workers=2, env={"FOO": "bar"}) as cluster:
+        with Client(cluster) as client:
+            assert client.submit(operator.add, 10, 1).result(timeout=60) == 11
+            assert client.submit(os.getenv, "FOO").result() == "bar"
+            assert client.run_on_scheduler(os.getenv, "FOO") == "bar"
+        assert "announced" in repr(cluster)
+        assert cluster.namespace == here
+        assert kube.names("daskcluster") == ["daskcluster.kubernetes.dask.org/announced"]
+        assert kube.names("daskworkergroup", "dask.org/cluster-name=announced") == [
+            "daskworkergroup.kubernetes.dask.org/announced-default"
+        ]
+    assert kube("get", "daskcluster", "announced", "--ignore-not-found") == ""
+
+
+async def test_asynchronous(make):
+    async with make("asynchronous", asynchronous=True) as cluster:
+        assert cluster.asynchronous
+        async with Client(cluster, asynchronous=True) as client:
+            assert await client.submit(operator.add, 10, 1) == 11
+        await cluster.scale(2)
+        assert await cluster.get_logs()
+    assert cluster.status.name == "closed"
+
+
+async def test_awaited_twice_starts_once(make):
+    cluster = make("awaited", asynchronous=True)
+    assert cluster.dashboard_link == ""
+    assert await cluster is await cluster
+    await cluster.close()
+    await cluster.close()
+
+
+def test_dashboard(make):
+    cluster = make("dashboard", n_workers=0)
+    assert cluster.dashboard_link == f"http://localhost:{cluster.forwarded_dashboard_port}/status"
+    with urllib.request.urlopen(cluster.dashboard_link, timeout=30) as answer:
+        assert answer.status == 200
+
+
+def test_dashboard_on_a_port_of_choice(make, unused_tcp_port):
+    cluster = make("port", n_workers=0, scheduler_forward_port=unused_tcp_port)
+    assert cluster.forwarded_dashboard_port == str(unused_tcp_port)
+    with urllib.request.urlopen(f"http://localhost:{unused_tcp_port}/health", timeout=30) as answer:
+        assert answer.read() == b"ok"
+
+
+def test_several_on_one_loop(make):
+    first = make("loop-one")
+    second = make("loop-two", loop=first.loop)
+    assert first.loop is second.loop
+    assert first != second
+    with Client(first) as one, Client(second) as two:
+        assert one.loop is two.loop
+        assert one.submit(operator.add, 1, 1).result(timeout=60) == 2
+        assert two.submit(operator.add, 2, 1).result(timeout=60) == 3
+    second.close()
+    with Client(first) as one:
+        assert one.submit(operator.add, 3, 1).result(timeout=60) == 4
+
+
+def test_from_name(make, kube, here):
+    cluster = make("by-name")
+    with KubeCluster.from_name("by-name", namespace=here) as again:
+        assert again == cluster
+        assert hash(again) == hash(cluster)
+        again.scale(2)
+        cluster.wait_for_workers(2, timeout=60)
+        again.wait_for_workers(2, timeout=60)
+        assert again.scheduler_info["workers"].keys() == cluster.scheduler_info["workers"].keys()
+    kube("get", "daskcluster", "by-name")
+
+
+def test_name_is_taken(make, kube):
+    make("taken", n_workers=0, create_mode=CreateMode.CREATE_ONLY)
+    with pytest.raises(ValueError, match=r"there is a DaskCluster taken in the namespace .* already"):
+        make("taken", create_mode="CREATE_ONLY")
+    kube("get", "daskcluster", "taken")
+
+
+def test_there_is_none(here):
+    with pytest.raises(ValueError, match=r"there is no DaskCluster none"):
+        KubeCluster.from_name("none", namespace=here)
+
+
+def test_who_connects_does_not_delete(make, kube):
+    owner = make("owned", n_workers=0)
+    make("owned").close()
+    kube("get", "daskcluster", "owned")
+    owner.close()
+    assert kube("get", "daskcluster", "owned", "--ignore-not-found") == ""
+
+
+def test_deletion_that_takes_its_time(make, kube):
+    """Closing says so, and does not try again."""
+    cluster = make("slow-to-go", n_workers=0)
+    finalizers = ("patch", "daskcluster/slow-to-go", "--type=merge", "-p")
+    kube(*finalizers, '{"metadata":{"finalizers":["example.org/held"]}}')
+    with pytest.raises(TimeoutError, match=r"slow-to-go .* is still there after 1 s"):
+        cluster.close(timeout=1)
+    kube(*finalizers, '{"metadata":{"finalizers":null}}')
+    kube.wait("daskcluster/slow-to-go", "delete")
+    cluster.close()
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["from the start", "afterwards"])
+def test_left_alone(make, kube, late):
+    cluster = make("left", n_workers=0, shutdown_on_close=late)
+    if late:
+        cluster.shutdown_on_close = False
+    cluster.close()
+    kube("get", "daskcluster", "left")
+    make("left", shutdown_on_close=True).close()
+    assert kube("get", "daskcluster", "left", "--ignore-not-found") == ""
+
+
+def test_custom_spec(make, kube):
+    spec = make_cluster_spec("custom", n_workers=0)
+    spec["metadata"]["labels"] = {"team": "blue"}
+    cluster = make("ignored", spec=spec)
+    assert cluster.name == "custom"
+    assert kube.names("daskcluster", "team=blue") == ["daskcluster.kubernetes.dask.org/custom"]
+
+
+def test_worker_command(make):
+    """Whatever starts a worker, it gets its name and its dashboard's port."""
+    spec = make_cluster_spec("command", n_workers=1, worker_command=["python", "-m", "dask", "worker"])
+    with Client(make("command", spec=spec)) as client:
+        assert client.submit(operator.add, 1, 1).result(timeout=60) == 2
+
+
+def test_node_port(make):
+    spec = make_cluster_spec("node-port", n_workers=1, scheduler_service_type="NodePort")
+    cluster = make("node-port", spec=spec)
+    assert cluster.forwarded_dashboard_port is None
+    with Client(cluster) as client:
+        assert client.submit(operator.add, 1, 1).result(timeout=60) == 2
+    with urllib.request.urlopen(cluster.dashboard_link, timeout=30) as answer:
+        assert answer.status == 200
+
+
+async def test_load_balancer(make, kube):
+    """Its address comes in its own time; here the pod's own stands in for one."""
+    spec = make_cluster_spec("balanced", n_workers=0, scheduler_service_type="LoadBalancer")
+    starting = asyncio.ensure_future(make("", spec=spec, asynchronous=True))
+    pod, service = "pod/balanced-scheduler", "service/balanced-scheduler"
+    for target, what in ((pod, "create"), (pod, "condition=Ready"), (service, "create")):
+        await asyncio.to_thread(kube.wait, target, what)
+    assert not starting.done()
+    address = kube.get(pod)["status"]["podIP"]
+    status = {"status": {"loadBalancer": {"ingress": [{"ip": address}]}}}
+    kube("patch", service, "--subresource=status", "--type=merge", "-p", json.dumps(status))
+    async with await starting as cluster:
+        assert cluster.scheduler_address == f"tcp://{address}:8786"
+        assert cluster.dashboard_link == f"http://{address}:8787/status"
+
+
+def test_logs(make):
+    logs = make("logs").get_logs()
+    assert "Scheduler at:" in logs["logs-scheduler"]
+
+
+def test_idle_timeout(kube, here, quick_spec):
+    """It is the cluster's own, so it needs no Python to be there."""
+    spec = quick_spec(make_cluster_spec("idle", n_workers=0, idle_timeout="1 hour"))
+    with KubeCluster(custom_cluster_spec=spec, namespace=here):
+        found = kube.get("daskcluster/idle")["spec"]
+        assert (found["idleTimeout"], found["idleAction"]) == (3600, "Delete")

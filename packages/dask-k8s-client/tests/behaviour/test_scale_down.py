@@ -1,0 +1,149 @@
+"""Fewer workers, and nothing is lost: what they hold is moved before they go."""
+
+import os
+import time
+
+import pytest
+from distributed import Client, wait
+
+from dask_k8s_client import make_cluster_spec
+
+from .work import SIZE, computed, data, group_of, slow, small
+
+# A lambda, since it travels whole: no worker can import this file.
+slow_for = lambda seconds: (time.sleep(seconds), seconds)[1]  # noqa: E731
+
+
+def places(client):
+    """Where workers are, by the names of their pods."""
+    return {
+        worker["name"]: address for address, worker in client.scheduler_info(n_workers=-1)["workers"].items()
+    }
+
+
+@pytest.mark.timeout(300)
+def test_data_and_work_survive(make, kube):
+    cluster = make("fewer", spec=small("fewer", 10), resource_timeout=240)
+    cluster.wait_for_workers(10, timeout=180)
+    with Client(cluster) as client:
+        kept = client.map(data, range(40), pure=False)
+        wait(kept)
+        keys = [future.key for future in kept]
+        work = client.map(slow, kept, pure=False)
+        cluster.scale(3)
+        assert client.gather(work) == [number + SIZE for number in range(40)]
+        kube.wait("daskworkergroup/fewer-default", "jsonpath={.status.retiring}=0", timeout=120)
+        kube.wait("daskworkergroup/fewer-default", "condition=Ready", timeout=120)
+
+        left = group_of(kube, "fewer-default")
+        assert len(left) == 3
+        assert places(client).keys() == left.keys()
+        assert computed(client, keys) == dict.fromkeys(keys, 1)
+        assert all(client.who_has(kept).values())
+        assert client.gather(kept) == [data(number) for number in range(40)]
+        # Who stayed has been there all the time.
+        restarts = [
+            status["restartCount"]
+            for pod in kube.get("pods")["items"]
+            if pod["metadata"]["name"] in left
+            for status in pod["status"]["containerStatuses"]
+        ]
+        assert restarts == [0, 0, 0]
+
+
+@pytest.mark.timeout(300)
+def test_another_group_is_left_alone(make, kube):
+    cluster = make("apart", spec=small("apart", 3), resource_timeout=240)
+    cluster.add_worker_group("more", n_workers=3)
+    cluster.wait_for_workers(6, timeout=180)
+    others = group_of(kube, "apart-more")
+    with Client(cluster) as client:
+        kept = client.map(data, range(24), pure=False)
+        wait(kept)
+        keys = [future.key for future in kept]
+        cluster.scale(1)
+        kube.wait("daskworkergroup/apart-default", "jsonpath={.status.replicas}=1", timeout=120)
+        kube.wait("daskworkergroup/apart-default", "jsonpath={.status.retiring}=0", timeout=120)
+        assert client.gather(kept) == [data(number) for number in range(24)]
+        assert computed(client, keys) == dict.fromkeys(keys, 1)
+        assert group_of(kube, "apart-more") == others
+
+
+def test_idle_workers_go_first(make, kube):
+    cluster = make("busy", spec=small("busy", 3))
+    cluster.wait_for_workers(3, timeout=60)
+    with Client(cluster) as client:
+        names = places(client)
+        busy = min(names)
+        work = client.submit(slow_for, 8.0, workers=[names[busy]], pure=False)
+        kube.wait("daskworkergroup/busy-default", "jsonpath={.status.readyReplicas}=3")
+        cluster.scale(1)
+        kube.wait("daskworkergroup/busy-default", "jsonpath={.status.replicas}=1")
+        assert list(group_of(kube, "busy-default")) == [busy]
+        assert work.result() == 8.0
+
+
+def test_to_zero_and_back(make, kube):
+    cluster = make("zero", spec=small("zero", 2))
+    cluster.wait_for_workers(2, timeout=60)
+    with Client(cluster) as client:
+        kept = client.map(data, range(4), pure=False)
+        wait(kept)
+        cluster.scale(0)
+        kube.wait("daskworkergroup/zero-default", "jsonpath={.status.replicas}=0")
+        cluster.scale(1)
+        # What nobody could take is computed once more.
+        assert client.gather(kept) == [data(number) for number in range(4)]
+
+
+def test_a_scheduler_that_is_away_is_waited_for(make, kube):
+    """Its process is stopped: nobody knows what the workers hold, so all of them stay until it is back."""
+    cluster = make("away", spec=small("away", 2))
+    cluster.wait_for_workers(2, timeout=60)
+    pause = "import os, signal; os.kill({pid}, signal.SIG{signal})"
+    with Client(cluster) as client:
+        pid = client.run_on_scheduler(os.getpid)
+    kube("exec", "away-scheduler", "--", "python", "-c", pause.format(pid=pid, signal="STOP"))
+    try:
+        cluster.scale(1)
+        reason = "jsonpath={.status.conditions[?(@.type=='Progressing')].reason}"
+        kube.wait("daskworkergroup/away-default", f"{reason}=SchedulerSilent")
+        assert len(group_of(kube, "away-default")) == 2
+    finally:
+        kube("exec", "away-scheduler", "--", "python", "-c", pause.format(pid=pid, signal="CONT"))
+    kube.wait("daskworkergroup/away-default", "jsonpath={.status.replicas}=1")
+
+
+# What the agent says to who has a token, once so many workers have come.
+ASK = """
+import json, sys, time, urllib.error, urllib.request
+token, workers = sys.argv[1:]
+token = open("/dask-k8s/token").read() if token == "known" else token
+headers = {"Authorization": f"Bearer {token}"}
+request = urllib.request.Request("http://127.0.0.1:8787/dask-k8s/v1/idle", headers=headers)
+deadline = time.monotonic() + 60
+try:
+    while json.load(urllib.request.urlopen(request))["workers"] < int(workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    print(200)
+except urllib.error.HTTPError as error:
+    print(error.code)
+"""
+
+
+@pytest.mark.parametrize("release", ["2024.1.0", "2026.8.0"])
+@pytest.mark.timeout(300)
+def test_releases_of_dask(kube, quick_spec, release):
+    """The oldest and the newest that are supported, where images are what they are called."""
+    name = f"release-{release.replace('.', '-')}"
+    spec = quick_spec(make_cluster_spec(name, image=f"ghcr.io/dask/dask:{release}", n_workers=3))
+    kube.apply(spec)
+    kube.wait(f"daskcluster/{name}", "condition=Ready", timeout=180)
+    for token, status in (("known", "200"), ("guessed", "401")):
+        command = ("exec", f"{name}-scheduler", "--", "python", "-c", ASK, token, "3")
+        assert kube(*command).strip() == status
+    kube("scale", f"daskworkergroup/{name}-default", "--replicas=1")
+    kube.wait(f"daskworkergroup/{name}-default", "jsonpath={.status.replicas}=1", timeout=120)
+    assert kube("logs", f"{name}-scheduler").count(" is to be closing_gracefully") == 2
+    kube("delete", f"daskcluster/{name}", "--wait=false")

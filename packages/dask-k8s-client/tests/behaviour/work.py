@@ -1,0 +1,39 @@
+"""Work that shows what is lost: how often each part was computed, and by whose hands."""
+
+import time
+from collections import Counter
+
+from dask_k8s_client import make_cluster_spec
+
+SIZE = 100_000
+
+# Lambdas, since they travel whole: no worker can import this file.
+data = lambda number: bytes([number]) * SIZE  # noqa: E731
+slow = lambda block: (time.sleep(0.5), block[0] + len(block))[1]  # noqa: E731
+
+
+def computed(client, keys):
+    """How often each of these keys has been computed, by the scheduler's own log."""
+
+    def story(dask_scheduler):
+        return dask_scheduler.story(*keys)
+
+    return Counter(
+        key
+        for key, start, finish, *_ in client.run_on_scheduler(story)
+        if (start, finish) == ("processing", "memory")
+    )
+
+
+def group_of(kube, name):
+    pods = kube.get("pods")["items"]
+    return {
+        pod["metadata"]["name"]: pod["metadata"]["uid"]
+        for pod in pods
+        if pod["metadata"].get("labels", {}).get("dask.org/workergroup-name") == name
+        and "deletionTimestamp" not in pod["metadata"]
+    }
+
+
+def small(name, n_workers):
+    return make_cluster_spec(name, n_workers=n_workers, worker_command="dask worker --no-nanny --nthreads 1")

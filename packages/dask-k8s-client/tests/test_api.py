@@ -1,0 +1,263 @@
+"""Requests and watches, against a server that answers as it is told."""
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+
+import pytest
+import yaml
+from aiohttp import web
+
+from dask_k8s_client.api import Api
+from dask_k8s_client.exceptions import ApiError
+from dask_k8s_client.kube import NoAccess, load
+from dask_k8s_client.resources import CLUSTERS, PODS, Among
+from dask_k8s_client.watching import follow, until
+
+
+def status(code, reason, message="no"):
+    return web.json_response(
+        {"kind": "Status", "reason": reason, "message": message, "code": code}, status=code
+    )
+
+
+def listed(version, *names):
+    items = [{"metadata": {"name": name}} for name in names]
+    return web.json_response({"metadata": {"resourceVersion": str(version)}, "items": items})
+
+
+def event(type, version, name="a"):
+    metadata = {"name": name, "resourceVersion": str(version)}
+    return json.dumps({"type": type, "object": {"metadata": metadata}}).encode() + b"\n"
+
+
+class Server:
+    """Answers come from a list, in order; what was asked is kept."""
+
+    def __init__(self):
+        self.answers = []
+        self.asked = []
+
+    async def handle(self, request):
+        self.asked.append(
+            (request.method, request.path, dict(request.query), request.headers.get("Authorization"))
+        )
+        answer = self.answers.pop(0)
+        if callable(answer):
+            return await answer(request)
+        return answer
+
+    def watch(self, *chunks, hold=False):
+        """Answer with a stream; broken off, unless it is to be held open."""
+
+        async def stream(request):
+            response = web.StreamResponse()
+            await response.prepare(request)
+            for chunk in chunks:
+                await response.write(chunk)
+            if hold:
+                await asyncio.sleep(60)
+            request.transport.abort()
+            return response
+
+        self.answers.append(stream)
+
+
+@asynccontextmanager
+async def serving(server, port=0):
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", server.handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    try:
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+def write_config(path, port, token="first", **context):
+    config = {
+        "current-context": "here",
+        "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u", **context}}],
+        "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{port}/prefix/"}}],
+        "users": [{"name": "u", "user": {"token": token}}],
+    }
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    path = tmp_path / "config"
+    monkeypatch.setenv("KUBECONFIG", f"{tmp_path}/none:{path}")
+    # A proxy of the environment leads nowhere from loopback.
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    return path
+
+
+@pytest.fixture
+async def server(config):
+    server = Server()
+    async with serving(server) as port:
+        write_config(config, port)
+        yield server
+
+
+@pytest.fixture
+async def api(server):
+    api = await Api.connect()
+    yield api
+    await api.close()
+
+
+async def test_who_and_where(api, server):
+    server.answers = [web.json_response({"metadata": {"name": "foo"}})]
+    assert await api.get(CLUSTERS, "ns", "foo") == {"metadata": {"name": "foo"}}
+    path = "/prefix/apis/kubernetes.dask.org/v1/namespaces/ns/daskclusters/foo"
+    assert server.asked == [("GET", path, {}, "Bearer first")]
+
+
+@pytest.mark.parametrize(
+    "context, namespace",
+    [
+        pytest.param({}, "default", id="default"),
+        pytest.param({"namespace": "mine"}, "mine", id="of the context"),
+    ],
+)
+async def test_namespace(config, context, namespace):
+    write_config(config, 1, **context)
+    assert (await load()).namespace == namespace
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        pytest.param(None, "there is no kubeconfig", id="none"),
+        pytest.param("{}", "kubeconfig", id="empty"),
+        pytest.param("a: [", "kubeconfig", id="not YAML"),
+    ],
+)
+async def test_no_access(config, text, words):
+    if text is not None:
+        config.write_text(text, encoding="utf-8")
+    with pytest.raises(NoAccess, match=words):
+        await load()
+
+
+async def test_absent_is_an_answer(api, server):
+    server.answers = [status(404, "NotFound"), status(404, "NotFound")]
+    assert await api.get(CLUSTERS, "ns", "foo") is None
+    await api.delete(CLUSTERS, "ns", "foo")
+
+
+async def test_unknown_path_is_not(api, server):
+    server.answers = [web.Response(status=404, text="404 page not found\n")]
+    with pytest.raises(ApiError, match="404 page not found") as raised:
+        await api.get(CLUSTERS, "ns", "foo")
+    assert raised.value.reason == ""
+
+
+async def test_expired_token(api, server, config):
+    """Whoever renews it writes the kubeconfig anew."""
+    write_config(config, api.access.server.split(":")[2].split("/")[0], token="second")
+    server.answers = [status(401, "Unauthorized"), web.json_response({})]
+    await api.get(CLUSTERS, "ns", "foo")
+    assert [authorization for *_, authorization in server.asked] == ["Bearer first", "Bearer second"]
+
+
+async def test_wrong_token(api, server):
+    server.answers = [status(401, "Unauthorized"), status(401, "Unauthorized")]
+    with pytest.raises(ApiError) as raised:
+        await api.get(CLUSTERS, "ns", "foo")
+    assert raised.value.status == 401
+
+
+async def abort(request):
+    request.transport.abort()
+    return web.Response()
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        pytest.param(abort, id="connection lost"),
+        pytest.param(status(429, "TooManyRequests"), id="too many requests"),
+        pytest.param(status(503, "ServiceUnavailable"), id="not available"),
+    ],
+)
+async def test_trouble_passes(api, server, trouble):
+    server.answers = [trouble, web.json_response({"ok": True})]
+    assert await api.get(CLUSTERS, "ns", "foo") == {"ok": True}
+
+
+async def test_creating_is_not_repeated(api, server):
+    server.answers = [abort]
+    with pytest.raises(ConnectionError, match="cannot reach the Kubernetes API at http://127"):
+        await api.create(CLUSTERS, "ns", {})
+    assert len(server.asked) == 1
+
+
+async def seen(api, count):
+    """The names in the first `count` looks."""
+    looks = []
+    worlds = follow(api, PODS, "ns", Among(labels="a=b"))
+    async with asyncio.timeout(10):
+        async for world in worlds:
+            looks.append(sorted(world))
+            if len(looks) == count:
+                break
+    await worlds.aclose()
+    return looks
+
+
+async def test_follow(api, server):
+    server.answers = [listed(1, "a", "b")]
+    server.watch(event("DELETED", 2), event("BOOKMARK", 3), event("ADDED", 4, "c"), hold=True)
+    assert await seen(api, 3) == [["a", "b"], ["b"], ["b", "c"]]
+    assert server.asked[1][2]["resourceVersion"] == "1"
+    assert server.asked[1][2]["labelSelector"] == "a=b"
+
+
+async def test_lines_of_any_form(api, server):
+    """Cut anywhere, and longer than any buffer."""
+    long = event("ADDED", 2, "x" * 5_000_000)
+    server.answers = [listed(1)]
+    server.watch(long[:7], long[7:], event("ADDED", 3, "y"), hold=True)
+    assert [len(each) for each in await seen(api, 3)] == [0, 1, 2]
+
+
+async def test_watch_that_breaks_is_taken_up(api, server):
+    server.answers = [listed(1, "a")]
+    server.watch(event("ADDED", 2, "b"))
+    server.answers += [listed(5, "a", "c")]
+    server.watch(hold=True)
+    assert await seen(api, 3) == [["a"], ["a", "b"], ["a", "c"]]
+
+
+async def test_history_that_is_gone_is_read_anew(api, server):
+    gone = json.dumps({"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired"}})
+    server.answers = [listed(1, "a")]
+    server.watch(gone.encode() + b"\n")
+    server.answers += [listed(9, "b")]
+    assert await seen(api, 2) == [["a"], ["b"]]
+
+
+async def test_refusal_ends_a_watch(api, server):
+    server.answers = [status(403, "Forbidden", "pods is forbidden")]
+    with pytest.raises(ApiError, match="forbidden"):
+        await seen(api, 1)
+
+
+async def test_until(api, server):
+    server.answers = [listed(1)]
+    server.watch(event("ADDED", 2), hold=True)
+    found = await until(api, PODS, "ns", Among.named("a"), lambda world: world.get("a"))
+    assert found["metadata"]["resourceVersion"] == "2"
+    assert server.asked[0][2] == {"fieldSelector": "metadata.name=a"}
+
+
+async def test_refused_websocket_says_why(api, server):
+    server.answers = [status(403, "Forbidden"), status(403, "Forbidden", "cannot create pods/portforward")]
+    with pytest.raises(ApiError, match="cannot create pods/portforward"):
+        async with api.websocket("/x", {"ports": "1"}, ("v4.channel.k8s.io",)):
+            pass

@@ -1,0 +1,68 @@
+"""A job from arguments."""
+
+import pytest
+
+from dask_k8s_client import ValidationError, make_cluster_spec, make_job_spec, run_job
+from dask_k8s_client.refusals import admit
+from dask_k8s_crds import DaskJob
+
+
+def test_on_a_cluster_of_its_own():
+    job = make_job_spec(
+        "foo", "python -c 'a b'", image="mine", n_workers=2, env={"A": 1}, resources={"limits": {"cpu": 1}}
+    )
+    admit(DaskJob, job)
+    assert job["kind"] == "DaskJob"
+    assert job["metadata"] == {"name": "foo"}
+    assert job["spec"]["job"]["spec"]["containers"] == [
+        {
+            "name": "job",
+            "image": "mine",
+            "args": ["python", "-c", "a b"],
+            "env": [{"name": "A", "value": "1"}],
+        }
+    ]
+    cluster = make_cluster_spec("foo", "mine", 2, {"limits": {"cpu": 1}}, {"A": 1})
+    assert job["spec"]["cluster"] == {"spec": cluster["spec"]}
+
+
+def test_on_a_cluster_that_is_there():
+    job = make_job_spec("foo", ["work"], cluster_name="bar", backoffLimit=3)
+    admit(DaskJob, job)
+    assert job["spec"].keys() == {"job", "clusterName", "backoffLimit"}
+    assert "env" not in job["spec"]["job"]["spec"]["containers"][0]
+
+
+@pytest.mark.parametrize("command", ["", [], [1]], ids=["empty", "no-words", "a-number"])
+def test_a_command_is_needed(command):
+    with pytest.raises(ValueError, match="command: a command is needed"):
+        make_job_spec("foo", command)
+
+
+NAMED = make_job_spec("foo", "work")
+
+
+@pytest.mark.parametrize(
+    "job, words, message",
+    [
+        pytest.param(NAMED | {"metadata": {}}, {}, "job: metadata.name: Required value", id="no-name"),
+        pytest.param(make_cluster_spec("foo"), {}, "kind", id="a-cluster"),
+        pytest.param(make_job_spec("foo", "work", backofLimit=3), {}, "backofLimit", id="misspelt"),
+        pytest.param("/nowhere/x.yaml", {}, "job: cannot read /nowhere/x.yaml", id="no-file"),
+        pytest.param(
+            NAMED | {"metadata": {"name": "foo", "namespace": "a"}},
+            {"namespace": "b"},
+            "'a'",
+            id="two-places",
+        ),
+        pytest.param(NAMED, {"timeout": "soon"}, "timeout: must be a duration", id="no-duration"),
+    ],
+)
+def test_refused_before_kubernetes_is_asked(job, words, message):
+    with pytest.raises(ValueError, match=message):
+        run_job(job, **words)
+
+
+def test_what_is_refused_is_a_validation_error():
+    with pytest.raises(ValidationError):
+        admit(DaskJob, make_job_spec("Foo", "work"))

@@ -1,0 +1,219 @@
+"""Arguments and configuration: what KubeCluster goes by, and what it refuses."""
+
+import getpass
+from datetime import timedelta
+
+import dask
+import pytest
+import yaml
+
+from dask_k8s_client import CreateMode, KubeCluster, ValidationError, make_cluster_spec
+from dask_k8s_client.options import Options, fill_name
+
+
+def container(options, part):
+    return options.manifest["spec"][part]["spec"]["containers"][0]
+
+
+def test_defaults():
+    options = Options.of({})
+    assert options.namespace is None
+    assert options.create_mode is CreateMode.CREATE_OR_CONNECT
+    assert options.shutdown_on_close is None
+    assert options.resource_timeout == 60
+    assert options.port_forward is None
+    assert options.dashboard_port == 0
+    assert options.jupyter is False
+    assert options.manifest["spec"]["worker"]["replicas"] == 0
+    assert container(options, "worker")["image"] == "ghcr.io/dask/dask:latest"
+
+
+@pytest.mark.parametrize(
+    "key, value, seen",
+    [
+        pytest.param("name", "configured", lambda o: o.name, id="name"),
+        pytest.param("namespace", "configured", lambda o: o.namespace, id="namespace"),
+        pytest.param("image", "mine:1", lambda o: container(o, "scheduler")["image"], id="image"),
+        pytest.param("count.start", 7, lambda o: o.manifest["spec"]["worker"]["replicas"], id="count"),
+        pytest.param(
+            "resources",
+            {"limits": {"cpu": "1"}},
+            lambda o: container(o, "worker")["resources"],
+            id="resources",
+        ),
+        pytest.param(
+            "env",
+            {"A": "b"},
+            lambda o: {each["name"]: each["value"] for each in container(o, "worker")["env"]},
+            id="env",
+        ),
+        pytest.param(
+            "worker-command", "mine", lambda o: container(o, "worker")["args"][0], id="worker-command"
+        ),
+        pytest.param(
+            "scheduler-service-type",
+            "NodePort",
+            lambda o: o.manifest["spec"]["scheduler"]["service"]["type"],
+            id="service type",
+        ),
+        pytest.param("scheduler-forward-port", 8888, lambda o: o.dashboard_port, id="forward port"),
+        pytest.param("scheduler-jupyter", True, lambda o: o.jupyter, id="jupyter"),
+        pytest.param("port-forward-cluster-ip", True, lambda o: o.port_forward, id="port-forward"),
+        pytest.param("create-mode", "CONNECT_ONLY", lambda o: o.create_mode.value, id="create mode"),
+        pytest.param("shutdown-on-close", False, lambda o: o.shutdown_on_close, id="shutdown"),
+        pytest.param("resource-timeout", 5, lambda o: o.resource_timeout, id="timeout"),
+        pytest.param("idle-timeout", 600, lambda o: o.manifest["spec"]["idleTimeout"], id="idle"),
+        pytest.param(
+            "custom-cluster-spec", make_cluster_spec("other"), lambda o: o.manifest, id="custom spec"
+        ),
+    ],
+)
+def test_configuration(key, value, seen):
+    with dask.config.set({f"kubernetes.{key}": value}):
+        assert seen(Options.of({})) == value
+
+
+def test_arguments_come_before_configuration():
+    configured = {"count.start": 7, "scheduler-jupyter": True, "idle-timeout": "1 hour"}
+    with dask.config.set({f"kubernetes.{key}": value for key, value in configured.items()}):
+        options = Options.of({"n_workers": 0, "jupyter": False, "idle_timeout": 0})
+    assert "idleTimeout" not in options.manifest["spec"]
+    assert options.manifest["spec"]["worker"]["replicas"] == 0
+    assert options.jupyter is False
+
+
+@pytest.mark.parametrize(
+    "given, field, value",
+    [
+        pytest.param({"resource_timeout": "2 minutes"}, "resource_timeout", 120, id="duration"),
+        pytest.param(
+            {"create_mode": "CREATE_ONLY"}, "create_mode", CreateMode.CREATE_ONLY, id="mode by name"
+        ),
+        pytest.param({"resource_timeout": timedelta(minutes=1)}, "resource_timeout", 60, id="timedelta"),
+        pytest.param({"scheduler_forward_port": "8888"}, "dashboard_port", 8888, id="port as text"),
+    ],
+)
+def test_forms(given, field, value):
+    assert getattr(Options.of(given), field) == value
+
+
+@pytest.mark.parametrize(
+    "template, name",
+    [
+        pytest.param("my-cluster", "my-cluster", id="plain"),
+        pytest.param("dask-{TEAM}", "dask-big-data", id="environment"),
+        pytest.param("x-{LONG}", f"x-{'a' * 37}", id="cut"),
+    ],
+)
+def test_name(template, name):
+    assert fill_name(template, {"TEAM": "Big.Data_", "LONG": "a" * 99}) == name
+
+
+def test_name_by_default(monkeypatch):
+    monkeypatch.setattr(getpass, "getuser", lambda: "Jane.Doe@example.org")
+    first, second = Options.of({}).name, Options.of({}).name
+    assert first != second
+    assert first.startswith("dask-jane-doe-example-org-")
+    assert len(first) == len("dask-jane-doe-example-org-") + 10
+
+
+def test_name_of_nobody(monkeypatch):
+    def nobody():
+        raise KeyError("getpwuid(): uid not found: 1234")
+
+    monkeypatch.setattr(getpass, "getuser", nobody)
+    assert Options.of({}).name.startswith("dask-anonymous-")
+
+
+@pytest.mark.parametrize(
+    "given, error, words",
+    [
+        pytest.param({"name": "a" * 54}, ValidationError, "metadata.name", id="long"),
+        pytest.param({"name": "foo.bar"}, ValidationError, "metadata.name", id="dots"),
+        pytest.param({"name": "Foo"}, ValidationError, "metadata.name", id="capitals"),
+        pytest.param({"name": "a-{NOTHING}"}, ValidationError, "NOTHING", id="template"),
+        pytest.param({"create_mode": "MAYBE"}, ValueError, "create_mode: 'MAYBE' is none of", id="mode"),
+        pytest.param({"resources": {"limit": {}}}, ValueError, "'limit'", id="resources"),
+        pytest.param({"n_workers": -1}, ValueError, "n_workers", id="workers"),
+        pytest.param({"idle_timeout": "never"}, ValueError, "idle_timeout: must be a duration", id="idle"),
+        pytest.param({"idle_timeout": 2**31}, ValidationError, r"spec\.idleTimeout", id="idle for too long"),
+        pytest.param({"resource_timeout": -1}, ValueError, "resource_timeout: must be a", id="timeout"),
+        pytest.param(
+            {"custom_cluster_spec": {"spec": {}}}, ValidationError, "metadata.name: Required", id="no name"
+        ),
+        pytest.param(
+            {"custom_cluster_spec": make_cluster_spec("foo") | {"kind": "Pod"}},
+            ValidationError,
+            "kind: Unsupported value",
+            id="kind",
+        ),
+        pytest.param(
+            {"custom_cluster_spec": {"metadata": {"name": "foo"}, "spec": {}}},
+            ValidationError,
+            r"spec\.scheduler",
+            id="incomplete",
+        ),
+        pytest.param(
+            {"custom_cluster_spec": "/nowhere/x.yaml"}, ValidationError, "/nowhere/x.yaml", id="no file"
+        ),
+        pytest.param(
+            {
+                "custom_cluster_spec": make_cluster_spec("foo")
+                | {"metadata": {"name": "foo", "namespace": "a"}},
+                "namespace": "b",
+            },
+            ValidationError,
+            "metadata.namespace",
+            id="two namespaces",
+        ),
+    ],
+)
+def test_refused(given, error, words):
+    with pytest.raises(error, match=words):
+        Options.of(given)
+
+
+def test_refused_before_anything_is_started(monkeypatch):
+    monkeypatch.setenv("KUBECONFIG", "/nowhere")
+    with pytest.raises(ValidationError):
+        KubeCluster(name="foo.bar")
+
+
+def test_custom_spec_from_a_file(tmp_path):
+    path = tmp_path / "cluster.yaml"
+    spec = make_cluster_spec("from-file", n_workers=4)
+    path.write_text(f"# mine\n---\n{yaml.safe_dump(spec)}", encoding="utf-8")
+    for given in (path, str(path)):
+        options = Options.of({"custom_cluster_spec": given, "name": "ignored"})
+        assert options.name == "from-file"
+        assert options.manifest == spec
+
+
+@pytest.mark.parametrize(
+    "text",
+    [pytest.param("a: [", id="broken"), pytest.param("", id="empty"), pytest.param("a\n---\nb", id="two")],
+)
+def test_file_that_is_no_spec(tmp_path, text):
+    path = tmp_path / "cluster.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValidationError, match=r"cluster\.yaml"):
+        Options.of({"custom_cluster_spec": path})
+
+
+def test_custom_spec_is_copied():
+    spec = make_cluster_spec("foo")
+    options = Options.of({"custom_cluster_spec": spec})
+    options.manifest["metadata"]["name"] = "bar"
+    assert spec["metadata"]["name"] == "foo"
+
+
+def test_jupyter_of_a_custom_spec_is_seen():
+    spec = make_cluster_spec("foo")
+    spec["spec"]["scheduler"]["spec"]["containers"][0]["args"].append("--jupyter")
+    assert Options.of({"custom_cluster_spec": spec}).jupyter
+
+
+@pytest.mark.parametrize("key", ["count.max", "worker-template", "deploy-mode"])
+def test_configuration_without_effect_is_told(key):
+    with dask.config.set({f"kubernetes.{key}": "x"}), pytest.warns(UserWarning, match=key):
+        Options.of({})

@@ -1,0 +1,85 @@
+"""What people see while a cluster starts."""
+
+import asyncio
+import io
+
+import pytest
+from rich.console import Console
+
+from dask_k8s_client.diagnose import Finding
+from dask_k8s_client.observed import Observed
+from dask_k8s_client.progress import Progress, rows, trouble
+
+CLUSTER = {"metadata": {"name": "foo"}, "status": {"phase": "Pending", "workers": "1/3"}}
+POD = {
+    "metadata": {"name": "foo-scheduler", "uid": "p", "creationTimestamp": "2026-01-01T00:00:00Z"},
+    "status": {"phase": "Pending"},
+}
+PULLING = {
+    "involvedObject": {"uid": "p"},
+    "type": "Normal",
+    "reason": "Pulling",
+    "message": "Pulling image x",
+}
+READY = POD | {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}
+
+
+@pytest.mark.parametrize(
+    "observed, shown",
+    [
+        pytest.param(Observed({"metadata": {}}, ()), {"Cluster": "created"}, id="new"),
+        pytest.param(
+            Observed(CLUSTER, (POD,), (PULLING,)),
+            {"Cluster": "Pending", "Scheduler": "Pending: Pulling image x", "Workers": "1/3 ready"},
+            id="pulling",
+        ),
+        pytest.param(
+            Observed(CLUSTER, (READY,), (PULLING,)),
+            {"Cluster": "Pending", "Scheduler": "Ready", "Workers": "1/3 ready"},
+            id="ready",
+        ),
+    ],
+)
+def test_rows(observed, shown):
+    assert {label: text.plain for label, text in rows(observed)} == shown
+
+
+@pytest.mark.parametrize(
+    "finding, shown",
+    [
+        pytest.param(None, None, id="ready"),
+        pytest.param(Finding("Pending", "it takes its time"), None, id="only time"),
+        pytest.param(Finding("Unschedulable", "no node"), "Unschedulable: no node", id="more"),
+    ],
+)
+def test_trouble(finding, shown):
+    text = trouble(Observed(CLUSTER, (POD,)), finding)
+    assert (text and text.plain) == shown
+
+
+def test_trouble_of_the_workers():
+    degraded = {"type": "Degraded", "status": "True", "reason": "QuotaExceeded", "message": "pods: 3/3"}
+    observed = Observed(CLUSTER | {"status": {"conditions": [degraded]}}, (READY,))
+    assert trouble(observed, None).plain == "QuotaExceeded: pods: 3/3"
+
+
+async def drawn(*, terminal, quiet):
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=terminal, width=60)
+    async with Progress("foo", quiet=quiet, console=console) as progress:
+        progress.show(Observed(CLUSTER, (POD,), (PULLING,)), Finding("Pending", ""))
+        await asyncio.sleep(0)  # one turn of the loop is one drawing
+    return out.getvalue()
+
+
+async def test_terminal():
+    text = await drawn(terminal=True, quiet=False)
+    assert "KubeCluster" in text
+    assert "Pulling image x" in text
+
+
+@pytest.mark.parametrize(
+    "terminal, quiet", [pytest.param(True, True, id="quiet"), pytest.param(False, False, id="no terminal")]
+)
+async def test_nothing_where_nobody_looks(terminal, quiet):
+    assert await drawn(terminal=terminal, quiet=quiet) == ""
