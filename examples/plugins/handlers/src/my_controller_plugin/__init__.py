@@ -1,0 +1,1 @@
+"""A plugin for dask-k8s-controller."""

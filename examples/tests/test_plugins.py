@@ -1,0 +1,136 @@
+"""Plugins work once they are installed beside the controller, in an environment that has nothing else."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+PLUGINS = Path(__file__).parent.parent / "plugins"
+PACKAGES = Path(__file__).parent.parent.parent / "packages"
+UV = shutil.which("uv", path=f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}")
+
+CLUSTER = """
+apiVersion: kubernetes.dask.org/v1
+kind: DaskCluster
+metadata: {name: my-cluster}
+spec:
+  scheduler:
+    spec: &sleeping
+      terminationGracePeriodSeconds: 1
+      containers: [{name: dask, image: "ghcr.io/dask/dask:latest", command: [sleep, infinity]}]
+    service:
+      ports: [{name: tcp-comm, port: 8786}, {name: http-dashboard, port: 8787}]
+  worker: {replicas: 1, spec: *sleeping}
+"""
+DASHBOARD = """
+apiVersion: example.org/v1
+kind: DaskDashboard
+metadata: {name: public}
+spec: {cluster: my-cluster}
+"""
+
+
+def uv(*words: str | Path) -> None:
+    """Run uv with what it has downloaded before, or else with a package index."""
+    if subprocess.run([UV, *words, "--quiet", "--offline"], check=False, capture_output=True).returncode:
+        subprocess.run([UV, *words, "--quiet"], check=True)
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory) -> Path:
+    """What the index would have: the controller, what it needs of ours, the examples."""
+    folder = tmp_path_factory.mktemp("wheels")
+    packages = (PACKAGES / "dask-k8s-crds", PACKAGES / "dask-k8s-controller")
+    for source in (*packages, PLUGINS / "handlers", PLUGINS / "kind"):
+        uv("build", "--wheel", "--out-dir", folder, source)
+    return folder
+
+
+@pytest.fixture
+def installed(wheels, tmp_path) -> Callable[..., Path]:
+    """The Python of a new environment that has these distributions, by name or as a folder."""
+
+    def install(*distributions: str | Path) -> Path:
+        uv("venv", "--python", sys.executable, tmp_path / "venv")
+        python = tmp_path / "venv" / "bin" / "python"
+        uv("pip", "install", "--python", python, "--find-links", wheels, *distributions)
+        return python
+
+    return install
+
+
+@pytest.fixture
+def broken(tmp_path) -> Path:
+    """A distribution with a plugin that raises when it is imported."""
+    folder = tmp_path / "broken-plugin"
+    folder.mkdir()
+    (folder / "broken.py").write_text('raise RuntimeError("there is no licence")\n')
+    (folder / "pyproject.toml").write_text(
+        '[project]\nname = "broken-plugin"\nversion = "1.0"\n'
+        '[project.entry-points.dask_operator_plugin]\ncracked = "broken"\n'
+        '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+        '[tool.hatch.build.targets.wheel]\ninclude = ["broken.py"]\n'
+    )
+    return folder
+
+
+def test_a_module_of_handlers(installed, shell, controller, namespace):
+    python = installed("dask-k8s-controller", "my-controller-plugin")
+    listed = shell(f"{python} -m dask_k8s_controller plugins")
+    assert "my_controller_plugin  my-controller-plugin 1.0  handlers  my_controller_plugin.plugin\n" in listed
+    said = 'plugin "my_controller_plugin" is a module of handlers, whose rights are not known here'
+    assert said in shell(f"{python} -m dask_k8s_controller manifests")
+
+    controller(python)
+    shell("kubectl apply -f -", stdin=CLUSTER)
+    hostname = r"{.metadata.annotations.external-dns\.alpha\.kubernetes\.io/hostname}"
+    shell("kubectl wait daskcluster my-cluster --for=condition=Ready --timeout=60s")
+    host = f"my-cluster.{namespace}.example.org"
+    shell(f"kubectl wait service my-cluster-scheduler '--for=jsonpath={hostname}={host}' --timeout=60s")
+
+
+def test_a_kind_of_its_own(installed, shell, controller):
+    python = installed("dask-dashboard")
+    listed = shell(f"{python} -m dask_k8s_controller plugins")
+    assert "dask-dashboard  dask-dashboard 1.0  plugin  dask_dashboard:PLUGIN\n" in listed
+    assert "    reconciles daskdashboards.example.org\n" in listed
+    printed = shell(f"{python} -m dask_k8s_controller manifests")
+    for words in ("name: daskdashboards.example.org\n", "- daskdashboards/status\n", "- daskdashboards\n"):
+        assert words in printed
+
+    controller(python)
+    shell("kubectl apply -f -", stdin=CLUSTER)
+    shell("kubectl apply -f -", stdin=DASHBOARD)
+    shell("kubectl wait daskdashboard public --for=jsonpath={.status.service}=public-dashboard --timeout=60s")
+    assert shell("kubectl get service public-dashboard -o jsonpath={.spec.type}") == "NodePort"
+    assert shell("kubectl get daskdashboards").split()[4:7] == ["public", "my-cluster", "NodePort"]
+    shell("kubectl wait daskcluster my-cluster --for=condition=Ready --timeout=60s")
+
+    shell("kubectl delete service public-dashboard")
+    shell("kubectl wait service public-dashboard --for=create --timeout=60s")
+    shell("kubectl delete daskdashboard public")
+    shell("kubectl wait service public-dashboard --for=delete --timeout=60s")
+    refused = shell("kubectl apply -f -", stdin=DASHBOARD.replace("cluster:", "klaster:"), fails=True)
+    assert 'unknown field "spec.klaster"' in refused
+    shell("kubectl delete crd daskdashboards.example.org")
+
+
+@pytest.mark.parametrize("command", ["run", "plugins", "manifests"])
+def test_one_that_does_not_load_stops_the_start(command, installed, broken, shell):
+    python = installed("dask-k8s-controller", broken)
+    assert shell(f"{python} -m dask_k8s_controller {command}", fails=True) == (
+        'Error: plugin "cracked" of distribution "broken-plugin": RuntimeError: there is no licence; '
+        "mend or uninstall it, or start with --skip-plugin cracked\n"
+    )
+
+
+def test_one_that_does_not_load_can_be_skipped(installed, broken, shell):
+    python = installed("dask-k8s-controller", broken)
+    listed = shell(f"{python} -m dask_k8s_controller plugins --skip-plugin cracked")
+    assert listed.startswith("dask-k8s-controller ")
+    assert "cracked" not in listed
