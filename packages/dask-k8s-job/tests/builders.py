@@ -78,9 +78,9 @@ def runner(*ends, suspended=False, failed=0, started=60, **spec):
     }
 
 
-def pod(phase="Running", name="demo-runner-abcde", created=50):
+def pod(phase="Running", name="demo-runner-abcde", created=50, **more):
     return {
-        "metadata": metadata(name, name, OF_RUNNER, creationTimestamp=ago(created)),
+        "metadata": metadata(name, name, OF_RUNNER, creationTimestamp=ago(created), **more),
         "status": {"phase": phase},
     }
 

@@ -68,17 +68,24 @@ def test_it_is_looked_at_again_when_patience_ends():
     assert patience(*observe(job(), clusters=[cluster()]), NOW) is None
 
 
-def word(body, **children):
-    body["status"] = {"jobStatus": "JobCreated"}
+def word(body, before="JobCreated", **children):
+    body["status"] = {"jobStatus": before}
     return (body, children)
 
 
+LEAVING = pod(deletionTimestamp=ago(1))
 WORDS = {
     "JobCreated-first": (job(), {"clusters": [cluster()], "runners": [runner()], "pods": [pod()]}),
     "JobCreated": word(job()),
     "ClusterCreated": word(job(), clusters=[cluster(ready=False)]),
     "ClusterCreated-runner-waits": word(
         job(), clusters=[cluster()], runners=[runner()], pods=[pod("Pending")]
+    ),
+    "ClusterCreated-after-suspend": word(
+        job(), "Suspended", clusters=[cluster()], runners=[runner()], pods=[LEAVING, pod("Pending", "b")]
+    ),
+    "Running-evicted": word(
+        job(), "Running", clusters=[cluster()], runners=[runner()], pods=[LEAVING, pod("Pending", "b")]
     ),
     "Running": word(job(), clusters=[cluster()], runners=[runner()], pods=[pod()]),
     "Running-again": word(

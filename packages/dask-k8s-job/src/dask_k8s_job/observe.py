@@ -131,12 +131,12 @@ class Observed:
 
     @property
     def has_run(self) -> bool:
-        """Whether the runner has been at work."""
+        """Whether the runner has been at work; a pod from before `suspend` may still be on its way out."""
         if self.runner is None:
             return False
         runner: Runner = self.runner.value
-        at_work = any(pod.value.phase != "Pending" for pod in self.pods)
-        return at_work or bool(runner.failed) or runner.end is not None
+        at_work = any(pod.value.phase != "Pending" and not pod.deleting for pod in self.pods)
+        return at_work or bool(runner.failed) or runner.end is not None or self.status.job_status == "Running"
 
 
 def condition(body: Body, kind: str) -> Condition | None:

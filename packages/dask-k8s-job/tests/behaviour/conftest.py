@@ -85,9 +85,7 @@ def start(world, manifest):
     """Apply such a DaskJob."""
 
     def begin(*words, **options):
-        body = manifest(*words, **options)
-        world.apply(body)
-        return Job(world, body["metadata"]["name"])
+        return Job(world, manifest(*words, **options))
 
     return begin
 

@@ -14,8 +14,7 @@ def test_a_quota_starves_workers_and_not_the_runner(alone, manifest):
     body = manifest(WORK + WAIT, name="demo")
     body["spec"]["cluster"]["spec"]["worker"]["replicas"] = 5
     with alone.controller():
-        alone.apply(body)
-        job = Job(alone, "demo")
+        job = Job(alone, body)
         alone.until(lambda: job.condition("Degraded")["reason"] == "QuotaExceeded")
         job.says("Running")
         job.go()
@@ -25,8 +24,7 @@ def test_a_quota_starves_workers_and_not_the_runner(alone, manifest):
 
 def test_the_controller_is_killed_in_each_phase(alone, manifest):
     """One runner does the work once, on one cluster."""
-    alone.apply(manifest(WORK + WAIT, name="demo"))
-    job = Job(alone, "demo")
+    job = Job(alone, manifest(WORK + WAIT, name="demo"))
     clusters = []
     for phase in PHASES:
         with alone.controller() as controller:

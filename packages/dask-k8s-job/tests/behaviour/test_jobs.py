@@ -21,7 +21,9 @@ def three_failures(start):
 
 
 def test_a_job_succeeds(world, start):
-    job = start(SUM, name="demo")
+    job = start(f"{SUM}\n{WAIT}", name="demo")
+    job.says("Running")
+    job.go()
     assert job.story() == ["JobCreated", "ClusterCreated", "Running", "Successful"]
     status = job.status
     assert status["clusterName"] == "demo"
@@ -49,7 +51,9 @@ def test_it_is_restarted_until_it_succeeds(world, start):
 
 
 def test_the_first_failure_counts_where_nothing_is_restarted(start):
-    job = start(f"import time; time.sleep(2); {FAIL}", restart="Never")
+    job = start(f"{WAIT}\n{FAIL}", restart="Never")
+    job.says("Running")
+    job.go()
     assert job.story() == ["JobCreated", "ClusterCreated", "Running", "Failed"]
     assert job.fails()[0] == "BackoffLimitExceeded"
     assert job.status["failures"] == 1
@@ -132,8 +136,7 @@ def test_a_cluster_that_cannot_start(world, start):
 def test_a_runner_that_cannot_start(world, manifest):
     body = manifest(HELLO)
     body["spec"]["job"]["spec"]["containers"][0]["image"] = MISSING
-    world.apply(body)
-    job = Job(world, body["metadata"]["name"])
+    job = Job(world, body)
     world.until(lambda: job.condition("Degraded")["reason"] == "ImagePullBackOff")
     assert MISSING in job.condition("Degraded")["message"]
     assert job.word == "ClusterCreated"
@@ -144,8 +147,7 @@ def test_a_runner_that_cannot_start(world, manifest):
 def test_a_template_that_breaks_a_rule(world, manifest):
     body = manifest(HELLO)
     body["spec"]["job"]["spec"]["restartPolice"] = "Never"
-    world.apply(body)
-    job = Job(world, body["metadata"]["name"])
+    job = Job(world, body)
     reason, message = job.fails()
     assert reason == "InvalidSpec"
     assert "restartPolice" in message

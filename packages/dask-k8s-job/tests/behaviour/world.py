@@ -36,8 +36,8 @@ class World:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def apply(self, *manifests):
-        return self.kubectl("apply", "-f", "-", input=yaml.safe_dump_all(manifests))
+    def apply(self, *manifests, output="name"):
+        return self.kubectl("apply", "-f", "-", "-o", output, input=yaml.safe_dump_all(manifests))
 
     def get(self, target, *words):
         return json.loads(self.kubectl("get", target, *words, "-o", "json"))
@@ -85,9 +85,10 @@ class World:
 class Job:
     """A DaskJob and what is made for it."""
 
-    def __init__(self, world, name):
+    def __init__(self, world, manifest):
         self.world = world
-        self.name = name
+        self.name = manifest["metadata"]["name"]
+        self.created = world.apply(manifest, output="jsonpath={.metadata.resourceVersion}")
 
     @property
     def status(self):
@@ -130,17 +131,22 @@ class Job:
         self.world.until(lambda: self.word == word)
 
     def story(self):
-        """The words that it goes through until its end."""
+        """The words that it has gone through from its creation until its end."""
+        watch = f"watch=1&resourceVersion={self.created}&timeoutSeconds={DEADLINE}"
+        path = f"/apis/kubernetes.dask.org/v1/namespaces/{self.world.namespace}/daskjobs"
+        command = [KUBECTL, "get", "--raw", f"{path}?{watch}&fieldSelector=metadata.name%3D{self.name}"]
         words = []
-
-        def goes_on():
-            word = self.word
-            if word and word not in words:
-                words.append(word)
-            return {"Successful", "Failed"} & set(words)
-
-        self.world.until(goes_on)
-        return words
+        with subprocess.Popen(
+            command, env=self.world.environment, stdout=subprocess.PIPE, text=True
+        ) as process:
+            for line in process.stdout:
+                word = json.loads(line)["object"].get("status", {}).get("jobStatus")
+                if word and word not in words:
+                    words.append(word)
+                if word in {"Successful", "Failed"}:
+                    process.terminate()
+                    return words
+        pytest.fail(f"no end after {words}:\n" + self.world.kubectl("get", "daskjobs", "-o", "yaml"))
 
     def fails(self):
         """Wait for its failure; return the reason and the message."""
