@@ -64,6 +64,7 @@ def pod(
     deletion: float | None = None,
     component: str = labels.WORKER,
     owner: dict[str, Any] | None = None,
+    spec: dict[str, Any] | None = None,
     **more: Any,
 ) -> dict[str, Any]:
     """A pod that was made ``created`` seconds ago; ``deletion`` seconds ago its grace period ended."""
@@ -78,7 +79,7 @@ def pod(
             ownerReferences=[owner] if owner else None,
         )
         | more,
-        "spec": {"containers": [{"name": "dask", "image": "dask:1"}]},
+        "spec": spec or {"containers": [{"name": "dask", "image": "dask:1"}]},
         "status": {
             "phase": phase,
             "conditions": [{"type": "Ready", "status": str(ready)}],

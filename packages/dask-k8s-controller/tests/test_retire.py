@@ -12,6 +12,7 @@ from dask_k8s_controller.workergroup.retire import (
     RETRY_SECONDS,
     replace,
     retire,
+    see_off,
     unregistered,
 )
 from dask_k8s_controller.workergroup.rollout import Drain, Step
@@ -235,3 +236,33 @@ async def test_the_choice_does_not_depend_on_the_order_of_the_cache():
     living = [running("a"), pending("b"), unready("c"), running("d", created=5)]
     first, second = [await retire(order, 3, None) for order in (living, living[::-1])]
     assert first == second
+
+
+LINGERING = {"containers": [{"name": "dask", "lifecycle": {"preStop": {"sleep": {"seconds": 20}}}}]}
+
+
+@pytest.mark.parametrize(
+    "going, agent, look_again",
+    [
+        pytest.param(running("a", spec=LINGERING, deletion=-9), Agent(), ASK_SECONDS, id="it hands over"),
+        pytest.param(
+            running("a", spec=LINGERING, deletion=-9),
+            Agent("a"),
+            RETRY_SECONDS,
+            id="it is to get no new work",
+        ),
+        pytest.param(
+            running("a", spec=LINGERING, deletion=-9),
+            SILENT,
+            RETRY_SECONDS,
+            id="the scheduler does not answer",
+        ),
+        pytest.param(running("a", spec=LINGERING, deletion=-9), None, None, id="there is no scheduler"),
+        pytest.param(running("a", deletion=-9), Agent(), None, id="its process is ending already"),
+        pytest.param(
+            pending("a", spec=LINGERING, deletion=-9), Agent(), None, id="its process has never run"
+        ),
+    ],
+)
+async def test_whose_deletion_has_begun(going, agent, look_again):
+    assert await see_off([going], agent) == look_again

@@ -3,7 +3,15 @@
 import pytest
 
 from dask_k8s_controller.resources import PODS
-from dask_k8s_controller.workergroup.scale import RESTART_SECONDS, SLICE, Observed, decide
+from dask_k8s_controller.workergroup.scale import (
+    CALM_SECONDS,
+    LONGEST_RESTART_SECONDS,
+    RESTART_SECONDS,
+    SLICE,
+    Observed,
+    decide,
+)
+from dask_k8s_crds import labels
 
 from .builders import NOW, pod, record
 
@@ -16,8 +24,10 @@ def pending(name, **more):
     return record(PODS, pod(name, phase="Pending", **more))
 
 
-def ended(name, **more):
-    return record(PODS, pod(name, phase="Failed", **more))
+def ended(name, *, failures=0, digest="now", **more):
+    body = pod(name, phase="Failed", **more)
+    body["metadata"]["annotations"] = {labels.FAILURES: str(failures), labels.TEMPLATE_DIGEST: digest}
+    return record(PODS, body)
 
 
 def taken_away(name, *, started=True, **more):
@@ -32,12 +42,13 @@ def going(name, **more):
 
 
 def deciding(records, replicas, expected=()):
-    decision = decide(Observed.of(records, expected), replicas, NOW)
+    decision = decide(Observed.of(records, expected, digest="now"), replicas, NOW)
     return {
         "make": decision.make,
         "surplus": decision.surplus,
         "finished": sorted(pod.key.name for pod in decision.finished),
         "look_again": decision.look_again,
+        "failures": decision.failures,
     }
 
 
@@ -73,7 +84,7 @@ def deciding(records, replicas, expected=()):
             [running("a"), ended("b", created=RESTART_SECONDS)],
             [],
             2,
-            {"make": 1, "finished": ["b"]},
+            {"make": 1, "finished": ["b"], "failures": 1},
             id="an old one that ended is replaced",
         ),
         pytest.param(
@@ -87,7 +98,7 @@ def deciding(records, replicas, expected=()):
             [running("a"), ended("b", created=1), ended("c", created=99)],
             [],
             3,
-            {"make": 1, "finished": ["c"], "look_again": 9.0},
+            {"make": 1, "finished": ["c"], "look_again": 9.0, "failures": 1},
             id="of two that ended only the old one is replaced",
         ),
         pytest.param(
@@ -104,10 +115,38 @@ def deciding(records, replicas, expected=()):
             {"make": 1, "finished": ["b"], "look_again": 9.0},
             id="whom its node took away is replaced at once, whom it did not let in is not",
         ),
+        pytest.param(
+            [ended("b", created=39, failures=2), ended("c", created=20, failures=1)],
+            [],
+            2,
+            {"make": 1, "finished": ["c"], "look_again": 1.0, "failures": 2},
+            id="who fails again and again is replaced later and later",
+        ),
+        pytest.param(
+            [ended("b", created=LONGEST_RESTART_SECONDS - 1, failures=9000)],
+            [],
+            1,
+            {"look_again": 1.0},
+            id="but not later than that",
+        ),
+        pytest.param(
+            [ended("b", created=CALM_SECONDS, failures=9)],
+            [],
+            1,
+            {"make": 1, "finished": ["b"], "failures": 1},
+            id="a long life ends the series",
+        ),
+        pytest.param(
+            [ended("b", created=1, failures=9, digest="old")],
+            [],
+            1,
+            {"make": 1, "finished": ["b"]},
+            id="a failure of an older template is replaced at once",
+        ),
         pytest.param([], [], SLICE + 1, {"make": SLICE, "look_again": 0.0}, id="more than a slice"),
         pytest.param([], [], SLICE, {"make": SLICE}, id="just a slice"),
     ],
 )
 def test_decide(records, expected, replicas, decision):
-    nothing = {"make": 0, "surplus": 0, "finished": [], "look_again": None}
+    nothing = {"make": 0, "surplus": 0, "finished": [], "look_again": None, "failures": 0}
     assert deciding(records, replicas, expected) == nothing | decision

@@ -1,5 +1,6 @@
 """Fewer workers, and nothing is lost: what they hold is moved before they go."""
 
+import json
 import os
 import time
 
@@ -94,6 +95,29 @@ def test_to_zero_and_back(make, kube):
         cluster.scale(1)
         # What nobody could take is computed once more.
         assert client.gather(kept) == [data(number) for number in range(4)]
+
+
+def test_an_evicted_worker_hands_over_while_its_hook_gives_it_time(make, kube):
+    spec = small("spot", 2)
+    worker = spec["spec"]["worker"]["spec"]
+    worker["terminationGracePeriodSeconds"] = 60
+    worker["containers"][0]["lifecycle"] = {"preStop": {"sleep": {"seconds": 50}}}
+    cluster = make("spot", spec=spec)
+    cluster.wait_for_workers(2, timeout=60)
+    with Client(cluster) as client:
+        kept = client.map(data, range(20), pure=False)
+        wait(kept)
+        keys = [future.key for future in kept]
+        evicted, leaving = min(places(client).items())
+        path = f"/api/v1/namespaces/{kube.namespace}/pods/{evicted}/eviction"
+        body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": evicted}}
+        kube("create", "--raw", path, "-f", "-", input=json.dumps(body))
+        while any(leaving in holders for holders in client.who_has(kept).values()):
+            time.sleep(0.1)
+        kube("delete", "pod", evicted, "--grace-period=1")
+        assert client.gather(kept) == [data(number) for number in range(20)]
+        assert computed(client, keys) == dict.fromkeys(keys, 1)
+        assert len(group_of(kube, "spot-default")) == 2
 
 
 def test_a_scheduler_that_is_away_is_waited_for(make, kube):

@@ -49,6 +49,8 @@ class Pod:
     trouble: Trouble | None
     runs: bool
     """Whether the process that it is for runs: with it lives what that holds in memory."""
+    lingers: bool
+    """Whether a preStop hook lets the process run on for a while once the pod's deletion has begun."""
     ip: str
     dashboard: int
     """The port of the dashboard, where a scheduler's agent answers too."""
@@ -60,6 +62,8 @@ class Pod:
     """The note of what it was given."""
     draining: str | None
     """Since when it has been handing over because it is outdated."""
+    failures: int
+    """How many pods ended by themselves one after another, of which it took the place of the last."""
 
     @property
     def finished(self) -> bool:
@@ -85,6 +89,7 @@ def trim(body: Body) -> Pod:
         deletion=metadata.get("deletionTimestamp"),
         trouble=_trouble(body["spec"], status, conditions),
         runs=_runs(body["spec"], status),
+        lingers="preStop" in (main_container(body["spec"]).get("lifecycle") or {}),
         ip=_own_ip(body, status),
         dashboard=_dashboard(body["spec"]),
         taken_away=_taken_away(status),
@@ -92,6 +97,7 @@ def trim(body: Body) -> Pod:
         digest=sys.intern(annotations.get(labels.TEMPLATE_DIGEST, "")),
         given=sys.intern(given.noted(body)),
         draining=annotations.get(labels.DRAINING_SINCE),
+        failures=_failures(annotations),
     )
 
 
@@ -109,6 +115,12 @@ def _runs(spec: Body, status: Body) -> bool:
     main = main_container(spec)["name"]
     states = [each.get("state", {}) for each in status.get("containerStatuses") or () if each["name"] == main]
     return all("running" in state for state in states)
+
+
+def _failures(annotations: Body) -> int:
+    """Anybody may have written to the annotation; what cannot be read counts as none."""
+    text = annotations.get(labels.FAILURES, "")
+    return int(text) if text.isdecimal() else 0
 
 
 def _taken_away(status: Body) -> bool:

@@ -28,7 +28,9 @@ TEMPLATE_DIGEST = "kubernetes.dask.org/template-digest"
 GIVEN = "kubernetes.dask.org/given"
 # On an outdated worker: since when it has been handing over what it holds.
 DRAINING_SINCE = "kubernetes.dask.org/draining-since"
-BOOKKEEPING = (CLUSTER_REPLICAS, IDLE_SINCE, TEMPLATE_DIGEST, GIVEN, DRAINING_SINCE)
+# On a worker that took the place of one that ended by itself: how many did so one after another.
+FAILURES = "kubernetes.dask.org/failures"
+BOOKKEEPING = (CLUSTER_REPLICAS, IDLE_SINCE, TEMPLATE_DIGEST, GIVEN, DRAINING_SINCE, FAILURES)
 # On a DaskAutoscaler, by its users: no worker is removed before this time, in seconds since 1970.
 COOLDOWN_UNTIL = "kubernetes.dask.org/cooldown-until"
 

@@ -31,13 +31,20 @@ def worker_names(
 
 
 def workers(
-    group: DaskWorkerGroup, cluster: DaskCluster, worker_names: Collection[str], *, domain: str
+    group: DaskWorkerGroup,
+    cluster: DaskCluster,
+    worker_names: Collection[str],
+    *,
+    domain: str,
+    failures: int = 0,
 ) -> Iterator[dict[str, Any]]:
-    """Yield a pod for each name."""
+    """Yield a pod for each name, after so many that failed in a row."""
     template = group.spec.worker.spec
     legacy = keeps_legacy_commands(group.metadata.annotations)
     shared = _environment(group, cluster, domain)
     metadata = _metadata(group, template_digest(template, env=shared, legacy_commands=legacy))
+    if failures:
+        metadata["annotations"][labels.FAILURES] = str(failures)
     for name in worker_names:
         yield {
             "apiVersion": "v1",

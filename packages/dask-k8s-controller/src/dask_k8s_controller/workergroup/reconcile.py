@@ -14,7 +14,7 @@ from dask_k8s_controller.resources import DASK_CLUSTERS, PODS, Body, Key
 from dask_k8s_controller.river.cache import Record
 from dask_k8s_controller.river.plan import Create, Delete, Plan, Tell
 from dask_k8s_controller.workergroup import desired, inplace, rollout, scale, status
-from dask_k8s_controller.workergroup.retire import Leaving, replace, retire, unregistered
+from dask_k8s_controller.workergroup.retire import Leaving, lingers, replace, retire, see_off, unregistered
 from dask_k8s_controller.workergroup.scale import SLICE, Decision, Observed
 from dask_k8s_crds import DaskCluster, DaskWorkerGroup, InvalidObject, labels
 from dask_k8s_crds.conditions import merge
@@ -56,7 +56,9 @@ async def reconcile(key: Key, world: World) -> After | None:
         leaving = await _leave(observed, wanted, decision, cluster, world)
         doubted = world.doubted(record.uid, PODS)
         new = desired.worker_names(group, decision.make, observed.names, doubted)
-        pods = desired.workers(group, cluster.value, new, domain=world.cluster_domain)
+        pods = desired.workers(
+            group, cluster.value, new, domain=world.cluster_domain, failures=decision.failures
+        )
         create = tuple(Create(PODS, pod) for pod in pods)
         delete = tuple(Delete(pod.key, pod.uid) for pod in (*decision.finished, *leaving.pods))
         tell = _legacy(record, group) if create and not observed.names else ()
@@ -68,7 +70,8 @@ async def reconcile(key: Key, world: World) -> After | None:
             found = status.suspended(group, observed, outcome)
         else:
             found = status.running(group, observed, outcome, leaving, wanted.strategy)
-        look_again = After.soonest(After.of(decision.look_again), After.of(leaving.look_again))
+        times = (decision.look_again, leaving.look_again, await _see_off(observed, cluster, world))
+        look_again = After.soonest(*map(After.of, times))
         if len(plan.patch) == SLICE:
             look_again = After(0.0)
     found = merge(conditions_of(record.value), found, now=world.now())
@@ -108,6 +111,13 @@ async def _leave(
     agent = world.agent(cluster.record)
     new = await unregistered(observed.living, agent, wanted.digest)
     return await replace(plan(unregistered=new), agent, wanted.strategy, world.now(), new)
+
+
+async def _see_off(observed: Observed, cluster: _Cluster, world: World) -> float | None:
+    """Take care of those on their way out; with the whole cluster suspended there is nothing to save."""
+    if cluster.value.spec.suspend or not any(map(lingers, observed.going)):
+        return None
+    return await see_off(observed.going, world.agent(cluster.record))
 
 
 def _legacy(record: Record, group: DaskWorkerGroup) -> tuple[Tell, ...]:

@@ -97,6 +97,27 @@ async def replace(
     return dataclasses.replace(leaving, look_again=min(known, default=None))
 
 
+async def see_off(going: Sequence[Record], agent: Agent | None) -> float | None:
+    """Have those hand over whose deletion anybody has begun, an eviction for example, while they linger.
+
+    Return when to ask again: until they are gone, so that they get no new work.
+    """
+    pods = {pod.key.name: pod.value.ip for pod in going if lingers(pod)}
+    if agent is None or not pods:
+        return None
+    try:
+        retired = await agent.retire(pods, len(pods))
+    except AgentError:
+        return RETRY_SECONDS
+    return ASK_SECONDS if retired.retiring else RETRY_SECONDS
+
+
+def lingers(pod: Record) -> bool:
+    """Whether a pod still works though its deletion has begun."""
+    held_up: bool = pod.deleting and pod.value.lingers and pod.value.runs
+    return held_up
+
+
 async def _hand_over(alike: Sequence[Record], count: int, agent: Agent | None) -> Leaving:
     if agent is None:
         return Leaving(pods=tuple(alike[:count]))

@@ -10,7 +10,11 @@ from dask_k8s_controller.pods import Pod
 from dask_k8s_controller.river.cache import Record
 
 RESTART_SECONDS = 10.0
-"""A pod that ended by itself is replaced when it is so old, so that none is made in a tight loop."""
+"""A pod that ended by itself is replaced when it is so old, its successor when twice as old, and so on."""
+LONGEST_RESTART_SECONDS = 300.0
+"""The longest such time, as it is the kubelet's for containers."""
+CALM_SECONDS = 600.0
+"""When a worker that got so old ends, those that ended before it are forgotten."""
 SLICE = 500
 """So many workers are made at most in one pass, so that an edit meanwhile is noticed."""
 
@@ -62,17 +66,21 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """``make`` so many workers now, or let ``surplus`` go; clear ``finished`` away, and look again then."""
+    """``make`` so many workers now, or let ``surplus`` go; clear ``finished`` away, and look again then.
+
+    Those to be made come after so many ``failures`` in a row.
+    """
 
     make: int
     surplus: int
     finished: tuple[Record, ...]
     look_again: float | None
+    failures: int = 0
 
 
 def decide(observed: Observed, replicas: int, now: datetime) -> Decision:
     """Compare what there is with what there should be."""
-    waits = {record: _rest(record.value, now) for record in observed.finished}
+    waits = {record: _rest(record.value, observed.digest, now) for record in observed.finished}
     old = tuple(record for record, wait in waits.items() if wait <= 0)
     young = len(observed.finished) - len(old)
     missing = replicas - observed.count
@@ -84,12 +92,28 @@ def decide(observed: Observed, replicas: int, now: datetime) -> Decision:
         surplus=max(0, len(observed.living) - replicas),
         finished=old if missing >= 0 else observed.finished,
         look_again=0.0 if missing - young > make else min(later, default=None),
+        failures=max((_failures(record.value, observed.digest, now) for record in old), default=0),
     )
 
 
-def _rest(pod: Pod, now: datetime) -> float:
-    """How long a pod that ended still counts; one that its node took away is replaced at once."""
-    return 0.0 if pod.taken_away else RESTART_SECONDS - age(pod, now)
+def _rest(pod: Pod, digest: str, now: datetime) -> float:
+    """How long a pod that ended still counts."""
+    if not _failed(pod, digest):
+        return 0.0
+    seconds: float = RESTART_SECONDS * 2 ** min(pod.failures, 10)
+    return min(seconds, LONGEST_RESTART_SECONDS) - age(pod, now)
+
+
+def _failures(pod: Pod, digest: str, now: datetime) -> int:
+    """How many failures in a row its successor comes after."""
+    if not _failed(pod, digest):
+        return 0
+    return 1 if age(pod, now) >= CALM_SECONDS else pod.failures + 1
+
+
+def _failed(pod: Pod, digest: str) -> bool:
+    """Whether its successor may fail, too: neither the node nor an older template is to blame."""
+    return not (pod.taken_away or pod.outdated(digest))
 
 
 def newest_first(living: Sequence[Record]) -> list[Record]:
