@@ -111,7 +111,9 @@ class Manager(Cluster):
 
     async def _close(self, timeout: float = CLOSE_TIMEOUT) -> None:
         if self._starting is not None and not self._starting.done():
-            self._starting.cancel()
+            # Not twice, as after an interrupt: the clean-up that the first one has begun would be cut off.
+            if not self._starting.cancelling():
+                self._starting.cancel()
             await asyncio.wait({self._starting})
         await self._end(timeout)
 

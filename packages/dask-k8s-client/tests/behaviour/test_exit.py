@@ -41,6 +41,8 @@ FORK = """
     print(cluster.get_logs().keys(), "up", flush=True)
 """
 WAITING = """
+    import signal
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs in a shell's background ignores it
     print("waiting", flush=True)
     KubeCluster(**arguments)
 """
