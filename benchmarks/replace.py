@@ -66,12 +66,10 @@ class Watch:
     async def open(self) -> AsyncIterator[None]:
         """See what there is, and what becomes of it."""
         listed = await self.api.get(PODS.path(self.where))
-        watching = asyncio.create_task(self._follow(listed["metadata"]["resourceVersion"]))
-        try:
+        async with asyncio.TaskGroup() as tasks:
+            watching = tasks.create_task(self._follow(listed["metadata"]["resourceVersion"]))
             yield
-        finally:
             watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
 
     async def _follow(self, version: str) -> None:
         while True:
