@@ -71,7 +71,7 @@ def wheels(session: nox.Session) -> None:
 
 @nox.session
 def whole(session: nox.Session) -> None:
-    """What is true only of the whole: versions, pins, reasons, what is tracked."""
+    """What is true only of the whole: versions, pins, reasons, the status page, what is tracked."""
     session.install(*_group("pytest"))
     _pytest(session, "tests")
 
