@@ -31,12 +31,13 @@ def crashing():
     return record(PODS, body)
 
 
-def workers(name="c-default", ready=3, replicas=3, degraded=None):
+def workers(name="c-default", ready=3, replicas=3, degraded=None, seen=1):
     body = group(name, replicas=replicas, ownerReferences=[OWNER])
     found = found_conditions(1, Degraded=(degraded is not None, Finding(degraded or "Healthy", "why")))
     body["status"] = {
         "replicas": replicas,
         "readyReplicas": ready,
+        "observedGeneration": seen,
         "conditions": [condition.to_dict() for condition in found],
     }
     return record(DASK_WORKER_GROUPS, body)
@@ -250,3 +251,18 @@ def test_suspended(observed, phase, held):
         *(["SchedulerReady"] if phase == "Running" else []),
         *(["Progressing"] if phase != "Suspended" else []),
     }
+
+
+@pytest.mark.parametrize(
+    "group, passed_on",
+    [
+        pytest.param(workers(seen=0), False, id="the group has not looked at it yet"),
+        pytest.param(workers(seen=1), True, id="it has been passed on just now"),
+    ],
+)
+def test_an_edit_is_under_way(group, passed_on):
+    parsed = DaskCluster.parse(cluster())
+    observed = Observed((RUNS,), None, SERVICE, (group,), frozenset())
+    found = {each.type: each for each in conditions(parsed, observed, FINE, passed_on=passed_on)}
+    assert (found["Progressing"].status, found["Progressing"].reason) == ("True", "Updating")
+    assert found["Ready"].status == "True"

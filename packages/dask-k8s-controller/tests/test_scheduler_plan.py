@@ -125,20 +125,20 @@ def test_one_that_was_made_and_not_seen_yet_is_one(schedulers):
 
 
 @pytest.mark.parametrize(
-    "schedulers, replicas, plan",
+    "schedulers, workers, plan",
     [
-        pytest.param([], 0, {}, id="none: none is made"),
-        pytest.param([scheduler()], 2, {}, id="it waits for the workers"),
-        pytest.param([scheduler(annotations=OLD)], 0, {"delete": ["uid-1"]}, id="it goes after them"),
-        pytest.param([scheduler(phase="Failed")], 0, {"delete": ["uid-1"]}, id="one that ended goes, too"),
-        pytest.param([scheduler(deletion=-5)], 0, {}, id="it is on its way"),
+        pytest.param([], {}, {}, id="none: none is made"),
+        pytest.param([scheduler()], {"replicas": 2}, {}, id="it waits for the workers"),
+        pytest.param([scheduler()], {"retiring": 1}, {}, id="it waits until they are gone"),
+        pytest.param([scheduler(annotations=OLD)], {}, {"delete": ["uid-1"]}, id="it goes after them"),
+        pytest.param([scheduler(phase="Failed")], {}, {"delete": ["uid-1"]}, id="one that ended goes, too"),
+        pytest.param([scheduler(deletion=-5)], {}, {}, id="it is on its way"),
     ],
 )
-def test_suspended(schedulers, replicas, plan):
+def test_suspended(schedulers, workers, plan):
     body = cluster()
     body["spec"]["suspend"] = True
-    workers = group() | {"status": {"replicas": replicas, "retiring": 1}}
-    groups = [record(DASK_WORKER_GROUPS, workers)]
+    groups = [record(DASK_WORKER_GROUPS, group() | {"status": workers})]
     found = planned(schedulers, cluster=DaskCluster.parse(body), groups=groups)
     assert found == {"name": None, "delete": [], "outdated": None, "look_again": None} | plan
 

@@ -77,7 +77,15 @@ STEPS = {
     "workers": {
         "none": ["start"],
         "start": ["ready", "troubled", "none"],
-        "ready": ["start", "Retiring", "RollingUpdate", "WorkersNotRegistered", "WorkersStuck", "none"],
+        "ready": [
+            "start",
+            "edited",
+            "Retiring",
+            "RollingUpdate",
+            "WorkersNotRegistered",
+            "WorkersStuck",
+            "none",
+        ],
         "troubled": ["ready", "none"],
     },
     "suspend": {"no": ["yes"], "yes": ["no"]},
@@ -113,7 +121,7 @@ def service_of(now: Situation):
 
 def group_of(now: Situation):
     body = group(replicas=3, ownerReferences=[OWNER])
-    rollout = now.workers not in {"none", "start", "ready", "troubled"}
+    rollout = now.workers not in {"none", "start", "ready", "edited", "troubled"}
     found = found_conditions(
         1,
         Progressing=(rollout, Finding(now.workers if rollout else "Scaling", "…")),
@@ -122,6 +130,7 @@ def group_of(now: Situation):
     body["status"] = {
         "replicas": 0 if now.workers == "none" else 3,
         "readyReplicas": 0 if now.workers in {"none", "start", "troubled"} else 3,
+        "observedGeneration": 0 if now.workers == "edited" else 1,
         "conditions": [condition.to_dict() for condition in found],
     }
     return record(DASK_WORKER_GROUPS, body)

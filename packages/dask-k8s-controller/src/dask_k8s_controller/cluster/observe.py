@@ -102,8 +102,16 @@ class Observed:
     @property
     def replicas(self) -> int:
         """How many workers the groups report, those on their way out not counted."""
-        replicas: int = sum((group.value.get("status") or {}).get("replicas", 0) for group in self.groups)
-        return replicas
+        return self._sum("replicas")
+
+    @property
+    def retiring(self) -> int:
+        """How many workers the groups report to be on their way out."""
+        return self._sum("retiring")
+
+    def _sum(self, number: str) -> int:
+        total: int = sum((group.value.get("status") or {}).get(number, 0) for group in self.groups)
+        return total
 
     def default_group(self, cluster: DaskCluster) -> Record | None:
         """Return the group that comes with the cluster."""

@@ -67,8 +67,8 @@ def plan_scheduler(cluster: DaskCluster, observed: Observed, now: datetime) -> S
 
 
 def _suspended(observed: Observed) -> SchedulerPlan:
-    """Let the scheduler go after the workers, which would look for it."""
-    if observed.replicas:
+    """Let the scheduler go after the workers, which would look for it until they are killed."""
+    if observed.replicas or observed.retiring:
         return SchedulerPlan()
     return SchedulerPlan(delete=tuple(pod for pod in observed.schedulers if not pod.deleting))
 

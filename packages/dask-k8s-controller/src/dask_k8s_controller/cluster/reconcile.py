@@ -13,7 +13,7 @@ from dask_k8s_controller.cluster.service import anew
 from dask_k8s_controller.findings import conditions_of
 from dask_k8s_controller.invalid import invalid_status
 from dask_k8s_controller.plugin import After, World
-from dask_k8s_controller.resources import Key
+from dask_k8s_controller.resources import DASK_WORKER_GROUPS, Key
 from dask_k8s_controller.river.cache import Record
 from dask_k8s_controller.river.plan import Plan
 from dask_k8s_crds import DaskCluster, InvalidObject
@@ -44,7 +44,9 @@ async def reconcile(key: Key, world: World) -> After | None:
         rest = idle.plan(cluster, record, observed, idleness.since)
         outcome += await world.apply(key, record.uid, rest)
     observed = Observed.of(record, world)
-    found = merge(conditions_of(record.value), status.conditions(cluster, observed, outcome), now=world.now())
+    passed_on = any(each.key.resource == DASK_WORKER_GROUPS and "spec" in each.body for each in wanted.patch)
+    told = status.conditions(cluster, observed, outcome, passed_on=passed_on)
+    found = merge(conditions_of(record.value), told, now=world.now())
     report = status.report(cluster, observed, found, idleness.since, domain=world.cluster_domain)
     later = await world.report(key, report.to_dict())
     outcome.raise_errors()

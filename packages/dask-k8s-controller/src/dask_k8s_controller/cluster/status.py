@@ -12,6 +12,7 @@ from dask_k8s_controller.plugin import Outcome
 from dask_k8s_controller.service import dashboard_address, scheduler_address
 from dask_k8s_crds import Condition, DaskCluster, DaskClusterStatus, labels, names
 
+_PASSED_ON = Finding("Updating", "an edit has just been passed on to the workers' group")
 _ROLLOUT = {"Retiring", "RollingUpdate", "WorkersNotRegistered", "WorkersStuck"}
 
 
@@ -53,8 +54,13 @@ def _phase(cluster: DaskCluster, observed: Observed, found: Sequence[Condition])
     return "Pending" if observed.schedulers else "Created"
 
 
-def conditions(cluster: DaskCluster, observed: Observed, outcome: Outcome) -> tuple[Condition, ...]:
-    """Return the conditions of a cluster."""
+def conditions(
+    cluster: DaskCluster, observed: Observed, outcome: Outcome, *, passed_on: bool = False
+) -> tuple[Condition, ...]:
+    """Return the conditions of a cluster.
+
+    ``passed_on``: an edit has just been passed on to a group, of which what is observed does not know yet.
+    """
     degraded = _degraded(observed, outcome)
     if cluster.spec.suspend:
         return _suspended(cluster, observed, degraded)
@@ -63,7 +69,7 @@ def conditions(cluster: DaskCluster, observed: Observed, outcome: Outcome) -> tu
     counts = f"{ready} of {wanted} workers are ready"
     workers = None if ready >= wanted else Finding("WorkersNotReady", counts)
     missing = scheduler or workers
-    moving = missing or _updating(observed)
+    moving = missing or (_PASSED_ON if passed_on else _updating(observed))
     complete = Finding("Complete", f"the scheduler is ready, {counts}")
     return findings.conditions(
         cluster.metadata.generation,
@@ -92,8 +98,7 @@ def _suspended(cluster: DaskCluster, observed: Observed, degraded: Finding | Non
 
 
 def _left(observed: Observed) -> int:
-    retiring: int = sum((group.value.get("status") or {}).get("retiring", 0) for group in observed.groups)
-    return len(observed.schedulers) + observed.replicas + retiring
+    return len(observed.schedulers) + observed.replicas + observed.retiring
 
 
 def _degraded(observed: Observed, outcome: Outcome) -> Finding | None:
@@ -106,7 +111,11 @@ def _degraded(observed: Observed, outcome: Outcome) -> Finding | None:
 
 
 def _updating(observed: Observed) -> Finding | None:
-    """A rollout that goes on in a group while all of its workers are ready."""
+    """What goes on in a group while all of its workers are ready, or will when it sees its own edit."""
+    for group in sorted(observed.groups, key=lambda group: group.key.name):
+        seen = (group.value.get("status") or {}).get("observedGeneration")
+        if seen != group.value["metadata"].get("generation"):
+            return Finding("Updating", f"DaskWorkerGroup {group.key.name}: its edit is being looked at")
     return _of_a_group(observed, "Progressing", lambda reason: reason in _ROLLOUT)
 
 
