@@ -24,6 +24,7 @@ BEHAVIOUR = [
 ABSENT = {
     "dask-k8s-autoscaler": ["dask", "distributed", "dask-k8s-client", "dask-k8s-local"],
     "dask-k8s-client": ["kopf", "dask-k8s-controller", "dask-k8s-local"],
+    "dask-k8s-compat": ["kopf", "dask-k8s-controller", "dask-k8s-local"],
     "dask-k8s-controller": ["dask", "distributed", "dask-k8s-client", "dask-k8s-local"],
     "dask-k8s-crds": ["kubernetes", "PyYAML", "dask"],
     "dask-k8s-job": ["dask", "distributed", "dask-k8s-client", "dask-k8s-local"],

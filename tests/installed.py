@@ -12,7 +12,8 @@ from importlib import import_module, metadata
 def main(package: str, *absent: str) -> None:
     """Load what the package offers; exit with a message if it is not alone."""
     distribution = metadata.distribution(package)
-    module = import_module(package.replace("-", "_"))
+    (name,) = (each for each, owners in metadata.packages_distributions().items() if package in owners)
+    module = import_module(name)
     for entry in distribution.entry_points:
         if entry.group != "pytest11":  # pytest loads those, and brings itself
             entry.load()

@@ -1,3 +1,3 @@
-from dask_k8s_client import KubeCluster
+from dask_kubernetes.operator import KubeCluster
 
 cluster = KubeCluster(name="my-cluster", n_workers=3, env={"FOO": "bar"})

@@ -1,5 +1,5 @@
 from dask.distributed import Client
-from dask_k8s_client import KubeCluster
+from dask_kubernetes.operator import KubeCluster
 
 cluster = KubeCluster.from_name("my-cluster")
 cluster.scale(5)

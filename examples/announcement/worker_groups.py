@@ -1,4 +1,4 @@
-from dask_k8s_client import KubeCluster
+from dask_kubernetes.operator import KubeCluster
 
 cluster = KubeCluster(name='foo',
                       n_workers=5,

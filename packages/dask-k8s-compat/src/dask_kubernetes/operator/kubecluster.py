@@ -1,0 +1,11 @@
+"""Where dask-kubernetes has its KubeCluster, too."""
+
+from dask_kubernetes.operator import (
+    CreateMode,
+    KubeCluster,
+    make_cluster_spec,
+    make_scheduler_spec,
+    make_worker_spec,
+)
+
+__all__ = ["CreateMode", "KubeCluster", "make_cluster_spec", "make_scheduler_spec", "make_worker_spec"]
