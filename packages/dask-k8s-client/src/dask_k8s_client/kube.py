@@ -1,4 +1,9 @@
-"""The door to the `kubernetes` package: where the API server is and who we are. No requests."""
+"""The door to the `kubernetes` package: where the API server is and who we are. No requests.
+
+That package takes longer to import than all others together, so it is not before it is needed.
+"""
+
+from __future__ import annotations
 
 import ipaddress
 import os
@@ -6,13 +11,13 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from kubernetes.aio.client import Configuration
-from kubernetes.aio.client.rest import RESTClientObject
-from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 from yaml import YAMLError
+
+if TYPE_CHECKING:
+    from kubernetes.aio.client import Configuration
 
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
@@ -39,6 +44,8 @@ class Access:
 
     async def headers(self) -> dict[str, str]:
         """Credentials; the token of a pod is read again when it is due."""
+        from kubernetes.aio.config import ConfigException  # noqa: PLC0415
+
         try:
             settings: Mapping[str, Any] = await self.configuration.auth_settings()
         except (ConfigException, OSError) as error:
@@ -51,6 +58,14 @@ async def load(environ: Mapping[str, str] = os.environ) -> Access:
 
     Only the service account means that we are inside: a kubeconfig may well be that of another Kubernetes.
     """
+    from kubernetes.aio.client import Configuration  # noqa: PLC0415
+    from kubernetes.aio.client.rest import RESTClientObject  # noqa: PLC0415
+    from kubernetes.aio.config import (  # noqa: PLC0415
+        ConfigException,
+        load_incluster_config,
+        load_kube_config,
+    )
+
     configuration = Configuration()
     configuration.api_key = {}
     paths = environ.get("KUBECONFIG", "")
