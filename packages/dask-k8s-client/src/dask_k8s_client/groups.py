@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from dask_k8s_client import specs
+from dask_k8s_client import autoscaling, specs
 from dask_k8s_client.api import Api
 from dask_k8s_client.exceptions import ApiError
 from dask_k8s_client.refusals import admit, explained
@@ -13,6 +13,12 @@ from dask_k8s_client.watching import until
 from dask_k8s_crds import DaskWorkerGroup, names
 
 DEFAULT = "default"
+
+
+async def resize(api: Api, cluster: JSON, group: str, n: int, timeout: float) -> None:
+    """Set the size of a group for good: an autoscaler that scales it is deleted first."""
+    await autoscaling.remove(api, cluster, group)
+    await scale(api, cluster, group, n, timeout)
 
 
 async def scale(api: Api, cluster: JSON, group: str, n: int, timeout: float) -> None:

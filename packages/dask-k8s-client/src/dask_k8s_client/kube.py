@@ -17,6 +17,24 @@ from yaml import YAMLError
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What somebody said about where to log in; None: as kubectl has it."""
+
+    kubeconfig: str | None = None
+    """Path of a kubeconfig, or several as in $KUBECONFIG, to use instead of that."""
+    context: str | None = None
+    """Name of a context in the kubeconfig."""
+
+    @property
+    def is_explicit(self) -> bool:
+        """Something was said."""
+        return bool(self.kubeconfig or self.context)
+
+
+UNSAID = Login()
+
+
 class NoAccess(RuntimeError):
     """No way to an API server is configured, or what is configured cannot be used."""
 
@@ -36,6 +54,8 @@ class Access:
     """Whether HTTPS_PROXY and its like are heeded."""
     tls: ssl.SSLContext
     configuration: Configuration
+    login: Login
+    """How to get the like of this again."""
 
     async def headers(self) -> dict[str, str]:
         """Credentials; the token of a pod is read again when it is due."""
@@ -46,15 +66,16 @@ class Access:
         return {str(each["key"]): each["value"] for each in settings.values() if each["value"]}
 
 
-async def load(environ: Mapping[str, str] = os.environ) -> Access:
+async def load(environ: Mapping[str, str] = os.environ, login: Login = UNSAID) -> Access:
     """From $KUBECONFIG, the service account of the pod we run in, or ~/.kube/config; the first that is there.
 
     Only the service account means that we are inside: a kubeconfig may well be that of another Kubernetes.
+    What `login` says comes before all of them.
     """
     configuration = Configuration()
     configuration.api_key = {}
-    paths = environ.get("KUBECONFIG", "")
-    in_cluster = not _any_file(paths) and (_SERVICE_ACCOUNT / "token").is_file()
+    paths = login.kubeconfig or environ.get("KUBECONFIG", "")
+    in_cluster = not login.is_explicit and not _any_file(paths) and (_SERVICE_ACCOUNT / "token").is_file()
     paths = paths or "~/.kube/config"
     try:
         if in_cluster:
@@ -66,7 +87,7 @@ async def load(environ: Mapping[str, str] = os.environ) -> Access:
                     f"no Kubernetes to talk to: there is no kubeconfig ({paths}), nor is this a pod"
                 )
             loader = await load_kube_config(  # type: ignore[no-untyped-call]
-                paths, client_configuration=configuration, persist_config=False
+                paths, context=login.context, client_configuration=configuration, persist_config=False
             )
             namespace = loader.current_context["context"].get("namespace") or "default"
         rest = RESTClientObject(configuration)
@@ -88,6 +109,7 @@ async def load(environ: Mapping[str, str] = os.environ) -> Access:
         proxy_of_environment=not (configuration.proxy or _is_loopback(configuration.host)),
         tls=rest.ssl_context,
         configuration=configuration,
+        login=login,
     )
 
 

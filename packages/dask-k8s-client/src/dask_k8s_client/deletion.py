@@ -1,0 +1,48 @@
+"""The end of a cluster: deleted, and waited for until it is gone."""
+
+import asyncio
+
+from dask_k8s_client.api import Api, World
+from dask_k8s_client.exceptions import ApiError
+from dask_k8s_client.refusals import explained
+from dask_k8s_client.resources import CLUSTERS, PODS, Among
+from dask_k8s_client.specs import JSON
+from dask_k8s_client.watching import until
+from dask_k8s_crds import labels
+
+
+async def delete_cluster(api: Api, cluster: JSON, timeout: float | None) -> None:
+    """Delete a cluster and wait until the resource is gone; its pods may take longer."""
+    name, namespace = cluster["metadata"]["name"], cluster["metadata"]["namespace"]
+    try:
+        async with asyncio.timeout(timeout):
+            await api.delete(CLUSTERS, namespace, name, cluster["metadata"]["uid"])
+            await until_gone(api, cluster)
+    except ApiError as error:
+        raise explained(error, f"delete the DaskCluster {name} in the namespace {namespace}") from error
+    except TimeoutError:
+        late = f"the DaskCluster {name} in the namespace {namespace} is still there after {timeout:.0f} s"
+        raise TimeoutError(late) from None
+
+
+async def until_gone(api: Api, cluster: JSON) -> None:
+    """Wait until a cluster is there no more; another one of its name may be."""
+    name, namespace, uid = (cluster["metadata"][key] for key in ("name", "namespace", "uid"))
+
+    def gone(world: World) -> bool | None:
+        return True if name not in world or world[name]["metadata"]["uid"] != uid else None
+
+    await until(api, CLUSTERS, namespace, Among.named(name), gone)
+
+
+async def until_empty(api: Api, cluster: JSON) -> None:
+    """Wait until none of the pods that a deleted cluster has left behind is there."""
+    name, namespace = cluster["metadata"]["name"], cluster["metadata"]["namespace"]
+    among = Among(labels=labels.selector({labels.CLUSTER_NAME: name}))
+    # By their uids: a new cluster of this name has pods of its own.
+    left = {pod["metadata"]["uid"] for pod in await api.every(PODS, namespace, among)}
+
+    def gone(world: World) -> bool | None:
+        return None if left & {pod["metadata"]["uid"] for pod in world.values()} else True
+
+    await until(api, PODS, namespace, among, gone)
