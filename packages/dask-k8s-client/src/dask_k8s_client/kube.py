@@ -22,7 +22,7 @@ class Login:
     """What somebody said about where to log in; None: as kubectl has it."""
 
     kubeconfig: str | None = None
-    """Path of a kubeconfig, or several as in $KUBECONFIG, to use instead of that."""
+    """Path of a kubeconfig to use instead of $KUBECONFIG."""
     context: str | None = None
     """Name of a context in the kubeconfig."""
 
