@@ -31,7 +31,7 @@ _PORT = click.IntRange(0, 2**16 - 1)
 @click.option("--dashboard-port", type=_PORT, default=0, help="Local port of the dashboard; any by default.")
 @where
 def port_forward(*, name: str, port: int, dashboard_port: int) -> None:
-    """Make the scheduler and the dashboard of a cluster reachable on this machine."""
+    """Make a scheduler and its dashboard reachable from here, on this machine only."""
     _serve(name, Wanted(port_forward=True, comm_port=port, dashboard_port=dashboard_port), browser=False)
 
 

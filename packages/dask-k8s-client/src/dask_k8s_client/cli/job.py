@@ -21,7 +21,7 @@ from dask_k8s_client.jobs import JobOutcome, submit
 @job_like
 @where
 def run(*, name: str, command: tuple[str, ...], **words: Any) -> None:
-    """Run a command as a job: run my-job -- python work.py.
+    """Run a command as a job, on a cluster for the length of it: run my-job -- python work.py.
 
     Prints what the command prints, and exits with 0 if it succeeded and with 1 if it did not. Interrupted, it
     leaves the job running.

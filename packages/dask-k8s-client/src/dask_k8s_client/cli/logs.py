@@ -14,13 +14,14 @@ from dask_k8s_client.cli.parameters import cluster_name
 from dask_k8s_client.cli.printing import console
 from dask_k8s_client.cli.running import run
 from dask_k8s_client.cli.where import where
-from dask_k8s_client.deletion import until_gone
+from dask_k8s_client.deletion import until_empty, until_gone
 from dask_k8s_client.logs import Which, follow_pods, pod_logs
 from dask_k8s_client.specs import JSON
 from dask_k8s_crds import labels, names
 
 _COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_green", "bright_magenta")
-_LAST_WORDS = 10.0
+_LAST_WORDS = 0.5
+"""So many seconds the last lines may take once the pods are gone."""
 
 
 @click.command()
@@ -37,7 +38,7 @@ _LAST_WORDS = 10.0
 @click.option("--tail", type=click.IntRange(min=0), help="Only so many lines of each container.")
 @where
 def logs(*, name: str, follow: bool, component: str | None, group: str | None, tail: int | None) -> None:
-    """Print what the pods of a cluster have printed, or print."""
+    """Print what the pods of a cluster print."""
     if follow and tail is not None:
         raise click.UsageError("--follow begins at the beginning; it and --tail exclude each other")
     which = Which(
@@ -74,6 +75,7 @@ async def _follow(api: Api, cluster: JSON, which: Which, say: Callable[[str, str
         if following.done():
             following.result()
         deleted.result()
+        await until_empty(api, cluster)
         await asyncio.wait({following}, timeout=_LAST_WORDS)
     finally:
         for each in (following, deleted):

@@ -25,7 +25,7 @@ COMMANDS = {
     "adapt": Entry("size:adapt", "Let a cluster have as many workers as its work needs."),
     "logs": Entry("logs:logs", "Print what the pods of a cluster print."),
     "dashboard": Entry("forward:dashboard", "Open the dashboard of a cluster in the browser."),
-    "port-forward": Entry("forward:port_forward", "Make a scheduler and its dashboard reachable here."),
+    "port-forward": Entry("forward:port_forward", "Make a scheduler and its dashboard reachable from here."),
     "delete": Entry("create:delete", "Delete a cluster."),
     "run": Entry("job:run", "Run a command as a job, on a cluster for the length of it."),
     "gen": Entry("gen:gen", "Print a resource as YAML, for kubectl apply."),

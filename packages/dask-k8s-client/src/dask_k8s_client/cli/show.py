@@ -14,7 +14,7 @@ from dask_k8s_client.cli import find, view
 from dask_k8s_client.cli.parameters import cluster_name, output
 from dask_k8s_client.cli.printing import Cell, console, print_objects, print_pairs, print_table
 from dask_k8s_client.cli.running import run
-from dask_k8s_client.cli.where import said, where
+from dask_k8s_client.cli.where import where
 from dask_k8s_client.exceptions import ApiError
 from dask_k8s_client.refusals import doing
 from dask_k8s_client.resources import AUTOSCALERS, CLUSTERS, EVENTS, GROUPS, PODS, Among
@@ -23,13 +23,13 @@ from dask_k8s_crds import labels
 
 
 @click.command("list")
-@click.option("-A", "--all-namespaces", is_flag=True, help="Those of all namespaces.")
+@click.option(
+    "-A", "--all-namespaces", is_flag=True, help="Those of all namespaces, whatever --namespace says."
+)
 @output("json", "yaml", "name")
 @where
 def list_(*, all_namespaces: bool, output: str | None) -> None:
     """List clusters."""
-    if all_namespaces and said().namespace:
-        raise click.UsageError("--namespace and --all-namespaces exclude each other")
 
     async def read(api: Api, namespace: str) -> tuple[Sequence[JSON], str]:
         place = "in any namespace" if all_namespaces else f"in the namespace {namespace}"
@@ -82,7 +82,7 @@ def describe(*, name: str) -> None:
     for each in family.autoscalers or ():
         out.print(f"\nScaled by {each['metadata']['name']}, {view.autoscaler_line(each)}", soft_wrap=True)
     groups = None if family.groups is None else [view.group_row(each, now) for each in family.groups]
-    pods = None if family.pods is None else [view.pod_row(each, now) for each in family.pods]
+    pods = None if family.pods is None else view.pod_rows(family.pods, now)
     events = None if family.events is None else view.event_rows(family.events, now)
     _print_part(out, "worker groups", view.GROUP_HEAD, groups)
     _print_part(out, "pods", view.POD_HEAD, pods)
@@ -124,7 +124,7 @@ async def _family(api: Api, namespace: str, name: str) -> _Family:
     )
     known = [cluster, *(groups or ()), *(autoscalers or ())]
     about = None if events is None else [each for each in events if _matters(each, known, pods or ())]
-    return _Family(cluster, groups, autoscalers, _in_order(pods), about)
+    return _Family(cluster, groups, autoscalers, pods, about)
 
 
 async def _permitted(listing: Awaitable[Sequence[JSON]]) -> Sequence[JSON] | None:
@@ -142,16 +142,3 @@ def _matters(event: JSON, known: Sequence[JSON], pods: Sequence[JSON]) -> bool:
     about = event["involvedObject"].get("uid")
     watched = [*known, *pods] if event.get("type") == "Warning" else known
     return any(each["metadata"]["uid"] == about for each in watched)
-
-
-def _in_order(pods: Sequence[JSON] | None) -> Sequence[JSON] | None:
-    """The scheduler first."""
-    if pods is None:
-        return None
-
-    def order(pod: JSON) -> tuple[bool, str]:
-        metadata = pod["metadata"]
-        component = (metadata.get("labels") or {}).get(labels.COMPONENT)
-        return component != labels.SCHEDULER, metadata["name"]
-
-    return sorted(pods, key=order)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from rich.text import Text
 
 from dask_k8s_client.cli.printing import Cell
-from dask_k8s_client.observed import containers, find_condition, is_going, phase
+from dask_k8s_client.observed import containers, find_condition, is_going, is_ready, phase
 from dask_k8s_client.specs import JSON
 from dask_k8s_crds import labels
 
@@ -17,6 +17,7 @@ POD_HEAD = ("POD", "COMPONENT", "RESTARTS", "AGE", "NODE", "STATE")
 EVENT_HEAD = ("SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE")
 
 EVENTS_SHOWN = 20
+PODS_SHOWN = 50
 
 _STYLES = {
     **dict.fromkeys(("Running", "Ready", "True", "Complete", "Active"), "green"),
@@ -72,12 +73,14 @@ def state(cluster: JSON) -> Text:
 def waiting_for(cluster: JSON) -> str | None:
     """What is still to come, in one line; None if nothing is."""
     status = _status(cluster)
-    progressing = find_condition(status, "Progressing")
-    if progressing.get("status") != "True":
-        return None
+    progressing, degraded = (find_condition(status, kind) for kind in ("Progressing", "Degraded"))
+    moves = progressing.get("status") == "True"
     all_of_them, updated = status.get("replicas") or 0, status.get("updatedReplicas") or 0
-    if updated < all_of_them:
+    # One that is stuck goes on, too; with OnDelete there may be old ones and nothing goes on.
+    if updated < all_of_them and (moves or degraded.get("status") == "True"):
         return f"Waiting for rollout: {updated} of {all_of_them} workers are updated"
+    if not moves:
+        return None
     return f"Waiting: {progressing.get('message') or progressing.get('reason')}"
 
 
@@ -116,16 +119,28 @@ def autoscaler_line(autoscaler: JSON) -> str:
     return f"{bounds}: {active['message']}" if active.get("message") else bounds
 
 
-def pod_row(pod: JSON, now: datetime) -> Sequence[Cell]:
-    """Under POD_HEAD."""
+def pod_rows(pods: Iterable[JSON], now: datetime) -> list[Sequence[Cell]]:
+    """Under POD_HEAD: the scheduler, those that are not ready, the others; of very many not all."""
+
+    def order(pod: JSON) -> tuple[bool, bool, str]:
+        metadata = pod["metadata"]
+        component = (metadata.get("labels") or {}).get(labels.COMPONENT)
+        return component != labels.SCHEDULER, is_ready(pod), metadata["name"]
+
+    all_of_them = sorted(pods, key=order)
+    rows = [_pod_row(pod, now) for pod in all_of_them[:PODS_SHOWN]]
+    left = len(all_of_them) - len(rows)
+    return [*rows, (f"and {left} more", "", "", "", "", "")] if left else rows
+
+
+def _pod_row(pod: JSON, now: datetime) -> Sequence[Cell]:
     metadata = pod["metadata"]
     all_of_them = list(containers(pod))
     trouble = next((each for each in all_of_them if each.reason and each.reason != "Completed"), None)
     if is_going(pod):
         told = _styled("Terminating")
     elif trouble is not None:
-        words = f"{trouble.reason}: {trouble.message}" if trouble.message else trouble.reason
-        told = Text(words, style="yellow")
+        told = Text(trouble.reason, style="yellow")
     else:
         told = _pod_phase(pod)
     return (
@@ -142,25 +157,29 @@ def _pod_phase(pod: JSON) -> Text:
     status = pod.get("status") or {}
     scheduled, ready = (find_condition(status, kind) for kind in ("PodScheduled", "Ready"))
     if scheduled.get("status") == "False":
-        return Text(f"{scheduled.get('reason', '')}: {scheduled.get('message', '')}", style="yellow")
+        return Text(scheduled.get("reason", "Unschedulable"), style="yellow")
     if phase(pod) == "Running":
         return _styled("Ready") if ready.get("status") == "True" else Text("not ready", style="yellow")
     return _styled(phase(pod))
 
 
 def event_rows(events: Iterable[JSON], now: datetime) -> list[Sequence[Cell]]:
-    """Under EVENT_HEAD, the newest last; of very many only those."""
-    shown = sorted(events, key=_time)[-EVENTS_SHOWN:]
+    """Under EVENT_HEAD, the newest last; what is said of many comes once."""
+    alike: dict[tuple[str, ...], list[JSON]] = {}
+    for each in sorted(events, key=_time):
+        said = (each.get("type") or "", each.get("reason") or "", (each.get("message") or "").strip())
+        alike[said] = alike.pop(said, [])  # the newest is the last
+        alike[said].append(each)
     return [
-        (
-            age(_time(each), now),
-            _styled(each.get("type", "")),
-            each.get("reason", ""),
-            f"{each['involvedObject'].get('kind', '')}/{each['involvedObject'].get('name', '')}",
-            (each.get("message") or "").strip(),
-        )
-        for each in shown
+        (age(_time(about[-1]), now), _styled(kind), reason, _subjects(about), message)
+        for (kind, reason, message), about in list(alike.items())[-EVENTS_SHOWN:]
     ]
+
+
+def _subjects(events: Sequence[JSON]) -> str:
+    about = [f"{each['involvedObject'].get('kind')}/{each['involvedObject'].get('name')}" for each in events]
+    others = len(set(about)) - 1
+    return f"{about[-1]} and {others} more" if others else about[-1]
 
 
 def _time(event: JSON) -> str:
