@@ -3,12 +3,18 @@
 import asyncio
 
 from dask_k8s_client.api import Api, World
-from dask_k8s_client.exceptions import ApiError
-from dask_k8s_client.refusals import explained
+from dask_k8s_client.refusals import doing
 from dask_k8s_client.resources import CLUSTERS, PODS, Among
 from dask_k8s_client.specs import JSON
 from dask_k8s_client.watching import until
 from dask_k8s_crds import labels
+
+
+async def request_deletion(api: Api, cluster: JSON) -> None:
+    """Have a cluster deleted; that takes as long as it takes."""
+    name, namespace, uid = (cluster["metadata"][key] for key in ("name", "namespace", "uid"))
+    with doing(f"delete the DaskCluster {name} in the namespace {namespace}"):
+        await api.delete(CLUSTERS, namespace, name, uid)
 
 
 async def delete_cluster(api: Api, cluster: JSON, timeout: float | None) -> None:
@@ -16,10 +22,8 @@ async def delete_cluster(api: Api, cluster: JSON, timeout: float | None) -> None
     name, namespace = cluster["metadata"]["name"], cluster["metadata"]["namespace"]
     try:
         async with asyncio.timeout(timeout):
-            await api.delete(CLUSTERS, namespace, name, cluster["metadata"]["uid"])
+            await request_deletion(api, cluster)
             await until_gone(api, cluster)
-    except ApiError as error:
-        raise explained(error, f"delete the DaskCluster {name} in the namespace {namespace}") from error
     except TimeoutError:
         late = f"the DaskCluster {name} in the namespace {namespace} is still there after {timeout:.0f} s"
         raise TimeoutError(late) from None
@@ -32,7 +36,8 @@ async def until_gone(api: Api, cluster: JSON) -> None:
     def gone(world: World) -> bool | None:
         return True if name not in world or world[name]["metadata"]["uid"] != uid else None
 
-    await until(api, CLUSTERS, namespace, Among.named(name), gone)
+    with doing(f"watch the DaskCluster {name} in the namespace {namespace}"):
+        await until(api, CLUSTERS, namespace, Among.named(name), gone)
 
 
 async def until_empty(api: Api, cluster: JSON) -> None:
@@ -40,9 +45,11 @@ async def until_empty(api: Api, cluster: JSON) -> None:
     name, namespace = cluster["metadata"]["name"], cluster["metadata"]["namespace"]
     among = Among(labels=labels.selector({labels.CLUSTER_NAME: name}))
     # By their uids: a new cluster of this name has pods of its own.
-    left = {pod["metadata"]["uid"] for pod in await api.every(PODS, namespace, among)}
+    left: set[str] = set()
 
     def gone(world: World) -> bool | None:
         return None if left & {pod["metadata"]["uid"] for pod in world.values()} else True
 
-    await until(api, PODS, namespace, among, gone)
+    with doing(f"watch the pods of the DaskCluster {name} in the namespace {namespace}"):
+        left |= {pod["metadata"]["uid"] for pod in await api.every(PODS, namespace, among)}
+        await until(api, PODS, namespace, among, gone)

@@ -148,11 +148,11 @@ def test_what_gen_prints_is_accepted(kube, words):
 
 def test_a_cluster_that_does_not_start(dask, kube):
     """With the reason, and what is left to do."""
-    said = dask("create", "no-image", "--image", "registry.invalid/dask/nope:1", "--wait", fails=1)
+    said = dask("create", "imageless", "--image", "registry.invalid/dask/nope:1", "--wait", fails=1)
     assert re.search(r"registry\.invalid/dask/nope:1", said)
-    assert "`dask kubernetes delete no-image" in said
-    assert re.search(r"Pending \(\w*Image\w*\)", dask("get", "no-image"))
-    kube("delete", "daskcluster/no-image")
+    assert "`dask kubernetes delete imageless" in said
+    assert re.search(r"Pending \(\w*Image\w*\)", dask("get", "imageless"))
+    kube("delete", "daskcluster/imageless")
 
 
 def test_a_rollout(dask, kube, brief):
@@ -228,23 +228,25 @@ def test_dashboard(start, kube, brief):
 
 def test_a_job(dask, standing):
     code = "from distributed import Client; c = Client(); print('sum', c.submit(sum, range(10)).result())"
-    words = ("run", "works", "--cluster", standing, "--", "python", "-c", code)
+    words = ("run", "typed", "--cluster", standing, "--", "python", "-c", code)
     assert dask(*words).splitlines()[-1] == "sum 45"
-    assert "`kubectl delete daskjob works" in dask(*words, fails=1)
+    assert "`kubectl delete daskjob typed" in dask(*words, fails=1)
 
 
 def test_a_job_that_fails(dask, kube, standing):
-    said = dask("run", "fails", "--cluster", standing, "--", "sh", "-c", "echo no; exit 3", fails=1)
-    assert "the job fails in the namespace" in said
+    said = dask("run", "typed-fails", "--cluster", standing, "--", "sh", "-c", "echo no; exit 3", fails=1)
+    assert "the job typed-fails in the namespace" in said
     assert "BackoffLimitExceeded" in said
     pod = re.search("kubectl logs (\\S+)", said)[1]
     assert kube("logs", pod) == "no\n"
 
 
 def test_a_job_that_is_interrupted(start, kube, standing):
-    with start("run", "long", "--cluster", standing, "--", "sh", "-c", "echo begun; sleep 600") as process:
+    with start(
+        "run", "typed-long", "--cluster", standing, "--", "sh", "-c", "echo begun; sleep 600"
+    ) as process:
         line(process, "begun")
         process.send_signal(signal.SIGINT)
-        assert "the job long goes on" in end(process, 1)
-    assert kube.get("daskjob/long")["status"]["jobStatus"] == "Running"
-    kube("delete", "daskjob/long")
+        assert "the job typed-long goes on" in end(process, 1)
+    assert kube.get("daskjob/typed-long")["status"]["jobStatus"] == "Running"
+    kube("delete", "daskjob/typed-long")

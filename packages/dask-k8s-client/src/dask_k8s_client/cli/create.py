@@ -14,7 +14,7 @@ from dask_k8s_client.cli.printing import console, full_name, print_objects
 from dask_k8s_client.cli.running import namespace_said, plainly, run
 from dask_k8s_client.cli.where import said, where
 from dask_k8s_client.deadline import Deadline
-from dask_k8s_client.deletion import delete_cluster, until_empty
+from dask_k8s_client.deletion import delete_cluster, request_deletion, until_empty
 from dask_k8s_client.durations import seconds
 from dask_k8s_client.exceptions import SchedulerStartupError, ValidationError
 from dask_k8s_client.options import Options, parse_spec, place
@@ -117,14 +117,16 @@ def delete(*, name: str, wait: bool, timeout: float | None) -> None:
 
     async def work(api: Api, namespace: str) -> JSON:
         cluster = await find.cluster(api, namespace, name)
+        if not wait:
+            await request_deletion(api, cluster)
+            return cluster
         try:
-            async with asyncio.timeout(timeout if wait else None):
+            async with asyncio.timeout(timeout):
                 await delete_cluster(api, cluster, timeout=None)
-                if wait:
-                    await until_empty(api, cluster)
+                await until_empty(api, cluster)
         except TimeoutError:
             late = f"pods of the DaskCluster {name} in the namespace {namespace} are still there"
-            raise TimeoutError(f"{late} after {timeout:.0f} s; they go on to end") from None
+            raise TimeoutError(f"{late} after {timeout:g} s; they go on to end") from None
         return cluster
 
     click.echo(f"{full_name(run(work))} deleted")

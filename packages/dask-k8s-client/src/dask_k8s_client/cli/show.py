@@ -32,9 +32,10 @@ def list_(*, all_namespaces: bool, output: str | None) -> None:
     """List clusters."""
 
     async def read(api: Api, namespace: str) -> tuple[Sequence[JSON], str]:
-        place = "in any namespace" if all_namespaces else f"in the namespace {namespace}"
-        with doing(f"list the DaskClusters {place}"):
-            return await api.every(CLUSTERS, None if all_namespaces else namespace), place
+        place = f"in the namespace {namespace}"
+        with doing(f"list the DaskClusters {'in all namespaces' if all_namespaces else place}"):
+            found = await api.every(CLUSTERS, None if all_namespaces else namespace)
+        return found, "in any namespace" if all_namespaces else place
 
     clusters, place = run(read)
     clusters = sorted(clusters, key=lambda each: (each["metadata"]["namespace"], each["metadata"]["name"]))
@@ -86,7 +87,7 @@ def describe(*, name: str) -> None:
     events = None if family.events is None else view.event_rows(family.events, now)
     _print_part(out, "worker groups", view.GROUP_HEAD, groups)
     _print_part(out, "pods", view.POD_HEAD, pods)
-    _print_part(out, "events of note", view.EVENT_HEAD, events)
+    _print_part(out, "events", view.EVENT_HEAD, events)
 
 
 def _print_cluster(out: Console, cluster: JSON, now: datetime) -> None:
@@ -103,7 +104,7 @@ def _print_part(out: Console, what: str, head: Sequence[str], rows: Sequence[Seq
     if rows is None:
         out.print(f"You may not list {what} here.", style="dim")
     elif not rows:
-        out.print(f"There are no {what}.", style="dim")
+        out.print(f"There are no {what} to show.", style="dim")
     else:
         print_table(out, head, rows)
 
