@@ -44,12 +44,18 @@ async def until_empty(api: Api, cluster: JSON) -> None:
     """Wait until none of the pods that a deleted cluster has left behind is there."""
     name, namespace = cluster["metadata"]["name"], cluster["metadata"]["namespace"]
     among = Among(labels=labels.selector({labels.CLUSTER_NAME: name}))
-    # By their uids: a new cluster of this name has pods of its own.
+    # By their uids: a new cluster of this name has pods of its own. The client of a job stays with the job.
     left: set[str] = set()
 
     def gone(world: World) -> bool | None:
         return None if left & {pod["metadata"]["uid"] for pod in world.values()} else True
 
     with doing(f"watch the pods of the DaskCluster {name} in the namespace {namespace}"):
-        left |= {pod["metadata"]["uid"] for pod in await api.every(PODS, namespace, among)}
+        found = await api.every(PODS, namespace, among)
+        left |= {pod["metadata"]["uid"] for pod in found if not _is_of_a_job(pod)}
         await until(api, PODS, namespace, among, gone)
+
+
+def _is_of_a_job(pod: JSON) -> bool:
+    marks = pod["metadata"].get("labels") or {}
+    return bool(marks.get(labels.COMPONENT) == labels.JOB_RUNNER)

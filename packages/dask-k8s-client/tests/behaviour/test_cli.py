@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 from distributed import Client
 
-from dask_k8s_client import make_cluster_spec
+from dask_k8s_client import make_cluster_spec, make_job_spec
 from dask_k8s_client.cli.main import kubernetes
 
 DASK = shutil.which("dask", path=f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}")
@@ -127,8 +127,12 @@ def test_life_of_a_cluster(dask, kube, brief):
     ):
         assert re.search(words, told), told
 
+    job = make_job_spec("of-lives", "true", cluster_name="lives")
+    kube.apply(job)
+    kube.wait("daskjob/of-lives", "condition=Complete")
     assert dask("delete", "lives", "--wait") == "daskcluster.kubernetes.dask.org/lives deleted\n"
-    assert kube.names("pods", "dask.org/cluster-name=lives") == []
+    [left] = kube.names("pods", "dask.org/cluster-name=lives")
+    assert left.startswith("pod/of-lives-runner-")
 
 
 @pytest.mark.parametrize(

@@ -22,17 +22,6 @@ from dask_k8s_client.progress import Progress
 from dask_k8s_client.specs import JSON
 from dask_k8s_client.start import create_or_connect, until_ready
 
-_LIKE = (
-    "image",
-    "n_workers",
-    "resources",
-    "env",
-    "worker_command",
-    "scheduler_service_type",
-    "idle_timeout",
-    "jupyter",
-)
-
 
 @click.command()
 @click.argument("name", required=False)
@@ -76,7 +65,7 @@ def _options(name: str | None, file: IO[str] | None, words: dict[str, Any]) -> O
         raise click.UsageError("either NAME or --filename is needed, and not both")
     if file is None:
         return build.cluster(name or "", namespace_said(), words)
-    if others := [each for each in _LIKE if build.is_said(each)]:
+    if others := [each for each in words if build.is_said(each)]:
         raise click.UsageError(f"--filename says it all; {build.options(others)} would say it again")
     source = "stdin" if file.name in {"-", "<stdin>"} else Path(file.name).name
     try:

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from itertools import count
 
 import click
 from rich.text import Text
@@ -85,11 +84,14 @@ async def _follow(api: Api, cluster: JSON, which: Which, say: Callable[[str, str
 
 def _speaker() -> Callable[[str, str], None]:
     """Prints a line of a pod; every pod has a colour."""
-    out, colours, numbers = console(), dict[str, str](), count()
+    out, colours = console(), dict[str, str]()
 
     def say(pod: str, line: str) -> None:
-        colour = colours.setdefault(pod, "") or _COLOURS[next(numbers) % len(_COLOURS)]
-        colours[pod] = colour
-        out.print(Text.assemble((pod, colour), " ", Text.from_ansi(line)), soft_wrap=True)
+        if not out.is_terminal:
+            click.echo(f"{pod} {line}")
+            return
+        if pod not in colours:
+            colours[pod] = _COLOURS[len(colours) % len(_COLOURS)]
+        out.print(Text.assemble((pod, colours[pod]), " ", Text.from_ansi(line)), soft_wrap=True)
 
     return say

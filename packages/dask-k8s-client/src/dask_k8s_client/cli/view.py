@@ -20,8 +20,8 @@ EVENTS_SHOWN = 20
 PODS_SHOWN = 50
 
 _STYLES = {
-    **dict.fromkeys(("Running", "Ready", "True", "Complete", "Active"), "green"),
-    **dict.fromkeys(("Created", "Pending", "Terminating", "Warning", "Progressing"), "yellow"),
+    **dict.fromkeys(("Running", "Ready"), "green"),
+    **dict.fromkeys(("Created", "Pending", "Terminating", "Warning"), "yellow"),
     **dict.fromkeys(("Error", "Failed"), "red"),
     **dict.fromkeys(("Suspended", "Normal"), "dim"),
 }
