@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 from distributed import Client
 
-from dask_k8s_client import make_cluster_spec, make_job_spec
+from dask_k8s_client import make_cluster_spec
 from dask_k8s_client.cli.main import kubernetes
 
 DASK = shutil.which("dask", path=f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}")
@@ -76,33 +76,36 @@ def line(process, pattern):
     return pytest.fail(process.stderr.read())
 
 
-@pytest.fixture
-def brief(kube, quick_spec):
-    """`brief("foo")`: the words of a cluster that starts quickly."""
-
-    def write(name, n_workers=1):
-        return json.dumps(quick_spec(make_cluster_spec(name, n_workers=n_workers)))
-
-    return write
+def short_lived(name, n_workers):
+    """A cluster that starts quickly, and ends so."""
+    spec = make_cluster_spec(name, n_workers=n_workers)
+    for section in ("scheduler", "worker"):
+        spec["spec"][section]["spec"]["terminationGracePeriodSeconds"] = 1
+    probe = spec["spec"]["scheduler"]["spec"]["containers"][0]["readinessProbe"]
+    probe |= {"initialDelaySeconds": 0, "periodSeconds": 1}
+    return spec
 
 
 @pytest.fixture(scope="module")
 def standing(served, kubectl_in):
     """A cluster for those who only look."""
-    spec = make_cluster_spec("standing", n_workers=1)
-    spec["spec"]["scheduler"]["spec"]["containers"][0]["readinessProbe"] |= {
-        "initialDelaySeconds": 0,
-        "periodSeconds": 1,
-    }
     kubectl = kubectl_in(served)
-    kubectl.apply(spec)
+    kubectl.apply(short_lived("standing", 1))
     kubectl.wait("daskcluster/standing", "condition=Ready")
     yield "standing"
-    kubectl("delete", "daskcluster/standing", "--ignore-not-found")
+    kubectl("delete", "daskcluster/standing")
 
 
-def test_life_of_a_cluster(dask, kube, brief):
-    said = dask("create", "-f", "-", "--wait", input=brief("lives"))
+def client_of_a_job(name, cluster):
+    """It stays when its cluster goes, for its logs; this one does not even begin."""
+    labels = {"dask.org/cluster-name": cluster, "dask.org/component": "job-runner"}
+    container = {"name": "job", "image": "ghcr.io/dask/dask:latest", "args": ["true"]}
+    spec = {"containers": [container], "nodeSelector": {"disktype": "none-has-it"}}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels}, "spec": spec}
+
+
+def test_life_of_a_cluster(dask, kube):
+    said = dask("create", "-f", "-", "--wait", input=json.dumps(short_lived("lives", 1)))
     assert said == (
         "daskcluster.kubernetes.dask.org/lives created\ndaskcluster.kubernetes.dask.org/lives is ready\n"
     )
@@ -127,12 +130,10 @@ def test_life_of_a_cluster(dask, kube, brief):
     ):
         assert re.search(words, told), told
 
-    job = make_job_spec("of-lives", "true", cluster_name="lives")
-    kube.apply(job)
-    kube.wait("daskjob/of-lives", "condition=Complete")
+    kube.apply(client_of_a_job("of-lives", "lives"))
     assert dask("delete", "lives", "--wait") == "daskcluster.kubernetes.dask.org/lives deleted\n"
-    [left] = kube.names("pods", "dask.org/cluster-name=lives")
-    assert left.startswith("pod/of-lives-runner-")
+    assert kube.names("pods", "dask.org/cluster-name=lives") == ["pod/of-lives"]
+    kube("delete", "pod/of-lives")
 
 
 @pytest.mark.parametrize(
@@ -155,13 +156,14 @@ def test_a_cluster_that_does_not_start(dask, kube):
     said = dask("create", "imageless", "--image", "registry.invalid/dask/nope:1", "--wait", fails=1)
     assert re.search(r"registry\.invalid/dask/nope:1", said)
     assert "`dask kubernetes delete imageless" in said
+    kube.wait("daskcluster/imageless", "condition=Degraded")
     assert re.search(r"Pending \(\w*Image\w*\)", dask("get", "imageless"))
     kube("delete", "daskcluster/imageless")
 
 
-def test_a_rollout(dask, kube, brief):
+def test_a_rollout(dask, kube):
     """Told while it goes on, and where it is stuck."""
-    kube("apply", "-f", "-", input=brief("rolls", n_workers=2))
+    kube.apply(short_lived("rolls", 2))
     kube.wait("daskcluster/rolls", "condition=Ready")
     nowhere = {"spec": {"worker": {"spec": {"nodeSelector": {"disktype": "none-has-it"}}}}}
     kube("patch", "daskcluster/rolls", "--type=merge", "-p", json.dumps(nowhere))
@@ -196,9 +198,9 @@ def test_logs(dask, standing):
     assert re.fullmatch(rf"{standing}-default-worker-\w+ .*\n", workers)
 
 
-def test_logs_are_followed_to_the_end(start, kube, brief):
+def test_logs_are_followed_to_the_end(start, kube):
     """Of pods that come later, too."""
-    kube("apply", "-f", "-", input=brief("followed", n_workers=0))
+    kube.apply(short_lived("followed", 0))
     with start("logs", "followed", "-f") as process:
         line(process, "^followed-scheduler .*Scheduler at")
         kube("scale", "daskworkergroup/followed-default", "--replicas=1")
@@ -219,9 +221,9 @@ def test_port_forward(start, standing, unused_tcp_port):
         end(process, 0)
 
 
-def test_dashboard(start, kube, brief):
+def test_dashboard(start, kube):
     """Until the cluster is gone."""
-    kube("apply", "-f", "-", input=brief("shown", n_workers=0))
+    kube.apply(short_lived("shown", 0))
     with start("dashboard", "shown", "--no-browser") as process:
         link = line(process, r"Dashboard at (http://\S+)/status")[1]
         with urllib.request.urlopen(f"{link}/health", timeout=10) as response:
