@@ -10,7 +10,7 @@ from aiohttp import web
 
 from dask_k8s_client.api import Api
 from dask_k8s_client.exceptions import ApiError
-from dask_k8s_client.kube import NoAccess, load
+from dask_k8s_client.kube import Login, NoAccess, load
 from dask_k8s_client.resources import CLUSTERS, PODS, Among
 from dask_k8s_client.watching import follow, until
 
@@ -142,6 +142,45 @@ async def test_no_access(config, text, words):
         config.write_text(text, encoding="utf-8")
     with pytest.raises(NoAccess, match=words):
         await load()
+
+
+def add_context(path, name, namespace):
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    context = {"cluster": "c", "user": "u", "namespace": namespace}
+    config["contexts"].append({"name": name, "context": context})
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+
+
+async def test_another_context(config):
+    write_config(config, 1)
+    add_context(config, "there", "theirs")
+    assert (await load(login=Login(context="there"))).namespace == "theirs"
+    with pytest.raises(NoAccess, match="nowhere"):
+        await load(login=Login(context="nowhere"))
+
+
+async def test_another_kubeconfig(config, tmp_path):
+    write_config(config, 1)
+    write_config(tmp_path / "other", 2, namespace="theirs")
+    assert (await load(login=Login(kubeconfig=str(tmp_path / "other")))).namespace == "theirs"
+
+
+async def test_credentials_are_renewed_where_they_came_from(server, config, tmp_path):
+    other = tmp_path / "other"
+    config.rename(other)
+    api = await Api.connect(Login(kubeconfig=str(other)))
+    write_config(other, api.access.server.split(":")[2].split("/")[0], token="second")
+    server.answers = [status(401, "Unauthorized"), web.json_response({})]
+    await api.get(CLUSTERS, "ns", "foo")
+    assert [authorization for *_, authorization in server.asked] == ["Bearer first", "Bearer second"]
+    await api.close()
+
+
+async def test_objects_of_all_namespaces(api, server):
+    items = [{"metadata": {"name": "a", "namespace": each}} for each in ("x", "y")]
+    server.answers = [web.json_response({"metadata": {"resourceVersion": "1"}, "items": items})]
+    assert await api.every(CLUSTERS, None) == tuple(items)
+    assert server.asked[0][1] == "/prefix/apis/kubernetes.dask.org/v1/daskclusters"
 
 
 async def test_absent_is_an_answer(api, server):

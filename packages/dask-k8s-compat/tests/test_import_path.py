@@ -9,6 +9,7 @@ from itertools import product
 import pytest
 
 import dask_k8s_client
+from dask_k8s_client.discovery import discover
 
 OPERATOR = ("KubeCluster", "CreateMode", "make_cluster_spec", "make_scheduler_spec", "make_worker_spec")
 EXCEPTIONS = ("CrashLoopBackOffError", "SchedulerStartupError", "ValidationError")
@@ -21,6 +22,10 @@ PATHS = [
 @pytest.mark.parametrize("module, name", PATHS)
 def test_is_the_clients(module, name):
     assert getattr(importlib.import_module(module), name) is getattr(dask_k8s_client, name)
+
+
+def test_is_found_by_the_same_name():
+    assert importlib.import_module("dask_kubernetes.operator").discover is discover
 
 
 @pytest.mark.parametrize("name", ["KubeCluster", "HelmCluster"])

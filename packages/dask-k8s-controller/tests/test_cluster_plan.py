@@ -56,12 +56,12 @@ def planned(
         pytest.param(
             {"agent": None, "service": None, "schedulers": (), "make": "c-scheduler"},
             [
-                "create Pod ns/c-scheduler",
                 "create Secret ns/c-agent",
+                "create Pod ns/c-scheduler",
                 "create Service ns/c-scheduler",
                 "create DaskWorkerGroup ns/c-default",
             ],
-            id="nothing: the scheduler first",
+            id="nothing: the secret first, which the scheduler mounts",
         ),
         pytest.param(
             {"service": None, "groups": (default_group(),)},

@@ -1,21 +1,27 @@
-"""Dask clusters on Kubernetes, from Python: the public face. Importing it sets defaults, no more."""
+"""Dask clusters on Kubernetes, from Python: the public face. Importing it sets defaults, no more.
 
+What it offers is imported when it is asked for: the `dask` command loads this package each time that it runs.
+"""
+
+from importlib import import_module
 from importlib.resources import files
+from typing import TYPE_CHECKING, Any
 
 import dask.config
 import yaml
 
-from dask_k8s_client.cluster import KubeCluster
-from dask_k8s_client.exceptions import (
-    CrashLoopBackOffError,
-    SchedulerStartupError,
-    SchedulerStartupTimeout,
-    ValidationError,
-)
-from dask_k8s_client.job_specs import make_job_spec
-from dask_k8s_client.jobs import JobOutcome, run_job
-from dask_k8s_client.options import CreateMode
-from dask_k8s_client.specs import make_cluster_spec, make_scheduler_spec, make_worker_spec
+if TYPE_CHECKING:
+    from dask_k8s_client.cluster import KubeCluster
+    from dask_k8s_client.exceptions import (
+        CrashLoopBackOffError,
+        SchedulerStartupError,
+        SchedulerStartupTimeout,
+        ValidationError,
+    )
+    from dask_k8s_client.job_specs import make_job_spec
+    from dask_k8s_client.jobs import JobOutcome, run_job
+    from dask_k8s_client.options import CreateMode
+    from dask_k8s_client.specs import make_cluster_spec, make_scheduler_spec, make_worker_spec
 
 __all__ = [
     "CrashLoopBackOffError",
@@ -31,5 +37,32 @@ __all__ = [
     "make_worker_spec",
     "run_job",
 ]
+
+_ROOMS = {
+    "CrashLoopBackOffError": "exceptions",
+    "CreateMode": "options",
+    "JobOutcome": "jobs",
+    "KubeCluster": "cluster",
+    "SchedulerStartupError": "exceptions",
+    "SchedulerStartupTimeout": "exceptions",
+    "ValidationError": "exceptions",
+    "make_cluster_spec": "specs",
+    "make_job_spec": "job_specs",
+    "make_scheduler_spec": "specs",
+    "make_worker_spec": "specs",
+    "run_job": "jobs",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
 
 dask.config.update_defaults(yaml.safe_load((files(__name__) / "kubernetes.yaml").read_text(encoding="utf-8")))

@@ -34,9 +34,9 @@ class Api:
         self._session = aiohttp.ClientSession(connector=connector, trust_env=access.proxy_of_environment)
 
     @classmethod
-    async def connect(cls) -> Self:
+    async def connect(cls, login: kube.Login = kube.UNSAID) -> Self:
         """With the credentials that kubectl would use."""
-        return cls(await kube.load())
+        return cls(await kube.load(login=login))
 
     async def close(self) -> None:
         """Let go of all connections."""
@@ -63,6 +63,11 @@ class Api:
         return {each["metadata"]["name"]: each for each in answer["items"]}, answer["metadata"][
             "resourceVersion"
         ]
+
+    async def every(self, resource: Resource, namespace: str | None, among: Among = ALL) -> tuple[JSON, ...]:
+        """The objects of a namespace, or (None) of all of them, where one name may come twice."""
+        answer = await self._json("GET", resource.path(namespace), among.params)
+        return tuple(answer["items"])
 
     async def create(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> JSON:
         """The object as it was stored; unknown fields are refused, not dropped."""
@@ -126,7 +131,7 @@ class Api:
                 return ws
             except aiohttp.WSServerHandshakeError as error:
                 if error.status == HTTPStatus.UNAUTHORIZED and not last:
-                    self.access = await kube.load()
+                    self.access = await kube.load(login=self.access.login)
                     continue
                 if error.status in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
                     async with self.request("GET", path, params):
@@ -185,7 +190,7 @@ class Api:
                 ) as response:
                     if response.status == HTTPStatus.UNAUTHORIZED and not last:
                         # An expired token; the kubeconfig, or the plugin that it names, has a new one.
-                        self.access = await kube.load()
+                        self.access = await kube.load(login=self.access.login)
                         continue
                     if response.status >= HTTPStatus.BAD_REQUEST:
                         raise refusal(response.status, await response.read())

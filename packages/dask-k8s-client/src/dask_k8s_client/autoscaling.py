@@ -41,7 +41,7 @@ def wish(
         spec["intervalSeconds"] = whole_seconds("interval", interval)
     if target_duration is not None:
         spec["targetDurationSeconds"] = seconds("target_duration", target_duration)
-    admit(DaskAutoscaler, specs.make_autoscaler({"metadata": {"name": cluster, "uid": ""}}, spec))
+    admit(DaskAutoscaler, specs.make_loose_autoscaler(cluster, spec))
     return spec
 
 

@@ -13,7 +13,7 @@ from dask_k8s_client import ending
 from dask_k8s_client.deadline import Deadline
 from dask_k8s_client.deploy import as_logs, dashboard_link
 from dask_k8s_client.durations import Duration
-from dask_k8s_client.logs import pod_logs
+from dask_k8s_client.logs import Which, pod_logs
 from dask_k8s_client.options import CreateMode, Options
 from dask_k8s_client.progress import Progress
 from dask_k8s_client.scaling import ScalableCluster
@@ -158,7 +158,7 @@ class KubeCluster(ScalableCluster):
     async def _get_logs(self, cluster: bool = True, scheduler: bool = True, workers: bool = True) -> Logs:  # noqa: FBT001, FBT002
         wanted = {labels.SCHEDULER: scheduler, labels.WORKER: workers}
         components = frozenset(each for each, wish in wanted.items() if wish)
-        found = await pod_logs(self._session.api, self._session.cluster, components)
+        found = await pod_logs(self._session.api, self._session.cluster, Which(components))
         own = {"Cluster": "\n".join(line for _, line in self._cluster_manager_logs)}
         return as_logs((own if cluster and self._cluster_manager_logs else {}) | found)
 

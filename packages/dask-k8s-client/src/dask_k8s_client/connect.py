@@ -13,7 +13,6 @@ import aiohttp
 from dask_k8s_client.api import Api, World
 from dask_k8s_client.exceptions import ApiError
 from dask_k8s_client.observed import belongs, container_port, is_ready, service_port
-from dask_k8s_client.options import Options
 from dask_k8s_client.portforward import PROTOCOLS, PortForward, Tunnel
 from dask_k8s_client.progress import Progress
 from dask_k8s_client.refusals import explained
@@ -48,15 +47,27 @@ class Route:
         await asyncio.gather(*(each.close() for each in self.forwards))
 
 
-async def route(api: Api, cluster: JSON, options: Options, progress: Progress) -> Route:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the way should be like."""
+
+    port_forward: bool | None = None
+    """None: if we are outside Kubernetes and there is no other way."""
+    comm_port: int = 0
+    """Local port of a forwarded scheduler; 0: any."""
+    dashboard_port: int = 0
+    """Local port of a forwarded dashboard; 0: any."""
+
+
+async def route(api: Api, cluster: JSON, wanted: Wanted, progress: Progress) -> Route:
     """Find the way; the scheduler must be ready."""
     name, namespace = cluster["metadata"]["name"], cluster["metadata"]["namespace"]
-    if options.port_forward is False or (options.port_forward is None and api.access.in_cluster):
+    if wanted.port_forward is False or (wanted.port_forward is None and api.access.in_cluster):
         return _by_name(cluster)
     progress.step("looking for a way to the scheduler")
     try:
         service = await api.get(SERVICES, namespace, names.scheduler(name))
-        if options.port_forward is None and service is not None:
+        if wanted.port_forward is None and service is not None:
             match service["spec"].get("type"):
                 case "NodePort":
                     return await _by_node(api, cluster, service)
@@ -64,7 +75,7 @@ async def route(api: Api, cluster: JSON, options: Options, progress: Progress) -
                     progress.step("waiting for the address of the scheduler's load balancer")
                     return await _by_load_balancer(api, namespace, service)
         progress.step("forwarding the scheduler's ports")
-        return await _forwarded(api, cluster, service, options.dashboard_port)
+        return await _forwarded(api, cluster, service, wanted)
     except ApiError as error:
         raise explained(
             error, f"reach the scheduler of the cluster {name} in the namespace {namespace}"
@@ -113,15 +124,16 @@ async def _by_load_balancer(api: Api, namespace: str, service: JSON) -> Route:
     )
 
 
-async def _forwarded(api: Api, cluster: JSON, service: JSON | None, dashboard_port: int) -> Route:
+async def _forwarded(api: Api, cluster: JSON, service: JSON | None, wanted: Wanted) -> Route:
     tunnels = {name: _tunnel(api, cluster, service, name) for name in (COMM, DASHBOARD)}
     # Whether we may, and whether it works at all, is asked once here, where the answer can be raised.
     async with tunnels[COMM]():
         pass
     comm, dashboard = PortForward(tunnels[COMM]), PortForward(tunnels[DASHBOARD])
     try:
-        found = await dashboard.start(dashboard_port)
-        return Route(f"tcp://127.0.0.1:{await comm.start()}", "localhost", found, (comm, dashboard))
+        found = await dashboard.start(wanted.dashboard_port)
+        address = f"tcp://127.0.0.1:{await comm.start(wanted.comm_port)}"
+        return Route(address, "localhost", found, (comm, dashboard))
     except BaseException:
         await dashboard.close()
         raise

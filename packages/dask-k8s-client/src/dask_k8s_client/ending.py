@@ -56,7 +56,7 @@ def delete_now(access: kube.Access, path: str, uid: str) -> None:
         except urllib.error.HTTPError as error:
             error.close()
             if error.code == HTTPStatus.UNAUTHORIZED and not last:
-                access = asyncio.run(kube.load())  # an expired token
+                access = asyncio.run(kube.load(login=access.login))  # an expired token
                 continue
             if error.code not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
                 raise

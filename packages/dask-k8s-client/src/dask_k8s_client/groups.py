@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from dask_k8s_client import specs
+from dask_k8s_client import autoscaling, specs
 from dask_k8s_client.api import Api
 from dask_k8s_client.exceptions import ApiError
 from dask_k8s_client.refusals import admit, explained
@@ -15,6 +15,12 @@ from dask_k8s_crds import DaskWorkerGroup, names
 DEFAULT = "default"
 
 
+async def resize(api: Api, cluster: JSON, group: str, n: int, timeout: float) -> None:
+    """Set the size of a group for good: an autoscaler that scales it is deleted first."""
+    await autoscaling.remove(api, cluster, group)
+    await scale(api, cluster, group, n, timeout)
+
+
 async def scale(api: Api, cluster: JSON, group: str, n: int, timeout: float) -> None:
     """Set the size of a group. The default one of a new cluster may take a moment to appear."""
     metadata = cluster["metadata"]
@@ -24,7 +30,10 @@ async def scale(api: Api, cluster: JSON, group: str, n: int, timeout: float) -> 
         if await api.patch(GROUPS, metadata["namespace"], name, patch) is not None:
             return
         if group != DEFAULT:
-            raise ValueError(f"the cluster {metadata['name']} has no worker group {group!r}")
+            there_are = ", ".join(await _names(api, cluster))
+            raise ValueError(
+                f"the cluster {metadata['name']} has no worker group {group!r}, but: {there_are}"
+            )
         async with asyncio.timeout(timeout):
             await until(api, GROUPS, metadata["namespace"], Among.named(name), lambda world: world.get(name))
             await api.patch(GROUPS, metadata["namespace"], name, patch)
@@ -33,6 +42,14 @@ async def scale(api: Api, cluster: JSON, group: str, n: int, timeout: float) -> 
     except TimeoutError:
         message = f"the worker group {name} is not there after {timeout:.0f} s; is the Dask Operator running?"
         raise TimeoutError(message) from None
+
+
+async def _names(api: Api, cluster: JSON) -> list[str]:
+    """Names of all groups within the cluster; those that its users have named freely are in full."""
+    own = cluster["metadata"]["name"]
+    found = await api.every(GROUPS, cluster["metadata"]["namespace"])
+    mine = (each["metadata"]["name"] for each in found if each["spec"]["cluster"] == own)
+    return sorted(each.removeprefix(names.worker_group(own, "")) for each in mine)
 
 
 async def add(api: Api, cluster: JSON, name: str, worker: Callable[[JSON], JSON]) -> None:

@@ -12,10 +12,9 @@ from typing import Any, TypeVar
 from dask_k8s_client.api import Api, World
 from dask_k8s_client.diagnose import CONTROLLER_PATIENCE
 from dask_k8s_client.durations import Duration, seconds
-from dask_k8s_client.exceptions import ApiError
 from dask_k8s_client.job_logs import show
 from dask_k8s_client.options import load_spec, place
-from dask_k8s_client.refusals import admit, explained
+from dask_k8s_client.refusals import admit, doing
 from dask_k8s_client.resources import JOBS, Among
 from dask_k8s_client.specs import JSON
 from dask_k8s_client.watching import until
@@ -74,7 +73,7 @@ def run_job(
     name, namespace = place(manifest, namespace, what="job")
     admit(DaskJob, manifest)
     limit = None if timeout is None else seconds("timeout", timeout)
-    return _run(_submit(manifest, name, namespace, limit, log))
+    return _run(_connect_and_submit(manifest, name, namespace, limit, log))
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
@@ -87,22 +86,27 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         return thread.submit(asyncio.run, work).result()
 
 
-async def _submit(
+async def _connect_and_submit(
     manifest: JSON, name: str, namespace: str | None, limit: float | None, log: Callable[[str], object]
 ) -> JobOutcome:
     api = await Api.connect()
     where = namespace or api.access.namespace
     try:
         async with asyncio.timeout(limit):
-            created = await api.create(JOBS, where, manifest)
-            return await _follow(api, created, log)
-    except ApiError as error:
-        raise explained(error, f"run the job {name} in the namespace {where}") from error
+            return await submit(api, where, manifest, log)
     except TimeoutError:
         late = f"the job {name} in the namespace {where} has not ended within {limit:.0f} s; it goes on"
         raise TimeoutError(late) from None
     finally:
         await api.close()
+
+
+async def submit(api: Api, namespace: str, manifest: JSON, log: Callable[[str], object]) -> JobOutcome:
+    """Create a job, give `log` each line that its client prints, and return how it ended."""
+    name = manifest["metadata"]["name"]
+    with doing(f"run the job {name} in the namespace {namespace}"):
+        created = await api.create(JOBS, namespace, manifest)
+        return await _follow(api, created, log)
 
 
 async def _follow(api: Api, job: JSON, log: Callable[[str], object]) -> JobOutcome:

@@ -22,6 +22,24 @@ if TYPE_CHECKING:
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What somebody said about where to log in; None: as kubectl has it."""
+
+    kubeconfig: str | None = None
+    """Path of a kubeconfig to use instead of $KUBECONFIG."""
+    context: str | None = None
+    """Name of a context in the kubeconfig."""
+
+    @property
+    def is_explicit(self) -> bool:
+        """Something was said."""
+        return bool(self.kubeconfig or self.context)
+
+
+UNSAID = Login()
+
+
 class NoAccess(RuntimeError):
     """No way to an API server is configured, or what is configured cannot be used."""
 
@@ -41,6 +59,8 @@ class Access:
     """Whether HTTPS_PROXY and its like are heeded."""
     tls: ssl.SSLContext
     configuration: Configuration
+    login: Login
+    """How to get the like of this again."""
 
     async def headers(self) -> dict[str, str]:
         """Credentials; the token of a pod is read again when it is due."""
@@ -53,10 +73,11 @@ class Access:
         return {str(each["key"]): each["value"] for each in settings.values() if each["value"]}
 
 
-async def load(environ: Mapping[str, str] = os.environ) -> Access:
+async def load(environ: Mapping[str, str] = os.environ, login: Login = UNSAID) -> Access:
     """From $KUBECONFIG, the service account of the pod we run in, or ~/.kube/config; the first that is there.
 
     Only the service account means that we are inside: a kubeconfig may well be that of another Kubernetes.
+    What `login` says comes before all of them.
     """
     from kubernetes.aio.client import Configuration  # noqa: PLC0415
     from kubernetes.aio.client.rest import RESTClientObject  # noqa: PLC0415
@@ -68,8 +89,8 @@ async def load(environ: Mapping[str, str] = os.environ) -> Access:
 
     configuration = Configuration()
     configuration.api_key = {}
-    paths = environ.get("KUBECONFIG", "")
-    in_cluster = not _any_file(paths) and (_SERVICE_ACCOUNT / "token").is_file()
+    paths = login.kubeconfig or environ.get("KUBECONFIG", "")
+    in_cluster = not login.is_explicit and not _any_file(paths) and (_SERVICE_ACCOUNT / "token").is_file()
     paths = paths or "~/.kube/config"
     try:
         if in_cluster:
@@ -81,7 +102,7 @@ async def load(environ: Mapping[str, str] = os.environ) -> Access:
                     f"no Kubernetes to talk to: there is no kubeconfig ({paths}), nor is this a pod"
                 )
             loader = await load_kube_config(  # type: ignore[no-untyped-call]
-                paths, client_configuration=configuration, persist_config=False
+                paths, context=login.context, client_configuration=configuration, persist_config=False
             )
             namespace = loader.current_context["context"].get("namespace") or "default"
         rest = RESTClientObject(configuration)
@@ -103,6 +124,7 @@ async def load(environ: Mapping[str, str] = os.environ) -> Access:
         proxy_of_environment=not (configuration.proxy or _is_loopback(configuration.host)),
         tls=rest.ssl_context,
         configuration=configuration,
+        login=login,
     )
 
 

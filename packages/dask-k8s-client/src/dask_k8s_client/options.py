@@ -159,15 +159,19 @@ def load_spec(
         return copy.deepcopy(dict(spec))
     path = Path(spec).expanduser()
     try:
-        documents = [
-            each for each in yaml.safe_load_all(path.read_text(encoding="utf-8")) if each is not None
-        ]
+        return parse_spec(path.read_text(encoding="utf-8"), f"{what}: {path}", kind)
     except OSError as error:
         raise ValidationError(f"{what}: cannot read {path}: {error.strerror}") from error
+
+
+def parse_spec(text: str, source: str, kind: str = kinds.DASK_CLUSTER.kind) -> JSON:
+    """A resource from YAML; `source` is what the text came from."""
+    try:
+        documents = [each for each in yaml.safe_load_all(text) if each is not None]
     except yaml.YAMLError as error:
-        raise ValidationError(f"{what}: {path} is not YAML: {error}") from error
+        raise ValidationError(f"{source} is not YAML: {error}") from error
     if len(documents) != 1 or not isinstance(documents[0], dict):
-        raise ValidationError(f"{what}: {path} must hold one {kind}")
+        raise ValidationError(f"{source} must hold one {kind}")
     return documents[0]
 
 
@@ -198,4 +202,4 @@ def _starts_jupyter(manifest: JSON) -> bool:
     return any("--jupyter" in (each.get(key) or ()) for each in containers for key in ("command", "args"))
 
 
-__all__ = ["CreateMode", "Env", "Options", "fill_name", "load_spec", "place"]
+__all__ = ["CreateMode", "Env", "Options", "fill_name", "load_spec", "parse_spec", "place"]

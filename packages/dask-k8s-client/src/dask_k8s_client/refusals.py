@@ -1,5 +1,7 @@
 """What the API server's refusals mean to somebody who asked for a cluster. Pure."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 
 from dask_k8s_client.exceptions import ApiError, SchedulerStartupError, ValidationError
@@ -13,6 +15,15 @@ def admit(kind: type[Resource], manifest: JSON) -> None:
         kind.admit(manifest)
     except InvalidObject as error:
         raise ValidationError(str(error)) from error
+
+
+@contextmanager
+def doing(what: str) -> Iterator[None]:
+    """Raise refusals as what they mean to somebody who is about to do `what`."""
+    try:
+        yield
+    except ApiError as error:
+        raise explained(error, what) from error
 
 
 def explained(error: ApiError, doing: str) -> Exception:

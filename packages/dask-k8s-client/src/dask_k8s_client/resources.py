@@ -14,11 +14,10 @@ class Resource:
     prefix: str
     plural: str
 
-    def path(self, namespace: str, *more: str) -> str:
-        """Of the collection, of one object in it, or of a subresource."""
-        return "/".join(
-            [self.prefix, "namespaces", *(quote(each, safe="") for each in (namespace, self.plural, *more))]
-        )
+    def path(self, namespace: str | None, *more: str) -> str:
+        """Of the collection, of one object in it, or of a subresource; None: the one of all namespaces."""
+        where = () if namespace is None else ("namespaces", namespace)
+        return "/".join([self.prefix, *(quote(each, safe="") for each in (*where, self.plural, *more))])
 
 
 CLUSTERS = Resource(f"/apis/{kinds.API_VERSION}", kinds.DASK_CLUSTER.plural)

@@ -26,8 +26,7 @@ class ScalableCluster(Manager):
 
     async def _scale(self, n: int, worker_group: str) -> None:
         session = self._session
-        await autoscaling.remove(session.api, session.cluster, worker_group)
-        await groups.scale(session.api, session.cluster, worker_group, n, self._options.resource_timeout)
+        await groups.resize(session.api, session.cluster, worker_group, n, self._options.resource_timeout)
 
     def adapt(  # type: ignore[override]  # no `Adaptive` runs here: the controller does its work
         self,

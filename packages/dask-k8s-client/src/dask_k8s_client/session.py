@@ -4,17 +4,15 @@ import asyncio
 from contextlib import suppress
 
 from dask_k8s_client import connect
-from dask_k8s_client.api import Api, World
+from dask_k8s_client.api import Api
 from dask_k8s_client.deadline import Deadline
+from dask_k8s_client.deletion import delete_cluster
 from dask_k8s_client.ending import delete_now
-from dask_k8s_client.exceptions import ApiError
 from dask_k8s_client.options import Options
 from dask_k8s_client.progress import Progress
-from dask_k8s_client.refusals import explained
-from dask_k8s_client.resources import CLUSTERS, Among
+from dask_k8s_client.resources import CLUSTERS
 from dask_k8s_client.specs import JSON
 from dask_k8s_client.start import create_or_connect, until_ready
-from dask_k8s_client.watching import until
 
 # How long the answer to a request that was cancelled is waited for.
 _PATIENCE = 10.0
@@ -67,7 +65,8 @@ class Session:
         observed = await until_ready(self.api, self.cluster, deadline, progress.show)
         self._cluster = observed.cluster
         async with deadline.enforced(progress):
-            self._route = await connect.route(self.api, self.cluster, self._options, progress)
+            wanted = connect.Wanted(self._options.port_forward, dashboard_port=self._options.dashboard_port)
+            self._route = await connect.route(self.api, self.cluster, wanted, progress)
         return self._route
 
     async def _create(self) -> None:
@@ -88,27 +87,10 @@ class Session:
             if self._route is not None:
                 await self._route.close()
             if delete and self._cluster is not None:
-                await self._delete(timeout)
+                await delete_cluster(self.api, self._cluster, timeout)
         finally:
             if self._api is not None:
                 await self._api.close()
-
-    async def _delete(self, timeout: float) -> None:
-        metadata = self.cluster["metadata"]
-        name, namespace, uid = metadata["name"], metadata["namespace"], metadata["uid"]
-
-        def gone(world: World) -> bool | None:
-            return True if name not in world or world[name]["metadata"]["uid"] != uid else None
-
-        try:
-            async with asyncio.timeout(timeout):
-                await self.api.delete(CLUSTERS, namespace, name, uid)
-                await until(self.api, CLUSTERS, namespace, Among.named(name), gone)
-        except ApiError as error:
-            raise explained(error, f"delete the DaskCluster {name} in the namespace {namespace}") from error
-        except TimeoutError:
-            late = f"the DaskCluster {name} in the namespace {namespace} is still there after {timeout:.0f} s"
-            raise TimeoutError(late) from None
 
     def delete_now(self) -> None:
         """Delete the cluster without an event loop, at the end of the interpreter."""

@@ -135,16 +135,17 @@ def make_group(cluster: Mapping[str, Any], name: str, worker: Mapping[str, Any])
 
 def make_autoscaler(cluster: Mapping[str, Any], spec: Mapping[str, Any]) -> JSON:
     """A ``DaskAutoscaler`` of a cluster that is there, and goes with it; it has the cluster's name."""
-    own = cluster["metadata"]["name"]
+    made = make_loose_autoscaler(cluster["metadata"]["name"], spec)
+    return made | {"metadata": made["metadata"] | {"ownerReferences": [_owner(cluster)]}}
+
+
+def make_loose_autoscaler(cluster: str, spec: Mapping[str, Any]) -> JSON:
+    """A ``DaskAutoscaler`` of a cluster that need not be there yet; the controller ties them together."""
     return {
         "apiVersion": kinds.API_VERSION,
         "kind": kinds.DASK_AUTOSCALER.kind,
-        "metadata": {
-            "name": own,
-            "labels": labels.autoscaler(own),
-            "ownerReferences": [_owner(cluster)],
-        },
-        "spec": {"cluster": own, **{key: value for key, value in spec.items() if value is not None}},
+        "metadata": {"name": cluster, "labels": labels.autoscaler(cluster)},
+        "spec": {"cluster": cluster, **{key: value for key, value in spec.items() if value is not None}},
     }
 
 

@@ -57,7 +57,8 @@ def component(body):
 def like(body):
     """What an object and its like have in common: with the digest of what it is made from."""
     metadata = body["metadata"]
-    return metadata["labels"], metadata["annotations"]
+    own = {key: value for key, value in metadata["annotations"].items() if key != labels.FAILURES}
+    return metadata["labels"], own
 
 
 def template(command):

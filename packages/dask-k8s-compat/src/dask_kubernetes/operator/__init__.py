@@ -7,5 +7,13 @@ from dask_k8s_client import (
     make_scheduler_spec,
     make_worker_spec,
 )
+from dask_k8s_client.discovery import discover
 
-__all__ = ["CreateMode", "KubeCluster", "make_cluster_spec", "make_scheduler_spec", "make_worker_spec"]
+__all__ = [
+    "CreateMode",
+    "KubeCluster",
+    "discover",
+    "make_cluster_spec",
+    "make_scheduler_spec",
+    "make_worker_spec",
+]

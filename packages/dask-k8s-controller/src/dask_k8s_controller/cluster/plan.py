@@ -93,23 +93,18 @@ def _seconds(now: datetime, since: str) -> float:
 def plan(
     cluster: DaskCluster, record: Record, observed: Observed, scheduler: SchedulerPlan, *, token: str
 ) -> Plan:
-    """Make what is missing, the scheduler first; adopt groups; pass changes of the spec on.
+    """Make what is missing, the secret first, which the scheduler mounts; adopt groups; pass changes on.
 
     ``token`` is a fresh secret, for the agent of a scheduler that has none.
     """
     wanted = family(cluster, token=token, scheduler_name=scheduler.name)
-    create = []
-    if scheduler.name is not None:
-        create.append(Create(PODS, wanted.scheduler))
-    missing = (
-        (observed.agent, SECRETS, wanted.agent),
-        (observed.service, SERVICES, wanted.service),
-        (observed.default_group(cluster), DASK_WORKER_GROUPS, wanted.default_group),
-    )
-    for present, resource, body in missing:
-        action = Create(resource, body)
-        if present is None and action.key not in observed.expected:
-            create.append(action)
+    needed = [
+        (observed.agent, Create(SECRETS, wanted.agent)),
+        *([(None, Create(PODS, wanted.scheduler))] if scheduler.name is not None else []),
+        (observed.service, Create(SERVICES, wanted.service)),
+        (observed.default_group(cluster), Create(DASK_WORKER_GROUPS, wanted.default_group)),
+    ]
+    create = [action for there, action in needed if there is None and action.key not in observed.expected]
     going = [*scheduler.delete, *filter(None, [scheduler.outdated])]
     edits = [*_agent(observed, token), *_pod(observed, scheduler, wanted), *_service(observed, wanted)]
     return Plan(

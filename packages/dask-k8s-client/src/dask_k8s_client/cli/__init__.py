@@ -1,0 +1,1 @@
+"""The command line, `dask kubernetes`: thin, over a package that knows nothing of it."""

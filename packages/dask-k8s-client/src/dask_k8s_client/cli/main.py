@@ -1,0 +1,78 @@
+"""The group of all commands. `dask` always loads it, and it loads a command when that is asked for."""
+
+from importlib import import_module
+from typing import NamedTuple
+
+import click
+from click.shell_completion import CompletionItem
+
+from dask_k8s_client.cli.where import where
+
+
+class Entry(NamedTuple):
+    """Where a command is, and what it says of itself in the list of all."""
+
+    target: str
+    help: str
+
+
+COMMANDS = {
+    "create": Entry("create:create", "Create a cluster."),
+    "list": Entry("show:list_", "List clusters."),
+    "get": Entry("show:get", "Show how a cluster is."),
+    "describe": Entry("show:describe", "Show a cluster with its groups, pods and events."),
+    "scale": Entry("size:scale", "Set the number of workers of a group."),
+    "adapt": Entry("size:adapt", "Let a cluster have as many workers as its work needs."),
+    "logs": Entry("logs:logs", "Print what the pods of a cluster print."),
+    "dashboard": Entry("forward:dashboard", "Open the dashboard of a cluster in the browser."),
+    "port-forward": Entry("forward:port_forward", "Make a scheduler and its dashboard reachable from here."),
+    "delete": Entry("create:delete", "Delete a cluster."),
+    "run": Entry("job:run", "Run a command as a job, on a cluster for the length of it."),
+    "gen": Entry("gen:gen", "Print a resource as YAML, for kubectl apply."),
+}
+"""In the order in which they are met in the life of a cluster."""
+
+
+class Lazy(click.Group):
+    """A group that imports the modules of its commands one by one."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        """All names."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # the same
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].target.partition(":")
+        command: click.Command = getattr(import_module(f"dask_k8s_client.cli.{module}"), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List them without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete their names without importing them."""
+        found = [
+            CompletionItem(name, help=entry.help)
+            for name, entry in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
+
+
+@click.group(
+    name="kubernetes",
+    cls=Lazy,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=True,
+)
+@where
+def kubernetes() -> None:
+    """Dask clusters on Kubernetes.
+
+    What is not said is as in Dask's configuration under `kubernetes`, and as kubectl has it.
+    Exit codes: 0 it is done, 1 it failed, 2 it was not understood.
+    """

@@ -1,0 +1,258 @@
+"""`dask kubernetes` as people type it, against a Kubernetes with a controller."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sysconfig
+import urllib.request
+from contextlib import contextmanager
+
+import pytest
+from click.testing import CliRunner
+from distributed import Client
+
+from dask_k8s_client import make_cluster_spec
+from dask_k8s_client.cli.main import kubernetes
+
+DASK = shutil.which("dask", path=f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}")
+NOISE = re.compile("Traceback|ResourceWarning|never retrieved")
+
+
+@pytest.fixture
+def environment(kubeconfig):
+    """Whatever is left open at the end is told."""
+    return {**os.environ, "PYTHONWARNINGS": "default::ResourceWarning"}
+
+
+@pytest.fixture
+def dask(here, environment):
+    """`dask("get", "foo")`: what it prints. What it complains of, where it is to fail with `fails`."""
+
+    def run(*words, fails=None, input=None):
+        command = [DASK, "kubernetes", "-n", here, *words]
+        done = subprocess.run(
+            command, check=False, input=input, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == (fails or 0), done.stderr
+        assert not NOISE.search(done.stderr), done.stderr
+        return done.stderr if fails else done.stdout
+
+    return run
+
+
+@pytest.fixture
+def start(here, environment):
+    """As `dask`, one that goes on until it is told to end; a context manager."""
+
+    @contextmanager
+    def running(*words):
+        command = [DASK, "kubernetes", "-n", here, *words]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    return running
+
+
+def end(process, code):
+    """Wait until it has ended; what it complains of."""
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == code, err
+    assert not NOISE.search(err), err
+    return err
+
+
+def line(process, pattern):
+    """Wait for a line."""
+    for text in process.stdout:
+        if found := re.search(pattern, text):
+            return found
+    return pytest.fail(process.stderr.read())
+
+
+def short_lived(name, n_workers):
+    """A cluster that starts quickly, and ends so."""
+    spec = make_cluster_spec(name, n_workers=n_workers)
+    for section in ("scheduler", "worker"):
+        spec["spec"][section]["spec"]["terminationGracePeriodSeconds"] = 1
+    probe = spec["spec"]["scheduler"]["spec"]["containers"][0]["readinessProbe"]
+    probe |= {"initialDelaySeconds": 0, "periodSeconds": 1}
+    return spec
+
+
+@pytest.fixture(scope="module")
+def standing(served, kubectl_in):
+    """A cluster for those who only look."""
+    kubectl = kubectl_in(served)
+    kubectl.apply(short_lived("standing", 1))
+    kubectl.wait("daskcluster/standing", "condition=Ready")
+    yield "standing"
+    kubectl("delete", "daskcluster/standing")
+
+
+def client_of_a_job(name, cluster):
+    """It stays when its cluster goes, for its logs; this one does not even begin."""
+    labels = {"dask.org/cluster-name": cluster, "dask.org/component": "job-runner"}
+    container = {"name": "job", "image": "ghcr.io/dask/dask:latest", "args": ["true"]}
+    spec = {"containers": [container], "nodeSelector": {"disktype": "none-has-it"}}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels}, "spec": spec}
+
+
+def test_life_of_a_cluster(dask, kube):
+    said = dask("create", "-f", "-", "--wait", input=json.dumps(short_lived("lives", 1)))
+    assert said == (
+        "daskcluster.kubernetes.dask.org/lives created\ndaskcluster.kubernetes.dask.org/lives is ready\n"
+    )
+    assert "there is a DaskCluster lives" in dask("create", "lives", fails=1)
+
+    assert dask("scale", "lives", "2") == "daskcluster.kubernetes.dask.org/lives scaled to 2\n"
+    kube.wait("daskcluster/lives", "jsonpath={.status.workers}=2/2")
+    assert re.search(r"^lives +\S+ +Running +2/2 +\d+s$", dask("list"), re.MULTILINE)
+
+    assert "adapts: 1 to 2 workers" in dask("adapt", "lives", "--minimum", "1", "--maximum", "2")
+    assert kube.get("daskautoscaler/lives")["spec"]["maximum"] == 2
+    told = dask("describe", "lives")
+    for words in (
+        r"Phase +Running",
+        r"Workers +2/2 ready",
+        r"Scheduler +tcp://lives-scheduler\.",
+        r"SchedulerReady +True",
+        r"Scaled by lives, 1 to 2 workers",
+        r"lives-default +2/2",
+        r"lives-scheduler +scheduler +0 .* Ready",
+        r"lives-default-worker-\w+ +worker +0 .* Ready",
+    ):
+        assert re.search(words, told), told
+
+    kube.apply(client_of_a_job("of-lives", "lives"))
+    assert dask("delete", "lives", "--wait") == "daskcluster.kubernetes.dask.org/lives deleted\n"
+    assert kube.names("pods", "dask.org/cluster-name=lives") == ["pod/of-lives"]
+    kube("delete", "pod/of-lives")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(
+            ("cluster", "dry", "-e", "A=yes", "--resources", '{"limits": {"memory": "1Gi"}}'), id="cluster"
+        ),
+        pytest.param(("autoscaler", "dry", "--maximum", "3"), id="autoscaler"),
+        pytest.param(("job", "dry", "--", "python", "-c", "print('a: b')"), id="job"),
+    ],
+)
+def test_what_gen_prints_is_accepted(kube, words):
+    printed = CliRunner().invoke(kubernetes, ["gen", *words]).stdout
+    assert "dry created (server dry run)" in kube("apply", "--dry-run=server", "-f", "-", input=printed)
+
+
+def test_a_cluster_that_does_not_start(dask, kube):
+    """With the reason, and what is left to do."""
+    said = dask("create", "imageless", "--image", "registry.invalid/dask/nope:1", "--wait", fails=1)
+    assert re.search(r"registry\.invalid/dask/nope:1", said)
+    assert "`dask kubernetes delete imageless" in said
+    kube.wait("daskcluster/imageless", "condition=Degraded")
+    assert re.search(r"Pending \(\w*Image\w*\)", dask("get", "imageless"))
+    kube("delete", "daskcluster/imageless")
+
+
+def test_a_rollout(dask, kube):
+    """Told while it goes on, and where it is stuck."""
+    kube.apply(short_lived("rolls", 2))
+    kube.wait("daskcluster/rolls", "condition=Ready")
+    nowhere = {"spec": {"worker": {"spec": {"nodeSelector": {"disktype": "none-has-it"}}}}}
+    kube("patch", "daskcluster/rolls", "--type=merge", "-p", json.dumps(nowhere))
+    kube.wait("daskcluster/rolls", "jsonpath={.status.updatedReplicas}=1")
+    assert "Waiting for rollout: 1 of 2 workers are updated" in dask("get", "rolls")
+    kube("delete", "daskcluster/rolls")
+
+
+def test_clusters_of_all_namespaces(dask, here, standing):
+    found = json.loads(dask("list", "-A", "-o", "json"))["items"]
+    assert (here, standing) in {(each["metadata"]["namespace"], each["metadata"]["name"]) for each in found}
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        pytest.param(("get", "standin"), "Did you mean standing?", id="cluster"),
+        pytest.param(
+            ("scale", "standing", "1", "--group", "x"), "no worker group 'x', but: default", id="group"
+        ),
+    ],
+)
+def test_what_is_not_there(dask, standing, words, message):
+    assert message in dask(*words, fails=1)
+
+
+def test_logs(dask, standing):
+    everybody = dask("logs", standing)
+    assert re.search(rf"^{standing}-scheduler .*Scheduler at", everybody, re.MULTILINE)
+    assert re.search(rf"^{standing}-default-worker-\w+ .*Registered to", everybody, re.MULTILINE)
+    workers = dask("logs", standing, "--group", "default", "--tail", "1")
+    assert re.fullmatch(rf"{standing}-default-worker-\w+ .*\n", workers)
+
+
+def test_logs_are_followed_to_the_end(start, kube):
+    """Of pods that come later, too."""
+    kube.apply(short_lived("followed", 0))
+    with start("logs", "followed", "-f") as process:
+        line(process, "^followed-scheduler .*Scheduler at")
+        kube("scale", "daskworkergroup/followed-default", "--replicas=1")
+        line(process, r"^followed-default-worker-\w+ .*Registered to")
+        kube("delete", "daskcluster/followed")
+        end(process, 0)
+
+
+def test_port_forward(start, standing, unused_tcp_port):
+    with start("port-forward", standing, "--port", str(unused_tcp_port)) as process:
+        address = line(process, r"Scheduler at (\S+)")[1]
+        assert address == f"tcp://127.0.0.1:{unused_tcp_port}"
+        with Client(address) as client:
+            assert client.submit(sum, [1, 2]).result() == 3
+        with start("port-forward", standing, "--port", str(unused_tcp_port)) as second:
+            assert "Choose another port" in end(second, 1)
+        process.send_signal(signal.SIGINT)
+        end(process, 0)
+
+
+def test_dashboard(start, kube):
+    """Until the cluster is gone."""
+    kube.apply(short_lived("shown", 0))
+    with start("dashboard", "shown", "--no-browser") as process:
+        link = line(process, r"Dashboard at (http://\S+)/status")[1]
+        with urllib.request.urlopen(f"{link}/health", timeout=10) as response:
+            assert response.read() == b"ok"
+        kube("delete", "daskcluster/shown")
+        assert "the DaskCluster shown in the namespace" in end(process, 1)
+
+
+def test_a_job(dask, standing):
+    code = "from distributed import Client; c = Client(); print('sum', c.submit(sum, range(10)).result())"
+    words = ("run", "typed", "--cluster", standing, "--", "python", "-c", code)
+    assert dask(*words).splitlines()[-1] == "sum 45"
+    assert "`kubectl delete daskjob typed" in dask(*words, fails=1)
+
+
+def test_a_job_that_fails(dask, kube, standing):
+    said = dask("run", "typed-fails", "--cluster", standing, "--", "sh", "-c", "echo no; exit 3", fails=1)
+    assert "the job typed-fails in the namespace" in said
+    assert "BackoffLimitExceeded" in said
+    pod = re.search("kubectl logs (\\S+)", said)[1]
+    assert kube("logs", pod) == "no\n"
+
+
+def test_a_job_that_is_interrupted(start, kube, standing):
+    with start(
+        "run", "typed-long", "--cluster", standing, "--", "sh", "-c", "echo begun; sleep 600"
+    ) as process:
+        line(process, "begun")
+        process.send_signal(signal.SIGINT)
+        assert "the job typed-long goes on" in end(process, 1)
+    assert kube.get("daskjob/typed-long")["status"]["jobStatus"] == "Running"
+    kube("delete", "daskjob/typed-long")
