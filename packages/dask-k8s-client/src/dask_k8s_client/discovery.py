@@ -1,4 +1,4 @@
-"""The clusters that there are, for whoever looks for them under `dask_cluster_discovery`, as `dask-ctl` does."""
+"""The clusters that there are, for `dask-ctl` and others who look under `dask_cluster_discovery`."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
