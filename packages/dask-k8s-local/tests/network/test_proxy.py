@@ -1,6 +1,8 @@
 """A Service's port: who connects is carried to a pod, or waits for one."""
 
 import asyncio
+import contextlib
+import socket
 
 import pytest
 
@@ -98,3 +100,26 @@ async def test_closing_cuts_connections(net):
     with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
         await reader.readexactly(1)
     writer.close()
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_who_is_accepted_while_it_stops_is_cut(net, turns):
+    await net.proxy.listen(net.address, 8080)
+    with socket.create_connection((net.address, 8080)) as client:  # by the kernel: the loop knows nothing yet
+        client.setblocking(False)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        net.proxy.refuse()
+        with contextlib.suppress(ConnectionResetError):
+            async with asyncio.timeout(5):
+                assert await asyncio.get_running_loop().sock_recv(client, 1) == b""
+    assert not net.proxy.busy
+
+
+async def test_listens_again_at_once(net):
+    await net.echo()
+    net.backends.append((net.pod, 8000))
+    await net.proxy.listen(net.address, 8080)
+    net.proxy.refuse()
+    await net.proxy.listen(net.address, 8080)
+    assert await net.ask() == b"HELLO"

@@ -23,9 +23,10 @@ class Proxy:
     """A listening port; `backends` says who can be asked at this moment."""
 
     def __init__(self, backends: Callable[[], Sequence[Backend]]) -> None:
-        self._backends = backends
+        self.backends = backends
+        self.clients: set[_Client] = set()
+        self.refuses = True
         self._servers: list[asyncio.Server] = []
-        self._clients: set[_End] = set()
 
     @property
     def listening(self) -> bool:
@@ -35,30 +36,34 @@ class Proxy:
     @property
     def busy(self) -> bool:
         """Tell whether there are connections."""
-        return bool(self._clients)
+        return bool(self.clients)
 
     async def listen(self, address: str, port: int) -> None:
         """Accept connections at one more address."""
+        self.refuses = False
+        await asyncio.sleep(0)  # who refused at this address just now has let go of it
         loop = asyncio.get_running_loop()
-        self._servers.append(
-            await loop.create_server(
-                lambda: _Client(self._clients, self._backends), address, port, backlog=_BACKLOG
-            )
-        )
+        server = await loop.create_server(lambda: _Client(self), address, port, backlog=_BACKLOG)
+        self._servers.append(server)
 
     def refuse(self) -> None:
         """Stop listening; connections go on, those that still wait for a pod are cut."""
+        self.refuses = True
+        loop = asyncio.get_running_loop()
         for server in self._servers:
-            server.close()
+            for sock in server.sockets:
+                loop.remove_reader(sock.fileno())
+            # Not at once: who is being accepted would be dropped unclosed (an assertion in Python 3.11).
+            loop.call_soon(server.close)
         self._servers.clear()
-        for client in [*self._clients]:
+        for client in [*self.clients]:
             if client.peer is None:
                 client.abort()
 
     def close(self) -> None:
         """Stop listening and cut all connections."""
         self.refuse()
-        for client in [*self._clients]:
+        for client in [*self.clients]:
             client.abort()
 
 
@@ -108,21 +113,23 @@ class _End(asyncio.Protocol):
 class _Client(_End):
     """The side that was accepted: waits for a pod, keeping what little arrives meanwhile."""
 
-    def __init__(self, clients: set[_End], backends: Callable[[], Sequence[Backend]]) -> None:
+    def __init__(self, proxy: Proxy) -> None:
         super().__init__()
-        self._clients = clients
-        self._backends = backends
+        self._proxy = proxy
         self._search: asyncio.Task[None] | None = None
         self._early = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._clients.add(self)
+        self._proxy.clients.add(self)
+        if self._proxy.refuses:  # since it was accepted
+            self.abort()
+            return
         self._search = asyncio.get_running_loop().create_task(self._find_peer())
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._clients.discard(self)
+        self._proxy.clients.discard(self)
         if self._search:
             self._search.cancel()
 
@@ -144,7 +151,7 @@ class _Client(_End):
 
     async def _find_peer(self) -> None:
         while True:
-            for address, port in random.sample(backends := self._backends(), len(backends)):
+            for address, port in random.sample(backends := self._proxy.backends(), len(backends)):
                 with contextlib.suppress(OSError):
                     loop = asyncio.get_running_loop()
                     _, peer = await loop.create_connection(_End, address, port)
