@@ -48,7 +48,7 @@ def test_orphans_are_named_and_kept(world, controller, cluster):
     world.kubectl("delete", "daskcluster/demo", "--cascade=orphan")
     world.apply(cluster("demo", {"spec": {"worker": {"replicas": 0}}}, hold=True))
     degraded = world.condition("daskcluster/demo", "Degraded", "AlreadyExists")
-    assert f"{world.namespace}/demo-scheduler exists and is controlled by nobody" in degraded["message"]
+    assert f"{world.namespace}/demo-agent exists and is controlled by nobody" in degraded["message"]
     world.kubectl("delete", "pod/demo-scheduler", "service/demo-scheduler", "secret/demo-agent")
     world.condition("daskcluster/demo", "Degraded", "Healthy")
 
