@@ -18,7 +18,7 @@ def test_a_quota_starves_workers_and_not_the_runner(alone, manifest):
         alone.until(lambda: job.condition("Degraded")["reason"] == "QuotaExceeded")
         job.says("Running")
         job.go()
-        assert job.story()[-1] == "Successful"
+        assert job.end() == "Successful"
         assert "sum 45" in job.logs()
 
 
@@ -35,7 +35,7 @@ def test_the_controller_is_killed_in_each_phase(alone, manifest):
     assert len(set(clusters)) == 1
     job.go()
     with alone.controller():
-        assert job.story()[-1] == "Successful"
+        assert job.end() == "Successful"
         job.loses_cluster()
     assert len(job.runners) == 1
     assert job.status["failures"] == 0

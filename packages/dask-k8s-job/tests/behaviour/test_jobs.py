@@ -45,7 +45,7 @@ def test_a_job_succeeds(world, start):
 def test_it_is_restarted_until_it_succeeds(world, start):
     code = "import pathlib; note = pathlib.Path('/notes/a'); old = note.exists(); note.touch(); assert old"
     job = start(code)
-    assert job.story()[-1] == "Successful"
+    assert job.end() == "Successful"
     (pod,) = job.runners
     assert world.get(f"pod/{pod}")["status"]["containerStatuses"][0]["restartCount"] == 1
 
@@ -73,7 +73,7 @@ def test_suspended_it_has_no_pods(world, start):
     job.patch(suspend=False)
     job.says("Running")
     job.go()
-    assert job.story()[-1] == "Successful"
+    assert job.end() == "Successful"
     assert job.status["failures"] == 0
 
 
@@ -86,7 +86,7 @@ def test_on_a_cluster_that_is_there(world, start, cluster):
     policy = {"podFailurePolicy": {"rules": [rule]}, "backoffLimit": 5, "restart": "Never"}
     ends_by_policy = start("raise SystemExit(42)", clusterName="another", **policy)
 
-    assert job.story()[-1] == "Successful"
+    assert job.end() == "Successful"
     too_long = start(SLEEP, clusterName="another", activeDeadlineSeconds=3)
     assert job.status["clusterName"] == "another"
     assert "sum 45" in job.logs()
@@ -115,7 +115,7 @@ def test_it_goes_some_time_after_its_end(world, start):
 )
 def test_what_becomes_of_the_cluster(world, start, cleanup, code, stays):
     job = start(code, restart="Never", clusterCleanup=cleanup)
-    job.story()
+    job.end()
     if stays:
         world.kubectl("annotate", f"daskjob/{job.name}", "look=again")
         assert f"{job.name}-scheduler" in job.pods

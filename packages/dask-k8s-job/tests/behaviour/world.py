@@ -18,6 +18,7 @@ DEADLINE = 90
 KUBECTL = shutil.which("kubectl", path=f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}")
 WAIT = "import pathlib, time; go = pathlib.Path('/notes/go')\nwhile not go.exists(): time.sleep(0.1)"
 """Code of a runner that ends when it is told to `go`."""
+ENDS = ("Successful", "Failed")
 CONTROLLER = (sys.executable, "-m", "dask_k8s_controller")
 
 
@@ -130,8 +131,12 @@ class Job:
     def says(self, word):
         self.world.until(lambda: self.word == word)
 
+    def end(self):
+        """Wait for its end; return the word."""
+        return self.world.until(lambda: self.word in ENDS and self.word)
+
     def story(self):
-        """The words that it has gone through from its creation until its end."""
+        """The words that it has gone through from its creation, which was not long ago, until its end."""
         watch = f"watch=1&resourceVersion={self.created}&timeoutSeconds={DEADLINE}"
         path = f"/apis/kubernetes.dask.org/v1/namespaces/{self.world.namespace}/daskjobs"
         command = [KUBECTL, "get", "--raw", f"{path}?{watch}&fieldSelector=metadata.name%3D{self.name}"]
@@ -140,17 +145,19 @@ class Job:
             command, env=self.world.environment, stdout=subprocess.PIPE, text=True
         ) as process:
             for line in process.stdout:
-                word = json.loads(line)["object"].get("status", {}).get("jobStatus")
+                event = json.loads(line)
+                assert event["type"] != "ERROR", line
+                word = event["object"].get("status", {}).get("jobStatus")
                 if word and word not in words:
                     words.append(word)
-                if word in {"Successful", "Failed"}:
+                if word in ENDS:
                     process.terminate()
                     return words
         pytest.fail(f"no end after {words}:\n" + self.world.kubectl("get", "daskjobs", "-o", "yaml"))
 
     def fails(self):
         """Wait for its failure; return the reason and the message."""
-        assert self.story()[-1] == "Failed"
+        assert self.end() == "Failed"
         failed = self.condition("Failed")
         assert failed["status"] == "True"
         return failed["reason"], failed["message"]
