@@ -254,5 +254,5 @@ def test_a_job_that_is_interrupted(start, kube, standing):
         line(process, "begun")
         process.send_signal(signal.SIGINT)
         assert "the job typed-long goes on" in end(process, 1)
-    assert kube.get("daskjob/typed-long")["status"]["jobStatus"] == "Running"
+    kube("wait", "daskjob/typed-long", "--for=jsonpath={.status.jobStatus}=Running", "--timeout=60s")
     kube("delete", "daskjob/typed-long")
