@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from types import SimpleNamespace
 
-from dask_k8s_controller import PODS, Outcome, Watched
+from dask_k8s_controller import PODS, Finding, Outcome, Watched
 from dask_k8s_controller.river.cache import Cache
 from dask_k8s_crds import DaskJob
 from dask_k8s_job.observe import DASK_CLUSTERS, DASK_JOBS, JOBS, Observed, cluster_of, trim_runner
@@ -78,22 +78,22 @@ def runner(*ends, suspended=False, failed=0, started=60, **spec):
     }
 
 
-def pod(phase="Running", name="demo-runner-abcde", created=50, **more):
+def pod(phase="Running", name="demo-runner-abcde", created=50, trouble=None, **more):
     return {
         "metadata": metadata(name, name, OF_RUNNER, creationTimestamp=ago(created), **more),
-        "status": {"phase": phase},
+        "status": {"phase": phase, "message": trouble},
     }
 
 
 def _trim_pod(body):
-    phase = body["status"]["phase"]
+    phase, trouble = body["status"]["phase"], body["status"]["message"]
     return SimpleNamespace(
         name=body["metadata"]["name"],
         component="job-runner",
         created=body["metadata"]["creationTimestamp"],
         phase=phase,
         finished=phase in {"Succeeded", "Failed"},
-        trouble=None,
+        trouble=Finding("PodFailed", trouble) if trouble else None,
     )
 
 

@@ -62,6 +62,21 @@ def test_the_cluster_speaks_for_itself():
     assert end.message == 'DaskCluster "demo" was not made for this job: delete or rename one'
 
 
+WORDS_OF_PODS = [pod("Failed", "a", 40, trouble="exit code 1 (Error)"), pod("Failed", "b", 20, trouble="oh")]
+LAST_WORDS = {
+    "tried-often-enough": ("BackoffLimitExceeded", WORDS_OF_PODS, "m; pod b: oh"),
+    "the-newest-says-nothing": ("BackoffLimitExceeded", [WORDS_OF_PODS[0], pod("Failed", "b", 20)], "m"),
+    "its-pods-are-gone": ("BackoffLimitExceeded", [], "m"),
+    "the-job-says-it": ("PodFailurePolicy", WORDS_OF_PODS, "m"),
+}
+
+
+@pytest.mark.parametrize("reason, pods, message", LAST_WORDS.values(), ids=LAST_WORDS)
+def test_the_newest_pod_says_why(reason, pods, message):
+    observed = observe(job(), clusters=[cluster()], runners=[runner(("Failed", reason))], pods=pods)
+    assert verdict(*observed, NOW).message == message
+
+
 def test_it_is_looked_at_again_when_patience_ends():
     assert patience(*observe(job(), **BROKEN), NOW) == 600
     assert patience(*observe(job(since(100)), **BROKEN), NOW) == 500

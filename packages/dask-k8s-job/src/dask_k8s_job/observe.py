@@ -124,10 +124,9 @@ class Observed:
         return address
 
     @property
-    def newest_pod(self) -> str | None:
-        """The name of the runner's newest pod."""
-        newest = max(self.pods, key=lambda pod: (pod.value.created, pod.key.name), default=None)
-        return newest.key.name if newest else None
+    def newest_pod(self) -> Record | None:
+        """The runner's newest pod."""
+        return max(self.pods, key=lambda pod: (pod.value.created, pod.key.name), default=None)
 
     @property
     def has_run(self) -> bool:

@@ -34,10 +34,11 @@ def report(
     degraded = None if end else _degraded(job, observed, outcome, now)
     found = (_cluster_ready(job, observed), *_ends(job, end, why), _degradation(job, degraded))
     made = observed.cluster is not None and not observed.cluster.deleting
+    pod = observed.newest_pod
     return DaskJobStatus(
         job_status=word,
         cluster_name=observed.cluster.key.name if made and observed.cluster else before.cluster_name,
-        job_runner_pod_name=observed.newest_pod or before.job_runner_pod_name,
+        job_runner_pod_name=pod.key.name if pod else before.job_runner_pod_name,
         start_time=runner.started if runner and observed.has_run else before.start_time,
         end_time=end.time if end else None,
         failures=runner.failed if runner else before.failures,

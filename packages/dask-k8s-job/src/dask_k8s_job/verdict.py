@@ -28,11 +28,19 @@ def verdict(job: DaskJob, observed: Observed, now: datetime) -> End | None:
     if end is not None and end.reason == "DeadlineExceeded" and trouble is not None:
         return End.failure("ClusterFailed", trouble.message, end.time)
     if end is not None:
-        return end
+        return _with_last_words(end, observed)
     rest = patience(job, observed, now)
     if trouble is not None and rest is not None and rest <= 0:
         return End.failure("ClusterFailed", trouble.message, now)
     return None
+
+
+def _with_last_words(end: End, observed: Observed) -> End:
+    """Let the newest pod say why, where a Job says only that it has tried often enough."""
+    last = observed.newest_pod
+    if end.reason != "BackoffLimitExceeded" or last is None or last.value.trouble is None:
+        return end
+    return end._replace(message=f"{end.message}; pod {last.key.name}: {last.value.trouble.message}")
 
 
 def patience(job: DaskJob, observed: Observed, now: datetime) -> float | None:

@@ -90,7 +90,7 @@ def start(world, manifest):
     return begin
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cluster():
     """A DaskCluster that no job made."""
 

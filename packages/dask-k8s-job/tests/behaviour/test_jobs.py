@@ -1,5 +1,6 @@
 """Jobs with real clusters and real runners, as users see them with kubectl."""
 
+import json
 import re
 
 import pytest
@@ -11,6 +12,7 @@ SUM = "from distributed import Client; c = Client(); print('sum', c.submit(sum, 
 FAIL = "raise SystemExit('this will never work')"
 SLEEP = "import time; time.sleep(600)"
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+FILL = "fill = bytearray(400 << 20); raise SystemExit(137)  # also where nothing limits its memory"
 MISSING = "registry.invalid/nothing:1"
 
 
@@ -18,6 +20,13 @@ MISSING = "registry.invalid/nothing:1"
 def three_failures(start):
     """Kubernetes rests for half a minute between them; meanwhile there are the other tests."""
     return start(FAIL, restart="Never", backoffLimit=2, name="three-failures")
+
+
+@pytest.fixture(scope="module")
+def standing(world, cluster):
+    """The name of a cluster that stays."""
+    world.apply(cluster("standing"))
+    return "standing"
 
 
 def test_a_job_succeeds(world, start):
@@ -59,6 +68,29 @@ def test_the_first_failure_counts_where_nothing_is_restarted(start):
     assert job.status["failures"] == 1
     job.loses_cluster()
     assert "never work" in job.logs()
+
+
+def test_a_runner_that_takes_too_much_memory(world, manifest, standing):
+    body = manifest(FILL, restart="Never", clusterName=standing)
+    body["spec"]["job"]["spec"]["containers"][0]["resources"] = {"limits": {"memory": "200Mi"}}
+    job = Job(world, body)
+    reason, message = job.fails()
+    assert reason == "BackoffLimitExceeded"
+    assert f"pod {job.status['jobRunnerPodName']}: exit code 137" in message
+
+
+def test_a_runner_that_is_evicted_has_a_successor(world, start, standing):
+    job = start(WAIT, restart="Never", backoffLimit=1, clusterName=standing)
+    job.says("Running")
+    (first,) = job.runners
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": first}}
+    path = f"/api/v1/namespaces/{world.namespace}/pods/{first}/eviction"
+    world.kubectl("create", "--raw", path, "-f", "-", input=json.dumps(eviction))
+    world.until(lambda: job.runners - {first})
+    world.until(lambda: world.get(f"pod/{job.status['jobRunnerPodName']}")["status"]["phase"] == "Running")
+    job.go()
+    assert job.end() == "Successful"
+    assert job.status["failures"] == 1
 
 
 def test_suspended_it_has_no_pods(world, start):
