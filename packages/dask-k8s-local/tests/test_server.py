@@ -3,9 +3,11 @@
 import asyncio
 import base64
 import json
+import logging
 import socket
 import ssl
 import stat
+import struct
 import subprocess
 import urllib.error
 import urllib.parse
@@ -68,6 +70,22 @@ def test_who_has_no_token_is_refused():
         context = ssl._create_unverified_context()  # noqa: SLF001  # as its documentation says
         with pytest.raises(urllib.error.HTTPError, match="401"):
             urllib.request.urlopen(f"{here.url}/api/v1/pods", context=context)
+
+
+@pytest.mark.parametrize("path", ["/api/v1/pods?watch=1", "/api/v1/pods", "/healthz"])
+def test_who_hangs_up_before_the_answer_is_no_error(caplog, path):
+    with LocalKubernetes.in_thread() as here:
+        config = json.loads(here.kubeconfig.read_text())
+        token = config["users"][0]["user"]["token"]
+        request = f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n"
+        address = ("127.0.0.1", urllib.parse.urlsplit(here.url).port)
+        context = ssl._create_unverified_context()  # noqa: SLF001  # as its documentation says
+        for _ in range(50):
+            with context.wrap_socket(socket.create_connection(address)) as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.sendall(request.encode())
+        run(here, "get", "pods")
+    assert [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING] == []
 
 
 def test_its_certificate_can_be_verified():

@@ -61,8 +61,12 @@ class Handler:
                 raise errors.from_store(error) from None
             except Forbidden as error:
                 raise errors.forbidden(error) from None
-            except (ApiError, web.HTTPException, asyncio.CancelledError, ConnectionError):
+            except (ApiError, web.HTTPException, asyncio.CancelledError):
                 raise
+            except ConnectionError:
+                if http.transport is not None and not http.transport.is_closing():
+                    raise
+                return web.Response()  # whoever asked has hung up
             except Exception as error:  # noqa: BLE001  # it is logged, and the client is told
                 _LOG.exception("%s %s", http.method, http.path)
                 raise errors.internal(f"{type(error).__name__}: {error}") from None

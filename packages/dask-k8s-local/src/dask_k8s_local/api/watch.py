@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 import orjson
 from aiohttp import web
@@ -30,15 +29,14 @@ async def watch(store: Store, http: web.BaseRequest, request: Request, view: Vie
     response = web.StreamResponse(headers=headers)
     response.enable_chunked_encoding()
     await response.prepare(http)
-    with suppress(ConnectionResetError):  # whoever watched has hung up
-        try:
-            await follower.run(response.write)
-        except Dropped:
-            pass  # with its CustomResourceDefinition; it just ends
-        except Gone as error:
-            status = errors.expired(error.detail).status()
-            await response.write(b'{"type":"ERROR","object":%s}\n' % orjson.dumps(status))
-        await response.write_eof()
+    try:
+        await follower.run(response.write)
+    except Dropped:
+        pass  # with its CustomResourceDefinition; it just ends
+    except Gone as error:
+        status = errors.expired(error.detail).status()
+        await response.write(b'{"type":"ERROR","object":%s}\n' % orjson.dumps(status))
+    await response.write_eof()
     return response
 
 
