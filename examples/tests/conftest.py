@@ -25,7 +25,8 @@ def environment(kubernetes, kubectl, namespace, tmp_path) -> dict[str, str]:
     shutil.copy(kubernetes.kubeconfig, kubeconfig)
     here = ("config", "set-context", "--current", f"--namespace={namespace}")
     kubectl("--kubeconfig", str(kubeconfig), *here)
-    return {**os.environ, "PATH": PATH, "KUBECONFIG": str(kubeconfig)}
+    patience = {"DASK_KUBERNETES__RESOURCE_TIMEOUT": "180"}  # seconds; the machine may be slow
+    return {**os.environ, "PATH": PATH, "KUBECONFIG": str(kubeconfig), **patience}
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ def listing(shell, namespace):
 
 def scaled(shell, group, workers):
     ready = f"--for=jsonpath={{.status.readyReplicas}}={workers}"
-    shell(f"kubectl wait daskworkergroup {group} {ready} --timeout=120s")
+    shell(f"kubectl wait daskworkergroup {group} {ready} --timeout=240s")
 
 
 def memory(shell, group):
@@ -39,7 +39,7 @@ def test_without_python(shell, controller, listing):
     controller()
     created = shell("kubectl apply -f my-cluster.yaml", FOLDER)
     assert created == "daskcluster.kubernetes.dask.org/my-cluster created\n"
-    shell("kubectl wait daskcluster my-cluster --for=condition=Ready --timeout=120s")
+    shell("kubectl wait daskcluster my-cluster --for=condition=Ready --timeout=240s")
     assert shell("kubectl get daskcluster").splitlines()[1].split()[0] == "my-cluster"
 
     *workers, scheduler, service = listing()
@@ -59,7 +59,7 @@ def test_without_python(shell, controller, listing):
 
     answer = shell("kubectl delete daskcluster my-cluster")
     assert answer.startswith('daskcluster.kubernetes.dask.org "my-cluster" deleted')
-    shell("kubectl wait pods -l dask.org/cluster-name=my-cluster --for=delete --timeout=60s")
+    shell("kubectl wait pods,services -l dask.org/cluster-name=my-cluster --for=delete --timeout=240s")
     assert "No resources found" in shell("kubectl get all -l dask.org/cluster-name=my-cluster")
 
 
@@ -78,7 +78,7 @@ def test_from_python(shell, controller, prompt, listing):
     assert len(listing()) == 7
 
     first.end()
-    shell("kubectl wait pods -l dask.org/cluster-name=my-cluster --for=delete --timeout=60s")
+    shell("kubectl wait pods,services -l dask.org/cluster-name=my-cluster --for=delete --timeout=240s")
     assert listing() == []
 
 
@@ -89,7 +89,7 @@ def test_worker_groups_of_different_memory(shell, controller, prompt):
     assert both.ask("cluster.name") == "foo"
     for group, workers in (("foo-default", 5), ("foo-highmem", 2)):
         made = f"--for=jsonpath={{.status.replicas}}={workers}"
-        shell(f"kubectl wait daskworkergroup {group} {made} --timeout=60s")
+        shell(f"kubectl wait daskworkergroup {group} {made} --timeout=240s")
     assert memory(shell, "foo-default") == [("16Gi", "16Gi")] * 5
     assert memory(shell, "foo-highmem") == [("64Gi", "64Gi")] * 2
 
@@ -107,7 +107,7 @@ def test_autoscaling_from_python(shell, controller, prompt):
     assert python.ask("cluster.name") == "my-cluster"
     assert autoscaler(shell) == {"my-cluster": (1, 100)}
     fewer = "--for=jsonpath={.spec.worker.replicas}=4"
-    shell(f"kubectl wait daskworkergroup my-cluster-default {fewer} --timeout=120s")
+    shell(f"kubectl wait daskworkergroup my-cluster-default {fewer} --timeout=240s")
 
     assert python.ask("cluster.scale(5)") == "None"
     assert autoscaler(shell) == {}
@@ -120,11 +120,11 @@ def test_autoscaling_without_python(shell, controller):
     created = shell("kubectl apply -f my-autoscaler.yaml", FOLDER)
     assert created == "daskautoscaler.kubernetes.dask.org/my-cluster created\n"
     scaled(shell, "my-cluster-default", 1)
-    shell("kubectl wait daskautoscaler my-cluster --for=condition=Active --timeout=60s")
+    shell("kubectl wait daskautoscaler my-cluster --for=condition=Active --timeout=240s")
     row = shell("kubectl get daskautoscaler my-cluster").splitlines()[1].split()
     assert row[:4] == ["my-cluster", "my-cluster", "1", "100"]
     shell("kubectl delete daskcluster my-cluster")
-    shell("kubectl wait daskautoscaler my-cluster --for=delete --timeout=60s")
+    shell("kubectl wait daskautoscaler my-cluster --for=delete --timeout=240s")
 
 
 def test_a_job(shell, controller):
@@ -132,8 +132,8 @@ def test_a_job(shell, controller):
     shell("kubectl create configmap my-job --from-file=job.py", FOLDER)
     created = shell("kubectl apply -f my-job.yaml", FOLDER)
     assert created == "daskjob.kubernetes.dask.org/my-job created\n"
-    shell("kubectl wait daskjob my-job --for=condition=Complete --timeout=120s")
+    shell("kubectl wait daskjob my-job --for=condition=Complete --timeout=240s")
     assert shell("kubectl get daskjob").splitlines()[1].split()[:3] == ["my-job", "Successful", "3"]
-    shell("kubectl wait daskcluster my-job --for=delete --timeout=60s")
+    shell("kubectl wait daskcluster my-job --for=delete --timeout=240s")
     shell("kubectl delete daskjob my-job")
-    shell("kubectl wait job my-job-runner --for=delete --timeout=60s")
+    shell("kubectl wait job my-job-runner --for=delete --timeout=240s")

@@ -89,9 +89,9 @@ def test_a_module_of_handlers(installed, shell, controller, namespace):
     controller(python)
     shell("kubectl apply -f -", stdin=CLUSTER)
     hostname = r"{.metadata.annotations.external-dns\.alpha\.kubernetes\.io/hostname}"
-    shell("kubectl wait daskcluster my-cluster --for=condition=Ready --timeout=60s")
+    shell("kubectl wait daskcluster my-cluster --for=condition=Ready --timeout=240s")
     host = f"my-cluster.{namespace}.example.org"
-    shell(f"kubectl wait service my-cluster-scheduler '--for=jsonpath={hostname}={host}' --timeout=60s")
+    shell(f"kubectl wait service my-cluster-scheduler '--for=jsonpath={hostname}={host}' --timeout=240s")
 
 
 def test_a_kind_of_its_own(installed, shell, controller):
@@ -106,15 +106,17 @@ def test_a_kind_of_its_own(installed, shell, controller):
     controller(python)
     shell("kubectl apply -f -", stdin=CLUSTER)
     shell("kubectl apply -f -", stdin=DASHBOARD)
-    shell("kubectl wait daskdashboard public --for=jsonpath={.status.service}=public-dashboard --timeout=60s")
+    shell(
+        "kubectl wait daskdashboard public --for=jsonpath={.status.service}=public-dashboard --timeout=240s"
+    )
     assert shell("kubectl get service public-dashboard -o jsonpath={.spec.type}") == "NodePort"
     assert shell("kubectl get daskdashboards").split()[4:7] == ["public", "my-cluster", "NodePort"]
-    shell("kubectl wait daskcluster my-cluster --for=condition=Ready --timeout=60s")
+    shell("kubectl wait daskcluster my-cluster --for=condition=Ready --timeout=240s")
 
     shell("kubectl delete service public-dashboard")
-    shell("kubectl wait service public-dashboard --for=create --timeout=60s")
+    shell("kubectl wait service public-dashboard --for=create --timeout=240s")
     shell("kubectl delete daskdashboard public")
-    shell("kubectl wait service public-dashboard --for=delete --timeout=60s")
+    shell("kubectl wait service public-dashboard --for=delete --timeout=240s")
     refused = shell("kubectl apply -f -", stdin=DASHBOARD.replace("cluster:", "klaster:"), fails=True)
     assert 'unknown field "spec.klaster"' in refused
     shell("kubectl delete crd daskdashboards.example.org")

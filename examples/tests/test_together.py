@@ -5,7 +5,7 @@ from pathlib import Path
 import yaml
 
 JOB = Path(__file__).parent.parent / "announcement" / "my-job.yaml"
-CODE = "from distributed import Client; Client().wait_for_workers(2, timeout=100)"
+CODE = "from distributed import Client; Client().wait_for_workers(2, timeout=200)"
 AUTOSCALER = """
 apiVersion: kubernetes.dask.org/v1
 kind: DaskAutoscaler
@@ -23,6 +23,6 @@ def test_the_cluster_of_a_job_is_scaled(shell, controller):
     pod["containers"][0]["args"] = ["python", "-c", CODE]
     shell("kubectl apply -f -", stdin=yaml.safe_dump(job))
     shell("kubectl apply -f -", stdin=AUTOSCALER)
-    shell("kubectl wait daskjob my-job --for=condition=Complete --timeout=120s")
+    shell("kubectl wait daskjob my-job --for=condition=Complete --timeout=240s")
     for goes in ("daskcluster", "daskautoscaler"):
-        shell(f"kubectl wait {goes} my-job --for=delete --timeout=60s")
+        shell(f"kubectl wait {goes} my-job --for=delete --timeout=240s")

@@ -29,7 +29,7 @@ def alive():
 def until():
     """Wait for what nobody announces."""
 
-    async def until(condition, seconds=5):
+    async def until(condition, seconds=30):
         async with asyncio.timeout(seconds):
             while not condition():  # noqa: ASYNC110  # that is the point
                 await asyncio.sleep(0.01)

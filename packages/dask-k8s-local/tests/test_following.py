@@ -29,7 +29,7 @@ class Seen:
         self.more.set()
 
     async def until(self, count):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(self.changes) < count:
                 self.more.clear()
                 await self.more.wait()
@@ -108,7 +108,7 @@ async def test_each_thing_is_looked_at_once():
     dirty: Dirty[str] = Dirty()
     dirty.add("a", "b", "a")
     seen = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         async for thing in dirty:
             seen.append(thing)
             if thing == "b":

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-DEADLINE = 90
+DEADLINE = 120
 """Seconds for anything that is awaited."""
 KUBECTL = shutil.which("kubectl", path=f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}")
 OBJECTS = yaml.safe_load(Path(__file__).with_name("objects.yaml").read_text())
@@ -51,9 +51,6 @@ class World:
     def get(self, target):
         return json.loads(self.kubectl("get", target, "-o", "json"))
 
-    def exists(self, target):
-        return bool(self.kubectl("get", target, "--ignore-not-found", "-o", "name"))
-
     def wait(self, target, what):
         self.kubectl("wait", target, f"--for={what}", f"--timeout={DEADLINE}s")
 
@@ -61,7 +58,9 @@ class World:
         self.kubectl("patch", target, "--type=merge", "-p", json.dumps(change))
 
     def size(self, group="demo-default"):
-        return self.get(f"daskworkergroup/{group}")["spec"]["worker"]["replicas"]
+        """How many workers a group is to have; None before there is one."""
+        found = self.kubectl("get", f"daskworkergroup/{group}", "--ignore-not-found", "-o", "json")
+        return json.loads(found)["spec"]["worker"]["replicas"] if found else None
 
     def condition(self, kind="Active", autoscaler="demo"):
         conditions = self.get(f"daskautoscaler/{autoscaler}").get("status", {}).get("conditions", ())
@@ -121,6 +120,8 @@ def world(kubernetes, kubectl, namespace, crds):
             log.append(line)
             if "Ready" in line:
                 break
+        else:
+            pytest.fail("".join(log))
         reader = threading.Thread(target=log.extend, args=(process.stderr,))
         reader.start()
         yield World(kubectl, kubernetes.kubeconfig, namespace)

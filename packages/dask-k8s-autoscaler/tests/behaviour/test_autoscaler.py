@@ -50,7 +50,7 @@ def test_an_unknown_cluster(world, cluster, autoscaler):
 def test_bounds(world, cluster, autoscaler):
     """They hold at once, and with no scheduler to ask: nothing here waits for one."""
     world.apply(cluster(5), autoscaler(minimum=1, maximum=2))
-    world.until(lambda: world.exists("daskworkergroup/demo-default") and world.size() == 2)
+    world.until(lambda: world.size() == 2)
     world.patch("daskautoscaler/demo", {"spec": {"minimum": 3, "maximum": 4}})
     world.until(lambda: world.size() == 3)
     world.kubectl("scale", "daskworkergroup/demo-default", "--replicas=9")

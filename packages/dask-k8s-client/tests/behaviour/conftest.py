@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from threading import Thread
 
+import dask.config
 import pytest
 
 from dask_k8s_client import KubeCluster, make_cluster_spec
@@ -21,6 +22,8 @@ PATH = f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}"
 COMMANDS = ("kubectl", "dask-k8s-crds", "dask-k8s-controller")
 KUBECTL, CRDS, CONTROLLER = (shutil.which(name, path=PATH) for name in COMMANDS)
 HERE = Path(__file__).parent
+DEADLINE = 180
+"""Seconds for anything that is awaited: pods with Dask in them take their time on a loaded machine."""
 
 # The Python of the images need not be ours to the last digit.
 VERSIONS = "ignore:Mismatched versions:distributed.versions.VersionMismatchWarning"
@@ -30,6 +33,14 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.filterwarnings(VERSIONS))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patience():
+    """For starts that give no time of their own, here and in the programs that tests start."""
+    with pytest.MonkeyPatch.context() as patch, dask.config.set({"kubernetes.resource-timeout": DEADLINE}):
+        patch.setenv("DASK_KUBERNETES__RESOURCE_TIMEOUT", str(DEADLINE))
+        yield
 
 
 class Kubectl:
@@ -54,8 +65,8 @@ class Kubectl:
     def names(self, resource, selector=""):
         return self("get", resource, "-l", selector, "-o", "name").split()
 
-    def wait(self, target, what, timeout=60):
-        self("wait", target, f"--for={what}", f"--timeout={timeout}s")
+    def wait(self, target, what):
+        self("wait", target, f"--for={what}", f"--timeout={DEADLINE}s")
 
     def apply(self, body):
         self("apply", "-f", "-", input=json.dumps(body))
@@ -158,7 +169,7 @@ def make(here):
 
     yield build
     for cluster in made:
-        cluster.close(timeout=30)
+        cluster.close(timeout=60)
 
 
 @pytest.fixture

@@ -137,7 +137,7 @@ def test_scale_ends_it(make, kube):
     cluster.adapt(minimum=1, maximum=100)
     cluster.scale(2)
     assert not is_there(kube, "ended")
-    cluster.wait_for_workers(2, timeout=60)
+    cluster.wait_for_workers(2)
     assert replicas(kube, "ended-default") == 2
 
 

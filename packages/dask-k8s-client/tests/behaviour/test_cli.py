@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sysconfig
+import time
 import urllib.request
 from contextlib import contextmanager
 
@@ -62,7 +63,7 @@ def start(here, environment):
 
 def end(process, code):
     """Wait until it has ended; what it complains of."""
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == code, err
     assert not NOISE.search(err), err
     return err
@@ -92,6 +93,8 @@ def standing(served, kubectl_in):
     kubectl = kubectl_in(served)
     kubectl.apply(short_lived("standing", 1))
     kubectl.wait("daskcluster/standing", "condition=Ready")
+    while "Registered to" not in kubectl("logs", "-l", "dask.org/workergroup-name=standing-default"):
+        time.sleep(0.2)  # a worker is ready before it has said that
     yield "standing"
     kubectl("delete", "daskcluster/standing")
 
@@ -113,17 +116,17 @@ def test_life_of_a_cluster(dask, kube):
 
     assert dask("scale", "lives", "2") == "daskcluster.kubernetes.dask.org/lives scaled to 2\n"
     kube.wait("daskcluster/lives", "jsonpath={.status.workers}=2/2")
-    assert re.search(r"^lives +\S+ +Running +2/2 +\d+s$", dask("list"), re.MULTILINE)
+    assert re.search(r"^lives +\S+ +Running +2/2 +\d+[sm]$", dask("list"), re.MULTILINE)
 
-    assert "adapts: 1 to 2 workers" in dask("adapt", "lives", "--minimum", "1", "--maximum", "2")
-    assert kube.get("daskautoscaler/lives")["spec"]["maximum"] == 2
+    assert "adapts: 2 to 3 workers" in dask("adapt", "lives", "--minimum", "2", "--maximum", "3")
+    assert kube.get("daskautoscaler/lives")["spec"]["maximum"] == 3
     told = dask("describe", "lives")
     for words in (
         r"Phase +Running",
         r"Workers +2/2 ready",
         r"Scheduler +tcp://lives-scheduler\.",
         r"SchedulerReady +True",
-        r"Scaled by lives, 1 to 2 workers",
+        r"Scaled by lives, 2 to 3 workers",
         r"lives-default +2/2",
         r"lives-scheduler +scheduler +0 .* Ready",
         r"lives-default-worker-\w+ +worker +0 .* Ready",
@@ -226,7 +229,7 @@ def test_dashboard(start, kube):
     kube.apply(short_lived("shown", 0))
     with start("dashboard", "shown", "--no-browser") as process:
         link = line(process, r"Dashboard at (http://\S+)/status")[1]
-        with urllib.request.urlopen(f"{link}/health", timeout=10) as response:
+        with urllib.request.urlopen(f"{link}/health", timeout=60) as response:
             assert response.read() == b"ok"
         kube("delete", "daskcluster/shown")
         assert "the DaskCluster shown in the namespace" in end(process, 1)
@@ -254,5 +257,5 @@ def test_a_job_that_is_interrupted(start, kube, standing):
         line(process, "begun")
         process.send_signal(signal.SIGINT)
         assert "the job typed-long goes on" in end(process, 1)
-    kube("wait", "daskjob/typed-long", "--for=jsonpath={.status.jobStatus}=Running", "--timeout=60s")
+    kube("wait", "daskjob/typed-long", "--for=jsonpath={.status.jobStatus}=Running", "--timeout=120s")
     kube("delete", "daskjob/typed-long")

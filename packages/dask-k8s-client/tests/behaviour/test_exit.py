@@ -83,7 +83,7 @@ def program(here, quick_spec):
 )
 def test_end_of_the_process(program, kube, code):
     process = program("ended", code)
-    out, err = process.communicate(timeout=90)
+    out, err = process.communicate(timeout=180)
     assert "up" in out, err
     assert not NOISE.search(err), err
     assert process.returncode == 0
@@ -92,7 +92,7 @@ def test_end_of_the_process(program, kube, code):
 
 def test_shutdown_on_close_is_heeded(program, kube):
     process = program("kept", SYNC.replace("**arguments", "**arguments, shutdown_on_close=False"))
-    _, err = process.communicate(timeout=90)
+    _, err = process.communicate(timeout=180)
     assert not NOISE.search(err), err
     kube("delete", "daskcluster", "kept")
 
@@ -101,6 +101,6 @@ def test_interrupted_start(program, kube):
     process = program("interrupted", WAITING, nodeSelector={"disktype": "none-has-it"})
     kube.wait("daskcluster/interrupted", "create")
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     assert "KeyboardInterrupt" in err
     assert kube("get", "daskcluster", "interrupted", "--ignore-not-found") == ""

@@ -1,11 +1,14 @@
 """Worker groups: scaled, added, deleted."""
 
+import json
 import os
 
 import pytest
 from distributed import Client
 
 from dask_k8s_client import ValidationError, make_cluster_spec, make_worker_spec
+
+WORKERS = "dask.org/component=worker,dask.org/cluster-name=groups"
 
 
 def group(name):
@@ -20,7 +23,7 @@ def test_scale(make, kube):
     """Up and down; by the group, and the cluster's own number stays as it was written."""
     cluster = make("scaled")
     cluster.scale(3)
-    cluster.wait_for_workers(3, timeout=60)
+    cluster.wait_for_workers(3)
     cluster.scale(0)
     kube.wait(group("scaled-default"), "jsonpath={.status.replicas}=0")
     assert replicas(kube, "scaled-default") == 0
@@ -39,14 +42,12 @@ def test_two_groups(make, kube):
     cluster.add_worker_group(
         "highmem", n_workers=1, env={"KIND": "big"}, resources={"requests": {"memory": "128Mi"}}
     )
-    cluster.wait_for_workers(2, timeout=60)
+    cluster.wait_for_workers(2)
     with Client(cluster) as client:
         assert sorted(client.run(os.getenv, "KIND").values()) == ["big", "plain"]
     pods = {
         each["metadata"]["labels"]["dask.org/workergroup-name"]: each["spec"]["containers"][0]
-        for each in kube.get("pods")["items"]
-        if each["metadata"]["labels"].get("dask.org/component") == "worker"
-        and each["metadata"]["labels"]["dask.org/cluster-name"] == "groups"
+        for each in json.loads(kube("get", "pods", "-l", WORKERS, "-o", "json"))["items"]
     }
     assert {name: pod["resources"]["requests"]["memory"] for name, pod in pods.items()} == {
         "groups-default": "64Mi",
@@ -54,7 +55,7 @@ def test_two_groups(make, kube):
     }
     assert pods["groups-highmem"]["image"] == pods["groups-default"]["image"]
     cluster.scale(2, worker_group="highmem")
-    cluster.wait_for_workers(3, timeout=60)
+    cluster.wait_for_workers(3)
     assert replicas(kube, "groups-default") == 1
     cluster.delete_worker_group("highmem")
     kube.wait(group("groups-highmem"), "delete")

@@ -2,19 +2,28 @@
 
 import time
 
-from distributed import Client
+from distributed import Client, Event
 
 from dask_k8s_client import make_cluster_spec
 
 slow = lambda seconds: (time.sleep(seconds), seconds)[1]  # noqa: E731 - a lambda travels whole
+held = lambda name: __import__("distributed").Event(name).wait()  # noqa: E731
 
 
 def test_an_idle_cluster_goes(make, kube):
     """Its Python object is still there, and nobody has closed it."""
-    cluster = make("unused", spec=make_cluster_spec("unused", n_workers=1, idle_timeout=4))
+    cluster = make("unused")
     with Client(cluster) as client:
-        assert client.submit(slow, 8.0, pure=False).result() == 8.0  # twice as long as its time-out
+        begin = client.submit(held, "begin")  # before it has a time-out, which else might be over by now
+        kube("patch", "daskcluster/unused", "--type=merge", "-p", '{"spec":{"idleTimeout":4}}')
+        kube.wait("daskcluster/unused", "jsonpath={.status.observedGeneration}=2")
+        work, end = client.submit(slow, 8.0), client.submit(held, "end")
+        Event("begin").set()
+        assert begin.result()
+        assert work.result() == 8.0  # twice as long as its time-out
         assert kube.get("daskcluster/unused")["status"].get("idleSince") is None
+        Event("end").set()
+        assert end.result()
     kube.wait("daskcluster/unused", "delete")
     kube.wait("pod/unused-scheduler", "delete")
     reasons = [
@@ -32,7 +41,7 @@ def test_workers_of_an_idle_cluster_go(make, kube):
     assert "idleSince" in kube.get("daskcluster/resting")["status"]
     # Whoever scales up now has a reason: it is the same time of idleness.
     cluster.scale(1)
-    cluster.wait_for_workers(1, timeout=60)
+    cluster.wait_for_workers(1)
     with Client(cluster) as client:
         assert client.submit(slow, 0.1, pure=False).result() == 0.1
     kube.wait("daskworkergroup/resting-default", "jsonpath={.spec.worker.replicas}=0")

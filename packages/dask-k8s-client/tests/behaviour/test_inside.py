@@ -63,7 +63,7 @@ def test_inside(kubernetes, kube, account, quick_spec):
     container = {"name": "user", "image": image or "here", "command": ["python", "-c", program]}
     pod = {"serviceAccountName": account, "restartPolicy": "Never", "containers": [container]}
     kube.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "inside"}, "spec": pod})
-    kube.wait("pod/inside", "jsonpath={.status.containerStatuses[0].state.terminated}", timeout=120)
+    kube.wait("pod/inside", "jsonpath={.status.containerStatuses[0].state.terminated}")
     log = kube("logs", "inside")
     ended = kube.get("pod/inside")["status"]["containerStatuses"][0]["state"]["terminated"]
     assert ended["exitCode"] == 0, log

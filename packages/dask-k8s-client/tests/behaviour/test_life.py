@@ -16,12 +16,12 @@ def test_announced(kube, here):
     """The announcement's call gives what the announcement shows, and computes."""
     with KubeCluster(name="announced", namespace=here, n_workers=2, env={"FOO": "bar"}) as cluster:
         with Client(cluster) as client:
-            assert client.submit(operator.add, 10, 1).result(timeout=60) == 11
+            assert client.submit(operator.add, 10, 1).result() == 11
             assert client.submit(os.getenv, "FOO").result() == "bar"
             assert client.run_on_scheduler(os.getenv, "FOO") == "bar"
         assert "announced" in repr(cluster)
         assert cluster.namespace == here
-        assert kube.names("daskcluster") == ["daskcluster.kubernetes.dask.org/announced"]
+        assert "daskcluster.kubernetes.dask.org/announced" in kube.names("daskcluster")
         assert kube.names("daskworkergroup", "dask.org/cluster-name=announced") == [
             "daskworkergroup.kubernetes.dask.org/announced-default"
         ]
@@ -67,11 +67,11 @@ def test_several_on_one_loop(make):
     assert first != second
     with Client(first) as one, Client(second) as two:
         assert one.loop is two.loop
-        assert one.submit(operator.add, 1, 1).result(timeout=60) == 2
-        assert two.submit(operator.add, 2, 1).result(timeout=60) == 3
+        assert one.submit(operator.add, 1, 1).result() == 2
+        assert two.submit(operator.add, 2, 1).result() == 3
     second.close()
     with Client(first) as one:
-        assert one.submit(operator.add, 3, 1).result(timeout=60) == 4
+        assert one.submit(operator.add, 3, 1).result() == 4
 
 
 def test_from_name(make, kube, here):
@@ -80,8 +80,8 @@ def test_from_name(make, kube, here):
         assert again == cluster
         assert hash(again) == hash(cluster)
         again.scale(2)
-        cluster.wait_for_workers(2, timeout=60)
-        again.wait_for_workers(2, timeout=60)
+        cluster.wait_for_workers(2)
+        again.wait_for_workers(2)
         assert again.scheduler_info["workers"].keys() == cluster.scheduler_info["workers"].keys()
     kube("get", "daskcluster", "by-name")
 
@@ -141,7 +141,7 @@ def test_worker_command(make):
     """Whatever starts a worker, it gets its name and its dashboard's port."""
     spec = make_cluster_spec("command", n_workers=1, worker_command=["python", "-m", "dask", "worker"])
     with Client(make("command", spec=spec)) as client:
-        assert client.submit(operator.add, 1, 1).result(timeout=60) == 2
+        assert client.submit(operator.add, 1, 1).result() == 2
 
 
 def test_node_port(make):
@@ -149,7 +149,7 @@ def test_node_port(make):
     cluster = make("node-port", spec=spec)
     assert cluster.forwarded_dashboard_port is None
     with Client(cluster) as client:
-        assert client.submit(operator.add, 1, 1).result(timeout=60) == 2
+        assert client.submit(operator.add, 1, 1).result() == 2
     with urllib.request.urlopen(cluster.dashboard_link, timeout=30) as answer:
         assert answer.status == 200
 

@@ -62,7 +62,7 @@ def another(kubernetes, kubectl, namespace) -> Iterator[Callable[[], World]]:
     def make() -> World:
         made.append(f"{namespace}-{len(made) + 2}")
         kubectl("create", "namespace", made[-1])
-        kubectl("wait", "--for=create", "serviceaccount/default", "-n", made[-1], "--timeout=30s")
+        kubectl("wait", "--for=create", "serviceaccount/default", "-n", made[-1], "--timeout=120s")
         return World(kubectl, kubernetes.kubeconfig, made[-1])
 
     yield make

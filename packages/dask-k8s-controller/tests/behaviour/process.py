@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-DEADLINE = 60
+DEADLINE = 120
+"""Seconds for anything that is awaited."""
 
 
 class Controller:
@@ -76,7 +77,7 @@ class Controller:
 
     def _end(self, how: signal.Signals) -> int:
         self.process.send_signal(how)
-        code = self.process.wait(timeout=30)
+        code = self.process.wait(timeout=DEADLINE)
         self._reader.join()
         return code
 

@@ -22,7 +22,7 @@ def test_nothing_of_the_cluster_waits_for_the_controller(cascade, world, control
     world.apply(cluster(hold=True))
     world.workers("demo-default", 2, ready=False)
     controller.kill()
-    world.kubectl("delete", "daskcluster/demo", f"--cascade={cascade}", "--timeout=60s")
+    world.kubectl("delete", "daskcluster/demo", f"--cascade={cascade}", "--timeout=120s")
     for resource in ("daskclusters", "daskworkergroups", "services", "pods"):
         world.until(resource, lambda found: not found)
 

@@ -129,7 +129,7 @@ def test_labels_and_annotations_restart_nothing(world, controller, cluster):
 
     world.until("pods", labelled)
     world.until("pods", lambda pods: all(pod["metadata"]["labels"].get("tier") for pod in pods), WORKERS)
-    assert world.get("service/demo-scheduler")["metadata"]["labels"]["team"] == "weather"
+    world.wait("service/demo-scheduler", "jsonpath={.metadata.labels.team}=weather")
     gone = {"labels": {"tier": None}, "annotations": {"note": None}}
     world.patch("daskcluster/demo", {"spec": {"worker": {"metadata": gone}}})
     pods = world.until(
@@ -203,9 +203,11 @@ def test_a_scheduler_is_replaced_and_the_user_is_told(world, controller, cluster
     assert max(most) == 1
     assert env(world.get("pod/demo-scheduler"))["NEW"] == "yes"
     assert uids(world.all("pods", WORKERS)) == workers
-    (event,) = world.until(
-        "events", lambda events: [each for each in events if each["reason"] == "SchedulerReplaced"]
-    ) and [each for each in world.all("events") if each["reason"] == "SchedulerReplaced"]
+
+    def told(events):
+        return [each for each in events if each["reason"] == "SchedulerReplaced"]
+
+    (event,) = told(world.until("events", told))
     assert "the tasks and results that it knows of are lost" in event["message"]
 
 

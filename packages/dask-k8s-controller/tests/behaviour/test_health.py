@@ -67,4 +67,4 @@ def test_no_api_server(run_controller, tmp_path):
     missing = tmp_path / "kubeconfig"
     controller = run_controller(kubeconfig=missing, ready=False)
     assert "no Kubernetes is configured" in controller.says("Error")
-    assert controller.process.wait(timeout=30) == 1
+    assert controller.process.wait(timeout=60) == 1

@@ -12,8 +12,8 @@ def with_commands(**containers):
     }
 
 
-def told(world):
-    return [event for event in world.all("events") if event["reason"] == "LegacyCommand"]
+def told(events):
+    return [event for event in events if event["reason"] == "LegacyCommand"]
 
 
 def test_they_are_renewed_and_told_once(world, controller, cluster):
@@ -36,8 +36,9 @@ def test_they_are_renewed_and_told_once(world, controller, cluster):
     before = uids(world.all("pods"))
     world.kubectl("delete", "pods", "-l", "dask.org/cluster-name=demo", "--wait=false")
     world.until("pods", lambda pods: len(uids(pods) - before) == 3)
-    events = {event["involvedObject"]["kind"]: event for event in told(world)}
-    assert len(events) == len(told(world))
+    found = told(world.until("events", lambda events: len(told(events)) >= 2))
+    events = {event["involvedObject"]["kind"]: event for event in found}
+    assert len(events) == len(found)
     assert events["DaskCluster"]["message"] == (
         'started "dask-scheduler" as "dask scheduler": distributed 2026.6.0 removed the old form; '
         "change the template, or annotate the resource with "
@@ -54,7 +55,7 @@ def test_they_are_kept_where_the_user_says_so(world, controller, cluster):
     world.until("pods", len, "dask.org/component=scheduler")
     for pod, word in (("demo-scheduler", "dask-scheduler"), (name, "dask-worker")):
         assert world.get(f"pod/{pod}")["spec"]["containers"][0]["args"] == [word]
-    assert told(world) == []
+    assert told(world.all("events")) == []
 
 
 def test_only_the_first_word_counts(world, controller, cluster):

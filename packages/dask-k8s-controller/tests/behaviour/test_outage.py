@@ -37,7 +37,7 @@ def test_it_goes_silent_for_a_while(world, run_controller, proxy, cluster):
     run_controller("--watch-seconds", "4", kubeconfig=proxy.kubeconfig)
     proxy.go_silent_at("POST", "/pods", 9, True)
     world.apply(cluster("demo", TWENTY, hold=True))
-    assert proxy.silent.wait(30)
+    assert proxy.silent.wait(60)
     proxy.speak()
     world.workers("demo-default", 20, ready=False)
     assert world.is_quiet("pods")

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sysconfig
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-DEADLINE = 60
+DEADLINE = 120
 """Seconds for anything that is awaited."""
 KUBECTL = shutil.which("kubectl", path=f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}")
 DASK = "/apis/kubernetes.dask.org/v1"
@@ -53,18 +54,25 @@ class World:
     def names(self, resource: str, selector: str = "") -> set[str]:
         return names(self.all(resource, selector))
 
-    def wait(self, target: str, what: str, timeout: int = DEADLINE) -> None:
-        """``kubectl wait``: ``condition=Ready``, ``delete``, ``jsonpath={.status.phase}=Running``."""
-        words = ("wait", target, f"--for={what}", f"--timeout={timeout}s", "-n", self.namespace)
-        done = self._kubectl(*words, check=False)
+    def wait(self, target: str, what: str) -> str:
+        """``kubectl wait`` for ``condition=Ready``, ``delete``, ``jsonpath={.status.phase}=Running``.
+
+        What is not there yet is waited for, too. Returns the object as it was when it got there, as JSON.
+        """
+        options = ("-o", "json", f"--timeout={DEADLINE}s", "-n", self.namespace)
+        done = self._kubectl("wait", target, f"--for={what}", *options, check=False)
+        if "NotFound" in done.stderr:
+            self._kubectl("wait", target, "--for=create", *options, check=False)
+            done = self._kubectl("wait", target, f"--for={what}", *options, check=False)
         if done.returncode:
             found = self.kubectl("get", target, "-o", "yaml", check=False)
-            pytest.fail(f"{target} did not get to {what} in {timeout} s\n{done.stderr}\n{found}")
+            pytest.fail(f"{target} did not get to {what} in {DEADLINE} s\n{done.stderr}\n{found}")
+        return done.stdout
 
     def condition(self, target: str, kind: str, reason: str) -> Json:
         """Wait for a condition that has this reason."""
-        self.wait(target, f'jsonpath={{.status.conditions[?(@.type=="{kind}")].reason}}={reason}')
-        return next(found for found in self.get(target)["status"]["conditions"] if found["type"] == kind)
+        found = self.wait(target, f'jsonpath={{.status.conditions[?(@.type=="{kind}")].reason}}={reason}')
+        return next(each for each in json.loads(found)["status"]["conditions"] if each["type"] == kind)
 
     def workers(self, group: str, count: int, *, ready: bool = True) -> set[str]:
         """Wait until a group has exactly so many workers, none of them on its way out; their names."""
@@ -74,16 +82,14 @@ class World:
 
         return names(self.until("pods", complete, f"dask.org/workergroup-name={group}"))
 
-    def until(
-        self, resource: str, holds: Callable[[list[Json]], Any], selector: str = "", timeout: int = DEADLINE
-    ) -> list[Json]:
+    def until(self, resource: str, holds: Callable[[list[Json]], Any], selector: str = "") -> list[Json]:
         """List and watch until it holds of all objects together."""
         path = f"{self._path(resource)}?labelSelector={selector}"
         answer = self._raw(path)
         found = {item["metadata"]["name"]: item for item in answer["items"]}
         if holds(list(found.values())):
             return list(found.values())
-        for event in self._watch(path, answer["metadata"]["resourceVersion"], timeout):
+        for event in self._watch(path, answer["metadata"]["resourceVersion"], DEADLINE):
             name = event["object"]["metadata"].get("name")
             if event["type"] == "DELETED":
                 found.pop(name, None)
@@ -91,7 +97,13 @@ class World:
                 found[name] = event["object"]
             if holds(list(found.values())):
                 return list(found.values())
-        pytest.fail(f"not in {timeout} s; {len(found)} {resource}:\n{yaml.safe_dump(list(found.values()))}")
+        pytest.fail(f"not in {DEADLINE} s; {len(found)} {resource}:\n{yaml.safe_dump(list(found.values()))}")
+
+    def until_quiet(self, *resources: str, seconds: int) -> None:
+        """Wait until for a while none of their objects is made, changed or deleted."""
+        deadline = time.monotonic() + DEADLINE
+        while not self.is_quiet(*resources, seconds=seconds):
+            assert time.monotonic() < deadline, f"{resources} never come to rest"
 
     def is_quiet(self, *resources: str, seconds: int = 1) -> bool:
         """Whether for a while none of their objects is made, changed or deleted."""

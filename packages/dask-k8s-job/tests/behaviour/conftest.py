@@ -35,7 +35,7 @@ def fresh(environment):
     world = World(environment, name)
     world.kubectl("create", "namespace", name)
     # Pods are refused before their service account is there.
-    world.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=30s")
+    world.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=120s")
     try:
         yield world
     finally:

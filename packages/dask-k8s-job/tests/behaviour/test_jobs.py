@@ -158,7 +158,9 @@ def test_what_becomes_of_the_cluster(world, start, cleanup, code, stays):
 
 
 def test_a_cluster_that_cannot_start(world, start):
-    job = start(HELLO, image=MISSING, activeDeadlineSeconds=5)
+    job = start(HELLO, image=MISSING)
+    world.until(lambda: MISSING in job.condition("ClusterReady")["message"])
+    job.patch(activeDeadlineSeconds=1)
     reason, message = job.fails()
     assert reason == "ClusterFailed"
     assert MISSING in message

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import pytest
 import yaml
 
-DEADLINE = 90
+DEADLINE = 120
 """Seconds for anything that is awaited."""
 KUBECTL = shutil.which("kubectl", path=f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}")
 WAIT = "import pathlib, time; go = pathlib.Path('/notes/go')\nwhile not go.exists(): time.sleep(0.1)"
@@ -71,6 +71,8 @@ class World:
                 log.append(line)
                 if "Ready" in line:
                     break
+            else:
+                pytest.fail("".join(log))
             reader = threading.Thread(target=log.extend, args=(process.stderr,))
             reader.start()
             try:

@@ -95,7 +95,7 @@ def namespace(_kubectl: Kubectl) -> Iterator[str]:
     new = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
     _kubectl("create", "-f", "-", input=json.dumps(new))
     try:  # pods are refused before their service account is there
-        _kubectl("wait", "--for=create", "serviceaccount/default", "--namespace", name, "--timeout=30s")
+        _kubectl("wait", "--for=create", "serviceaccount/default", "--namespace", name, "--timeout=120s")
         yield name
     finally:
         _kubectl("delete", "namespace", name, "--wait=false")

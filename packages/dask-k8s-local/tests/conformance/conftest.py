@@ -100,7 +100,7 @@ class Api:
     def watch(self, path, accept=None, **query):
         """Give an iterator of (type, object); it ends when the server ends the watch."""
         connection = self._connect()
-        query = {"watch": "true", "timeoutSeconds": "20", **query}
+        query = {"watch": "true", "timeoutSeconds": "60", **query}
         response = self._send(connection, "GET", path, headers={"Accept": accept}, query=query)
         events = (json.loads(line) for line in response)
         try:
@@ -108,7 +108,7 @@ class Api:
         finally:
             connection.close()
 
-    def until(self, path, condition, seconds=20):
+    def until(self, path, condition, seconds=60):
         """Return the answer that fulfils a condition."""
         deadline = time.monotonic() + seconds
         while not condition(answer := self.get(path)):

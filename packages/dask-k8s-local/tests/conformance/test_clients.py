@@ -107,7 +107,7 @@ class TestKubectl:
         assert " ".join(lines[0].split()) == titles
         assert lines[1].split()[:3] == ["shown", "0/1", "Pending"]
         assert "Node-Selectors:" in run("describe", "pod", "shown").stdout
-        run("wait", "--for=jsonpath={.status.phase}=Pending", "pod/shown", "--timeout=10s")
+        run("wait", "--for=jsonpath={.status.phase}=Pending", "pod/shown", "--timeout=60s")
         assert run("get", "pods", "-A", "--field-selector", "metadata.name=shown").stdout.count("shown") == 1
         assert run("delete", "pod", "shown").stdout.startswith('pod "shown" deleted')
 
@@ -145,7 +145,7 @@ class TestKubectl:
         assert run("get", "things", "-o", "wide").stdout.splitlines()[0].split()[-1] == "CLUSTER"
         run("scale", f"things.{group}/k", "--replicas=5")
         api.patch(f"{things}/k/status", {"status": {"phase": "Done"}})
-        run("wait", "--for=jsonpath={.status.phase}=Done", "thing/k", "--timeout=10s")
+        run("wait", "--for=jsonpath={.status.phase}=Done", "thing/k", "--timeout=60s")
         assert run("get", "thing", "k", "-o", "jsonpath={.spec.worker.replicas}").stdout == "5"
         assert "maxItems" not in run("explain", "thing.spec.worker").stdout
         assert "<integer>" in run("explain", "thing.spec.worker.replicas").stdout
@@ -184,7 +184,7 @@ class TestKubernetesPackage:
         core.patch_namespaced_pod("typed", namespace, {"metadata": {"labels": {"a": "b"}}})
         since = found.metadata.resource_version
         watching = watch.Watch()
-        selection = {"resource_version": since, "label_selector": "a=b", "timeout_seconds": 10}
+        selection = {"resource_version": since, "label_selector": "a=b", "timeout_seconds": 60}
         seen = []
         for event in watching.stream(core.list_namespaced_pod, namespace, **selection):
             seen.append((event["type"], event["object"].metadata.name))
@@ -254,7 +254,7 @@ def operator(kubernetes, namespace, tmp_path):
         yield process
     finally:
         process.terminate()
-        assert process.wait(20) == 0, log.read_text()
+        assert process.wait(60) == 0, log.read_text()
     assert "Traceback" not in log.read_text()
 
 

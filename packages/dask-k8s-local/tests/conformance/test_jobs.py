@@ -34,7 +34,7 @@ class Jobs:
 
     def pod(self, name, but=()):
         """The pod of a job that is none of those."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while True:
             for pod in self.pods(name):
                 if pod["metadata"]["name"] not in but:
@@ -211,7 +211,7 @@ class TestPods:
         pod = jobs.pod("events")["metadata"]["name"]
         fields = "involvedObject.name=events,involvedObject.kind=Job"
         path = f"{jobs.home}/events"
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not (found := api.get(path, fieldSelector=fields)["items"]):
             assert time.monotonic() < deadline
         event = found[0]
@@ -386,7 +386,7 @@ def test_a_quota_is_told(api, jobs, home):
     api.until(f"{home}/resourcequotas/none", lambda answer: answer["status"].get("hard"))
     jobs.make("refused")
     fields = "involvedObject.name=refused,involvedObject.kind=Job"
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not (found := api.get(f"{home}/events", fieldSelector=fields)["items"]):
         assert time.monotonic() < deadline
     assert (found[0]["type"], found[0]["reason"]) == ("Warning", "FailedCreate")

@@ -72,7 +72,7 @@ class Cluster:
         )
 
     async def eventually(self, check):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not check():
                 await changed(self.store, self.resources(), self.store.version)
 

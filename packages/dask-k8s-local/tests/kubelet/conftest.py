@@ -78,7 +78,7 @@ class Node:
         marks = {"deletionTimestamp": timestamp(), "deletionGracePeriodSeconds": grace}
         self.store.update(PODS, {**pod, "metadata": {**pod["metadata"], **marks}})
 
-    async def until(self, condition, name="pod", seconds=10):
+    async def until(self, condition, name="pod", seconds=30):
         """Wait for a version of the pod; None stands for the pod that is gone."""
         async with asyncio.timeout(seconds):
             async for event in self.store.watch(PODS, "default"):
@@ -88,10 +88,10 @@ class Node:
                         return pod
         return None
 
-    async def phase(self, phase, name="pod", seconds=10):
+    async def phase(self, phase, name="pod", seconds=30):
         return await self.until(lambda pod: pod["status"].get("phase") == phase, name, seconds)
 
-    async def container(self, condition, name="pod", seconds=10):
+    async def container(self, condition, name="pod", seconds=30):
         """Wait for a status of the first container; give that."""
 
         def met(pod):
@@ -100,7 +100,7 @@ class Node:
 
         return (await self.until(met, name, seconds))["status"]["containerStatuses"][0]
 
-    async def gone(self, name="pod", seconds=10):
+    async def gone(self, name="pod", seconds=30):
         if self.pod(name):
             assert await self.until(lambda _: False, name, seconds) is None
 

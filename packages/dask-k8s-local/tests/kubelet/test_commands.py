@@ -76,7 +76,7 @@ async def test_dial(here):
     pod = await here.phase("Running")
     with pytest.raises(PodUnavailable, match=r"connection refused$"):
         await here.agent.dial(pod, 8001)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while True:
             try:
                 reader, writer = await here.agent.dial(pod, 8000)

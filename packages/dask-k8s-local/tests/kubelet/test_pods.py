@@ -142,7 +142,7 @@ async def test_a_shorter_grace_period_counts(here):
     here.delete()
     await said(here, "got it")
     here.delete(grace=0.1)
-    await here.gone(seconds=2)
+    await here.gone(seconds=10)
 
 
 async def test_removed_behind_its_back(here, alive, until):
@@ -231,7 +231,7 @@ async def test_image_of_an_invalid_registry(here):
     assert message.startswith('Back-off pulling image "registry.invalid/dask:1": ErrImagePull:')
     assert here.store.get(PODS, "default", "pod")["status"]["phase"] == "Pending"
     here.delete()
-    await here.gone(seconds=2)
+    await here.gone(seconds=10)
 
 
 async def test_invalid_image_name(here):

@@ -102,7 +102,7 @@ async def test_waits_for_a_config_map(here, until):
     status = await here.container(lambda status: True)
     assert status["state"] == {"waiting": {"reason": "ContainerCreating"}}
     here.config_map("late")
-    await here.phase("Running", seconds=2)
+    await here.phase("Running", seconds=10)
 
 
 async def test_waits_for_a_variable(here):
@@ -113,7 +113,7 @@ async def test_waits_for_a_variable(here):
     )
     assert status["state"]["waiting"]["message"] == 'configmap "late" not found'
     here.config_map("late", x="1")
-    await here.phase("Running", seconds=2)
+    await here.phase("Running", seconds=10)
 
 
 async def test_changes_reach_running_containers(here):

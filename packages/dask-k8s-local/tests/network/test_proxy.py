@@ -68,7 +68,7 @@ async def test_both_sides_have_said_all(net):
         writer.write(b"hello")
         writer.write_eof()
         assert await reader.read() == b"HELLO"
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while net.proxy.busy:  # noqa: ASYNC110  # nobody announces it
                 await asyncio.sleep(0.01)
         writer.close()
@@ -111,7 +111,7 @@ async def test_who_is_accepted_while_it_stops_is_cut(net, turns):
             await asyncio.sleep(0)
         net.proxy.refuse()
         with contextlib.suppress(ConnectionResetError):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 assert await asyncio.get_running_loop().sock_recv(client, 1) == b""
     assert not net.proxy.busy
 

@@ -17,7 +17,7 @@ def query(*command, **options):
 async def collect(ws):
     """Return what came on each channel until the server closed."""
     found = {}
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         async for message in ws:
             found.setdefault(message.data[0], []).append(message.data[1:])
     assert ws.close_code == 1000
@@ -104,7 +104,7 @@ async def test_terminal(connect, protocol):
 @pytest.mark.parametrize("how", ["closed", "cut"])
 async def test_ends_with_its_client(connect, server, protocol, how):
     ws = await connect("web/exec", query("sh", "-c", "echo ready; sleep 1000", stdin="true"), protocol)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while await ws.receive_bytes() != b"\1ready\n":
             pass
         if how == "closed":
@@ -118,7 +118,7 @@ async def test_ends_with_its_client(connect, server, protocol, how):
 async def test_ends_with_a_client_that_goes_before_it_starts(connect, server):
     server.node.ready.clear()
     ws = await connect("web/exec", query("sleep", "1000"), V5)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await server.node.asked.wait()
         await ws.close()
         asyncio.get_running_loop().call_later(1.2, server.node.ready.set)  # after what a client is granted
@@ -128,7 +128,7 @@ async def test_ends_with_a_client_that_goes_before_it_starts(connect, server):
 
 async def test_ends_with_the_server(connect, server):
     ws = await connect("web/exec", query("sh", "-c", "echo ready; sleep 1000"), V5)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while await ws.receive_bytes() != b"\1ready\n":
             pass
         await server.stop()
@@ -138,7 +138,7 @@ async def test_ends_with_the_server(connect, server):
 async def test_input_ends_with_its_client(connect, server):
     ws = await connect("web/exec", query("sh", "-c", "cat; exit 5", stdin="true"), V5)
     await ws.send_bytes(b"\0hello")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while await ws.receive_bytes() != b"\1hello":
             pass
         await ws.close()
@@ -157,7 +157,7 @@ async def test_a_client_that_does_not_read_holds_the_command_back(connect, serve
     await ws.receive_bytes()
     await asyncio.sleep(0.5)
     ws._response.connection.transport.abort()  # noqa: SLF001
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await server.idle()
 
 

@@ -75,7 +75,7 @@ async def test_says_that_nobody_listens(forward, free_port, server):
 
     assert await talk(port, b"hello") == b""
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         errors = (await process.communicate())[1].decode()
     assert "error forwarding port" in errors
     assert "lost connection to pod" in errors
@@ -94,7 +94,7 @@ async def test_is_killed(forward, listen, server):
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     assert await reader.read(2) == b"hi"
     process.kill()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await ended.wait()
         await server.idle()
     writer.close()

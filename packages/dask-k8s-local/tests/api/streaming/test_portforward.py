@@ -39,12 +39,12 @@ def greeting(*ports):
 
 
 async def read(ws, count):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         return [await ws.receive_bytes() for _ in range(count)]
 
 
 async def end(ws):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         message = await ws.receive()
     return message.type, message.data
 
@@ -109,7 +109,7 @@ async def test_the_last_bytes_of_a_client_arrive(connect, listen, server):
     for _ in range(100):
         await ws.send_bytes(b"\0" + b"x" * 10_000)
     await ws.close()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         assert len(await received) == 1_000_000
         await server.idle()
 
@@ -136,7 +136,7 @@ async def test_a_pod_that_does_not_read_holds_the_client_back(connect, listen, s
     assert await pour_into(ws, limit=100_000_000) < 100_000_000
 
     (await connected).transport.abort()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while (await ws.receive()).type is aiohttp.WSMsgType.BINARY:
             pass
         await server.idle()
@@ -160,7 +160,7 @@ async def test_a_client_that_does_not_read_holds_the_pod_back(connect, listen, s
     assert sent < 100_000_000
 
     ws._response.close()  # the connection is cut  # noqa: SLF001
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await server.idle()
 
 
@@ -173,7 +173,7 @@ async def test_a_cut_connection_reaches_a_pod_that_does_not_read(connect, listen
     ws = await connect("web/portforward", {"ports": await listen(stall, limit=1)}, V4)
     assert await pour_into(ws, limit=100_000_000) < 100_000_000
     ws._response.connection.transport.abort()  # noqa: SLF001
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await server.idle()
 
 
@@ -194,7 +194,7 @@ class Tunnel:
 
     async def read(self, count):
         frames = []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(frames) < count:
                 frames += self._decoder.feed(await self._ws.receive_bytes())
         return frames
@@ -243,7 +243,7 @@ async def test_tunnel_resets_a_connection(tunnel, listen):
         Control(Type.SYN_REPLY, 3),
         Data(1, b"", fin=True),
     ]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await ended.wait()
     await tunnel.send(spdy.ping(3))
     assert await tunnel.read(1) == [Control(Type.PING, 3)]
