@@ -72,7 +72,12 @@ async def run(main: Callable[[], Coroutine[Any, Any, None]], settings: Settings)
 
     others = asyncio.all_tasks()
     kopfs = await kopf.spawn_tasks(
-        standalone=True, clusterwide=not namespaces, namespaces=namespaces, stop_flag=stop
+        # It would ask for the name of a user, and in a container a user is often a number and no more.
+        identity="dask-k8s-controller",  # type: ignore[arg-type]  # whose type it does not export
+        standalone=True,
+        clusterwide=not namespaces,
+        namespaces=namespaces,
+        stop_flag=stop,
     )
     asked = _stop_at_signals(stop)
     try:
