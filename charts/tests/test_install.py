@@ -1,0 +1,119 @@
+"""Helm on a real Kubernetes: the operator from its image, under the chart's rights; the CRDs' life."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+CHART = Path(__file__).parents[1] / "dask-k8s-operator"
+EXAMPLES = Path(__file__).parents[2] / "examples" / "announcement"
+IMAGE = "DASK_K8S_OPERATOR_IMAGE"
+
+
+@pytest.fixture
+def run(helm, kubernetes) -> Callable[..., str]:
+    """Run Helm: what it prints, unless it fails."""
+    if kubernetes.is_local:
+        pytest.skip("the local Kubernetes runs no images")
+    env = {**os.environ, "KUBECONFIG": str(kubernetes.kubeconfig)}
+
+    def command(*arguments: str) -> str:
+        done = subprocess.run([helm, *arguments], env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"$ helm {' '.join(arguments)}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    return command
+
+
+@pytest.fixture
+def home(kubectl, namespace) -> Iterator[str]:
+    """A namespace that takes pods of the `restricted` standard only."""
+    name = f"{namespace}-home"
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    new = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+    kubectl("create", "-f", "-", input=json.dumps(new))
+    yield name
+    kubectl("delete", "namespace", name, "--wait=false")
+
+
+def test_the_life_of_an_operator(run, home, kubectl, namespace):
+    repository, _, tag = os.environ.get(IMAGE, "").rpartition(":")
+    if not repository:
+        pytest.skip(f"{IMAGE} names no image that has the controller in it")
+    # The kinds are everybody's on this Kubernetes; roles of the whole cluster bear our name.
+    values = [f"image.name={repository}", f"image.tag={tag}", "crds.install=false"]
+    values += [f"watchNamespaces[0]={namespace}", f"fullnameOverride={home}"]
+    given = ("--namespace", home, "--wait", "--timeout=120s")
+    settings = [argument for value in values for argument in ("--set", value)]
+
+    def here(*arguments: str, **options) -> str:
+        return kubectl("--namespace", namespace, *arguments, **options).stdout
+
+    def wait(what: str, until: str) -> None:
+        here("wait", what, f"--for={until}", "--timeout=120s")
+
+    def scheduler() -> str:
+        return here("get", "pod", "my-cluster-scheduler", "-o", "jsonpath={.metadata.uid}")
+
+    try:
+        run("install", "op", str(CHART), *given, *settings)
+        run("test", "op", "--namespace", home)
+
+        here("create", "configmap", "my-job", f"--from-file={EXAMPLES / 'job.py'}")
+        for manifest in ("my-cluster", "my-autoscaler", "my-job"):
+            here("apply", "-f", str(EXAMPLES / f"{manifest}.yaml"))
+        wait("daskcluster/my-cluster", "condition=Ready")
+        wait("daskautoscaler/my-cluster", "condition=Active")
+        wait("daskjob/my-job", "condition=Complete")
+        before = scheduler()
+
+        run("upgrade", "op", str(CHART), *given, *settings, "--set", "log.level=debug")
+        run("rollback", "op", "1", *given)
+    finally:
+        run("uninstall", "op", *given, "--ignore-not-found")
+
+    assert scheduler() == before
+    here("delete", "daskcluster", "my-cluster", "--cascade=foreground", "--timeout=120s")
+    assert here("get", "pods", "--selector=dask.org/cluster-name=my-cluster", "--output=name") == ""
+
+
+def test_the_life_of_a_kind(run, kubectl, namespace, tmp_path):
+    """Under another name, as the kinds themselves are in use."""
+    chart = tmp_path / "chart"
+    shutil.copytree(CHART, chart)
+    file, group = chart / "files/crds.yaml", f"{namespace}.example.org"
+    crds = yaml.load_all(file.read_text(), Loader=yaml.CSafeLoader)
+    (crd,) = (each for each in crds if each["spec"]["names"]["kind"] == "DaskAutoscaler")
+    crd["metadata"]["name"] = name = f"things.{group}"
+    crd["spec"] |= {
+        "group": group,
+        "names": {"kind": "Thing", "listKind": "ThingList", "plural": "things", "singular": "thing"},
+    }
+    spec = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    fields = {"type": "integer"}
+    release = ("--namespace", namespace, "--set", "replicas=0", "--set", "rbac.create=false")
+
+    def served() -> dict[str, dict]:
+        path = "{.spec.versions[0].schema.openAPIV3Schema.properties.spec.properties}"
+        return json.loads(kubectl("get", "crd", name, "-o", f"jsonpath={path}").stdout)
+
+    file.write_text(yaml.safe_dump(crd))
+    try:
+        run("install", "op", str(chart), *release)
+        assert "new" not in served()
+        spec["properties"]["new"] = fields
+        file.write_text(yaml.safe_dump(crd))
+        run("upgrade", "op", str(chart), *release)
+        assert served()["new"] == fields
+
+        run("uninstall", "op", "--namespace", namespace, "--wait")
+        assert served()["new"] == fields
+        run("install", "other", str(chart), *release, "--take-ownership")
+        run("uninstall", "other", "--namespace", namespace, "--wait")
+    finally:
+        kubectl("delete", "crd", name, "--ignore-not-found")
