@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import threading
+from contextlib import suppress
 
 import pytest
 
@@ -51,3 +52,22 @@ def test_an_interrupted_start_cleans_up(interruptible):
     with pytest.raises(KeyboardInterrupt):
         slow.__init__(is_starting)
     assert slow.cleaned_up
+
+
+async def test_what_nobody_awaits_is_done():
+    """As the buttons in a notebook call an asynchronous cluster."""
+    done = asyncio.Event()
+
+    async def work():
+        await asyncio.sleep(0)
+        done.set()
+
+    class Pressed(Manager):
+        def press(self):
+            self._call(work)
+
+    manager = Pressed(name="asynchronous", asynchronous=True, loop=None, quiet=True)
+    manager.press()
+    await done.wait()
+    with suppress(NotImplementedError):  # it manages nothing
+        await manager.close()

@@ -4,7 +4,10 @@ import asyncio
 import io
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
 from rich.console import Console
+from traitlets.config import Config
 
 from dask_k8s_client.diagnose import Finding
 from dask_k8s_client.observed import Observed
@@ -83,3 +86,21 @@ async def test_terminal():
 )
 async def test_nothing_where_nobody_looks(terminal, quiet):
     assert await drawn(terminal=terminal, quiet=quiet) == ""
+
+
+@pytest.fixture
+def shell():
+    """What a notebook's kernel has."""
+    yield InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
+    InteractiveShell.clear_instance()
+
+
+async def test_notebook(shell):
+    """One output that is replaced, and is empty in the end."""
+    with capture_output() as captured:
+        async with Progress("foo", quiet=False, console=Console(force_jupyter=True)) as progress:
+            progress.show(Observed(CLUSTER, (POD,), (PULLING,)), None)
+            await asyncio.sleep(0)
+    first, *others = captured.outputs
+    assert "KubeCluster" in first.data["text/html"]
+    assert others[-1].data["text/html"] == ""

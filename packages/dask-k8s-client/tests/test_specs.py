@@ -82,7 +82,7 @@ def test_no_two_parts_are_one_object(name):
 
 
 def test_announcement_differs_from_ours_only_in_what_changed_since():
-    """The announcement's YAML: commands in the new form, a dashboard for workers, nothing without effect."""
+    """The announcement's YAML: new commands, a dashboard for workers, a startup probe, nothing idle."""
     theirs = yaml.safe_load(
         (Path(__file__).parent / "data" / "announcement.yaml").read_text(encoding="utf-8")
     )
@@ -91,6 +91,10 @@ def test_announcement_differs_from_ours_only_in_what_changed_since():
         first, *rest = container["args"]
         container["args"] = [*first.split("-"), *rest]
         assert container.pop("resources") is None
+    scheduler = theirs["spec"]["scheduler"]["spec"]["containers"][0]
+    probe = scheduler["readinessProbe"]
+    assert probe.pop("initialDelaySeconds") == 5
+    scheduler["startupProbe"] = probe | {"periodSeconds": 1, "failureThreshold": 300}
     worker = theirs["spec"]["worker"]
     assert worker.pop("cluster") == "my-cluster"
     worker["spec"]["containers"][0]["args"] += ["--dashboard", "--dashboard-address", "8788"]

@@ -69,7 +69,7 @@ class Api:
         answer = await self._json("GET", resource.path(namespace), among.params)
         return tuple(answer["items"])
 
-    async def create(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> JSON:
+    async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> JSON:
         """The object as it was stored; unknown fields are refused, not dropped."""
         return await self._json("POST", resource.path(namespace), {"fieldValidation": "Strict"}, body)
 

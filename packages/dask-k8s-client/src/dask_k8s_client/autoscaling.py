@@ -105,6 +105,12 @@ async def _autoscalers(api: Api, cluster: JSON) -> list[JSON]:
     return sorted(mine, key=lambda each: each["metadata"]["name"] != name)
 
 
+def bounds(autoscaler: JSON) -> str:
+    """Between which numbers of workers it scales, in words."""
+    least, most = autoscaler["spec"].get("minimum", 0), autoscaler["spec"].get("maximum")
+    return f"{least} to {most} workers" if most is not None else f"{least} workers and more"
+
+
 def _groups(autoscaler: JSON) -> set[str]:
     spec = autoscaler["spec"]
     return {names.default_group(spec["cluster"]), *(each["name"] for each in spec.get("groups") or ())}

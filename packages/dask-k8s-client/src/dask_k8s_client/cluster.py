@@ -14,9 +14,9 @@ from dask_k8s_client.deadline import Deadline
 from dask_k8s_client.deploy import as_logs, dashboard_link
 from dask_k8s_client.durations import Duration
 from dask_k8s_client.logs import Which, pod_logs
+from dask_k8s_client.notebook import ShownCluster
 from dask_k8s_client.options import CreateMode, Options
 from dask_k8s_client.progress import Progress
-from dask_k8s_client.scaling import ScalableCluster
 from dask_k8s_client.session import Session
 from dask_k8s_client.specs import Env
 from dask_k8s_crds import labels
@@ -24,7 +24,7 @@ from dask_k8s_crds import labels
 logger = logging.getLogger("dask_k8s_client")
 
 
-class KubeCluster(ScalableCluster):
+class KubeCluster(ShownCluster):
     """A Dask cluster on Kubernetes.
 
     Creates a ``DaskCluster`` resource, or finds one by its name, and connects to its scheduler. What is not

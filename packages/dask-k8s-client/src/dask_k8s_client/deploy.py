@@ -29,6 +29,7 @@ class Manager(Cluster):
     ) -> None:
         self._starting: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
+        self._calls: set[asyncio.Task[Any]] = set()
         super().__init__(name=name, asynchronous=asynchronous, loop=loop, quiet=quiet, **kwargs)
         if not self.called_from_running_loop:
             self._loop_runner.start()
@@ -145,8 +146,20 @@ class Manager(Cluster):
         self.status = Status.closing
 
     def _call(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Run a coroutine function on the loop: its result, or an awaitable where we are asynchronous."""
-        return self.sync(function, *args)
+        """Run a coroutine function on the loop: its result, or an awaitable where we are asynchronous.
+
+        That is a task, if it can be one: the buttons in a notebook await nothing.
+        """
+        result = self.sync(function, *args)
+        if not asyncio.iscoroutine(result):
+            return result
+        try:
+            task = asyncio.create_task(result)
+        except RuntimeError:  # called from another thread, to be awaited on the loop
+            return result
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
+        return task
 
 
 def dashboard_link(host: str, port: int) -> str:

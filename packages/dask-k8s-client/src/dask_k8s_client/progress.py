@@ -1,11 +1,13 @@
 """What people see while a cluster starts: a panel on a terminal or in a notebook, nothing anywhere else."""
 
 import asyncio
+from importlib import import_module
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.spinner import Spinner
 from rich.table import Table
@@ -17,6 +19,29 @@ from dask_k8s_client.observed import Observed, find_condition, last_event, phase
 _FRAMES_PER_SECOND = 8
 
 
+class _Cell:
+    """An output of a notebook's cell, replaced with each frame. Needs no widgets, catches no prints."""
+
+    def __init__(self) -> None:
+        self._ipython: Any = import_module("IPython.display")  # is there, where a notebook is
+        self._handle: Any = None
+
+    def start(self) -> None:
+        """Nothing is shown before the first frame."""
+
+    def update(self, frame: RenderableType, *, refresh: bool) -> None:  # noqa: ARG002  # as rich has it
+        """Show it."""
+        if self._handle is None:
+            self._handle = self._ipython.display(frame, display_id=True)
+        else:
+            self._handle.update(frame)
+
+    def stop(self) -> None:
+        """Leave nothing."""
+        if self._handle is not None:
+            self._handle.update(self._ipython.HTML(""))
+
+
 class Progress:
     """A live panel; `step` and `show` change what it says."""
 
@@ -26,10 +51,13 @@ class Progress:
         self.doing = "connecting to Kubernetes"
         self._rows: list[tuple[str, Text]] = []
         self._trouble: Text | None = None
-        self._spinner = Spinner("dots")
-        self._live: Live | None = None
+        # In a browser neither dots nor frames are as wide as they should be.
+        self._spinner = Spinner("line" if self._console.is_jupyter else "dots")
+        self._live: Live | _Cell | None = None
         self._refresh: asyncio.Task[None] | None = None
-        if not quiet and (self._console.is_terminal or self._console.is_jupyter):
+        if not quiet and self._console.is_jupyter:
+            self._live = _Cell()
+        elif not quiet and self._console.is_terminal:
             # Drawn from our own loop: rich's thread would draw while others print.
             self._live = Live(self._panel(), console=self._console, auto_refresh=False, transient=True)
 
@@ -62,7 +90,7 @@ class Progress:
             self._live.update(self._panel(), refresh=True)
             await asyncio.sleep(1 / _FRAMES_PER_SECOND)
 
-    def _panel(self) -> Panel:
+    def _panel(self) -> Panel | Padding:
         self._spinner.update(text=Text(f"{self.doing} …"))
         table = Table.grid(padding=(0, 2))
         for label, text in self._rows:
@@ -73,6 +101,8 @@ class Progress:
             *([self._trouble] if self._trouble else []),
         ]
         title = f"KubeCluster [bold]{self.name}[/bold]"
+        if self._console.is_jupyter:
+            return Padding(Group(Text.from_markup(title), *parts), 0)
         return Panel(Group(*parts), title=title, title_align="left", width=min(self._console.width, 80))
 
 

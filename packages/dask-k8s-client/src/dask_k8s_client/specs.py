@@ -98,7 +98,9 @@ def make_scheduler_spec(  # noqa: PLR0913, PLR0917  # the users' signature
             {"name": "tcp-comm", "containerPort": names.SCHEDULER_PORT, "protocol": "TCP"},
             {"name": "http-dashboard", "containerPort": names.DASHBOARD_PORT, "protocol": "TCP"},
         ],
-        "readinessProbe": {**health, "initialDelaySeconds": 5, "periodSeconds": 10},
+        # Asked often until it answers, for everybody waits for it; up to five minutes.
+        "startupProbe": {**copy.deepcopy(health), "periodSeconds": 1, "failureThreshold": 300},
+        "readinessProbe": {**health, "periodSeconds": 10},
         "livenessProbe": {**copy.deepcopy(health), "initialDelaySeconds": 15, "periodSeconds": 20},
         **_optional("env", env_list(env)),
         **_optional("resources", checked_resources(resources)),

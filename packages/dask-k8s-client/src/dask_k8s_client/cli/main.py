@@ -29,6 +29,7 @@ COMMANDS = {
     "delete": Entry("create:delete", "Delete a cluster."),
     "run": Entry("job:run", "Run a command as a job, on a cluster for the length of it."),
     "gen": Entry("gen:gen", "Print a resource as YAML, for kubectl apply."),
+    "local": Entry("local:local", "Have a Kubernetes on this machine, to try it all."),
 }
 """In the order in which they are met in the life of a cluster."""
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from rich.text import Text
 
+from dask_k8s_client import autoscaling
 from dask_k8s_client.cli.printing import Cell
 from dask_k8s_client.observed import containers, find_condition, is_going, is_ready, phase
 from dask_k8s_client.specs import JSON
@@ -112,9 +113,7 @@ def group_row(group: JSON, now: datetime) -> Sequence[Cell]:
 
 def autoscaler_line(autoscaler: JSON) -> str:
     """Between which bounds it scales, and what it says of that."""
-    spec = autoscaler["spec"]
-    least, most = spec.get("minimum", 0), spec.get("maximum")
-    bounds = f"{least} to {most} workers" if most is not None else f"{least} workers and more"
+    bounds = autoscaling.bounds(autoscaler)
     active = find_condition(_status(autoscaler), "Active")
     return f"{bounds}: {active['message']}" if active.get("message") else bounds
 

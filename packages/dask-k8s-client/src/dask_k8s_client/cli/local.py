@@ -1,0 +1,164 @@
+"""`local`: a Kubernetes on this machine with the controller in it. Both are other programs."""
+
+import asyncio
+import platform
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable
+from importlib.util import find_spec
+from typing import NoReturn
+
+import click
+import yaml
+
+from dask_k8s_client.api import Api, World
+from dask_k8s_client.cli.running import plainly
+from dask_k8s_client.kube import Login
+from dask_k8s_client.logs import container_log
+from dask_k8s_client.observed import is_ready
+from dask_k8s_client.resources import PODS, Among, Resource
+from dask_k8s_client.specs import JSON
+from dask_k8s_client.watching import until
+
+_PARTS = ("dask_k8s_local", "dask_k8s_controller", "dask_k8s_autoscaler", "dask_k8s_job")
+_SERVER = (sys.executable, "-m", "dask_k8s_local.cli")
+_CONTROLLER = (sys.executable, "-m", "dask_k8s_controller")
+_NAME, _NAMESPACE, _PORT = "dask-k8s-controller", "dask-operator", 8080
+_START_SECONDS = 60.0
+
+# What the controller's manifests have, but for roles: every pod may do everything here.
+_WANTED = {
+    "CustomResourceDefinition": Resource("/apis/apiextensions.k8s.io/v1", "customresourcedefinitions"),
+    "Namespace": Resource("/api/v1", "namespaces"),
+    "ServiceAccount": Resource("/api/v1", "serviceaccounts"),
+}
+
+
+@click.group(no_args_is_help=True)
+def local() -> None:
+    """Have a Kubernetes on this machine, to try it all: no root, no Docker, Linux only.
+
+    Its pods are processes of this Python environment. Not for production.
+    """
+    if missing := [each.replace("_", "-") for each in _PARTS if find_spec(each) is None]:
+        brings = "`pip install 'dask-k8s-client[local]'` brings what it needs"
+        raise click.ClickException(f"{', '.join(missing)} is not installed here; {brings}")
+
+
+@local.command()
+@click.option("--detach", is_flag=True, help="Start it in the background.")
+def up(*, detach: bool) -> None:
+    """Start it, with the controller in it, and stay until Ctrl-C."""
+    (_leave_running if detach else _stay)()
+
+
+@local.command()
+def status() -> None:
+    """Tell whether it runs (exit code 0) or not (1), and where."""
+    sys.exit(subprocess.call([*_SERVER, "status"]))
+
+
+@local.command()
+def down() -> None:
+    """End it, with all clusters in it."""
+    sys.exit(subprocess.call([*_SERVER, "down"]))
+
+
+def _stay() -> NoReturn:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    with subprocess.Popen([*_SERVER, "up"], stdout=subprocess.PIPE, text=True) as server:
+        try:
+            if kubeconfig := _kubeconfig(server.stdout or ()):
+                with plainly():
+                    asyncio.run(_install(kubeconfig))
+                _greet(kubeconfig, "Ctrl-C")
+            server.communicate()
+        except KeyboardInterrupt:
+            click.echo("\nEnding all pods.")
+        finally:
+            server.terminate()  # a terminal's Ctrl-C reaches it as well, other signals do not
+            server.communicate()
+    sys.exit(server.returncode)
+
+
+def _leave_running() -> None:
+    done = subprocess.run([*_SERVER, "up", "--detach"], stdout=subprocess.PIPE, text=True, check=False)
+    kubeconfig = _kubeconfig(done.stdout.splitlines())
+    if done.returncode or kubeconfig is None:
+        sys.exit(done.returncode or 1)
+    try:
+        with plainly():
+            asyncio.run(_install(kubeconfig))
+    except BaseException:
+        subprocess.run([*_SERVER, "down"], stdout=subprocess.DEVNULL, check=False)
+        raise
+    _greet(kubeconfig, "`dask kubernetes local down`")
+
+
+def _kubeconfig(lines: Iterable[str]) -> str | None:
+    """Where the server that prints this has written its kubeconfig; None if it prints no such thing."""
+    for line in lines:
+        _, found, path = line.partition("export KUBECONFIG=")
+        if found:
+            return path.strip()
+    return None
+
+
+def _greet(kubeconfig: str, end: str) -> None:
+    click.echo(
+        f"A small Kubernetes on this machine, with Dask's controller in it. Not for production.\n"
+        f"Images mean nothing here: pods run in {sys.prefix} (Python {platform.python_version()}).\n\n"
+        f"    export KUBECONFIG={kubeconfig}\n\n"
+        f"Then kubectl, `dask kubernetes create my-cluster` and KubeCluster work with it.\n"
+        f"{end} ends it, with all clusters."
+    )
+
+
+async def _install(kubeconfig: str) -> None:
+    """Install the kinds, and the controller as a pod; wait until it works."""
+    asked = await asyncio.create_subprocess_exec(*_CONTROLLER, "manifests", stdout=subprocess.PIPE)
+    printed, _ = await asked.communicate()
+    if asked.returncode:
+        raise RuntimeError("the controller does not start")
+    api = await Api.connect(Login(kubeconfig))
+    try:
+        for each in _documents(printed):
+            if each["kind"] in _WANTED:
+                await api.create(_WANTED[each["kind"]], each["metadata"].get("namespace"), each)
+        await api.create(PODS, _NAMESPACE, _pod())
+        await _until_ready(api)
+    finally:
+        await api.close()
+
+
+def _documents(printed: bytes) -> Iterable[JSON]:
+    # In Python alone the CRDs would take seconds.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return yaml.load_all(printed, loader)
+
+
+def _pod() -> JSON:
+    address = f"0.0.0.0:{_PORT}"
+    container = {
+        "name": "controller",
+        "image": _NAME,
+        "command": [*_CONTROLLER, "run", "--all-namespaces", "--health-address", address],
+        "readinessProbe": {"httpGet": {"path": "/readyz", "port": _PORT}, "periodSeconds": 1},
+    }
+    spec = {"serviceAccountName": _NAME, "containers": [container]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": _NAME}, "spec": spec}
+
+
+async def _until_ready(api: Api) -> None:
+    def ready(world: World) -> bool | None:
+        return (_NAME in world and is_ready(world[_NAME])) or None
+
+    try:
+        async with asyncio.timeout(_START_SECONDS):
+            await until(api, PODS, _NAMESPACE, Among.named(_NAME), ready)
+    except TimeoutError:
+        log = await container_log(api, _NAMESPACE, _NAME, "controller", 20)
+        late = f"the controller is not ready after {_START_SECONDS:.0f} s"
+        raise TimeoutError(f"{late}. The last lines of its log:\n\n{log}") from None
