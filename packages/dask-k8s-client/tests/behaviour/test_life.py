@@ -9,7 +9,7 @@ import urllib.request
 import pytest
 from distributed import Client
 
-from dask_k8s_client import CreateMode, KubeCluster, make_cluster_spec
+from dask_k8s_client import KubeCluster, make_cluster_spec
 
 
 def test_announced(kube, here):
@@ -84,18 +84,6 @@ def test_from_name(make, kube, here):
         again.wait_for_workers(2)
         assert again.scheduler_info["workers"].keys() == cluster.scheduler_info["workers"].keys()
     kube("get", "daskcluster", "by-name")
-
-
-def test_name_is_taken(make, kube):
-    make("taken", n_workers=0, create_mode=CreateMode.CREATE_ONLY)
-    with pytest.raises(ValueError, match=r"there is a DaskCluster taken in the namespace .* already"):
-        make("taken", create_mode="CREATE_ONLY")
-    kube("get", "daskcluster", "taken")
-
-
-def test_there_is_none(here):
-    with pytest.raises(ValueError, match=r"there is no DaskCluster none"):
-        KubeCluster.from_name("none", namespace=here)
 
 
 def test_who_connects_does_not_delete(make, kube):
