@@ -10,9 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LINK = re.compile(r"\[`(test_\w+)`\]\(([^)]+)\)")
-LINKS = [
-    (page, *found) for page in sorted(ROOT.glob("docs/*.md")) for found in LINK.findall(page.read_text())
-]
+PAGES = sorted(ROOT.glob("docs/*.md"))
+LINKS = [(page, *found) for page in PAGES for found in LINK.findall(page.read_text(encoding="utf-8"))]
 CLIENT = ROOT / "packages/dask-k8s-client"
 
 
@@ -39,6 +38,14 @@ def test_a_test_that_a_page_names_is_there(page, test, path):
     file = (page.parent / path).resolve()
     assert file.is_file()
     assert test in found_in(file)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_line_that_is_to_have_a_test_has_one(page):
+    tables = re.findall(
+        r"^\|.*\| Test \|\n\|[-| ]+\n((?:\|.*\n)*)", page.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert [line for table in tables for line in table.splitlines() if not LINK.search(line)] == []
 
 
 def test_a_failure_is_a_test_and_the_other_way_round():

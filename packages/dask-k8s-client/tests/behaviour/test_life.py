@@ -46,8 +46,23 @@ async def test_awaited_twice_starts_once(make):
     await cluster.close()
 
 
+def test_one_after_another(make, kube):
+    """Of the same name; the second has nothing of the first."""
+    uids = set()
+    for number in (1, 2):
+        with make("again") as cluster, Client(cluster) as client:
+            assert client.submit(operator.add, number, 1).result(timeout=60) == number + 1
+            uids.add(kube.get("daskcluster/again")["metadata"]["uid"])
+    assert len(uids) == 2
+
+
 def test_dashboard(make):
-    cluster = make("dashboard", n_workers=0)
+    """And Jupyter's, which a scheduler has on the same port; this one ignores the word."""
+    spec = make_cluster_spec("dashboard", n_workers=0)
+    container = spec["spec"]["scheduler"]["spec"]["containers"][0]
+    container["args"] = ["sh", "-c", "exec dask scheduler --host 0.0.0.0", "--jupyter"]
+    cluster = make("", spec=spec)
+    assert cluster.jupyter_link == f"http://localhost:{cluster.forwarded_dashboard_port}/jupyter/lab"
     assert cluster.dashboard_link == f"http://localhost:{cluster.forwarded_dashboard_port}/status"
     with urllib.request.urlopen(cluster.dashboard_link, timeout=30) as answer:
         assert answer.status == 200
@@ -56,6 +71,8 @@ def test_dashboard(make):
 def test_dashboard_on_a_port_of_choice(make, unused_tcp_port):
     cluster = make("port", n_workers=0, scheduler_forward_port=unused_tcp_port)
     assert cluster.forwarded_dashboard_port == str(unused_tcp_port)
+    with pytest.raises(RuntimeError, match="not started with jupyter=True"):
+        cluster.jupyter_link  # noqa: B018
     with urllib.request.urlopen(f"http://localhost:{unused_tcp_port}/health", timeout=30) as answer:
         assert answer.read() == b"ok"
 
