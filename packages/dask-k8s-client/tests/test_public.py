@@ -1,14 +1,17 @@
-"""What `import dask_k8s_client` gives, and what it does not load."""
+"""What `import dask_k8s_client` gives, what it does not load, and what comes with the wheel."""
 
+import re
 import subprocess
 import sys
+from importlib.metadata import requires
+from pathlib import Path
 
 import dask.config
 import pytest
 
 import dask_k8s_client
 
-HEAVY = ("aiohttp", "distributed", "kubernetes", "pydantic", "rich")
+README = Path(__file__).parents[1] / "README.md"
 
 
 @pytest.mark.parametrize("name", dask_k8s_client.__all__)
@@ -26,9 +29,33 @@ def test_sets_defaults():
     assert dask.config.get("kubernetes.image") == "ghcr.io/dask/dask:latest"
 
 
+def loaded(code):
+    """The packages that Python has loaded in the end, without its own."""
+    program = f"import sys\n{code}\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    return {name.partition(".")[0] for name in done.stdout.split()} - sys.stdlib_module_names
+
+
 @pytest.mark.parametrize("module", ["dask_k8s_client", "dask_k8s_client.cli.main"])
 def test_is_light(module):
-    """The `dask` command loads both each time, whatever it is asked for."""
-    code = f"import sys, {module}; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-    assert not {*HEAVY} & {*loaded.split()}
+    """The `dask` command loads both each time, whatever it is asked for: what it has already, and ours."""
+    dask_command = loaded("import dask.cli, dask.config, importlib.resources")
+    assert loaded(f"import dask.cli, {module}") - dask_command == {"dask_k8s_client"}
+
+
+@pytest.mark.parametrize(
+    "name, absent",
+    [
+        pytest.param("make_cluster_spec", {"aiohttp", "distributed", "kubernetes", "rich"}, id="specs"),
+        pytest.param("KubeCluster", {"kubernetes"}, id="KubeCluster"),
+    ],
+)
+def test_what_is_loaded_later(name, absent):
+    """The `kubernetes` package takes longest by far; it comes with the first request."""
+    assert not loaded(f"from dask_k8s_client import {name}") & absent
+
+
+def test_what_comes_with_it_is_listed():
+    needed = {re.match(r"[\w.-]+", each)[0] for each in requires("dask-k8s-client")}
+    listed = re.findall(r"^\| `([\w.-]+)` \| [\d.]+ \|", README.read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(listed) == sorted(needed)

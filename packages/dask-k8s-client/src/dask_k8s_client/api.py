@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -10,7 +11,7 @@ from typing import Any, Self
 import aiohttp
 
 from dask_k8s_client import kube, sockets
-from dask_k8s_client.exceptions import ApiError
+from dask_k8s_client.exceptions import ApiError, Unreachable
 from dask_k8s_client.resources import ALL, PODS, Among, Resource
 from dask_k8s_client.specs import JSON
 
@@ -202,10 +203,20 @@ class Api:
             except (aiohttp.ClientError, OSError) as error:  # a time-out is an OSError
                 raise self._unreachable(error) from error
 
-    def _unreachable(self, error: BaseException) -> ConnectionError:
-        return ConnectionError(
-            f"cannot reach the Kubernetes API at {self.access.server}: {str(error) or type(error).__name__}"
-        )
+    def _unreachable(self, error: BaseException) -> Unreachable:
+        return Unreachable(f"cannot reach the Kubernetes API at {self.access.server}: {_in_words(error)}")
+
+
+def _in_words(error: BaseException) -> str:
+    """Without what only the program knows, such as the TLS settings."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, aiohttp.ClientConnectorError) and not isinstance(error, aiohttp.ClientSSLError):
+        found = error.os_error
+        # Positive numbers are the system's; those of names that are not found have words of their own.
+        number = found.errno or 0
+        return os.strerror(number) if number > 0 else str(found.strerror or found)
+    return str(error) or type(error).__name__
 
 
 def _passes(method: str, error: ApiError | ConnectionError) -> bool:

@@ -21,10 +21,13 @@ class Deadline:
         return self.at - asyncio.get_running_loop().time()
 
     @asynccontextmanager
-    async def enforced(self, progress: Progress) -> AsyncIterator[None]:
-        """Break off what is still going on when it passes, and say what that was."""
+    async def enforced(self, progress: Progress, spare: float = 0) -> AsyncIterator[None]:
+        """Break off what is still going on when it passes, and say what that was.
+
+        So many seconds before, if breaking off takes `spare` seconds.
+        """
         try:
-            async with asyncio.timeout_at(self.at) as timeout:
+            async with asyncio.timeout_at(self.at - spare) as timeout:
                 yield
         except TimeoutError as error:
             if not timeout.expired():

@@ -19,6 +19,14 @@ class SchedulerStartupTimeout(SchedulerStartupError, TimeoutError):
     """Time is up; the message says what the scheduler was waiting for."""
 
 
+class NameTaken(ValueError):
+    """There is a cluster of this name, and it was not to be connected to."""
+
+
+class Unreachable(ConnectionError):
+    """The Kubernetes API does not answer."""
+
+
 class ApiError(Exception):
     """The Kubernetes API refused a request.
 

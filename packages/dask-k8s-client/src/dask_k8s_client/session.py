@@ -14,7 +14,7 @@ from dask_k8s_client.resources import CLUSTERS
 from dask_k8s_client.specs import JSON
 from dask_k8s_client.start import create_or_connect, until_ready
 
-# How long the answer to a request that was cancelled is waited for.
+# How long the answer to a request that was cancelled is waited for, at most.
 _PATIENCE = 10.0
 
 
@@ -60,8 +60,9 @@ class Session:
 
     async def open(self, deadline: Deadline, progress: Progress) -> connect.Route:
         """Make or find the cluster, wait for its scheduler, find a way there."""
-        async with deadline.enforced(progress):
-            await self._create()
+        spare = min(_PATIENCE, deadline.seconds / 4)
+        async with deadline.enforced(progress, spare):
+            await self._create(progress, spare)
         observed = await until_ready(self.api, self.cluster, deadline, progress.show)
         self._cluster = observed.cluster
         async with deadline.enforced(progress):
@@ -69,8 +70,9 @@ class Session:
             self._route = await connect.route(self.api, self.cluster, wanted, progress)
         return self._route
 
-    async def _create(self) -> None:
+    async def _create(self, progress: Progress, patience: float) -> None:
         self._api = await Api.connect()
+        progress.step(f"waiting for the Kubernetes API at {self._api.access.server} to answer")
         namespace = self._options.namespace or self._api.access.namespace
         creating = asyncio.create_task(create_or_connect(self._api, namespace, self._options))
         try:
@@ -78,7 +80,7 @@ class Session:
         except asyncio.CancelledError:
             # Not cut off half-way: whether there is something to clean up must be known.
             with suppress(Exception):
-                self._cluster, self.created = await asyncio.wait_for(creating, _PATIENCE)
+                self._cluster, self.created = await asyncio.wait_for(creating, patience)
             raise
 
     async def close(self, timeout: float, *, delete: bool) -> None:

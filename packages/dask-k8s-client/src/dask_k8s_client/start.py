@@ -13,6 +13,7 @@ from dask_k8s_client.diagnose import CONTROLLER_PATIENCE, Finding, diagnose
 from dask_k8s_client.exceptions import (
     ApiError,
     CrashLoopBackOffError,
+    NameTaken,
     SchedulerStartupError,
     SchedulerStartupTimeout,
     ValidationError,
@@ -48,7 +49,7 @@ async def create_or_connect(api: Api, namespace: str, options: Options) -> tuple
             with suppress(_AlreadyExists):
                 return await _create(api, namespace, manifest), True
             if mode is CreateMode.CREATE_ONLY:
-                raise ValueError(f"there is a DaskCluster {name} in the namespace {namespace} already")
+                raise NameTaken(f"there is a DaskCluster {name} in the namespace {namespace} already")
         doing = f"read the DaskCluster {name} in the namespace {namespace}"
         found = await api.get(CLUSTERS, namespace, name)
     except ApiError as error:

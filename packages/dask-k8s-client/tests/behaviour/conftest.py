@@ -14,6 +14,7 @@ from threading import Thread
 
 import dask.config
 import pytest
+import yaml
 
 from dask_k8s_client import KubeCluster, make_cluster_spec
 
@@ -24,6 +25,9 @@ KUBECTL, CRDS, CONTROLLER = (shutil.which(name, path=PATH) for name in COMMANDS)
 HERE = Path(__file__).parent
 DEADLINE = 180
 """Seconds for anything that is awaited: pods with Dask in them take their time on a loaded machine."""
+
+# What a user may do.
+ROLE = HERE.parents[3] / "examples/user-role.yaml"
 
 # The Python of the images need not be ours to the last digit.
 VERSIONS = "ignore:Mismatched versions:distributed.versions.VersionMismatchWarning"
@@ -141,6 +145,22 @@ def kube(kubectl_in, here) -> Kubectl:
 def elsewhere(kubeconfig, kubectl_in, crds, namespace) -> Kubectl:
     """A namespace of the test's own, that no controller serves."""
     return kubectl_in(namespace)
+
+
+@pytest.fixture
+def account_with(kube):
+    """`account_with("name")`: a service account that has the documented role, or some of its rules."""
+
+    def make(name, wanted=lambda rule: True):
+        role = yaml.safe_load(ROLE.read_text(encoding="utf-8"))
+        role["metadata"]["name"] = name
+        role["rules"] = [rule for rule in role["rules"] if wanted(rule)]
+        kube.apply(role)
+        kube("create", "serviceaccount", name)
+        kube("create", "rolebinding", name, f"--role={name}", f"--serviceaccount={kube.namespace}:{name}")
+        return name
+
+    return make
 
 
 def quick(spec):

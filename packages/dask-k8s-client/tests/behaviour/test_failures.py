@@ -1,20 +1,15 @@
-"""Starts that fail: each says why, soon, and leaves nothing behind."""
+"""Starts that fail: each says why, soon, as docs/failures.md has it, and leaves nothing behind."""
 
 import asyncio
-import re
 import secrets
 import socket
 
 import pytest
+import yaml
+from click.testing import CliRunner
 
-from dask_k8s_client import (
-    CrashLoopBackOffError,
-    KubeCluster,
-    SchedulerStartupError,
-    SchedulerStartupTimeout,
-    ValidationError,
-    make_cluster_spec,
-)
+from dask_k8s_client import KubeCluster, SchedulerStartupTimeout, make_cluster_spec
+from dask_k8s_client.cli.main import kubernetes
 
 NOWHERE = {"nodeSelector": {"disktype": "none-has-it"}}
 SLOW = 60
@@ -29,91 +24,121 @@ def spec_with(name, *, scheduler=None, container=None):
 
 
 @pytest.fixture
-def fails(make, kube):
-    """Make a cluster that does not come up: the exception, after nothing is left of the cluster."""
+def fails(make, kube, told):
+    """Make a cluster that does not come up as the page says, and of which nothing is left."""
 
-    def build(error, words, spec, **arguments):
-        with pytest.raises(error) as raised:
+    def build(spec, **arguments):
+        name = spec["metadata"]["name"]
+        names = {"my-cluster": name, "my-namespace": kube.namespace}
+        with pytest.raises(told.exception) as raised:
             make("", spec=spec, **arguments)
-        assert kube("get", "daskcluster", spec["metadata"]["name"], "--ignore-not-found") == ""
-        if not re.search(words, str(raised.value)) and arguments.get("resource_timeout", SLOW) < SLOW:
+        assert kube("get", "daskcluster", name, "--ignore-not-found") == ""
+        if arguments.get("resource_timeout", SLOW) < SLOW and not told.is_said(raised.value, names):
             # What keeps it from coming up was not known yet.
-            return build(error, words, spec, **arguments | {"resource_timeout": SLOW})
-        assert re.search(words, str(raised.value))
-        return raised.value
+            return build(spec, **arguments | {"resource_timeout": SLOW})
+        assert told.is_said(raised.value, names), f"{raised.value}\nis not\n{told.message}"
+        return None
 
     return build
 
 
-def test_image_that_is_not_there(fails):
+def create(*words):
+    return CliRunner().invoke(kubernetes, ["create", *words])
+
+
+def test_expired_credentials(told, kubeconfig, tmp_path, monkeypatch):
+    """Nobody has renewed them."""
+    config = yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))
+    for user in config["users"]:
+        user["user"] = {"token": "expired"}
+    path = tmp_path / "config"
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    monkeypatch.setenv("KUBECONFIG", str(path))
+    with told.raised():
+        KubeCluster(name="my-cluster", namespace="my-namespace")
+    told.printed(create("my-cluster", "-n", "my-namespace"))
+
+
+def test_image_that_cannot_be_pulled(fails):
     spec = spec_with("no-image", container={"image": "registry.invalid/dask/nope:1"})
-    fails(SchedulerStartupError, r"registry\.invalid/dask/nope:1", spec)
+    fails(spec)
 
 
 def test_no_node(fails):
-    spec = spec_with("no-node", scheduler=NOWHERE)
-    error = fails(SchedulerStartupTimeout, "no node for the scheduler", spec, resource_timeout=3)
-    assert "Unschedulable" in str(error)
-    assert re.search(r"within (3|60) s", str(error))
+    fails(spec_with("no-node", scheduler=NOWHERE), resource_timeout=3)
 
 
 def test_more_than_any_node_has(fails):
     spec = spec_with("too-big", container={"resources": {"requests": {"memory": "900Ti"}}})
-    fails(SchedulerStartupTimeout, "(?i)insufficient memory", spec, resource_timeout=3)
+    fails(spec, resource_timeout=3)
 
 
 def test_crash_loop(fails):
     """With the last words of the scheduler."""
-    spec = spec_with(
-        "crash", container={"args": ["python", "-c", "print('no such flag'); raise SystemExit(3)"]}
-    )
-    error = fails(CrashLoopBackOffError, "exit code 3", spec)
-    assert isinstance(error, SchedulerStartupError)
-    assert "no such flag" in str(error)
+    program = "print('no such flag'); raise SystemExit(3)"
+    fails(spec_with("crash", container={"args": ["python", "-c", program]}))
 
 
 def test_never_ready(fails):
     """It runs and answers nobody."""
-    spec = spec_with(
-        "deaf", container={"args": ["python", "-c", "import time; print('deaf'); time.sleep(600)"]}
-    )
-    error = fails(SchedulerStartupTimeout, "runs but is not ready", spec, resource_timeout=8)
-    assert isinstance(error, TimeoutError)
+    program = "import time; print('deaf', flush=True); time.sleep(600)"
+    fails(spec_with("deaf", container={"args": ["python", "-c", program]}), resource_timeout=8)
 
 
 def test_load_balancer_without_an_address(fails):
     spec = make_cluster_spec("unbalanced", n_workers=0, scheduler_service_type="LoadBalancer")
-    fails(
-        SchedulerStartupTimeout, "still waiting for the address of the scheduler's", spec, resource_timeout=8
-    )
+    fails(spec, resource_timeout=8)
 
 
-def test_port_that_is_taken(fails, unused_tcp_port):
-    with socket.create_server(("127.0.0.1", unused_tcp_port)):
-        fails(OSError, str(unused_tcp_port), spec_with("port-taken"), scheduler_forward_port=unused_tcp_port)
+def test_port_that_is_taken(told, make, kube, unused_tcp_port):
+    with (
+        socket.create_server(("127.0.0.1", unused_tcp_port)),
+        told.raised({"8787": str(unused_tcp_port)}),
+    ):
+        make("", spec=spec_with("port-taken"), scheduler_forward_port=unused_tcp_port)
+    assert kube("get", "daskcluster", "port-taken", "--ignore-not-found") == ""
 
 
 def test_misspelt_field_in_the_pod(fails):
-    spec = spec_with("misspelt", scheduler={"nodeSelektor": {"a": "b"}})
-    fails(ValidationError, "nodeSelektor", spec)
+    fails(spec_with("misspelt", scheduler={"nodeSelektor": {"a": "b"}}))
 
 
-def test_unknown_field(here):
-    spec = make_cluster_spec("unknown")
+def test_misspelt_field(told, here):
+    spec = make_cluster_spec("my-cluster")
     spec["spec"]["idelTimeout"] = 3
-    with pytest.raises(ValidationError, match="idelTimeout"):
+    with told.raised():
         KubeCluster(custom_cluster_spec=spec, namespace=here)
 
 
-def test_no_such_namespace(here):
-    with pytest.raises(ValidationError, match='namespaces "nowhere" not found'):
-        KubeCluster(name="foo", namespace="nowhere")
+def test_no_such_namespace(told, here):
+    with told.raised():
+        KubeCluster(name="my-cluster", namespace="my-namespace")
+    told.printed(create("my-cluster", "-n", "my-namespace"), last="")
 
 
-def test_no_controller(elsewhere):
-    with pytest.raises(TimeoutError, match="is the Dask Operator running"):
-        KubeCluster(name="foo", namespace=elsewhere.namespace, resource_timeout=2)
+def test_no_controller(told, elsewhere):
+    names = {"my-cluster": "unseen", "my-namespace": elsewhere.namespace}
+    with told.raised(names):
+        KubeCluster(name="unseen", namespace=elsewhere.namespace, resource_timeout=10)
     assert elsewhere.names("daskclusters") == []
+    done = create("unseen", "-n", elsewhere.namespace, "--wait", "--timeout", "4")
+    told.printed(done, names, last=told.last_line)
+    assert elsewhere.names("daskclusters") == ["daskcluster.kubernetes.dask.org/unseen"]
+
+
+def test_name_taken(told, kube):
+    kube.apply(spec_with("taken", scheduler=NOWHERE))
+    names = {"my-cluster": "taken", "my-namespace": kube.namespace}
+    with told.raised(names):
+        KubeCluster(name="taken", namespace=kube.namespace, create_mode="CREATE_ONLY")
+    told.printed(create("taken", "-n", kube.namespace), names)
+    kube("delete", "daskcluster", "taken")
+
+
+def test_no_such_cluster(told, here):
+    names = {"my-namespace": here}
+    with told.raised(names):
+        KubeCluster.from_name("my-cluster", namespace=here)
 
 
 def test_quota(kube, fails):
@@ -122,20 +147,20 @@ def test_quota(kube, fails):
     kube.apply(metadata | {"spec": {"hard": {"pods": "0"}}})
     kube.wait("resourcequota/full", "jsonpath={.status.hard.pods}=0")
     try:
-        fails(SchedulerStartupTimeout, "exceeded quota: full", spec_with("quota"), resource_timeout=5)
+        fails(spec_with("quota"), resource_timeout=5)
     finally:
         kube("delete", "resourcequota", "full")
 
 
-def test_quota_of_clusters(elsewhere):
+def test_quota_of_clusters(told, elsewhere):
     metadata = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}}
     elsewhere.apply(metadata | {"spec": {"hard": {"count/daskclusters.kubernetes.dask.org": "0"}}})
     elsewhere.wait("resourcequota/none", "jsonpath={.status.hard}")
-    with pytest.raises(SchedulerStartupError, match="exceeded quota: none"):
-        KubeCluster(name="foo", namespace=elsewhere.namespace)
+    with told.raised({"my-namespace": elsewhere.namespace}):
+        KubeCluster(name="my-cluster", namespace=elsewhere.namespace)
 
 
-def test_namespace_that_is_going(kubeconfig, kubectl_in, crds):
+def test_namespace_that_is_going(told, kubeconfig, kubectl_in, crds):
     name = f"going-{secrets.token_hex(4)}"
     kubectl = kubectl_in(name)
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
@@ -144,8 +169,8 @@ def test_namespace_that_is_going(kubeconfig, kubectl_in, crds):
     kubectl("delete", "namespace", name, "--wait=false")
     kubectl.wait(f"namespace/{name}", "jsonpath={.status.phase}=Terminating")
     try:
-        with pytest.raises(SchedulerStartupError, match="being terminated"):
-            KubeCluster(name="foo", namespace=name)
+        with told.raised({"my-namespace": name}):
+            KubeCluster(name="my-cluster", namespace=name)
     finally:
         kubectl("patch", "configmap/held", "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
 
@@ -160,10 +185,10 @@ async def starting(make, kube, spec):
     return cluster, task
 
 
-async def test_deleted_while_it_starts(make, kube):
+async def test_deleted_while_it_starts(told, make, kube):
     _, task = await starting(make, kube, spec_with("deleted", scheduler=NOWHERE))
     await asyncio.to_thread(kube, "delete", "daskcluster", "deleted")
-    with pytest.raises(SchedulerStartupError, match="deleted while it was starting"):
+    with told.raised({"my-cluster": "deleted", "my-namespace": kube.namespace}):
         await task
 
 

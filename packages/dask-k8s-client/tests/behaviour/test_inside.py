@@ -1,4 +1,4 @@
-"""From a pod, with no more than the documented permissions."""
+"""From a pod, with no more than the permissions that are documented for everywhere."""
 
 import os
 import textwrap
@@ -26,32 +26,12 @@ PROGRAM = """
         cluster.scale(1)
     print("closed")
 """
-ROLE = [
-    {
-        "apiGroups": ["kubernetes.dask.org"],
-        "resources": ["daskautoscalers", "daskclusters", "daskworkergroups"],
-        "verbs": ["get", "list", "watch", "patch", "create", "delete"],
-    },
-    {"apiGroups": [""], "resources": ["pods", "services"], "verbs": ["get", "list", "watch"]},
-]
 
 
 @pytest.fixture
-def account(kube):
-    """A service account that may do what users may."""
-    rbac = "rbac.authorization.k8s.io"
-    subject = {"kind": "ServiceAccount", "name": "user", "namespace": kube.namespace}
-    for api, kind, more in (
-        ("v1", "ServiceAccount", {}),
-        (f"{rbac}/v1", "Role", {"rules": ROLE}),
-        (
-            f"{rbac}/v1",
-            "RoleBinding",
-            {"roleRef": {"apiGroup": rbac, "kind": "Role", "name": "user"}, "subjects": [subject]},
-        ),
-    ):
-        kube.apply({"apiVersion": api, "kind": kind, "metadata": {"name": "user"}, **more})
-    return "user"
+def account(account_with):
+    """A service account that has what the documented role says is for everywhere."""
+    return account_with("inside", lambda rule: {"pods", "daskclusters"} & {*rule["resources"]})
 
 
 def test_inside(kubernetes, kube, account, quick_spec):

@@ -9,7 +9,7 @@ import urllib.request
 import pytest
 from distributed import Client
 
-from dask_k8s_client import CreateMode, KubeCluster, make_cluster_spec
+from dask_k8s_client import KubeCluster, make_cluster_spec
 
 
 def test_announced(kube, here):
@@ -46,8 +46,23 @@ async def test_awaited_twice_starts_once(make):
     await cluster.close()
 
 
+def test_one_after_another(make, kube):
+    """Of the same name; the second has nothing of the first."""
+    uids = set()
+    for number in (1, 2):
+        with make("again") as cluster, Client(cluster) as client:
+            assert client.submit(operator.add, number, 1).result(timeout=60) == number + 1
+            uids.add(kube.get("daskcluster/again")["metadata"]["uid"])
+    assert len(uids) == 2
+
+
 def test_dashboard(make):
-    cluster = make("dashboard", n_workers=0)
+    """And Jupyter's, which a scheduler has on the same port; this one ignores the word."""
+    spec = make_cluster_spec("dashboard", n_workers=0)
+    container = spec["spec"]["scheduler"]["spec"]["containers"][0]
+    container["args"] = ["sh", "-c", "exec dask scheduler --host 0.0.0.0", "--jupyter"]
+    cluster = make("", spec=spec)
+    assert cluster.jupyter_link == f"http://localhost:{cluster.forwarded_dashboard_port}/jupyter/lab"
     assert cluster.dashboard_link == f"http://localhost:{cluster.forwarded_dashboard_port}/status"
     with urllib.request.urlopen(cluster.dashboard_link, timeout=30) as answer:
         assert answer.status == 200
@@ -56,6 +71,8 @@ def test_dashboard(make):
 def test_dashboard_on_a_port_of_choice(make, unused_tcp_port):
     cluster = make("port", n_workers=0, scheduler_forward_port=unused_tcp_port)
     assert cluster.forwarded_dashboard_port == str(unused_tcp_port)
+    with pytest.raises(RuntimeError, match="not started with jupyter=True"):
+        cluster.jupyter_link  # noqa: B018
     with urllib.request.urlopen(f"http://localhost:{unused_tcp_port}/health", timeout=30) as answer:
         assert answer.read() == b"ok"
 
@@ -84,18 +101,6 @@ def test_from_name(make, kube, here):
         again.wait_for_workers(2)
         assert again.scheduler_info["workers"].keys() == cluster.scheduler_info["workers"].keys()
     kube("get", "daskcluster", "by-name")
-
-
-def test_name_is_taken(make, kube):
-    make("taken", n_workers=0, create_mode=CreateMode.CREATE_ONLY)
-    with pytest.raises(ValueError, match=r"there is a DaskCluster taken in the namespace .* already"):
-        make("taken", create_mode="CREATE_ONLY")
-    kube("get", "daskcluster", "taken")
-
-
-def test_there_is_none(here):
-    with pytest.raises(ValueError, match=r"there is no DaskCluster none"):
-        KubeCluster.from_name("none", namespace=here)
 
 
 def test_who_connects_does_not_delete(make, kube):

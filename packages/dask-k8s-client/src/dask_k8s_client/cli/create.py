@@ -16,7 +16,7 @@ from dask_k8s_client.cli.where import said, where
 from dask_k8s_client.deadline import Deadline
 from dask_k8s_client.deletion import delete_cluster, request_deletion, until_empty
 from dask_k8s_client.durations import seconds
-from dask_k8s_client.exceptions import SchedulerStartupError, ValidationError
+from dask_k8s_client.exceptions import NameTaken, SchedulerStartupError, ValidationError
 from dask_k8s_client.options import Options, parse_spec, place
 from dask_k8s_client.progress import Progress
 from dask_k8s_client.specs import JSON
@@ -48,7 +48,12 @@ def create(
     limit = _limit(timeout) if wait else None
 
     async def work(api: Api, namespace: str) -> JSON:
-        made, _ = await create_or_connect(api, namespace, options)
+        try:
+            made, _ = await create_or_connect(api, namespace, options)
+        except NameTaken as error:
+            it = f"{options.name} -n {namespace}"
+            hint = f"`dask kubernetes describe {it}` shows it, `dask kubernetes delete {it}` deletes it."
+            raise click.ClickException(f"{error}\n{hint}") from error
         if not output:
             click.echo(f"{full_name(made)} created")
         return made if limit is None else await _ready(api, made, limit)

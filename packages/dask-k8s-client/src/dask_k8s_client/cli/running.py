@@ -4,6 +4,7 @@ import asyncio
 import errno
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 import click
@@ -11,7 +12,7 @@ import dask.config
 
 from dask_k8s_client.api import Api
 from dask_k8s_client.cli.where import Said, said
-from dask_k8s_client.exceptions import ApiError, SchedulerStartupError
+from dask_k8s_client.exceptions import ApiError, SchedulerStartupError, Unreachable
 from dask_k8s_client.kube import Login, NoAccess
 
 T = TypeVar("T")
@@ -57,6 +58,14 @@ def _advice(error: Exception, here: Said) -> str:
         return "\nName a kubeconfig with --kubeconfig or $KUBECONFIG."
     if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
         return "\nChoose another port, or none for any that is free."
+    if isinstance(error, Unreachable):
+        return "\n`kubectl cluster-info` asks the same server; --context and --kubeconfig name another."
+    if isinstance(error, PermissionError) and _status(error) == HTTPStatus.UNAUTHORIZED:
+        return "\nLog in anew, as for kubectl; `kubectl auth whoami` shows whether it has worked."
     if isinstance(error, PermissionError):
         return "\n`kubectl auth can-i --list` shows what you may do."
     return ""
+
+
+def _status(error: Exception) -> int | None:
+    return error.__cause__.status if isinstance(error.__cause__, ApiError) else None

@@ -1,0 +1,51 @@
+"""From outside, with a kubeconfig of somebody who has the documented role and no more."""
+
+import operator
+
+import pytest
+import yaml
+from distributed import Client
+
+from dask_k8s_client import KubeCluster, make_cluster_spec, make_job_spec, run_job
+
+
+@pytest.fixture
+def login(kubernetes, kube, account_with, tmp_path, monkeypatch):
+    """A kubeconfig that holds nothing but the token of a service account."""
+    if kubernetes.is_local:
+        pytest.skip("the local Kubernetes lets everybody do everything")
+    config = yaml.safe_load(kubernetes.kubeconfig.read_text(encoding="utf-8"))
+    token = kube("create", "token", account_with("outside"), "--duration=10m").strip()
+    for user in config["users"]:
+        user["user"] = {"token": token}
+    for context in config["contexts"]:
+        context["context"]["namespace"] = kube.namespace
+    path = tmp_path / "config"
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    monkeypatch.setenv("KUBECONFIG", str(path))
+
+
+@pytest.mark.usefixtures("login")
+def test_outside(kube, quick_spec):
+    spec = quick_spec(make_cluster_spec("from-outside", n_workers=0))
+    with KubeCluster(custom_cluster_spec=spec) as cluster:
+        assert cluster.namespace == kube.namespace
+        assert cluster.scheduler_address.startswith("tcp://127.0.0.1:")  # forwarded
+        cluster.scale(1)
+        with Client(cluster) as client:
+            assert client.submit(operator.add, 20, 1).result(timeout=60) == 21
+        assert "Scheduler at:" in cluster.get_logs()["from-outside-scheduler"]
+        cluster.add_worker_group("more", n_workers=0)
+        cluster.scale(1, worker_group="more")
+        cluster.delete_worker_group("more")
+        cluster.adapt(minimum=1, maximum=2)
+        job = make_job_spec("from-outside", ["echo", "done"], cluster_name="from-outside")
+        said = []
+        assert run_job(job, log=said.append).succeeded
+        assert said == ["done"]
+        cluster.scale(1)
+    assert kube("get", "daskcluster", "from-outside", "--ignore-not-found") == ""
+
+    forbidden = r'cannot create resource "daskclusters" .* in the namespace "default"'
+    with pytest.raises(PermissionError, match=forbidden):
+        KubeCluster(name="from-outside", namespace="default")

@@ -1,0 +1,78 @@
+"""What the pages in `docs` say of tests: they are there, and `docs/failures.md` is what the tests go by."""
+
+import ast
+import builtins
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LINK = re.compile(r"\[`(test_\w+)`\]\(([^)]+)\)")
+PAGES = sorted(ROOT.glob("docs/*.md"))
+LINKS = [(page, *found) for page in PAGES for found in LINK.findall(page.read_text(encoding="utf-8"))]
+CLIENT = ROOT / "packages/dask-k8s-client"
+
+
+@cache
+def found_in(path: Path) -> dict[str, list[str]]:
+    """The arguments of each test."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    functions = (node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    return {
+        each.name: [one.arg for one in each.args.args] for each in functions if each.name.startswith("test")
+    }
+
+
+def failures() -> list[list[str]]:
+    """The cells of the page's lines."""
+    page = (ROOT / "docs/failures.md").read_text(encoding="utf-8")
+    lines = [line.strip("|") for line in page.splitlines() if line.startswith("|")]
+    rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)] for line in lines]
+    return [row for row in rows if row[0] not in {"What is wrong", "---"}]
+
+
+@pytest.mark.parametrize("page, test, path", LINKS, ids=lambda value: getattr(value, "stem", value))
+def test_a_test_that_a_page_names_is_there(page, test, path):
+    file = (page.parent / path).resolve()
+    assert file.is_file()
+    assert test in found_in(file)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_line_that_is_to_have_a_test_has_one(page):
+    tables = re.findall(
+        r"^\|.*\| Test \|\n\|[-| ]+\n((?:\|.*\n)*)", page.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert [line for table in tables for line in table.splitlines() if not LINK.search(line)] == []
+
+
+def test_a_failure_is_a_test_and_the_other_way_round():
+    """What takes the fixture `told` asserts the message that the page has for it."""
+    told = [
+        (name, file.relative_to(ROOT))
+        for file in sorted(CLIENT.glob("tests/**/test_*.py"))
+        for name, arguments in found_in(file).items()
+        if {"told", "fails"} & {*arguments}  # `fails` is `told` for those who make a cluster
+    ]
+    rows = [
+        (test, Path(path.removeprefix("../")))
+        for _, _, _, _, cell in failures()
+        for test, path in LINK.findall(cell)
+    ]
+    assert sorted(rows) == sorted(told)
+    assert len(rows) == len(failures())
+
+
+@pytest.mark.parametrize("row", failures(), ids=lambda row: row[0])
+def test_an_exception_can_be_caught(row):
+    """It is Python's own, or has a name that people can import."""
+    public = ast.parse((CLIENT / "src/dask_k8s_client/__init__.py").read_text(encoding="utf-8"))
+    (offered,) = (
+        ast.literal_eval(node.value)
+        for node in public.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    )
+    name = row[1].strip("`")
+    assert hasattr(builtins, name) or name in offered
