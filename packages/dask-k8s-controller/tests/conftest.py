@@ -13,6 +13,9 @@ from .fake_server import FakeServer
 
 GOLDEN = Path(__file__).with_name("golden")
 
+# pytest-asyncio asks for the present loop and so makes one that nobody closes, unless none was ever wanted.
+asyncio.set_event_loop(None)
+
 
 def pytest_addoption(parser):
     parser.addoption(
@@ -32,12 +35,6 @@ def golden(request):
         assert json.loads(path.read_text(encoding="utf-8")) == json.loads(text)
 
     return compare
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _no_stray_loop():
-    """Have no current loop: else pytest-asyncio's first look makes one that nobody closes."""
-    asyncio.set_event_loop(None)
 
 
 @pytest.fixture

@@ -47,6 +47,7 @@ def dask(here, environment):
 @pytest.fixture
 def start(here, environment):
     """As `dask`, one that goes on until it is told to end; a context manager."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # who is started where it is ignored ignores it
 
     @contextmanager
     def running(*words):

@@ -126,7 +126,7 @@ dask_setup, dask_teardown = agent.dask_setup, agent.dask_teardown
         command += ["--dashboard-address", "127.0.0.1:0", "--scheduler-file", file, *arguments]
         with (self.folder / "scheduler.log").open("w") as log:
             self.scheduler = await self._start(*command, env=variables, stdout=log, stderr=log)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not file.exists() or not file.read_text():
                 if self.scheduler.returncode is not None:
                     raise AssertionError(self.log)
@@ -162,7 +162,7 @@ dask_setup, dask_teardown = agent.dask_setup, agent.dask_teardown
 
     async def executes(self, *lines: str) -> None:
         """Wait until tasks of `inside` are being executed, or have been."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not set(lines).issubset(self.executions):  # noqa: ASYNC110 - of another process
                 await asyncio.sleep(0.01)
 
@@ -194,7 +194,7 @@ dask_setup, dask_teardown = agent.dask_setup, agent.dask_teardown
 
     async def until(self, path: str, condition: Callable[[Any], bool]) -> Any:
         """Ask until the answer is the one awaited."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not condition(answer := await self.get(path)):  # noqa: ASYNC110 - of another process
                 await asyncio.sleep(0.05)
         return answer

@@ -74,7 +74,10 @@ class Stage:
                 binding = {"metadata": {"name": metadata["name"]}, "target": target}
                 await self._client.json("POST", f"{path}/binding", binding)
         elif not ready(pod) and (self._needs_nodes or phase == "Running"):
-            status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+            others = () if self._needs_nodes else pod["status"].get("conditions", ())
+            conditions = [each for each in others if each["type"] != "Ready"]
+            conditions.append({"type": "Ready", "status": "True"})
+            status = {"phase": "Running", "conditions": conditions}
             await self._client.json("PATCH", f"{path}/status", {"status": status})
 
     def _start(self, work: Any) -> None:
