@@ -39,7 +39,7 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.filterwarnings(VERSIONS))
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def patience():
     """For starts that give no time of their own, here and in the programs that tests start."""
     with pytest.MonkeyPatch.context() as patch, dask.config.set({"kubernetes.resource-timeout": DEADLINE}):
