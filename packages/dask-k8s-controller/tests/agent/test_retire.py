@@ -83,6 +83,28 @@ async def test_what_is_only_queued_is_taken_back(world, stealing):
     assert len(world.executions) == 9
 
 
+async def test_a_worker_that_has_just_come_will_stay(dask):
+    """The scheduler has not heard yet that it runs; others do not leave as if there were none to stay."""
+    await dask.workers("leaves", "stays")
+    await dask.run(
+        """
+        def tell(status, dask_scheduler):
+            worker = dask_scheduler.workers[dask_scheduler.aliases["stays"]]
+            worker.status = type(worker.status)[status]
+
+        data = client.submit(make, record, 0, workers="leaves")
+        wait(data)
+        client.run_on_scheduler(tell, "init")
+        """
+    )
+    assert (await dask.retire(["leaves"], 1, wait=0))["gone"] == []
+    await dask.run("client.run_on_scheduler(tell, 'running')")
+    assert await retired(dask, ["leaves"], 1) == ["leaves"]
+    await dask.kill("leaves")
+    assert await dask.run("answer = len(data.result())") == 1000
+    assert dask.executions == ["make 0"]
+
+
 @pytest.mark.parametrize("memory_manager", ["True", "False"])
 async def test_copies_that_all_leave_are_one_too_few(world, memory_manager):
     await world.start(DASK_DISTRIBUTED__SCHEDULER__ACTIVE_MEMORY_MANAGER__START=memory_manager)

@@ -406,7 +406,7 @@ class Retirement:
         others = [
             other
             for other in self.scheduler.workers.values()
-            if other.status in STAYING and other not in workers
+            if other.status in (Status.init, *STAYING) and other not in workers
         ]
         takers = any(other.status == Status.running for other in others)
         for worker in workers:
