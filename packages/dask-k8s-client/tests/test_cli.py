@@ -72,6 +72,11 @@ def test_commands_are_completed():
             ),
             id="everything",
         ),
+        pytest.param(
+            ["foo", "--scheduler-resources", "{requests: {cpu: 1}}"],
+            make_cluster_spec("foo", n_workers=3, scheduler_resources={"requests": {"cpu": 1}}),
+            id="the scheduler's own",
+        ),
     ],
 )
 def test_gen_cluster(words, expected):

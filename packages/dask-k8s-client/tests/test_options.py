@@ -9,10 +9,17 @@ import yaml
 
 from dask_k8s_client import CreateMode, KubeCluster, ValidationError, make_cluster_spec
 from dask_k8s_client.options import Options, fill_name
+from dask_k8s_client.ways import Way
+
+TOLERATIONS = [{"key": "gpu", "operator": "Exists"}]
+
+
+def pod(options, part):
+    return options.manifest["spec"][part]["spec"]
 
 
 def container(options, part):
-    return options.manifest["spec"][part]["spec"]["containers"][0]
+    return pod(options, part)["containers"][0]
 
 
 def test_defaults():
@@ -21,7 +28,7 @@ def test_defaults():
     assert options.create_mode is CreateMode.CREATE_OR_CONNECT
     assert options.shutdown_on_close is None
     assert options.resource_timeout == 60
-    assert options.port_forward is None
+    assert options.connect is Way.AUTO
     assert options.dashboard_port == 0
     assert options.jupyter is False
     assert options.manifest["spec"]["worker"]["replicas"] == 0
@@ -58,7 +65,28 @@ def test_defaults():
         ),
         pytest.param("scheduler-forward-port", 8888, lambda o: o.dashboard_port, id="forward port"),
         pytest.param("scheduler-jupyter", True, lambda o: o.jupyter, id="jupyter"),
-        pytest.param("port-forward-cluster-ip", True, lambda o: o.port_forward, id="port-forward"),
+        pytest.param("connect", "nodeport", lambda o: o.connect, id="connect"),
+        pytest.param(
+            "port-forward-cluster-ip", True, lambda o: o.connect is Way.PORT_FORWARD, id="port-forward"
+        ),
+        pytest.param(
+            "scheduler-resources",
+            {"limits": {"cpu": "1"}},
+            lambda o: container(o, "scheduler")["resources"],
+            id="scheduler resources",
+        ),
+        pytest.param(
+            "scheduler-node-selector", {"a": "b"}, lambda o: pod(o, "scheduler")["nodeSelector"], id="nodes"
+        ),
+        pytest.param(
+            "scheduler-tolerations", TOLERATIONS, lambda o: pod(o, "scheduler")["tolerations"], id="taints"
+        ),
+        pytest.param(
+            "worker-node-selector", {"a": "b"}, lambda o: pod(o, "worker")["nodeSelector"], id="worker nodes"
+        ),
+        pytest.param(
+            "worker-tolerations", TOLERATIONS, lambda o: pod(o, "worker")["tolerations"], id="worker taints"
+        ),
         pytest.param("create-mode", "CONNECT_ONLY", lambda o: o.create_mode.value, id="create mode"),
         pytest.param("shutdown-on-close", False, lambda o: o.shutdown_on_close, id="shutdown"),
         pytest.param("resource-timeout", 5, lambda o: o.resource_timeout, id="timeout"),
@@ -135,6 +163,22 @@ def test_name_of_nobody(monkeypatch):
         pytest.param({"create_mode": "MAYBE"}, ValueError, "create_mode: 'MAYBE' is none of", id="mode"),
         pytest.param({"resources": {"limit": {}}}, ValueError, "'limit'", id="resources"),
         pytest.param({"n_workers": -1}, ValueError, "n_workers", id="workers"),
+        pytest.param({"connect": "vpn"}, ValueError, "connect: 'vpn' is none of 'auto'", id="connect"),
+        pytest.param(
+            {"scheduler_resources": {"limit": {}}}, ValueError, "^scheduler_resources: unknown", id="its own"
+        ),
+        pytest.param(
+            {"worker_node_selector": {"gpu": True}},
+            ValidationError,
+            r"spec\.worker\.spec\.nodeSelector\.gpu",
+            id="node selector",
+        ),
+        pytest.param(
+            {"scheduler_tolerations": "gpu"},
+            ValidationError,
+            r"spec\.scheduler\.spec\.tolerations",
+            id="tolerations",
+        ),
         pytest.param({"idle_timeout": "never"}, ValueError, "idle_timeout: must be a duration", id="idle"),
         pytest.param({"idle_timeout": 2**31}, ValidationError, r"spec\.idleTimeout", id="idle for too long"),
         pytest.param({"resource_timeout": -1}, ValueError, "resource_timeout: must be a", id="timeout"),

@@ -9,6 +9,8 @@ from IPython.utils.capture import capture_output
 from rich.console import Console
 from traitlets.config import Config
 
+from dask_k8s_client import SchedulerStartupTimeout
+from dask_k8s_client.deadline import Deadline
 from dask_k8s_client.diagnose import Finding
 from dask_k8s_client.observed import Observed
 from dask_k8s_client.progress import Progress, rows, trouble
@@ -104,3 +106,16 @@ async def test_notebook(shell):
     first, *others = captured.outputs
     assert "KubeCluster" in first.data["text/html"]
     assert others[-1].data["text/html"] == ""
+
+
+@pytest.mark.parametrize(
+    "hint, end",
+    [pytest.param("", "still at it$", id="none"), pytest.param("do so", "at it; do so$", id="one")],
+)
+async def test_late(hint, end):
+    """What is said when time is up."""
+    async with Progress("foo", quiet=True) as progress:
+        progress.step("at it", hint)
+        with pytest.raises(SchedulerStartupTimeout, match=end):
+            async with Deadline(0).enforced(progress):
+                await asyncio.sleep(60)

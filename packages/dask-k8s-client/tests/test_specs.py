@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from dask_k8s_client import make_cluster_spec, make_scheduler_spec, make_worker_spec
-from dask_k8s_client.specs import like_worker, make_autoscaler, make_group
+from dask_k8s_client.additions import like_worker, make_autoscaler, make_group
 from dask_k8s_crds import manifests
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -42,6 +42,11 @@ FAMILIES = {
         scheduler_service_type="NodePort",
         jupyter=True,
         idle_timeout="1.5 hours",
+        scheduler_resources={"requests": {"cpu": "500m"}},
+        scheduler_node_selector={"pool": "steady"},
+        scheduler_tolerations=[{"key": "steady", "operator": "Exists"}],
+        worker_node_selector={"pool": "gpu"},
+        worker_tolerations=[{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
     ),
     "group": make_group(OWNER, "highmem", make_worker_spec(resources={"limits": {"memory": "64Gi"}})),
     "group-like-custom": make_group(OWNER, "like", like_worker(CUSTOM, n_workers=2)),
@@ -55,6 +60,8 @@ FAMILIES = {
             resources={"limits": {"cpu": "1"}},
             env={"A": 1},
             worker_command="dask cuda worker --rmm-pool-size 'a b'",
+            node_selector={"pool": "gpu"},
+            tolerations=[{"key": "nvidia.com/gpu", "operator": "Exists"}],
         ),
     ),
     "autoscaler": make_autoscaler(OWNER, {"minimum": 1, "maximum": 100}),

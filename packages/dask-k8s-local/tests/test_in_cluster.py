@@ -7,11 +7,15 @@ import sys
 import pytest
 
 SCRIPT = """
+import base64, json
 from kubernetes import client, config
 config.load_incluster_config()
 api = client.CoreV1Api()
 namespace = open("/var/run/secrets/kubernetes.io/serviceaccount/namespace").read()
 print(sorted(pod.metadata.name for pod in api.list_namespaced_pod(namespace).items))
+claims = open("/var/run/secrets/kubernetes.io/serviceaccount/token").read().split(".")[1]
+about = json.loads(base64.urlsafe_b64decode(claims + "=="))["kubernetes.io"]
+print(about["namespace"] == namespace, about["pod"]["name"], about["pod"]["uid"])
 """
 
 CAN_MOUNT = """
@@ -35,4 +39,6 @@ def test_a_service_account_of_its_own(kubernetes, namespace, kubectl):
     kubectl(
         "wait", "-n", namespace, "--for=jsonpath={.status.phase}=Succeeded", "pod/runner", "--timeout=30s"
     )
-    assert kubectl("logs", "-n", namespace, "runner").stdout == "['runner']\n"
+    uid = kubectl("get", "-n", namespace, "pod", "runner", "-o", "jsonpath={.metadata.uid}").stdout
+    logs = kubectl("logs", "-n", namespace, "runner").stdout
+    assert logs.splitlines() == ["['runner']", f"True runner {uid}"]

@@ -49,7 +49,7 @@ class Api:
         if not self._loop.is_running():
             asyncio.run(self._session.close())  # the sockets' transports are those of the other loop
 
-    async def get(self, resource: Resource, namespace: str, name: str) -> JSON | None:
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> JSON | None:
         """The object, or None."""
         try:
             return await self._json("GET", resource.path(namespace, name))

@@ -5,7 +5,7 @@ import math
 from functools import partial
 from http import HTTPStatus
 
-from dask_k8s_client import specs
+from dask_k8s_client import additions, specs
 from dask_k8s_client.api import Api, World
 from dask_k8s_client.durations import Duration, seconds, whole_seconds
 from dask_k8s_client.exceptions import ApiError
@@ -41,7 +41,7 @@ def wish(
         spec["intervalSeconds"] = whole_seconds("interval", interval)
     if target_duration is not None:
         spec["targetDurationSeconds"] = seconds("target_duration", target_duration)
-    admit(DaskAutoscaler, specs.make_loose_autoscaler(cluster, spec))
+    admit(DaskAutoscaler, additions.make_loose_autoscaler(cluster, spec))
     return spec
 
 
@@ -76,7 +76,7 @@ async def _put(api: Api, cluster: JSON, spec: JSON) -> None:
             uid = found["metadata"]["uid"]
             await api.delete(AUTOSCALERS, namespace, name, uid)
             await until(api, AUTOSCALERS, namespace, Among.named(name), partial(_is_gone, name, uid))
-    await api.create(AUTOSCALERS, namespace, specs.make_autoscaler(cluster, spec))
+    await api.create(AUTOSCALERS, namespace, additions.make_autoscaler(cluster, spec))
 
 
 async def remove(api: Api, cluster: JSON, group: str) -> None:

@@ -18,7 +18,7 @@ from dask_k8s_client.notebook import ShownCluster
 from dask_k8s_client.options import CreateMode, Options
 from dask_k8s_client.progress import Progress
 from dask_k8s_client.session import Session
-from dask_k8s_client.specs import Env
+from dask_k8s_client.specs import Env, Tolerations
 from dask_k8s_crds import labels
 
 logger = logging.getLogger("dask_k8s_client")
@@ -35,12 +35,20 @@ class KubeCluster(ShownCluster):
         namespace: By default that of the kubeconfig's context, or of the pod we run in.
         image: Container image of scheduler and workers.
         n_workers: Workers to begin with.
-        resources: ``limits`` and ``requests`` of each worker; the scheduler gets none.
+        resources: ``limits`` and ``requests`` of each worker. The scheduler gets none of them, so no GPU
+            either; see `scheduler_resources`.
         env: Environment of scheduler and workers: a dict, or a list as in a Pod.
         worker_command: What starts a worker, as a string or a list.
-        port_forward_cluster_ip: Reach the scheduler by port-forward: by default if we are outside Kubernetes.
+        connect: How to reach the scheduler: ``"service"``, by the name of its service; ``"portforward"``,
+            through the Kubernetes API; ``"loadbalancer"`` or ``"nodeport"``, where its service has one; or
+            the address that it has by other means, such as ``"tcp://host:8786"``. By default, ``"auto"``, by
+            the service's name if we are inside Kubernetes; outside by what the service's type gives, a
+            port-forward for ``ClusterIP``.
+        port_forward_cluster_ip: The same in older words, where `connect` says nothing: ``True`` is
+            ``"portforward"``, ``False`` is ``"service"``.
         create_mode: Whether the resource is made, taken as it is, or either.
-        shutdown_on_close: Delete the resource on close; by default if it was created here.
+        shutdown_on_close: Delete the resource on close; by default if it was created here. One that was
+            created in a pod, to be deleted on close, is deleted also when that pod is.
         idle_timeout: Have the cluster deleted when it had nothing to do for so long, whoever is connected: a
             number of seconds or a text such as ``"1 hour"``, rounded up to whole seconds; 0 means never.
         resource_timeout: Seconds for the whole start, or such a text.
@@ -49,6 +57,11 @@ class KubeCluster(ShownCluster):
             the other arguments say about the cluster, its name included.
         scheduler_forward_port: Local port of the dashboard where ports are forwarded; any by default.
         jupyter: Start a Jupyter server beside the dashboard.
+        scheduler_resources: ``limits`` and ``requests`` of the scheduler.
+        scheduler_node_selector: Labels of the nodes where the scheduler may run.
+        scheduler_tolerations: Taints of nodes that do not keep it away, as in a Pod.
+        worker_node_selector: The same for workers.
+        worker_tolerations: The same for workers.
         loop: The event loop to run on; by default one of its own.
         asynchronous: To be used with ``await`` and ``async with`` on the running loop.
         quiet: Show no progress.
@@ -81,6 +94,12 @@ class KubeCluster(ShownCluster):
         custom_cluster_spec: Mapping[str, Any] | str | os.PathLike[str] | None = None,
         scheduler_forward_port: int | None = None,
         jupyter: bool | None = None,
+        connect: str | None = None,
+        scheduler_resources: Mapping[str, Any] | None = None,
+        scheduler_node_selector: Mapping[str, str] | None = None,
+        scheduler_tolerations: Tolerations | None = None,
+        worker_node_selector: Mapping[str, str] | None = None,
+        worker_tolerations: Tolerations | None = None,
         loop: IOLoop | None = None,
         asynchronous: bool = False,
         quiet: bool = False,
@@ -104,6 +123,12 @@ class KubeCluster(ShownCluster):
                 "custom_cluster_spec": custom_cluster_spec,
                 "scheduler_forward_port": scheduler_forward_port,
                 "jupyter": jupyter,
+                "connect": connect,
+                "scheduler_resources": scheduler_resources,
+                "scheduler_node_selector": scheduler_node_selector,
+                "scheduler_tolerations": scheduler_tolerations,
+                "worker_node_selector": worker_node_selector,
+                "worker_tolerations": worker_tolerations,
             }
         )
         self.shutdown_on_close = self._options.shutdown_on_close
@@ -122,9 +147,12 @@ class KubeCluster(ShownCluster):
         async with Progress(self.name, quiet=self.quiet) as progress:
             deadline = Deadline(self._options.resource_timeout)
             route = await self._session.open(deadline, progress)
-            progress.step(f"connecting to the scheduler at {route.address}")
+            progress.step(f"connecting to the scheduler at {route.address}", route.hint)
             async with deadline.enforced(progress):
-                await self._join(route.address)
+                try:
+                    await self._join(route.address)
+                except OSError as error:
+                    raise ConnectionError(f"{error}; {route.hint}" if route.hint else str(error)) from error
         self._is_up = True
         if self.shutdown_on_close is None:
             self.shutdown_on_close = self._session.created
@@ -141,11 +169,10 @@ class KubeCluster(ShownCluster):
             return
         # At once, so that a client which loses its connection now knows why and does not try for a new one.
         self.status = Status.closed
-        if self._is_to_be_deleted:
-            try:
-                self._session.delete_now()
-            except Exception as error:  # noqa: BLE001  # the last words of a process
-                logger.warning("the cluster %s may be left behind: %s", self.name, error)
+        try:
+            self._session.close_now(delete=self._is_to_be_deleted)
+        except Exception as error:  # noqa: BLE001  # the last words of a process
+            logger.warning("the cluster %s may be left behind: %s", self.name, error)
         self._session.abandon()
 
     @property

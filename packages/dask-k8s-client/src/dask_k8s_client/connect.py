@@ -1,35 +1,31 @@
-"""How to reach a scheduler from where we are: its name, a node, a load balancer, or a port-forward."""
+"""How to reach a scheduler from where we are: its name, a node, a load balancer, or a port-forward.
+
+Which of them is decided in `ways`.
+"""
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from http import HTTPStatus
+from typing import TypeVar
 from urllib.parse import urlsplit
 
-import aiohttp
-
+from dask_k8s_client import ways
 from dask_k8s_client.api import Api, World
 from dask_k8s_client.exceptions import ApiError
-from dask_k8s_client.observed import belongs, container_port, is_ready, service_port
-from dask_k8s_client.portforward import PROTOCOLS, PortForward, Tunnel
+from dask_k8s_client.observed import node_addresses, service_port
+from dask_k8s_client.portforward import PortForward
 from dask_k8s_client.progress import Progress
-from dask_k8s_client.refusals import explained
-from dask_k8s_client.resources import PODS, SERVICES, Among
+from dask_k8s_client.refusals import doing
+from dask_k8s_client.resources import NODES, SERVICES, Among
 from dask_k8s_client.specs import JSON
+from dask_k8s_client.tunnels import COMM, DASHBOARD, ready_pod, to_scheduler
 from dask_k8s_client.watching import until
-from dask_k8s_crds import labels, names
+from dask_k8s_client.ways import Way
+from dask_k8s_crds import names
 
-logger = logging.getLogger("dask_k8s_client")
+T = TypeVar("T")
 
-COMM, DASHBOARD = "tcp-comm", "http-dashboard"
-_DEFAULTS = {COMM: names.SCHEDULER_PORT, DASHBOARD: names.DASHBOARD_PORT}
-
-_HOPELESS = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
-
-# How long a connection through a port-forward waits for a pod; then Dask's own retry begins.
-_POD_PATIENCE = 10.0
 _RETRY = 0.2
 
 
@@ -41,6 +37,8 @@ class Route:
     dashboard_host: str
     dashboard_port: int
     forwards: tuple[PortForward, ...] = ()
+    hint: str = ""
+    """What to try if nobody answers there."""
 
     async def close(self) -> None:
         """Stop forwarding."""
@@ -51,8 +49,7 @@ class Route:
 class Wanted:
     """What the way should be like."""
 
-    port_forward: bool | None = None
-    """None: if we are outside Kubernetes and there is no other way."""
+    connect: ways.Connect = Way.AUTO
     comm_port: int = 0
     """Local port of a forwarded scheduler; 0: any."""
     dashboard_port: int = 0
@@ -60,72 +57,112 @@ class Wanted:
 
 
 async def route(api: Api, cluster: JSON, wanted: Wanted, progress: Progress) -> Route:
-    """Find the way; the scheduler must be ready."""
+    """Find the way; the scheduler must be ready.
+
+    Raises:
+        ValueError: there is no such way to it.
+        ConnectionError: it leads nowhere.
+    """
     name, namespace = cluster["metadata"]["name"], cluster["metadata"]["namespace"]
-    if wanted.port_forward is False or (wanted.port_forward is None and api.access.in_cluster):
-        return _by_name(cluster)
+    way = ways.choose(wanted.connect, cluster, in_cluster=api.access.in_cluster)
     progress.step("looking for a way to the scheduler")
-    try:
-        service = await api.get(SERVICES, namespace, names.scheduler(name))
-        if wanted.port_forward is None and service is not None:
-            match service["spec"].get("type"):
-                case "NodePort":
-                    return await _by_node(api, cluster, service)
-                case "LoadBalancer":
-                    progress.step("waiting for the address of the scheduler's load balancer")
-                    return await _by_load_balancer(api, namespace, service)
-        progress.step("forwarding the scheduler's ports")
-        return await _forwarded(api, cluster, service, wanted)
-    except ApiError as error:
-        raise explained(
-            error, f"reach the scheduler of the cluster {name} in the namespace {namespace}"
-        ) from error
+    with doing(f"reach the scheduler of the cluster {name} in the namespace {namespace}"):
+        match way:
+            case ways.Address():
+                return _by_address(cluster, way)
+            case Way.SERVICE:
+                return await _by_name(api, cluster)
+            case Way.NODE_PORT:
+                return await _by_node(api, cluster, progress)
+            case Way.LOAD_BALANCER:
+                return await _by_load_balancer(api, cluster, progress)
+            case _:
+                progress.step("forwarding the scheduler's ports")
+                service = await api.get(SERVICES, namespace, names.scheduler(name))
+                return await _forwarded(api, cluster, service, wanted)
 
 
-def _by_name(cluster: JSON) -> Route:
+def _by_address(cluster: JSON, address: ways.Address) -> Route:
+    """The dashboard is taken to be at the same host, on the service's port."""
+    port = service_port({"spec": ways.service(cluster)}, DASHBOARD, "port", names.DASHBOARD_PORT)
+    return Route(address.url, _in_url(address.host), port, hint=ways.INSTEAD)
+
+
+async def _by_name(api: Api, cluster: JSON) -> Route:
     name, namespace = cluster["metadata"]["name"], cluster["metadata"]["namespace"]
     status = cluster.get("status") or {}
+    address = status.get("schedulerAddress") or names.scheduler_address(name, namespace)
     dashboard = urlsplit(status.get("dashboardAddress") or names.dashboard_address(name, namespace))
-    return Route(
-        status.get("schedulerAddress") or names.scheduler_address(name, namespace),
-        dashboard.hostname or "",
-        dashboard.port or names.DASHBOARD_PORT,
-    )
+    # Inside, a name that is new may take its time; outside it will not come.
+    if not api.access.in_cluster:
+        host = urlsplit(address).hostname
+        try:
+            await asyncio.get_running_loop().getaddrinfo(host, None)
+        except OSError as error:
+            raise ConnectionError(
+                f"the scheduler's service is known as {host} inside Kubernetes, but not here ({error}); "
+                f"{ways.INSTEAD}"
+            ) from error
+    return Route(address, dashboard.hostname or "", dashboard.port or names.DASHBOARD_PORT, hint=ways.INSTEAD)
 
 
-async def _by_node(api: Api, cluster: JSON, service: JSON) -> Route:
+async def _by_node(api: Api, cluster: JSON, progress: Progress) -> Route:
     """Through the node that the scheduler runs on: it serves the port whatever the traffic policy is."""
-    pod = await _ready_pod(api, cluster)
-    hosts = [each["ip"] for each in pod["status"].get("hostIPs") or () if each.get("ip")]
-    if not hosts and pod["status"].get("hostIP"):
-        hosts = [pod["status"]["hostIP"]]
-    port = service_port(service, COMM, "nodePort", 0)
-    host = await _first_open(hosts, port)
+
+    def opened(service: JSON) -> int | None:
+        return service_port(service, COMM, "nodePort", 0) or None
+
+    progress.step("waiting for the port of the scheduler's service on the nodes", ways.INSTEAD)
+    service, port = await _service(api, cluster, opened)
+    pod = await ready_pod(api, cluster)
+    node = None
+    with suppress(ApiError):  # who may not read nodes has to do with what the pod says
+        node = await api.get(NODES, None, pod["spec"]["nodeName"])
+    hosts = node_addresses(pod, node)
+    if not hosts:
+        raise ConnectionError(f"the scheduler's node has no address; {ways.INSTEAD}")
+    where = " or ".join(f"{_in_url(each)}:{port}" for each in hosts)
+    progress.step(f"waiting for the scheduler's node to answer at {where}", ways.INSTEAD)
+    host = _in_url(await _first_open(hosts, port))
     return Route(
-        f"tcp://{_in_url(host)}:{port}", _in_url(host), service_port(service, DASHBOARD, "nodePort", 0)
+        f"tcp://{host}:{port}", host, service_port(service, DASHBOARD, "nodePort", 0), hint=ways.INSTEAD
     )
 
 
-async def _by_load_balancer(api: Api, namespace: str, service: JSON) -> Route:
-    name = service["metadata"]["name"]
+async def _by_load_balancer(api: Api, cluster: JSON, progress: Progress) -> Route:
+    def balanced(service: JSON) -> list[str] | None:
+        ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
+        return [host for each in ingress if (host := each.get("hostname") or each.get("ip"))] or None
 
-    def balanced(world: World) -> list[str] | None:
-        status = (world[name].get("status") or {}) if name in world else {}
-        ingress = (status.get("loadBalancer") or {}).get("ingress") or ()
-        return [each.get("hostname") or each["ip"] for each in ingress] or None
-
-    hosts = await until(api, SERVICES, namespace, Among.named(name), balanced)
+    metadata = cluster["metadata"]
+    name = names.scheduler(metadata["name"])
+    progress.step(
+        "waiting for the address of the scheduler's load balancer",
+        f"`kubectl describe service {name} -n {metadata['namespace']}` says more; {ways.INSTEAD}",
+    )
+    service, hosts = await _service(api, cluster, balanced)
     port = service_port(service, COMM, "port", names.SCHEDULER_PORT)
-    host = await _first_open(hosts, port)
-    return Route(
-        f"tcp://{_in_url(host)}:{port}",
-        _in_url(host),
-        service_port(service, DASHBOARD, "port", names.DASHBOARD_PORT),
-    )
+    where = " or ".join(f"{_in_url(each)}:{port}" for each in hosts)
+    progress.step(f"waiting for the scheduler's load balancer to answer at {where}", ways.INSTEAD)
+    host = _in_url(await _first_open(hosts, port))
+    dashboard = service_port(service, DASHBOARD, "port", names.DASHBOARD_PORT)
+    return Route(f"tcp://{host}:{port}", host, dashboard, hint=ways.INSTEAD)
+
+
+async def _service(api: Api, cluster: JSON, accept: Callable[[JSON], T | None]) -> tuple[JSON, T]:
+    """The scheduler's service, once `accept` finds in it what it looks for."""
+    metadata = cluster["metadata"]
+    name = names.scheduler(metadata["name"])
+
+    def found(world: World) -> tuple[JSON, T] | None:
+        accepted = accept(world[name]) if name in world else None
+        return None if accepted is None else (world[name], accepted)
+
+    return await until(api, SERVICES, metadata["namespace"], Among.named(name), found)
 
 
 async def _forwarded(api: Api, cluster: JSON, service: JSON | None, wanted: Wanted) -> Route:
-    tunnels = {name: _tunnel(api, cluster, service, name) for name in (COMM, DASHBOARD)}
+    tunnels = {name: to_scheduler(api, cluster, service, name) for name in (COMM, DASHBOARD)}
     # Whether we may, and whether it works at all, is asked once here, where the answer can be raised.
     async with tunnels[COMM]():
         pass
@@ -139,53 +176,8 @@ async def _forwarded(api: Api, cluster: JSON, service: JSON | None, wanted: Want
         raise
 
 
-def _tunnel(api: Api, cluster: JSON, service: JSON | None, port_name: str) -> Tunnel:
-    """Every time to the pod that is ready then."""
-    namespace = cluster["metadata"]["namespace"]
-
-    @asynccontextmanager
-    async def tunnel() -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
-        async with AsyncExitStack() as stack:
-            try:
-                async with asyncio.timeout(_POD_PATIENCE):
-                    ws = await enter(stack)
-            except TimeoutError:
-                late = f"no scheduler could be reached within {_POD_PATIENCE:.0f} s"
-                raise ConnectionError(late) from None
-            yield ws
-
-    async def enter(stack: AsyncExitStack) -> aiohttp.ClientWebSocketResponse:
-        while True:
-            pod = await _ready_pod(api, cluster)
-            port = container_port(service, pod, port_name, _DEFAULTS[port_name])
-            path = PODS.path(namespace, pod["metadata"]["name"], "portforward")
-            try:
-                return await stack.enter_async_context(api.websocket(path, {"ports": str(port)}, PROTOCOLS))
-            except (ApiError, ConnectionError) as error:
-                if isinstance(error, ApiError) and error.status in _HOPELESS:
-                    raise
-                # The pod went between two requests, or its node does not answer.
-                logger.debug("no way to the pod: %s", error)
-            await asyncio.sleep(_RETRY)
-
-    return tunnel
-
-
-async def _ready_pod(api: Api, cluster: JSON) -> JSON:
-    metadata = cluster["metadata"]
-
-    def newest(world: World) -> JSON | None:
-        ready = [each for each in world.values() if is_ready(each) and belongs(each, metadata["uid"])]
-        return max(ready, key=lambda each: each["metadata"]["creationTimestamp"], default=None)
-
-    among = Among(labels=labels.selector(labels.scheduler(metadata["name"])))
-    return await until(api, PODS, metadata["namespace"], among, newest)
-
-
 async def _first_open(hosts: Sequence[str], port: int) -> str:
     """The first of several hosts that accepts a connection; a load balancer may take its time to."""
-    if not hosts:
-        raise ConnectionError("the scheduler's node has no address")
 
     async def reachable(host: str) -> str:
         while True:

@@ -35,4 +35,5 @@ class Deadline:
             limit = f"{self.seconds:.0f} s"
             raise SchedulerStartupTimeout(
                 f"the cluster {progress.name} did not start within {limit}: still {progress.doing}"
+                + (f"; {progress.hint}" if progress.hint else "")
             ) from error

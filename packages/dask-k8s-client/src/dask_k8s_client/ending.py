@@ -11,8 +11,9 @@ import os
 import urllib.error
 import urllib.request
 import weakref
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Protocol
+from typing import Any, Protocol
 
 from dask_k8s_client import kube
 
@@ -50,9 +51,18 @@ def _close_all() -> None:
 
 def delete_now(access: kube.Access, path: str, uid: str) -> None:
     """DELETE, blocking; an object that is gone, or another one by now, is fine."""
+    _request(access, "DELETE", path, {"propagationPolicy": "Background", "preconditions": {"uid": uid}})
+
+
+def patch_now(access: kube.Access, path: str, patch: Mapping[str, Any]) -> None:
+    """PATCH with a merge patch, blocking; an object that is gone, or another one by its uid, is fine."""
+    _request(access, "PATCH", path, patch)
+
+
+def _request(access: kube.Access, method: str, path: str, body: Mapping[str, Any]) -> None:
     for last in (False, True):
         try:
-            _delete(access, path, uid)
+            _send(access, method, path, body)
         except urllib.error.HTTPError as error:
             error.close()
             if error.code == HTTPStatus.UNAUTHORIZED and not last:
@@ -63,13 +73,13 @@ def delete_now(access: kube.Access, path: str, uid: str) -> None:
         return
 
 
-def _delete(access: kube.Access, path: str, uid: str) -> None:
-    body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+def _send(access: kube.Access, method: str, path: str, body: Mapping[str, Any]) -> None:
+    content_type = "application/merge-patch+json" if method == "PATCH" else "application/json"
     request = urllib.request.Request(  # noqa: S310  # the scheme is the kubeconfig's
         access.server + path,
         data=json.dumps(body).encode(),
-        headers={"Content-Type": "application/json", **asyncio.run(access.headers())},
-        method="DELETE",
+        headers={"Content-Type": content_type, **asyncio.run(access.headers())},
+        method=method,
     )
     proxy = access.connection.get("proxy")
     proxies = {"http": proxy, "https": proxy} if proxy else None if access.proxy_of_environment else {}

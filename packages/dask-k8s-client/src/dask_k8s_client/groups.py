@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from dask_k8s_client import autoscaling, specs
+from dask_k8s_client import additions, autoscaling
 from dask_k8s_client.api import Api
 from dask_k8s_client.exceptions import ApiError
 from dask_k8s_client.refusals import admit, explained
@@ -62,7 +62,7 @@ async def add(api: Api, cluster: JSON, name: str, worker: Callable[[JSON], JSON]
         present = await api.get(CLUSTERS, metadata["namespace"], metadata["name"])
         if present is None:
             raise ValueError(f"cannot {doing}: there is no DaskCluster {metadata['name']} any more")
-        group = specs.make_group(present, name, worker(present["spec"]["worker"]))
+        group = additions.make_group(present, name, worker(present["spec"]["worker"]))
         admit(DaskWorkerGroup, group)
         await api.create(GROUPS, metadata["namespace"], group)
     except ApiError as error:

@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 
 from yaml import YAMLError
 
+from dask_k8s_client.creator import Creator
+
 if TYPE_CHECKING:
     from kubernetes.aio.client import Configuration
 
@@ -53,6 +55,8 @@ class Access:
     """The one to use where nobody names one."""
     in_cluster: bool
     """We are a pod of that very Kubernetes: names of services resolve."""
+    creator: Creator | None
+    """That pod, if we are one and know which."""
     connection: Mapping[str, Any]
     """TLS and proxy, as aiohttp's requests take them."""
     proxy_of_environment: bool
@@ -89,6 +93,7 @@ async def load(environ: Mapping[str, str] = os.environ, login: Login = UNSAID) -
 
     configuration = Configuration()
     configuration.api_key = {}
+    creator = None
     paths = login.kubeconfig or environ.get("KUBECONFIG", "")
     in_cluster = not login.is_explicit and not _any_file(paths) and (_SERVICE_ACCOUNT / "token").is_file()
     paths = paths or "~/.kube/config"
@@ -96,6 +101,7 @@ async def load(environ: Mapping[str, str] = os.environ, login: Login = UNSAID) -
         if in_cluster:
             load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
             namespace = (_SERVICE_ACCOUNT / "namespace").read_text(encoding="utf-8").strip()
+            creator = Creator.of_token((_SERVICE_ACCOUNT / "token").read_text(encoding="utf-8"))
         else:
             if not _any_file(paths):
                 raise NoAccess(
@@ -120,6 +126,7 @@ async def load(environ: Mapping[str, str] = os.environ, login: Login = UNSAID) -
         server=configuration.host.rstrip("/"),
         namespace=namespace,
         in_cluster=in_cluster,
+        creator=creator,
         connection={key: value for key, value in connection.items() if value is not None},
         proxy_of_environment=not (configuration.proxy or _is_loopback(configuration.host)),
         tls=rest.ssl_context,

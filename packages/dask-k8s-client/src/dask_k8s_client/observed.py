@@ -127,3 +127,12 @@ def service_port(service: Mapping[str, Any] | None, name: str, key: str, default
     """A named port of a service as its clients see it: `port` or `nodePort`."""
     ports = ((service or {}).get("spec") or {}).get("ports") or ()
     return next((int(each[key]) for each in ports if each.get("name") == name and key in each), default)
+
+
+def node_addresses(pod: Mapping[str, Any], node: Mapping[str, Any] | None) -> list[str]:
+    """Where the node of a pod may be reached: what the node calls external, then what the pod knows of it."""
+    known = ((node or {}).get("status") or {}).get("addresses") or ()
+    status = pod.get("status") or {}
+    external = [each["address"] for each in known if each.get("type") == "ExternalIP"]
+    internal = [each["ip"] for each in status.get("hostIPs") or () if each.get("ip")]
+    return list(dict.fromkeys([*external, *(internal or filter(None, [status.get("hostIP")]))]))

@@ -16,7 +16,7 @@ from typing import Any, Self
 import dask.config
 import yaml
 
-from dask_k8s_client import specs
+from dask_k8s_client import specs, ways
 from dask_k8s_client.durations import seconds
 from dask_k8s_client.exceptions import ValidationError
 from dask_k8s_client.refusals import admit
@@ -62,8 +62,7 @@ class Options:
     shutdown_on_close: bool | None
     """None: if it was created here."""
     resource_timeout: float
-    port_forward: bool | None
-    """None: if we are outside Kubernetes."""
+    connect: ways.Connect
     dashboard_port: int
     """Local port of a forwarded dashboard; 0: any."""
     jupyter: bool
@@ -90,6 +89,11 @@ class Options:
                 scheduler_service_type=settings.get("scheduler-service-type"),
                 idle_timeout=settings.get("idle-timeout") or 0,
                 jupyter=bool(settings.get("scheduler-jupyter", "jupyter")),
+                scheduler_resources=settings.get("scheduler-resources"),
+                scheduler_node_selector=settings.get("scheduler-node-selector"),
+                scheduler_tolerations=settings.get("scheduler-tolerations"),
+                worker_node_selector=settings.get("worker-node-selector"),
+                worker_tolerations=settings.get("worker-tolerations"),
             )
         admit(DaskCluster, manifest)
         return cls(
@@ -99,7 +103,7 @@ class Options:
             create_mode=_create_mode(settings.get("create-mode")),
             shutdown_on_close=settings.get("shutdown-on-close"),
             resource_timeout=seconds("resource_timeout", settings.get("resource-timeout")),
-            port_forward=settings.get("port-forward-cluster-ip"),
+            connect=ways.parse(settings.get("connect"), settings.get("port-forward-cluster-ip")),
             dashboard_port=int(settings.get("scheduler-forward-port") or 0),
             jupyter=_starts_jupyter(manifest),
         )

@@ -49,6 +49,7 @@ class Progress:
         self._console = console or Console()
         self.name = name
         self.doing = "connecting to Kubernetes"
+        self.hint = ""
         self._rows: list[tuple[str, Text]] = []
         self._trouble: Text | None = None
         # In a browser neither dots nor frames are as wide as they should be.
@@ -75,13 +76,13 @@ class Progress:
         if self._live is not None:
             self._live.stop()
 
-    def step(self, text: str) -> None:
-        """Say what is being done now; "still" goes before it."""
-        self.doing = text
+    def step(self, text: str, hint: str = "") -> None:
+        """Say what is being done now ("still" goes before it), and what to try if that does not end."""
+        self.doing, self.hint = text, hint
 
     def show(self, observed: Observed, finding: Finding | None) -> None:
         """What is there."""
-        self.doing = "waiting for the scheduler"
+        self.step("waiting for the scheduler")
         self._rows = rows(observed)
         self._trouble = trouble(observed, finding)
 

@@ -9,7 +9,7 @@ from dask_k8s_crds import kinds
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A namespaced resource of the API."""
+    """A resource of the API."""
 
     prefix: str
     plural: str
@@ -27,6 +27,8 @@ JOBS = Resource(f"/apis/{kinds.API_VERSION}", kinds.DASK_JOB.plural)
 PODS = Resource("/api/v1", "pods")
 SERVICES = Resource("/api/v1", "services")
 EVENTS = Resource("/api/v1", "events")
+NODES = Resource("/api/v1", "nodes")
+"""Of no namespace: None."""
 
 
 @dataclass(frozen=True, slots=True)

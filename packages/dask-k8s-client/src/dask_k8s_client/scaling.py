@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from dask_k8s_client import autoscaling, groups, specs
+from dask_k8s_client import additions, autoscaling, groups, specs
 from dask_k8s_client.deploy import Manager
 from dask_k8s_client.durations import Duration
 from dask_k8s_client.options import Options
 from dask_k8s_client.session import Session
-from dask_k8s_client.specs import JSON, Env
+from dask_k8s_client.specs import JSON, Env, Tolerations
 
 
 class ScalableCluster(Manager):
@@ -75,6 +75,9 @@ class ScalableCluster(Manager):
         worker_command: str | Sequence[str] | None = None,
         env: Env | None = None,
         custom_spec: Mapping[str, Any] | None = None,
+        *,
+        node_selector: Mapping[str, str] | None = None,
+        tolerations: Tolerations | None = None,
     ) -> Any:
         """Add workers that are different from the others.
 
@@ -85,12 +88,14 @@ class ScalableCluster(Manager):
         def worker(own: JSON) -> JSON:
             if custom_spec is not None:
                 return {"replicas": specs.checked_count("n_workers", n_workers), **custom_spec}
-            return specs.like_worker(
+            return additions.like_worker(
                 own,
                 n_workers=n_workers,
                 image=image,
                 resources=resources,
                 env=env,
+                node_selector=node_selector,
+                tolerations=tolerations,
                 worker_command=worker_command,
             )
 

@@ -2,14 +2,19 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
+from http import HTTPStatus
 
-from dask_k8s_client import connect
+from dask_k8s_client import connect, ways
 from dask_k8s_client.api import Api
+from dask_k8s_client.creator import Creator, owner, release
 from dask_k8s_client.deadline import Deadline
 from dask_k8s_client.deletion import delete_cluster
-from dask_k8s_client.ending import delete_now
+from dask_k8s_client.ending import delete_now, patch_now
+from dask_k8s_client.exceptions import ApiError
 from dask_k8s_client.options import Options
 from dask_k8s_client.progress import Progress
+from dask_k8s_client.refusals import explained
 from dask_k8s_client.resources import CLUSTERS
 from dask_k8s_client.specs import JSON
 from dask_k8s_client.start import create_or_connect, until_ready
@@ -28,6 +33,7 @@ class Session:
         self._api: Api | None = None
         self._cluster: JSON | None = None
         self._route: connect.Route | None = None
+        self._creator: Creator | None = None
 
     @property
     def api(self) -> Api:
@@ -63,18 +69,25 @@ class Session:
         spare = min(_PATIENCE, deadline.seconds / 4)
         async with deadline.enforced(progress, spare):
             await self._create(progress, spare)
+        # At once: waiting would not change it.
+        ways.choose(self._options.connect, self.cluster, in_cluster=self.api.access.in_cluster)
         observed = await until_ready(self.api, self.cluster, deadline, progress.show)
         self._cluster = observed.cluster
         async with deadline.enforced(progress):
-            wanted = connect.Wanted(self._options.port_forward, dashboard_port=self._options.dashboard_port)
+            wanted = connect.Wanted(self._options.connect, dashboard_port=self._options.dashboard_port)
             self._route = await connect.route(self.api, self.cluster, wanted, progress)
         return self._route
 
     async def _create(self, progress: Progress, patience: float) -> None:
         self._api = await Api.connect()
         progress.step(f"waiting for the Kubernetes API at {self._api.access.server} to answer")
-        namespace = self._options.namespace or self._api.access.namespace
-        creating = asyncio.create_task(create_or_connect(self._api, namespace, self._options))
+        options, access = self._options, self._api.access
+        namespace = options.namespace or access.namespace
+        if access.in_cluster and options.shutdown_on_close is not False:
+            self._creator = owner(access.creator, options.manifest, namespace)
+        if self._creator is not None:
+            options = replace(options, manifest=self._creator.own(options.manifest))
+        creating = asyncio.create_task(create_or_connect(self._api, namespace, options))
         try:
             self._cluster, self.created = await asyncio.shield(creating)
         except asyncio.CancelledError:
@@ -90,16 +103,36 @@ class Session:
                 await self._route.close()
             if delete and self._cluster is not None:
                 await delete_cluster(self.api, self._cluster, timeout)
+            elif self._is_ours:
+                await self._release()
         finally:
             if self._api is not None:
                 await self._api.close()
 
-    def delete_now(self) -> None:
-        """Delete the cluster without an event loop, at the end of the interpreter."""
-        if self._api is not None and self._cluster is not None:
-            metadata = self._cluster["metadata"]
-            path = CLUSTERS.path(metadata["namespace"], metadata["name"])
+    async def _release(self) -> None:
+        metadata = self.cluster["metadata"]
+        name = metadata["name"]
+        try:
+            await self.api.patch(CLUSTERS, metadata["namespace"], name, release(metadata["uid"]))
+        except ApiError as error:
+            if error.status != HTTPStatus.CONFLICT:  # another one of this name by now
+                raise explained(error, f"let go of the DaskCluster {name}") from error
+
+    def close_now(self, *, delete: bool) -> None:
+        """As `close`, without an event loop and without waiting, at the end of the interpreter."""
+        if self._api is None or self._cluster is None:
+            return
+        metadata = self._cluster["metadata"]
+        path = CLUSTERS.path(metadata["namespace"], metadata["name"])
+        if delete:
             delete_now(self._api.access, path, metadata["uid"])
+        elif self._is_ours:
+            patch_now(self._api.access, path, release(metadata["uid"]))
+
+    @property
+    def _is_ours(self) -> bool:
+        """It was made here, and goes with the pod that we run in."""
+        return self.created and self._creator is not None
 
     def abandon(self) -> None:
         """Let go of the API server, at the end of the interpreter."""

@@ -10,6 +10,7 @@ from dask_k8s_crds import kinds, labels, names
 
 JSON = dict[str, Any]
 Env = Mapping[str, str | float] | Sequence[Mapping[str, Any]]
+Tolerations = Sequence[Mapping[str, Any]]
 
 IMAGE = "ghcr.io/dask/dask:latest"
 WORKER_COMMAND = "dask worker"
@@ -28,6 +29,12 @@ def make_cluster_spec(  # noqa: PLR0913, PLR0917  # the users' signature
     scheduler_service_type: str = "ClusterIP",
     idle_timeout: Duration = 0,
     jupyter: bool = False,  # noqa: FBT001, FBT002
+    *,
+    scheduler_resources: Mapping[str, Any] | None = None,
+    scheduler_node_selector: Mapping[str, str] | None = None,
+    scheduler_tolerations: Tolerations | None = None,
+    worker_node_selector: Mapping[str, str] | None = None,
+    worker_tolerations: Tolerations | None = None,
 ) -> JSON:
     """A ``DaskCluster`` resource, ready to be changed and passed to ``KubeCluster`` or ``kubectl apply``.
 
@@ -42,6 +49,11 @@ def make_cluster_spec(  # noqa: PLR0913, PLR0917  # the users' signature
         idle_timeout: The cluster is deleted when it had nothing to do for so long: a number of seconds or a
             text such as ``"1 hour"``, rounded up to whole seconds; 0 means never.
         jupyter: Start a Jupyter server beside the dashboard.
+        scheduler_resources: ``limits`` and ``requests`` of the scheduler.
+        scheduler_node_selector: Labels of the nodes where the scheduler may run.
+        scheduler_tolerations: Taints of nodes that do not keep it away, as in a Pod.
+        worker_node_selector: The same for workers.
+        worker_tolerations: The same for workers.
 
     Raises:
         ValueError, TypeError: an argument that makes no sense; the message begins with its name.
@@ -52,20 +64,38 @@ def make_cluster_spec(  # noqa: PLR0913, PLR0917  # the users' signature
         "metadata": {"name": name},
         "spec": {
             "scheduler": make_scheduler_spec(
-                name, env=env, image=image, scheduler_service_type=scheduler_service_type, jupyter=jupyter
+                name,
+                env=env,
+                resources=checked_resources(scheduler_resources, "scheduler_resources"),
+                image=image,
+                scheduler_service_type=scheduler_service_type,
+                jupyter=jupyter,
+                node_selector=scheduler_node_selector,
+                tolerations=scheduler_tolerations,
             ),
-            "worker": make_worker_spec(image, n_workers, resources, env, worker_command),
+            "worker": make_worker_spec(
+                image,
+                n_workers,
+                resources,
+                env,
+                worker_command,
+                node_selector=worker_node_selector,
+                tolerations=worker_tolerations,
+            ),
             **_optional("idleTimeout", whole_seconds("idle_timeout", idle_timeout)),
         },
     }
 
 
-def make_worker_spec(
+def make_worker_spec(  # noqa: PLR0913  # the users' signature
     image: str = IMAGE,
     n_workers: int | None = 3,
     resources: Mapping[str, Any] | None = None,
     env: Env | None = None,
     worker_command: str | Sequence[str] = WORKER_COMMAND,
+    *,
+    node_selector: Mapping[str, str] | None = None,
+    tolerations: Tolerations | None = None,
 ) -> JSON:
     """The ``worker`` section of a cluster or a worker group. Arguments as in ``make_cluster_spec``."""
     container = {
@@ -77,7 +107,7 @@ def make_worker_spec(
         **_optional("resources", checked_resources(resources)),
     }
     replicas = {} if n_workers is None else {"replicas": checked_count("n_workers", n_workers)}
-    return {**replicas, "spec": {"containers": [container]}}
+    return {**replicas, "spec": {"containers": [container], **_placement(node_selector, tolerations)}}
 
 
 def make_scheduler_spec(  # noqa: PLR0913, PLR0917  # the users' signature
@@ -87,6 +117,9 @@ def make_scheduler_spec(  # noqa: PLR0913, PLR0917  # the users' signature
     image: str = IMAGE,
     scheduler_service_type: str = "ClusterIP",
     jupyter: bool = False,  # noqa: FBT001, FBT002
+    *,
+    node_selector: Mapping[str, str] | None = None,
+    tolerations: Tolerations | None = None,
 ) -> JSON:
     """The ``scheduler`` section of a cluster. As in ``make_cluster_spec``, but ``resources`` are its own."""
     health = {"httpGet": {"path": "/health", "port": "http-dashboard"}}
@@ -113,78 +146,8 @@ def make_scheduler_spec(  # noqa: PLR0913, PLR0917  # the users' signature
             {"name": name, "port": port, "protocol": "TCP", "targetPort": name} for name, port in ports
         ],
     }
-    return {"spec": {"containers": [container]}, "service": service}
-
-
-def make_group(cluster: Mapping[str, Any], name: str, worker: Mapping[str, Any]) -> JSON:
-    """A ``DaskWorkerGroup`` of a cluster that is there; ``worker`` as ``make_worker_spec`` gives it.
-
-    The cluster owns it from the start, so it goes with the cluster even if no controller has seen it. Without
-    ``blockOwnerDeletion``: some API servers want a permission for that which users do not have.
-    """
-    own = cluster["metadata"]["name"]
-    return {
-        "apiVersion": kinds.API_VERSION,
-        "kind": kinds.DASK_WORKER_GROUP.kind,
-        "metadata": {
-            "name": names.worker_group(own, name),
-            "labels": labels.worker_group(own),
-            "ownerReferences": [_owner(cluster)],
-        },
-        "spec": {"cluster": own, "worker": copy.deepcopy(dict(worker))},
-    }
-
-
-def make_autoscaler(cluster: Mapping[str, Any], spec: Mapping[str, Any]) -> JSON:
-    """A ``DaskAutoscaler`` of a cluster that is there, and goes with it; it has the cluster's name."""
-    made = make_loose_autoscaler(cluster["metadata"]["name"], spec)
-    return made | {"metadata": made["metadata"] | {"ownerReferences": [_owner(cluster)]}}
-
-
-def make_loose_autoscaler(cluster: str, spec: Mapping[str, Any]) -> JSON:
-    """A ``DaskAutoscaler`` of a cluster that need not be there yet; the controller ties them together."""
-    return {
-        "apiVersion": kinds.API_VERSION,
-        "kind": kinds.DASK_AUTOSCALER.kind,
-        "metadata": {"name": cluster, "labels": labels.autoscaler(cluster)},
-        "spec": {"cluster": cluster, **{key: value for key, value in spec.items() if value is not None}},
-    }
-
-
-def like_worker(  # noqa: PLR0913  # what a user may want different, each by its own name
-    worker: Mapping[str, Any],
-    *,
-    n_workers: int,
-    image: str | None = None,
-    resources: Mapping[str, Any] | None = None,
-    env: Env | None = None,
-    worker_command: str | Sequence[str] | None = None,
-) -> JSON:
-    """A ``worker`` section like that of a cluster, but for what is given.
-
-    So a further group has the image, pull secrets and volumes of the cluster it joins, however that was made.
-    """
-    section = copy.deepcopy(
-        {key: worker[key] for key in ("metadata", "daskResources", "spec") if key in worker}
-    )
-    containers: list[JSON] = section["spec"]["containers"]
-    container = next((each for each in containers if each.get("name") == "worker"), containers[0])
-    if image is not None:
-        container["image"] = image
-    if resources is not None:
-        container["resources"] = checked_resources(resources)
-    if env is not None:
-        container["env"] = env_list(env)
-    if worker_command is not None:
-        container.pop("command", None)
-        container["args"] = worker_args(worker_command)
-    return {"replicas": checked_count("n_workers", n_workers), **section}
-
-
-def _owner(cluster: Mapping[str, Any]) -> JSON:
-    metadata = cluster["metadata"]
-    owner = {"apiVersion": kinds.API_VERSION, "kind": kinds.DASK_CLUSTER.kind, "controller": True}
-    return {**owner, "name": metadata["name"], "uid": metadata["uid"]}
+    pod = {"containers": [container], **_placement(node_selector, tolerations)}
+    return {"spec": pod, "service": service}
 
 
 def worker_args(command: str | Sequence[str]) -> list[str]:
@@ -217,21 +180,22 @@ def env_list(env: Env | None) -> list[JSON]:
     return [{"name": name, "value": str(value)} for name, value in env.items()]
 
 
-def checked_resources(resources: Mapping[str, Any] | None) -> JSON:
-    """Resources of a container, refused unless they are `limits` and `requests` of something."""
+def checked_resources(resources: Mapping[str, Any] | None, what: str = "resources") -> JSON:
+    """Resources of a container, refused unless they are `limits` and `requests` of something.
+
+    `what` is the argument that they came by.
+    """
     if resources is None:
         return {}
     if not isinstance(resources, Mapping):
-        raise TypeError(f"resources: must be a dict with 'limits' and 'requests', not {resources!r}")
+        raise TypeError(f"{what}: must be a dict with 'limits' and 'requests', not {resources!r}")
     for key, quantities in resources.items():
         if key not in _RESOURCE_KEYS:
             raise ValueError(
-                f"resources: unknown key {key!r}; may have {' and '.join(map(repr, _RESOURCE_KEYS))}"
+                f"{what}: unknown key {key!r}; may have {' and '.join(map(repr, _RESOURCE_KEYS))}"
             )
         if not isinstance(quantities, Mapping):
-            raise TypeError(
-                f"resources: {key!r} must be a dict such as {{'memory': '2Gi'}}, not {quantities!r}"
-            )
+            raise TypeError(f"{what}: {key!r} must be a dict such as {{'memory': '2Gi'}}, not {quantities!r}")
     return {key: dict(quantities) for key, quantities in resources.items()}
 
 
@@ -243,6 +207,13 @@ def checked_count(what: str, n: Any) -> int:
     if n < 0:
         raise ValueError(f"{what}: must not be negative: {n}")
     return int(n)
+
+
+def _placement(node_selector: Mapping[str, str] | None, tolerations: Tolerations | None) -> JSON:
+    """Where a pod may run, as its spec says it."""
+    return _optional("nodeSelector", dict(node_selector or {})) | _optional(
+        "tolerations", copy.deepcopy(list(tolerations or ()))
+    )
 
 
 def _optional(key: str, value: object) -> JSON:

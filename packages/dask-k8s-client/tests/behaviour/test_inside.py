@@ -26,27 +26,52 @@ PROGRAM = """
         cluster.scale(1)
     print("closed")
 """
+KEPT = """
+    import warnings
+    warnings.filterwarnings("ignore", "Mismatched versions")
+    from dask_k8s_client import KubeCluster
+    closed, open = [KubeCluster(custom_cluster_spec=each) for each in {specs!r}]
+    closed.shutdown_on_close = open.shutdown_on_close = False
+    closed.close()
+"""
+CRASHED = """
+    import os, warnings
+    warnings.filterwarnings("ignore", "Mismatched versions")
+    from dask_k8s_client import KubeCluster
+    cluster = KubeCluster(custom_cluster_spec={spec!r})
+    os._exit(3)  # as a crash: no clean-up
+"""
 
 
 @pytest.fixture
-def account(account_with):
-    """A service account that has what the documented role says is for everywhere."""
-    return account_with("inside", lambda rule: {"pods", "daskclusters"} & {*rule["resources"]})
-
-
-def test_inside(kubernetes, kube, account, quick_spec):
-    image = os.environ.get(IMAGE, "")
-    if not (image or kubernetes.is_local):
+def image(kubernetes):
+    """One with this package."""
+    found = os.environ.get(IMAGE, "")
+    if not (found or kubernetes.is_local):
         pytest.skip(f"{IMAGE} names no image that has this package in it")
+    return found or "here"
+
+
+@pytest.fixture
+def run(kube, account_with, image):
+    """Run a program in a pod, with what the role says is for everywhere: its exit code, what it printed."""
+
+    def ended(name, program):
+        account = account_with(name, lambda rule: {"pods", "daskclusters"} & {*rule["resources"]})
+        container = {"name": "user", "image": image, "command": ["python", "-c", textwrap.dedent(program)]}
+        pod = {"serviceAccountName": account, "restartPolicy": "Never", "containers": [container]}
+        kube.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": pod})
+        state = "{.status.containerStatuses[0].state.terminated}"
+        kube.wait(f"pod/{name}", f"jsonpath={state}")
+        return kube("get", "pod", name, "-o", f"jsonpath={state[:-1]}.exitCode}}"), kube("logs", name)
+
+    return ended
+
+
+def test_inside(kube, run, quick_spec):
     spec = quick_spec(make_cluster_spec("from-inside", n_workers=1))
-    program = textwrap.dedent(PROGRAM).format(spec=spec)
-    container = {"name": "user", "image": image or "here", "command": ["python", "-c", program]}
-    pod = {"serviceAccountName": account, "restartPolicy": "Never", "containers": [container]}
-    kube.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "inside"}, "spec": pod})
-    kube.wait("pod/inside", "jsonpath={.status.containerStatuses[0].state.terminated}")
-    log = kube("logs", "inside")
-    ended = kube.get("pod/inside")["status"]["containerStatuses"][0]["state"]["terminated"]
-    assert ended["exitCode"] == 0, log
+    code, log = run("inside", PROGRAM.format(spec=spec))
+    assert code == "0", log
     host = f"from-inside-scheduler.{kube.namespace}.svc.cluster.local"
     assert log.splitlines()[-3:] == [
         f"{kube.namespace} tcp://{host}:8786 http://{host}:8787/status",
@@ -54,3 +79,24 @@ def test_inside(kubernetes, kube, account, quick_spec):
         "closed",
     ]
     assert kube("get", "daskcluster", "from-inside", "--ignore-not-found") == ""
+
+
+def test_who_dies_takes_the_cluster_along(kube, run, quick_spec):
+    spec = quick_spec(make_cluster_spec("reaped", n_workers=0))
+    code, log = run("crashed", CRASHED.format(spec=spec))
+    assert code == "3", log
+    kube("get", "daskcluster", "reaped")
+    kube("delete", "pod", "crashed")
+    kube.wait("daskcluster/reaped", "delete")
+
+
+def test_who_lets_go_of_clusters_leaves_them(kube, run, quick_spec):
+    """By closing them, or at the end of the process."""
+    kept = ("closed", "open")
+    code, log = run(
+        "kept", KEPT.format(specs=[quick_spec(make_cluster_spec(name, n_workers=0)) for name in kept])
+    )
+    assert code == "0", log
+    for name in kept:
+        assert "ownerReferences" not in kube.get(f"daskcluster/{name}")["metadata"]
+    kube("delete", "daskcluster", *kept)

@@ -1,7 +1,5 @@
 """From nothing to a result and back, in every way that people do it."""
 
-import asyncio
-import json
 import operator
 import os
 import urllib.request
@@ -147,32 +145,6 @@ def test_worker_command(make):
     spec = make_cluster_spec("command", n_workers=1, worker_command=["python", "-m", "dask", "worker"])
     with Client(make("command", spec=spec)) as client:
         assert client.submit(operator.add, 1, 1).result() == 2
-
-
-def test_node_port(make):
-    spec = make_cluster_spec("node-port", n_workers=1, scheduler_service_type="NodePort")
-    cluster = make("node-port", spec=spec)
-    assert cluster.forwarded_dashboard_port is None
-    with Client(cluster) as client:
-        assert client.submit(operator.add, 1, 1).result() == 2
-    with urllib.request.urlopen(cluster.dashboard_link, timeout=30) as answer:
-        assert answer.status == 200
-
-
-async def test_load_balancer(make, kube):
-    """Its address comes in its own time; here the pod's own stands in for one."""
-    spec = make_cluster_spec("balanced", n_workers=0, scheduler_service_type="LoadBalancer")
-    starting = asyncio.ensure_future(make("", spec=spec, asynchronous=True))
-    pod, service = "pod/balanced-scheduler", "service/balanced-scheduler"
-    for target, what in ((pod, "create"), (pod, "condition=Ready"), (service, "create")):
-        await asyncio.to_thread(kube.wait, target, what)
-    assert not starting.done()
-    address = kube.get(pod)["status"]["podIP"]
-    status = {"status": {"loadBalancer": {"ingress": [{"ip": address}]}}}
-    kube("patch", service, "--subresource=status", "--type=merge", "-p", json.dumps(status))
-    async with await starting as cluster:
-        assert cluster.scheduler_address == f"tcp://{address}:8786"
-        assert cluster.dashboard_link == f"http://{address}:8787/status"
 
 
 def test_logs(make):

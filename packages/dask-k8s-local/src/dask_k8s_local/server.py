@@ -117,7 +117,8 @@ class LocalKubernetes:
         )
         agent = NodeAgent(store, machine)
         token, authority = secrets.token_urlsafe(), trustme.CA()
-        api = ApiServer(store, Tokens(token))
+        tokens = Tokens(token)
+        api = ApiServer(store, tokens)
         quotas = Quotas(store, api.resources)
         api.kubelet, api.admit = agent, quotas.admit
         api.assign(addresses.assign)
@@ -143,10 +144,9 @@ class LocalKubernetes:
         keep.callback(door.close)
         await door.listen(block.node, port)
         agent.access = Access(
-            directory=directory / "access",
             host=block.node,
             port=port,
-            token=token,
+            sign=tokens.sign,
             authority=certificate.decode(),
         )
         self.kubeconfig = self._wanted or directory / "kubeconfig"

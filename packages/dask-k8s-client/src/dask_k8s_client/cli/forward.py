@@ -11,7 +11,7 @@ from dask_k8s_client.api import Api
 from dask_k8s_client.cli import find
 from dask_k8s_client.cli.parameters import cluster_name
 from dask_k8s_client.cli.printing import console
-from dask_k8s_client.cli.running import run
+from dask_k8s_client.cli.running import plainly, run
 from dask_k8s_client.cli.where import where
 from dask_k8s_client.connect import Route, Wanted, route
 from dask_k8s_client.deadline import Deadline
@@ -21,6 +21,7 @@ from dask_k8s_client.durations import seconds
 from dask_k8s_client.progress import Progress
 from dask_k8s_client.specs import JSON
 from dask_k8s_client.start import until_ready
+from dask_k8s_client.ways import Way, parse
 
 _PORT = click.IntRange(0, 2**16 - 1)
 
@@ -32,7 +33,7 @@ _PORT = click.IntRange(0, 2**16 - 1)
 @where
 def port_forward(*, name: str, port: int, dashboard_port: int) -> None:
     """Make a scheduler and its dashboard reachable from here, on this machine only."""
-    _serve(name, Wanted(port_forward=True, comm_port=port, dashboard_port=dashboard_port), browser=False)
+    _serve(name, Wanted(Way.PORT_FORWARD, comm_port=port, dashboard_port=dashboard_port), browser=False)
 
 
 @click.command()
@@ -42,7 +43,9 @@ def port_forward(*, name: str, port: int, dashboard_port: int) -> None:
 @where
 def dashboard(*, name: str, browser: bool, port: int) -> None:
     """Open the dashboard of a cluster in the browser."""
-    wanted = Wanted(dask.config.get("kubernetes.port-forward-cluster-ip", None), dashboard_port=port)
+    with plainly():
+        way = parse(*(dask.config.get(f"kubernetes.{key}") for key in ("connect", "port-forward-cluster-ip")))
+    wanted = Wanted(way, dashboard_port=port)
     _serve(name, wanted, browser=browser)
 
 

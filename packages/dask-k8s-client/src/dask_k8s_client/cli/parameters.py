@@ -90,6 +90,9 @@ def cluster_like(function: F) -> F:
     for option in (
         click.option("--jupyter", is_flag=True, help="Start a Jupyter server beside the dashboard."),
         click.option(
+            "--scheduler-resources", type=resources, metavar="JSON", help="Of the scheduler, in the same way."
+        ),
+        click.option(
             "--idle-timeout",
             type=duration,
             metavar="DURATION",

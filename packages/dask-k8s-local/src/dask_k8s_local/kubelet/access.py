@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dask_k8s_local.kubelet.runtime.mounts import Mount
 from dask_k8s_local.store import Object, namespace_of
@@ -15,10 +17,9 @@ _PLACE = "/var/run/secrets/kubernetes.io/serviceaccount"
 class Access:
     """The API as pods see it."""
 
-    directory: Path
     host: str
     port: int
-    token: str
+    sign: Callable[[dict[str, Any]], str]  # a token with these claims
     authority: str
 
     def wanted_by(self, pod: Object) -> bool:
@@ -27,13 +28,13 @@ class Access:
         account = spec.get("serviceAccountName", "default")
         return account != "default" and spec.get("automountServiceAccountToken") is not False
 
-    def mount(self, pod: Object) -> Mount:
+    def mount(self, pod: Object, directory: Path) -> Mount:
         """Return the directory with token, authority and namespace, at its usual place."""
         namespace = namespace_of(pod)
-        directory = self.directory / namespace
         if not directory.exists():
             directory.mkdir(parents=True)
-            for name, text in (("token", self.token), ("ca.crt", self.authority), ("namespace", namespace)):
+            token = self.sign(_claims(pod))
+            for name, text in (("token", token), ("ca.crt", self.authority), ("namespace", namespace)):
                 (directory / name).write_text(text)
         return (str(directory), _PLACE, True)
 
@@ -45,3 +46,15 @@ class Access:
             "KUBERNETES_SERVICE_PORT_HTTPS": str(self.port),
             "KUBERNETES_PORT": f"tcp://{self.host}:{self.port}",
         }
+
+
+def _claims(pod: Object) -> dict[str, Any]:
+    """Say what a token of a pod says, but for times: it is good as long as the server."""
+    metadata, account = pod["metadata"], pod["spec"].get("serviceAccountName", "default")
+    namespace = namespace_of(pod)
+    bound = {
+        "namespace": namespace,
+        "pod": {"name": metadata["name"], "uid": metadata["uid"]},
+        "serviceaccount": {"name": account},
+    }
+    return {"sub": f"system:serviceaccount:{namespace}:{account}", "kubernetes.io": bound}

@@ -65,7 +65,7 @@ class Home:
         mounts = self.volumes.mounts(spec, variables)
         if self.access:
             variables |= self.access.variables()
-            mounts.append(self.access.mount(self.pod))
+            mounts.append(self.access.mount(self.pod, self.directory / "access"))
         argv = command_line(spec, variables)
         if not argv:
             raise CannotStart(_NO_COMMAND)

@@ -1,0 +1,82 @@
+"""Which way leads to a scheduler, and what is said of one that does not."""
+
+import pytest
+
+from dask_k8s_client import make_cluster_spec
+from dask_k8s_client.ways import Address, Way, choose, parse
+
+ADDRESS = Address("tcp://10.0.0.1:8786", "10.0.0.1")
+
+
+@pytest.mark.parametrize(
+    "connect, port_forward, way",
+    [
+        pytest.param("auto", None, Way.AUTO, id="nothing was said"),
+        pytest.param("auto", True, Way.PORT_FORWARD, id="the older words"),
+        pytest.param("auto", False, Way.SERVICE, id="the older words for no"),
+        pytest.param("nodeport", True, Way.NODE_PORT, id="both"),
+        pytest.param(Way.LOAD_BALANCER, None, Way.LOAD_BALANCER, id="itself"),
+        pytest.param("tcp://10.0.0.1:8786", None, ADDRESS, id="address"),
+        pytest.param("tls://[fd00::1]:443", True, Address("tls://[fd00::1]:443", "fd00::1"), id="IPv6"),
+    ],
+)
+def test_parse(connect, port_forward, way):
+    assert parse(connect, port_forward) == way
+
+
+@pytest.mark.parametrize(
+    "connect",
+    [
+        pytest.param("vpn", id="a word"),
+        pytest.param("host:8786", id="no scheme"),
+        pytest.param("tcp://host", id="no port"),
+        pytest.param("tcp://host:port", id="a port in letters"),
+        pytest.param("tcp://:8786", id="no host"),
+        pytest.param(8786, id="a number"),
+    ],
+)
+def test_not_a_way(connect):
+    with pytest.raises(ValueError, match=r"^connect: .* is none of 'auto', .* such as 'tcp://host:8786'"):
+        parse(connect, None)
+
+
+def cluster(kind):
+    spec = make_cluster_spec("foo", scheduler_service_type=kind)
+    spec["metadata"]["namespace"] = "bar"
+    return spec
+
+
+@pytest.mark.parametrize(
+    "asked, kind, in_cluster, way",
+    [
+        pytest.param(Way.AUTO, "ClusterIP", True, Way.SERVICE, id="inside"),
+        pytest.param(Way.AUTO, "LoadBalancer", True, Way.SERVICE, id="inside, whatever there is"),
+        pytest.param(Way.AUTO, "ClusterIP", False, Way.PORT_FORWARD, id="outside"),
+        pytest.param(Way.AUTO, None, False, Way.PORT_FORWARD, id="outside, no type"),
+        pytest.param(Way.AUTO, "NodePort", False, Way.NODE_PORT, id="outside, node port"),
+        pytest.param(Way.AUTO, "LoadBalancer", False, Way.LOAD_BALANCER, id="outside, load balancer"),
+        pytest.param(Way.PORT_FORWARD, "LoadBalancer", True, Way.PORT_FORWARD, id="port-forward"),
+        pytest.param(Way.SERVICE, "ClusterIP", False, Way.SERVICE, id="service"),
+        pytest.param(Way.NODE_PORT, "LoadBalancer", False, Way.NODE_PORT, id="port of a load balancer"),
+        pytest.param(ADDRESS, "ClusterIP", False, ADDRESS, id="address"),
+    ],
+)
+def test_choose(asked, kind, in_cluster, way):
+    assert choose(asked, cluster(kind), in_cluster=in_cluster) == way
+
+
+@pytest.mark.parametrize(
+    "asked, kind, needed",
+    [
+        pytest.param(Way.LOAD_BALANCER, "ClusterIP", "LoadBalancer", id="load balancer"),
+        pytest.param(Way.LOAD_BALANCER, "NodePort", "LoadBalancer", id="load balancer, node port"),
+        pytest.param(Way.NODE_PORT, None, "NodePort", id="node port"),
+    ],
+)
+def test_there_is_no_such_way(asked, kind, needed):
+    words = (
+        f'connect="{asked}".* foo in the namespace bar is of type {kind or "ClusterIP"}'
+        f'.*scheduler_service_type="{needed}".*connect="portforward"'
+    )
+    with pytest.raises(ValueError, match=words):
+        choose(asked, cluster(kind), in_cluster=False)
