@@ -3,7 +3,7 @@
 import pytest
 
 from dask_k8s_controller import Plugin, Reconciler, Resource, Rule, Watched, builtin
-from dask_k8s_controller.manifests import manifests
+from dask_k8s_controller.manifests import ELECTION, manifests
 
 THINGS = Resource("example.org", "v1", "Thing", "things")
 
@@ -35,7 +35,9 @@ def rights(role):
 
 
 def named(documents, kind):
-    return [document for document in documents if document["kind"] == kind]
+    """Of this kind; those to elect a leader stand for themselves."""
+    found = [document for document in documents if document["kind"] == kind]
+    return [document for document in found if document["metadata"]["name"] != ELECTION]
 
 
 OURS = {
@@ -77,6 +79,19 @@ def test_rights_in_some_namespaces():
     assert not named(documents, "ClusterRole") + named(documents, "ClusterRoleBinding")
 
 
+@pytest.mark.parametrize("namespaces", [(), ("a", "home")], ids=["all namespaces", "some namespaces"])
+def test_rights_to_elect_a_leader(namespaces):
+    """In its own namespace, whichever it serves."""
+    found = [
+        each for each in printed(builtin.PLUGIN, namespaces=namespaces) if each["kind"].startswith("Role")
+    ]
+    role, binding = (each for each in found if each["metadata"]["name"] == ELECTION)
+    assert rights(role) == {("coordination.k8s.io", "leases"): {"get", "watch", "create", "patch"}}
+    assert role["metadata"] == binding["metadata"] == {"name": ELECTION, "namespace": "home"}
+    assert binding["roleRef"]["name"] == ELECTION
+    assert [subject["namespace"] for subject in binding["subjects"]] == ["home"]
+
+
 def test_a_plugin_adds_its_rights_and_its_kinds():
     documents = printed(builtin.PLUGIN, OTHER)
     [role] = named(documents, "ClusterRole")
@@ -94,4 +109,5 @@ def test_a_plugin_adds_its_rights_and_its_kinds():
 def test_what_others_refer_to_comes_first(namespaces):
     kinds = [document["kind"] for document in printed(builtin.PLUGIN, namespaces=namespaces)]
     role, binding = ("Role", "RoleBinding") if namespaces else ("ClusterRole", "ClusterRoleBinding")
-    assert kinds == ["CustomResourceDefinition"] * 2 + ["Namespace", "ServiceAccount", role, binding]
+    accounts = ["Namespace", "ServiceAccount", role, "Role", binding, "RoleBinding"]
+    assert kinds == ["CustomResourceDefinition"] * 2 + accounts

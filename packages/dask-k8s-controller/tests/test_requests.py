@@ -4,8 +4,9 @@ import asyncio
 import json
 
 import pytest
+import yaml
 from aiohttp import web
-from kubernetes.aio.config import kube_config
+from kubernetes.aio.config import incluster_config, kube_config
 
 from dask_k8s_controller.kube import Api, ApiError
 
@@ -205,6 +206,24 @@ async def test_credentials_that_cannot_be_read_again_are_an_error_of_the_request
     server.kubeconfig.write_text("")
     error = await refused(api)
     assert error.status == 401
+
+
+@pytest.mark.parametrize(
+    "context, pod, namespace",
+    [
+        pytest.param({}, None, "default", id="nobody says"),
+        pytest.param({"namespace": "mine"}, None, "mine", id="the kubeconfig"),
+        pytest.param({"namespace": "mine"}, "home\n", "home", id="the pod"),
+    ],
+)
+async def test_where_it_runs(api, server, tmp_path, monkeypatch, context, pod, namespace):
+    config = yaml.safe_load(server.kubeconfig.read_text())
+    config["contexts"][0]["context"] |= context
+    server.kubeconfig.write_text(yaml.safe_dump(config))
+    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
+    if pod is not None:
+        (tmp_path / "namespace").write_text(pod)
+    assert api.credentials.namespace() == namespace
 
 
 async def test_without_any_kubernetes_the_message_says_what_to_set(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import click
 import yaml
 
 from dask_k8s_controller import framework, health, plugins
+from dask_k8s_controller.election import LEASES, Election
 from dask_k8s_controller.kube import Api
 from dask_k8s_controller.manifests import manifests as all_manifests
 from dask_k8s_controller.operator import Operator
+from dask_k8s_controller.resources import Key
 from dask_k8s_controller.settings import Settings
 
 
@@ -101,6 +104,17 @@ def main() -> None:
     callback=_check_address,
     help="Where /livez and /readyz answer; nowhere by default.",
 )
+@click.option(
+    "--leader-elect",
+    is_flag=True,
+    help="Work only while no other controller with the same Lease does; wait ready until then.",
+)
+@click.option(
+    "--lease-name", default="dask-k8s-controller", show_default=True, help="The Lease of --leader-elect."
+)
+@click.option(
+    "--lease-namespace", default="", metavar="NAMESPACE", help="Where it is; by default where this runs."
+)
 @click.option("--log-format", type=click.Choice(["full", "plain", "json"]), default="full", show_default=True)
 @click.option("-v", "--verbose", is_flag=True, help="Log debug messages too.")
 @click.option("-q", "--quiet", is_flag=True, help="Log warnings and errors only.")
@@ -116,11 +130,18 @@ def run(*, all_namespaces: bool, skip_plugins: tuple[str, ...], **options: Any) 
 async def _run(installed: tuple[plugins.Installed, ...], settings: Settings) -> None:
     try:
         async with Api() as api:
-            operator = Operator.of(api, plugins.values(installed), settings)
+            election = _election(api, settings) if settings.leader_elect else None
+            operator = Operator.of(api, plugins.values(installed), settings, election=election)
             async with health.serve(operator, settings.health_address):
-                await framework.run(operator.run, settings)
+                await framework.run(operator.run, settings, operator.leads)
     except ConnectionError as error:
         raise click.ClickException(str(error)) from error
+
+
+def _election(api: Api, settings: Settings) -> Election:
+    key = Key(LEASES, settings.lease_namespace or api.credentials.namespace(), settings.lease_name)
+    # At once, and whatever a plugin may be doing: another controller begins to write soon.
+    return Election(api, key, lost=lambda: os._exit(1))
 
 
 @main.command("plugins")

@@ -36,14 +36,37 @@ def configure_logs(log_format: str, *, verbose: bool, quiet: bool) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-async def run(main: Callable[[], Coroutine[Any, Any, None]], settings: Settings) -> None:
-    """Run ``main`` inside a kopf operator until a signal, and raise what ended it otherwise.
+async def run(
+    main: Callable[[], Coroutine[Any, Any, None]], settings: Settings, leads: asyncio.Event
+) -> None:
+    """Run ``main`` until a signal, and raise what ended it otherwise.
 
-    Plugins' handlers are served as soon as kopf has started.
+    Plugins' handlers are served by kopf from when it ``leads``.
     """
-    namespaces, watch_seconds = settings.namespaces, settings.watch_seconds
     stop = asyncio.Event()
-    tasks: list[asyncio.Task[None]] = []
+    asked = asyncio.Event()
+    _stop_at_signals(stop, asked)
+    task = asyncio.create_task(main(), name="dask-k8s-controller")
+    task.add_done_callback(lambda _: stop.set())
+    first = [asyncio.create_task(event.wait()) for event in (leads, stop)]
+    await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+    for waiting in first:
+        waiting.cancel()
+    try:
+        if not stop.is_set():
+            await _serve_plugins(task, settings, stop, asked)
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+    if not task.cancelled():
+        task.result()
+
+
+async def _serve_plugins(
+    main: asyncio.Task[None], settings: Settings, stop: asyncio.Event, asked: asyncio.Event
+) -> None:
+    """Run a kopf operator until ``stop``; ``main`` ends when its handlers have."""
+    namespaces, watch_seconds = settings.namespaces, settings.watch_seconds
 
     @kopf.on.startup()
     async def start(settings: kopf.OperatorSettings, **_: Any) -> None:
@@ -53,15 +76,11 @@ async def run(main: Callable[[], Coroutine[Any, Any, None]], settings: Settings)
         settings.networking.error_backoffs = itertools.repeat(RETRY_SECONDS)
         settings.watching.server_timeout = watch_seconds
         settings.watching.client_timeout = watch_seconds * 1.5
-        task = asyncio.create_task(main(), name="dask-k8s-controller")
-        task.add_done_callback(lambda _: stop.set())
-        tasks.append(task)
 
     @kopf.on.cleanup()
     async def end(**_: Any) -> None:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
+        main.cancel()
+        await asyncio.wait([main])
 
     @kopf.on.login()
     async def login(**_: Any) -> kopf.AiohttpSession:
@@ -79,7 +98,7 @@ async def run(main: Callable[[], Coroutine[Any, Any, None]], settings: Settings)
         namespaces=namespaces,
         stop_flag=stop,
     )
-    asked = _stop_at_signals(stop)
+    _stop_at_signals(stop, asked)  # kopf has put its own in their place
     try:
         await kopf.run_tasks(kopfs, ignored=others)
     except Exception:
@@ -87,9 +106,6 @@ async def run(main: Callable[[], Coroutine[Any, Any, None]], settings: Settings)
         if not asked.is_set():
             raise
         logger.debug("kopf stumbled while it stopped", exc_info=True)
-    for task in tasks:
-        if task.done() and not task.cancelled():
-            task.result()
 
 
 def _authorization(credentials: Credentials) -> aiohttp.ClientMiddlewareType:
@@ -118,15 +134,13 @@ def _authorization(credentials: Credentials) -> aiohttp.ClientMiddlewareType:
     return authorize
 
 
-def _stop_at_signals(stop: asyncio.Event) -> asyncio.Event:
-    """Handle signals in the place of kopf; the answer is set once there was one."""
-    asked = asyncio.Event()
+def _stop_at_signals(*events: asyncio.Event) -> None:
+    """Set these at the signals that end a process."""
 
     def leave(number: signal.Signals) -> None:
         logger.info("%s: stopping", number.name)
-        asked.set()
-        stop.set()
+        for event in events:
+            event.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, leave, number)
-    return asked

@@ -19,10 +19,10 @@ async def serve(operator: Operator, address: str) -> AsyncIterator[None]:
     host, _, port = address.rpartition(":")
 
     async def livez(_: web.Request) -> web.Response:
-        return _answer(operator.problems())
+        return _answer(operator, operator.problems())
 
     async def readyz(_: web.Request) -> web.Response:
-        return _answer(operator.unready() + operator.problems())
+        return _answer(operator, operator.unready() + operator.problems())
 
     application = web.Application()
     application.add_routes([web.get("/livez", livez), web.get("/readyz", readyz)])
@@ -35,5 +35,6 @@ async def serve(operator: Operator, address: str) -> AsyncIterator[None]:
         await runner.cleanup()
 
 
-def _answer(problems: list[str]) -> web.Response:
-    return web.Response(text="\n".join(problems) or "ok", status=503 if problems else 200)
+def _answer(operator: Operator, problems: list[str]) -> web.Response:
+    fine = ", ".join(filter(None, ["ok", operator.role()]))
+    return web.Response(text="\n".join(problems) or fine, status=503 if problems else 200)

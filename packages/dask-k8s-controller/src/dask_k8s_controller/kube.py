@@ -10,6 +10,7 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.request import getproxies
@@ -123,6 +124,14 @@ class Credentials:
     def server(self) -> str:
         """The URL of the API server."""
         return str(self.configuration.host).rstrip("/")
+
+    def namespace(self) -> str:
+        """Return where this runs: the namespace of the pod, or else of the kubeconfig's context."""
+        file = Path(incluster_config.SERVICE_TOKEN_FILENAME).with_name("namespace")
+        if file.exists():
+            return file.read_text(encoding="utf-8").strip()
+        _, context = kube_config.list_kube_config_contexts()  # type: ignore[no-untyped-call]
+        return context["context"].get("namespace") or "default"
 
     def ssl_context(self) -> ssl.SSLContext:
         """TLS as the configuration says, with client certificates if it has them."""

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from dask_k8s_controller.election import LEASES
 from dask_k8s_controller.plugin import Plugin, Rule
 
 NAME = "dask-k8s-controller"
+ELECTION = f"{NAME}-leader-election"
 
 
 def manifests(
     plugins: Sequence[Plugin], *, controller_namespace: str, namespaces: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Return the CRDs, and the controller's namespace, account and rights: in these namespaces, or in all."""
+    """Return the CRDs, and the controller's namespace, account and rights: in these namespaces, or in all.
+
+    Those to elect a leader are in its own namespace alone.
+    """
     rules = _rules(plugins)
     home = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": controller_namespace}}
     account = {
@@ -26,6 +31,9 @@ def manifests(
     if namespaces:
         roles = [_role("Role", rules, namespace) for namespace in namespaces]
         bindings = [_binding("Role", controller_namespace, namespace) for namespace in namespaces]
+    lease = Rule(LEASES.group, (LEASES.plural,), ("get", "watch", "create", "patch"))
+    roles.append(_role("Role", [lease], controller_namespace, name=ELECTION))
+    bindings.append(_binding("Role", controller_namespace, controller_namespace, name=ELECTION))
     crds = [dict(crd) for plugin in plugins for crd in plugin.crds]
     return [*crds, home, account, *roles, *bindings]
 
@@ -57,11 +65,11 @@ def _framework_rules() -> list[Rule]:
     ]
 
 
-def _role(kind: str, rules: Iterable[Rule], namespace: str | None) -> dict[str, Any]:
+def _role(kind: str, rules: Iterable[Rule], namespace: str | None, *, name: str = NAME) -> dict[str, Any]:
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": kind,
-        "metadata": _metadata(namespace),
+        "metadata": _metadata(name, namespace),
         "rules": [
             {"apiGroups": [rule.group], "resources": list(rule.resources), "verbs": list(rule.verbs)}
             for rule in rules
@@ -69,15 +77,17 @@ def _role(kind: str, rules: Iterable[Rule], namespace: str | None) -> dict[str, 
     }
 
 
-def _binding(role: str, controller_namespace: str, namespace: str | None) -> dict[str, Any]:
+def _binding(
+    role: str, controller_namespace: str, namespace: str | None, *, name: str = NAME
+) -> dict[str, Any]:
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": f"{role}Binding",
-        "metadata": _metadata(namespace),
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": role, "name": NAME},
+        "metadata": _metadata(name, namespace),
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": role, "name": name},
         "subjects": [{"kind": "ServiceAccount", "name": NAME, "namespace": controller_namespace}],
     }
 
 
-def _metadata(namespace: str | None) -> dict[str, str]:
-    return {"name": NAME} if namespace is None else {"name": NAME, "namespace": namespace}
+def _metadata(name: str, namespace: str | None) -> dict[str, str]:
+    return {"name": name} if namespace is None else {"name": name, "namespace": namespace}

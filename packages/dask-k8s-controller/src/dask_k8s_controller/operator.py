@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Self
 
 from dask_k8s_controller.agent.client import Agents
+from dask_k8s_controller.election import Election
 from dask_k8s_controller.kube import Api
 from dask_k8s_controller.plugin import Plugin
 from dask_k8s_controller.resources import Key
@@ -34,7 +36,10 @@ STUCK_SECONDS = 180.0
 
 @dataclass(slots=True)
 class Operator:
-    """Everything that runs; `problems` tells how it is."""
+    """Everything that runs; `problems` tells how it is.
+
+    A standby watches, so that its cache is warm when it ``leads``, and does nothing else.
+    """
 
     plugins: Sequence[Plugin]
     cache: Cache
@@ -42,23 +47,35 @@ class Operator:
     loop: Loop
     informers: tuple[Informer, ...]
     agents: Agents
+    election: Election | None
+    leads: asyncio.Event
     ready: asyncio.Event = field(default_factory=asyncio.Event)
 
     @classmethod
     def of(
-        cls, api: Api, plugins: Sequence[Plugin], settings: Settings, *, agents: Agents | None = None
+        cls,
+        api: Api,
+        plugins: Sequence[Plugin],
+        settings: Settings,
+        *,
+        agents: Agents | None = None,
+        election: Election | None = None,
     ) -> Self:
-        """Wire a controller; nothing runs yet."""
+        """Wire a controller; nothing runs yet. Without an election it leads from the beginning."""
         agents = agents or Agents()
         clock = asyncio.get_running_loop().time
         expectations = Expectations()
         queue: WorkQueue[Key] = WorkQueue()
+        leads = asyncio.Event()
+        if election is None:
+            leads.set()
 
         def listen(change: Change) -> None:
             expectations.seen(change)
             if change.what is What.GONE:
                 world.forget(change.record.key)
-            bells.ring(change)
+            if leads.is_set():
+                bells.ring(change)
 
         def remind(key: Key, seconds: float) -> None:
             # Not `queue.put_after`: an earlier turn must not replace this one.
@@ -67,7 +84,11 @@ class Operator:
         watches = {watched.resource: watched for plugin in plugins for watched in plugin.watches}
         reconcilers = [reconciler for plugin in plugins for reconciler in plugin.reconcilers]
         cache = Cache(watches, listen)
-        throttle = Throttle(slots=settings.api_concurrency, rate=settings.api_rate)
+        throttle = Throttle(
+            slots=settings.api_concurrency,
+            rate=settings.api_rate,
+            is_open=election.leads if election else leads.is_set,
+        )
         applier = Applier(api, cache, throttle, expectations, clock)
         world = LiveWorld(api, agents, cache, expectations, applier, clock, settings.cluster_domain, remind)
         bells = Bells.of(reconcilers, queue, world)
@@ -77,10 +98,10 @@ class Operator:
             for watched in watches.values()
             for namespace in settings.namespaces or (None,)
         )
-        return cls(plugins, cache, queue, loop, informers, agents)
+        return cls(plugins, cache, queue, loop, informers, agents, election, leads)
 
     async def run(self) -> None:
-        """Fill the cache, then reconcile until cancelled."""
+        """Fill the cache, wait to lead, then reconcile until cancelled."""
         async with self.agents, asyncio.TaskGroup() as tasks:
             for informer in self.informers:
                 tasks.create_task(informer.run())
@@ -88,6 +109,14 @@ class Operator:
                 await informer.synced.wait()
             self.ready.set()
             logger.info("Ready")
+            async with self.election.term() if self.election else nullcontext():
+                await self._lead()
+
+    async def _lead(self) -> None:
+        self.leads.set()
+        for key in self._keys():
+            self.queue.put(key)
+        async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.loop.run())
             tasks.create_task(self._resync())
 
@@ -105,10 +134,18 @@ class Operator:
         """Return what a controller that just started still lacks."""
         return [f"{informer} not listed yet" for informer in self.informers if not informer.synced.is_set()]
 
+    def role(self) -> str:
+        """Return ``leader`` or ``standby``, or nothing where none is elected."""
+        if self.election is None:
+            return ""
+        return "leader" if self.leads.is_set() else "standby"
+
     async def _resync(self) -> None:
         while True:
             await asyncio.sleep(RESYNC_SECONDS)
-            for resource in self.loop.reconcilers:
-                for record in self.cache.all(resource):
-                    # Spread out, so that a resync is no burst of work.
-                    self.queue.put_after(record.key, random.uniform(0, RESYNC_SECONDS / 5))
+            for key in self._keys():
+                # Spread out, so that a resync is no burst of work.
+                self.queue.put_after(key, random.uniform(0, RESYNC_SECONDS / 5))
+
+    def _keys(self) -> Iterator[Key]:
+        return (record.key for resource in self.loop.reconcilers for record in self.cache.all(resource))

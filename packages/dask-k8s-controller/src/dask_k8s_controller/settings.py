@@ -11,7 +11,8 @@ class Settings:
 
     ``namespaces`` is empty for all namespaces; ``api_concurrency`` is requests at a time and
     ``api_rate`` requests per second that write; ``watch_seconds`` is how long one watch lasts;
-    ``health_address`` is ``host:port`` or empty for none.
+    ``health_address`` is ``host:port`` or empty for none. With ``leader_elect`` it works only while it holds
+    the Lease ``lease_name`` in ``lease_namespace`` (empty: where it runs).
     """
 
     namespaces: tuple[str, ...] = ()
@@ -20,3 +21,6 @@ class Settings:
     api_rate: float = 1000.0
     watch_seconds: int = 240
     health_address: str = ""
+    leader_elect: bool = False
+    lease_name: str = "dask-k8s-controller"
+    lease_namespace: str = ""

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
+from dask_k8s_controller.election import LEASES
 from dask_k8s_controller.kube import ApiError
 from dask_k8s_controller.resources import (
     DASK_CLUSTERS,
@@ -27,7 +28,7 @@ from dask_k8s_controller.resources import (
 
 RESOURCES = {
     resource.plural: resource
-    for resource in (DASK_CLUSTERS, DASK_WORKER_GROUPS, EVENTS, PODS, SECRETS, SERVICES)
+    for resource in (DASK_CLUSTERS, DASK_WORKER_GROUPS, EVENTS, LEASES, PODS, SECRETS, SERVICES)
 }
 _START = datetime(2026, 11, 23, tzinfo=UTC)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -19,6 +19,8 @@ class Throttle:
 
     slots: int = 32
     rate: float = 1000.0
+    is_open: Callable[[], bool] = lambda: True
+    """Who may not write gets no slot."""
     _used: int = 0
     _tokens: float | None = None
     _refilled: float = 0.0
@@ -52,7 +54,7 @@ class Throttle:
         self._serve()
 
     def _serve(self) -> None:
-        while self._waiting and self._used < self.slots:
+        while self._waiting and self._used < self.slots and self.is_open():
             wait = self._wait()
             if wait > 0:
                 if self._timer is None:

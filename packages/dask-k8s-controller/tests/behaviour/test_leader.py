@@ -1,0 +1,59 @@
+"""Of two controllers one works. It is killed or stopped: the other goes on, and makes nothing twice."""
+
+import pytest
+
+from .world import names
+
+TWENTY = {"spec": {"worker": {"replicas": 20}}}
+
+
+@pytest.fixture
+def candidate(run_controller, world):
+    """Run a controller that waits for the lease of the test's namespace."""
+
+    def run(**options):
+        return run_controller("--leader-elect", "--lease-namespace", world.namespace, **options)
+
+    return run
+
+
+def leads(controller):
+    controller.says("Leader: got the lease")
+    assert controller.health("/readyz") == (200, "ok, leader")
+
+
+def test_a_standby_goes_on(world, candidate, proxy, cluster):
+    leader = candidate(kubeconfig=proxy.kubeconfig)
+    leads(leader)
+    standby = candidate()
+    assert standby.health("/readyz") == (200, "ok, standby")
+
+    proxy.go_silent_at("POST", "/pods", 9, True)
+    world.apply(cluster("demo", TWENTY, hold=True))
+    assert proxy.silent.wait(30)
+    leader.kill()
+    proxy.speak()
+    ever = set()
+
+    def complete(pods):
+        ever.update(names(pods))
+        return len(pods) == 21
+
+    world.until("pods", complete)
+    world.wait("daskworkergroup/demo-default", "jsonpath={.status.replicas}=20")
+    leads(standby)
+    assert world.is_quiet("pods")
+    assert world.names("pods") == ever
+    assert len(ever) == 21
+
+    leader.start()
+    world.scale("daskcluster/demo", 30)
+    assert standby.stop() == 0
+    assert any("Gave the lease" in line for line in standby.log)
+    leads(leader)
+    world.workers("demo-default", 30, ready=False)
+    assert len(world.names("pods")) == 31
+
+    proxy.refuse(503)
+    leader.says("Lost the lease")
+    assert leader.process.wait(timeout=30) == 1

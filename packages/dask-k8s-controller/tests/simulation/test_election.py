@@ -1,0 +1,208 @@
+"""Candidates for one lease in virtual time: never do two lead, and not for long does none."""
+
+import asyncio
+import contextlib
+from random import Random
+
+import pytest
+
+from dask_k8s_controller.election import (
+    LEASE_SECONDS,
+    LEASES,
+    RENEW_SECONDS,
+    RETRY_SECONDS,
+    Election,
+    LeaseLost,
+)
+from dask_k8s_controller.resources import Key
+
+from .faults import Faults, ModelApi
+from .model import Model
+
+pytestmark = pytest.mark.looptime
+
+KEY = Key(LEASES, "home", "lease")
+GRAIN = 0.1
+"""Between two looks at who leads."""
+
+
+class Candidate:
+    """An election in a task; a line to the API server that can be cut."""
+
+    def __init__(self, model, faults=None):
+        self.api = ModelApi(model, faults or Faults())
+        self.elected = asyncio.Event()
+        self.lost = []
+        self.election = Election(self.api, KEY, lost=lambda: self.lost.append(now()))
+        self.task = asyncio.create_task(self.run())
+
+    async def run(self):
+        async with self.election.term():
+            self.elected.set()
+            await asyncio.Event().wait()
+
+    @property
+    def leads(self):
+        return not self.task.done() and self.election.leads()
+
+    def cut(self):
+        """What is sent from now on is lost, without an answer."""
+        self.api._way = asyncio.Event().wait  # noqa: SLF001 - the way to the API server
+
+    async def stop(self):
+        self.task.cancel()
+        await asyncio.wait([self.task])
+
+    async def kill(self):
+        self.cut()
+        await self.stop()
+
+    async def ended(self):
+        await asyncio.wait([self.task])
+        assert self.task.exception().split(LeaseLost)[1] is None
+        return self.lost == [now()]
+
+
+def now():
+    return asyncio.get_running_loop().time()
+
+
+@contextlib.asynccontextmanager
+async def pair():
+    """The leader, which has led for a while, and a standby.
+
+    No fixture: time is virtual in tests only.
+    """
+    model = Model(Random(1))
+    leader = Candidate(model)
+    await leader.elected.wait()
+    standby = Candidate(model)
+    await asyncio.sleep(100)
+    assert leader.leads
+    assert not standby.elected.is_set()
+    yield leader, standby
+    for each in (leader, standby):
+        await each.stop()
+
+
+async def elected(candidate):
+    """Seconds until it leads."""
+    start = now()
+    await candidate.elected.wait()
+    return now() - start
+
+
+def spec(candidate):
+    return candidate.api.model.get(KEY)["spec"]
+
+
+async def test_the_lease_says_who_leads():
+    async with pair() as (leader, standby):
+        first = spec(leader)
+        assert first["holderIdentity"] == leader.election.identity
+        assert (first["leaseDurationSeconds"], first["leaseTransitions"]) == (LEASE_SECONDS, 0)
+        await leader.stop()
+        await standby.elected.wait()
+        await asyncio.sleep(10)
+        second = spec(leader)
+        assert second["holderIdentity"] == standby.election.identity
+        assert second["leaseTransitions"] == 1
+        assert first["acquireTime"] < second["acquireTime"] <= second["renewTime"]
+
+
+async def test_a_stop_hands_over_at_once():
+    async with pair() as (leader, standby):
+        await leader.stop()
+        assert await elected(standby) < 0.1
+
+
+async def test_after_a_kill_the_lease_runs_out():
+    async with pair() as (leader, standby):
+        leader.cut()
+        leader.task.cancel()
+        assert LEASE_SECONDS - RETRY_SECONDS - 1 < await elected(standby) <= LEASE_SECONDS
+
+
+async def test_a_leader_without_an_api_server_ends_before_another_leads():
+    async with pair() as (leader, standby):
+        leader.cut()
+        start = now()
+        assert await leader.ended()
+        assert now() - start <= RENEW_SECONDS
+        assert not standby.elected.is_set()
+        assert await elected(standby) <= LEASE_SECONDS
+
+
+async def test_a_leader_survives_a_short_outage():
+    async with pair() as (leader, standby):
+        for outage in (Faults(lost=1.0), Faults(unanswered=1.0), Faults(refused=1.0)):
+            healthy, leader.api.faults = leader.api.faults, outage
+            await asyncio.sleep(RENEW_SECONDS - 2 * RETRY_SECONDS - 1)
+            leader.api.faults = healthy
+            await asyncio.sleep(20)
+        assert leader.leads
+        assert not standby.elected.is_set()
+
+
+async def test_a_leader_whose_lease_is_taken_ends():
+    async with pair() as (leader, standby):
+        leader.api.model.patch(KEY, {"spec": {"holderIdentity": "somebody"}})
+        start = now()
+        assert await leader.ended()
+        assert now() - start < 2 * RETRY_SECONDS + 1
+        assert "somebody" in str(leader.task.exception().exceptions[0])
+        # Who took it does not renew it.
+        assert await elected(standby) <= LEASE_SECONDS
+
+
+@pytest.mark.parametrize("there_is", [True, False], ids=["edited", "deleted"])
+async def test_the_leader_keeps_a_lease_that_somebody_touches(there_is):
+    async with pair() as (leader, standby):
+        if there_is:
+            leader.api.model.patch(KEY, {"metadata": {"labels": {"a": "b"}}})
+        else:
+            standby.cut()  # else either may be the faster
+            leader.api.model.delete(KEY)
+        await asyncio.sleep(30)
+        assert leader.leads
+        assert spec(leader)["holderIdentity"] == leader.election.identity
+
+
+async def test_a_lease_that_nobody_holds_is_taken():
+    model = Model(Random(1))
+    model.create(KEY, {"metadata": {"namespace": "home", "name": "lease"}})
+    candidate = Candidate(model)
+    assert await elected(candidate) < 0.1
+    await candidate.stop()
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_never_two(seed):
+    """Candidates come, go, are killed and cut off, on lines that lose requests and answers."""
+    model, random = Model(Random(seed)), Random(seed)
+    faults = Faults(lost=0.1, unanswered=0.1, refused=0.05, latency=0.5, lag=1.0, cut=0.05)
+    alive = [Candidate(model, faults) for _ in range(3)]
+    leaderless, until = 0.0, now() + 300
+    terms = set()
+    while now() < until:
+        leading = [each for each in alive if each.leads]
+        assert len(leading) <= 1
+        terms |= {id(each.election) for each in leading}
+        leaderless = 0.0 if leading else leaderless + GRAIN
+        # A lease runs out, or two one after the other, and some tries fail.
+        assert leaderless < 3 * LEASE_SECONDS
+        if random.random() < GRAIN / 20:
+            victim = random.choice(alive)
+            await random.choice([victim.stop, victim.kill])()
+            alive[alive.index(victim)] = Candidate(model, faults)
+        if leading and random.random() < GRAIN / 60:
+            leading[0].cut()
+        for each in alive:
+            if each.task.done():
+                assert each.task.exception().split(LeaseLost)[1] is None
+                alive[alive.index(each)] = Candidate(model, faults)
+        await asyncio.sleep(GRAIN)
+    assert len(terms) > 2
+    for each in alive:
+        with contextlib.suppress(ExceptionGroup):
+            await each.stop()
