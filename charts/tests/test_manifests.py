@@ -23,6 +23,13 @@ def rights(objects, name):
     )
 
 
+def printed(*options):
+    """What the controller prints."""
+    command = [sys.executable, "-m", "dask_k8s_controller", "manifests", *options]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return yaml.load_all(done.stdout, Loader=yaml.CSafeLoader)
+
+
 @pytest.mark.parametrize(
     "values, options",
     [
@@ -34,10 +41,14 @@ def rights(objects, name):
     ],
 )
 def test_grants_what_the_controller_prints(render, values, options):
-    command = [sys.executable, "-m", "dask_k8s_controller", "manifests", *options]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    printed = yaml.load_all(done.stdout, Loader=yaml.CSafeLoader)
-    assert rights(render(values), NAME) == rights(printed, "dask-k8s-controller")
+    assert rights(render(values), NAME) == rights(printed(*options), "dask-k8s-controller")
+
+
+def test_grants_what_an_election_needs(render):
+    rendered = render({"leaderElection": {"enabled": True}})
+    needed = rights(printed("--controller-namespace=home"), "dask-k8s-controller-leader-election")
+    assert needed
+    assert rights(rendered, f"{NAME}-leader") == needed
 
 
 @pytest.mark.parametrize("values", [{}, {"watchNamespaces": ["a"]}], ids=["all namespaces", "one"])

@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 import yaml
 
+from dask_k8s_controller.cli import run
+
 CHART = Path(__file__).parents[1] / "dask-k8s-operator"
 NAME = CHART.name
 
 POD = "spec.template.spec"
 CONTAINER = f"{POD}.containers.0"
 DEPLOYMENT = f"Deployment/{NAME}"
-CONTROLLERS = f"PodMonitor/{NAME}"
 SCHEDULERS = f"ServiceMonitor/{NAME}-scheduler"
 WORKERS = f"PodMonitor/{NAME}-worker"
 ON = {
-    CONTROLLERS: {"metrics.controller.podMonitor.enabled": True},
     SCHEDULERS: {"metrics.scheduler.enabled": True, "metrics.scheduler.serviceMonitor.enabled": True},
     WORKERS: {"metrics.worker.enabled": True, "metrics.worker.podMonitor.enabled": True},
 }
@@ -85,7 +85,6 @@ FIELDS = [
     *(
         ({**ON[monitor], f"metrics.{who}.{key}": value}, identity, path, value)
         for monitor, who, endpoint in (
-            (CONTROLLERS, "controller.podMonitor", "spec.podMetricsEndpoints.0"),
             (SCHEDULERS, "scheduler.serviceMonitor", "spec.endpoints.0"),
             (WORKERS, "worker.podMonitor", "spec.podMetricsEndpoints.0"),
         )
@@ -129,7 +128,7 @@ FLAGS = [
     ({"log.format": "plain"}, [*DEFAULT_FLAGS[:2], "--log-format=plain"]),
     ({"log.level": "debug"}, [*DEFAULT_FLAGS, "--verbose"]),
     ({"log.level": "warning"}, [*DEFAULT_FLAGS, "--quiet"]),
-    ({"leaderElection.enabled": True, "replicas": 2}, [*DEFAULT_FLAGS, "--leader-elect"]),
+    ({"leaderElection.enabled": True}, [*DEFAULT_FLAGS, "--leader-elect", f"--lease-name={NAME}"]),
     ({"watchNamespaces": ["a", "b"]}, [*DEFAULT_FLAGS, "--namespace=a", "--namespace=b"]),
     ({"rbac.cluster": False}, [*DEFAULT_FLAGS, "--namespace=home"]),
     ({"rbac.cluster": False, "watchNamespaces": ["a"]}, [*DEFAULT_FLAGS, "--namespace=a"]),
@@ -144,6 +143,8 @@ FLAGS = [
 @pytest.mark.parametrize("values, flags", FLAGS, ids=lambda value: str(value)[:60])
 def test_the_controllers_flags(render, values, flags):
     assert field(render(nested(values)), DEPLOYMENT, f"{CONTAINER}.args") == flags
+    known = {option for parameter in run.params for option in parameter.opts}
+    assert {flag.partition("=")[0] for flag in flags[1:]} <= known
 
 
 def role(kind: str, name: str, *namespace: str) -> set[str]:
@@ -172,7 +173,7 @@ OBJECTS = [
     ),
     ({"serviceAccount.create": False}, set(), {f"ServiceAccount/{NAME}"}),
     ({"networkPolicy.enabled": True}, {f"NetworkPolicy/{NAME}"}, set()),
-    ({**ON[CONTROLLERS], **ON[SCHEDULERS], **ON[WORKERS]}, set(ON), set()),
+    ({**ON[SCHEDULERS], **ON[WORKERS]}, set(ON), set()),
     ({"metrics.scheduler.serviceMonitor.enabled": True}, set(), set()),
     ({"metrics.worker.podMonitor.enabled": True}, set(), set()),
 ]
