@@ -86,7 +86,7 @@ def pod(phase="Running", name="demo-runner-abcde", created=50, trouble=None, **m
 
 
 def _trim_pod(body):
-    phase, trouble = body["status"]["phase"], body["status"]["message"]
+    phase, trouble = body["status"]["phase"], body["status"].get("message")
     return SimpleNamespace(
         name=body["metadata"]["name"],
         component="job-runner",
