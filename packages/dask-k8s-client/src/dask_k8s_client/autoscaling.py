@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections.abc import Iterable
 from functools import partial
 from http import HTTPStatus
 
@@ -98,10 +99,14 @@ async def remove(api: Api, cluster: JSON, group: str) -> None:
 
 
 async def _autoscalers(api: Api, cluster: JSON) -> list[JSON]:
+    found, _ = await api.list(AUTOSCALERS, cluster["metadata"]["namespace"])
+    return of(cluster, found.values())
+
+
+def of(cluster: JSON, autoscalers: Iterable[JSON]) -> list[JSON]:
     """Those that scale a cluster, whoever made them; the one of its name first."""
-    name, namespace = cluster["metadata"]["name"], cluster["metadata"]["namespace"]
-    found, _ = await api.list(AUTOSCALERS, namespace)
-    mine = [each for each in found.values() if each["spec"]["cluster"] == name]
+    name = cluster["metadata"]["name"]
+    mine = (each for each in autoscalers if each["spec"]["cluster"] == name)
     return sorted(mine, key=lambda each: each["metadata"]["name"] != name)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dask_k8s_client import additions, autoscaling
 from dask_k8s_client.api import Api
 from dask_k8s_client.exceptions import ApiError
-from dask_k8s_client.refusals import admit, explained
+from dask_k8s_client.refusals import admit, doing, explained
 from dask_k8s_client.resources import CLUSTERS, GROUPS, Among
 from dask_k8s_client.specs import JSON
 from dask_k8s_client.watching import until
@@ -57,16 +57,14 @@ async def add(api: Api, cluster: JSON, name: str, worker: Callable[[JSON], JSON]
     metadata = cluster["metadata"]
     if name == DEFAULT:
         raise ValueError(f"the cluster {metadata['name']} has a worker group {DEFAULT!r} already")
-    doing = f"add the worker group {names.worker_group(metadata['name'], name)}"
-    try:
+    what = f"add the worker group {names.worker_group(metadata['name'], name)}"
+    with doing(what):
         present = await api.get(CLUSTERS, metadata["namespace"], metadata["name"])
         if present is None:
-            raise ValueError(f"cannot {doing}: there is no DaskCluster {metadata['name']} any more")
+            raise ValueError(f"cannot {what}: there is no DaskCluster {metadata['name']} any more")
         group = additions.make_group(present, name, worker(present["spec"]["worker"]))
         admit(DaskWorkerGroup, group)
         await api.create(GROUPS, metadata["namespace"], group)
-    except ApiError as error:
-        raise explained(error, doing) from error
 
 
 async def delete(api: Api, cluster: JSON, name: str) -> None:
@@ -77,7 +75,5 @@ async def delete(api: Api, cluster: JSON, name: str) -> None:
             f"the worker group {DEFAULT!r} belongs to the cluster {metadata['name']}; scale it to 0"
         )
     group = names.worker_group(metadata["name"], name)
-    try:
+    with doing(f"delete the worker group {group}"):
         await api.delete(GROUPS, metadata["namespace"], group)
-    except ApiError as error:
-        raise explained(error, f"delete the worker group {group}") from error

@@ -94,8 +94,7 @@ class ShownCluster(ScalableCluster):
         return self._session.cluster
 
     def _autoscaler(self, cluster: JSON) -> JSON | None:
-        found = self._worlds.get(AUTOSCALERS, {}).values()
-        mine = (each for each in found if each["spec"]["cluster"] == cluster["metadata"]["name"])
+        mine = autoscaling.of(cluster, self._worlds.get(AUTOSCALERS, {}).values())
         return next((each for each in mine if not is_going(each)), None)
 
 
