@@ -2,8 +2,6 @@
 
 import pytest
 
-from .world import names
-
 TWENTY = {"spec": {"worker": {"replicas": 20}}}
 
 
@@ -33,13 +31,7 @@ def test_a_standby_goes_on(world, candidate, proxy, cluster):
     assert proxy.silent.wait(30)
     leader.kill()
     proxy.speak()
-    ever = set()
-
-    def complete(pods):
-        ever.update(names(pods))
-        return len(pods) == 21
-
-    world.until("pods", complete)
+    ever = world.ever("pods", 21)
     world.wait("daskworkergroup/demo-default", "jsonpath={.status.replicas}=20")
     leads(standby)
     assert world.is_quiet("pods")

@@ -37,13 +37,7 @@ def test_killed_while_it_creates(cut, world, controller, proxy, cluster):
     proxy.speak()
     controller.start()
 
-    ever = set()
-
-    def complete(pods):
-        ever.update(names(pods))
-        return len(pods) == 21
-
-    world.until("pods", complete)
+    ever = world.ever("pods", 21)
     world.wait("daskworkergroup/demo-default", "jsonpath={.status.replicas}=20")
     assert world.is_quiet("pods")
     assert len(ever) == 21

@@ -82,6 +82,17 @@ class World:
 
         return names(self.until("pods", complete, f"dask.org/workergroup-name={group}"))
 
+    def ever(self, resource: str, count: int) -> set[str]:
+        """Wait until there are exactly so many; the names of all that were there meanwhile."""
+        seen = set()
+
+        def complete(items: list[Json]) -> bool:
+            seen.update(names(items))
+            return len(items) == count
+
+        self.until(resource, complete)
+        return seen
+
     def until(self, resource: str, holds: Callable[[list[Json]], Any], selector: str = "") -> list[Json]:
         """List and watch until it holds of all objects together."""
         path = f"{self._path(resource)}?labelSelector={selector}"
