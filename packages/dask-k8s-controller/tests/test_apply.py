@@ -227,6 +227,14 @@ async def test_another_object_of_the_name_is_not_deleted(stand):
     assert "deletionTimestamp" not in stand.server.model.get(record.key)["metadata"]
 
 
+async def test_what_has_changed_meanwhile_is_not_deleted_for_what_it_was(stand):
+    record = known(stand, Key(PODS, "ns", "w"), pod("w", owner=OWNER))
+    stand.server.model.patch(record.key, {"status": {"phase": "Running"}}, status=True)
+    assert await stand.apply(delete=(Delete(record.key, record.uid, record.version),)) == []
+    assert "deletionTimestamp" not in stand.server.model.get(record.key)["metadata"]
+    assert not stand.expectations.deleted(record.uid, now=stand.now())
+
+
 async def test_what_is_gone_is_deleted(stand):
     assert await stand.apply(delete=(Delete(Key(PODS, "ns", "w"), "uid"),)) == []
 

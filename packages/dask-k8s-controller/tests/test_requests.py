@@ -53,6 +53,7 @@ async def test_requests_as_the_server_sees_them(api, server):
     assert await api.create(PODS, {"metadata": {"name": "é"}}) == {"kind": "Pod"}
     assert await api.patch(f"{PODS}/p", {"spec": None}) == {"kind": "Pod"}
     assert await api.delete(f"{PODS}/p", "uid-1") is None
+    assert await api.delete(f"{PODS}/p", "uid-1", 7) is None
     seen = [
         (request.method, request.path, dict(request.query), request.headers.get("Content-Type"))
         for request in server.requests
@@ -63,11 +64,13 @@ async def test_requests_as_the_server_sees_them(api, server):
         ("POST", PODS, manager | {"fieldValidation": "Strict"}, "application/json"),
         ("PATCH", f"{PODS}/p", manager, "application/merge-patch+json"),
         ("DELETE", f"{PODS}/p", {}, "application/json"),
+        ("DELETE", f"{PODS}/p", {}, "application/json"),
     ]
     assert [json.loads(body) for body in server.bodies if body] == [
         {"metadata": {"name": "é"}},
         {"spec": None},
         {"propagationPolicy": "Background", "preconditions": {"uid": "uid-1"}},
+        {"propagationPolicy": "Background", "preconditions": {"uid": "uid-1", "resourceVersion": "7"}},
     ]
     assert {request.headers["Authorization"] for request in server.requests} == {"Bearer first"}
 

@@ -204,9 +204,10 @@ class Api:
         parameters = {"fieldManager": FIELD_MANAGER}
         return await self._json(_Request("PATCH", path, parameters, orjson.dumps(body), MERGE_PATCH))
 
-    async def delete(self, path: str, uid: str) -> None:
-        """DELETE the object that has this ``uid``, and what it owns in the background."""
-        body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+    async def delete(self, path: str, uid: str, version: int | None = None) -> None:
+        """DELETE the object of this ``uid`` (and resource version), and what it owns in the background."""
+        preconditions = {"uid": uid} | ({} if version is None else {"resourceVersion": str(version)})
+        body = {"propagationPolicy": "Background", "preconditions": preconditions}
         await self._json(_Request("DELETE", path, {}, orjson.dumps(body), _JSON))
 
     async def watch(self, path: str, *, silence: float, **parameters: str) -> AsyncGenerator[dict[str, Any]]:

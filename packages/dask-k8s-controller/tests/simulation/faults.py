@@ -51,9 +51,9 @@ class ModelApi:
     async def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         return await self._write(self.model.patch, _key(path), body, status=path.endswith("/status"))
 
-    async def delete(self, path: str, uid: str) -> None:
+    async def delete(self, path: str, uid: str, version: int | None = None) -> None:
         self.let_go.add(uid)
-        await self._write(self.model.delete, _key(path), uid)
+        await self._write(self.model.delete, _key(path), uid, version)
 
     async def watch(self, path: str, **parameters: str) -> AsyncGenerator[dict[str, Any]]:
         """Yield events in order, each as late as the lag at its time."""

@@ -100,11 +100,13 @@ class Model:
             new["metadata"] = new["metadata"] | {"generation": old["metadata"]["generation"] + 1}
         return self._write("MODIFIED", key, new)
 
-    def delete(self, key: Key, uid: str | None = None) -> None:
+    def delete(self, key: Key, uid: str | None = None, version: int | None = None) -> None:
         """Pods get their grace period; all else is gone at once."""
         old = self.get(key)
         if uid not in (None, old["metadata"]["uid"]):
             raise ApiError(409, "Conflict", f"{key} has another uid")
+        if version not in (None, int(old["metadata"]["resourceVersion"])):
+            raise ApiError(409, "Conflict", f"{key} has been modified")
         if key.resource != PODS:
             self._remove(key)
         elif "deletionTimestamp" not in old["metadata"]:

@@ -303,3 +303,35 @@ async def test_hand_over(seed):
     await asyncio.sleep(120)
     simulation.settled()
     await simulation.kill()
+
+
+class Asked(Simulation):
+    """Workers come and go: none that runs goes unasked, whatever the cache shows."""
+
+    going = frozenset()
+
+    def check(self, key):
+        super().check(key)
+        pods = {body["metadata"]["name"]: body for body in self.model.all(PODS)}
+        going = {name for name, body in pods.items() if "deletionTimestamp" in body["metadata"]}
+        for name in going - self.going - self.agents.ends.keys():
+            if pods[name]["status"]["phase"] == "Running":
+                self.broken.append(f"{name} runs and goes unasked\n{self.story()}")
+        self.going = going
+        self.agents.ends = {name: end for name, end in self.agents.ends.items() if name in pods}
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_who_runs_is_asked(seed):
+    simulation = Asked(seed, Faults(lag=5.0))
+    simulation.make(3)
+    await simulation.begin()
+    await asyncio.sleep(60)
+    for _ in range(60):
+        simulation.scale(DEFAULT)
+        await asyncio.sleep(simulation.random.uniform(0, 12))
+    assert not simulation.broken, simulation.broken[0]
+    simulation.api.calm()
+    await asyncio.sleep(120)
+    simulation.settled()
+    await simulation.kill()

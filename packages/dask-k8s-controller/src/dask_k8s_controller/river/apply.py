@@ -147,10 +147,13 @@ class Applier:
         key = action.key
         self.expectations.deleting(action.uid, now=self.clock())
         try:
-            await self.api.delete(key.resource.path(key.namespace, key.name), action.uid)
+            await self.api.delete(key.resource.path(key.namespace, key.name), action.uid, action.version)
         except ApiError as error:
+            if error.status == 409 and action.version is not None:
+                # Changed meanwhile: the watch shows it, and the plan is made anew.
+                self.expectations.not_deleted(action.uid)
             # Gone, or another object has its name by now: the one we meant does not exist.
-            if error.status not in (404, 409):
+            elif error.status not in (404, 409):
                 if error.answered:
                     self.expectations.not_deleted(action.uid)
                 else:

@@ -48,10 +48,15 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Delete the one object that has this uid."""
+    """Delete the one object that has this uid.
+
+    ``version``: only as long as it is the object's resource version, for what the cache showed of its state
+    may be over.
+    """
 
     key: Key
     uid: str
+    version: int | None = None
 
     def __str__(self) -> str:
         """Verb and object."""

@@ -60,7 +60,10 @@ async def reconcile(key: Key, world: World) -> After | None:
             group, cluster.value, new, domain=world.cluster_domain, failures=decision.failures
         )
         create = tuple(Create(PODS, pod) for pod in pods)
-        delete = tuple(Delete(pod.key, pod.uid) for pod in (*decision.finished, *leaving.pods))
+        delete = (
+            *(Delete(pod.key, pod.uid) for pod in decision.finished),
+            *(Delete(pod.key, pod.uid, _judged(pod)) for pod in leaving.pods),
+        )
         tell = _legacy(record, group) if create and not observed.names else ()
         patch = inplace.patches(observed.living, wanted.example, leaving, world.now())
         plan = Plan(create=create, patch=tuple(islice(patch, SLICE)), delete=delete, tell=tell)
@@ -92,6 +95,11 @@ def _wanted(group: DaskWorkerGroup, cluster: DaskCluster, domain: str) -> _Wante
         replicas=0 if cluster.spec.suspend else group.spec.worker.replicas,
         strategy=group.spec.update_strategy or cluster.spec.update_strategy,
     )
+
+
+def _judged(pod: Record) -> int | None:
+    """Return the version of a pod that goes without a word since it does not run: it may run by now."""
+    return None if pod.value.runs else pod.version
 
 
 async def _leave(
