@@ -310,6 +310,10 @@ class Asked(Simulation):
 
     going = frozenset()
 
+    def roll_out(self, key):
+        variant = str(self.random.randrange(3))
+        self.model.patch(key, {"spec": {"worker": {"spec": {"priorityClassName": variant}}}})
+
     def check(self, key):
         super().check(key)
         pods = {body["metadata"]["name"]: body for body in self.model.all(PODS)}
@@ -328,7 +332,7 @@ async def test_who_runs_is_asked(seed):
     await simulation.begin()
     await asyncio.sleep(60)
     for _ in range(60):
-        simulation.scale(DEFAULT)
+        simulation.random.choice([simulation.scale, simulation.roll_out])(CLUSTER)
         await asyncio.sleep(simulation.random.uniform(0, 12))
     assert not simulation.broken, simulation.broken[0]
     simulation.api.calm()
