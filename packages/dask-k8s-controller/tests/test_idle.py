@@ -42,8 +42,7 @@ def test_judge(timeout, seconds, before, found):
     assert (judged.since, judged.over, judged.look_again) == found
 
 
-def planned(action, *groups):
-    body = with_timeout(600, action)
+def planned(body, *groups):
     observed = Observed(
         (), None, None, tuple(record(DASK_WORKER_GROUPS, each) for each in groups), frozenset()
     )
@@ -91,11 +90,11 @@ def planned(action, *groups):
     ],
 )
 def test_plan(action, groups, actions):
-    assert [str(each) for each in planned(action, *groups)] == actions
+    assert [str(each) for each in planned(with_timeout(600, action), *groups)] == actions
 
 
 def test_a_group_that_changed_meanwhile_is_not_scaled():
-    [patch] = planned("ScaleToZero", made := group()).patch
+    [patch] = planned(with_timeout(600, "ScaleToZero"), made := group()).patch
     assert patch.body == {
         "metadata": {
             "resourceVersion": made["metadata"]["resourceVersion"],
@@ -103,3 +102,12 @@ def test_a_group_that_changed_meanwhile_is_not_scaled():
         },
         "spec": {"worker": {"replicas": 0}},
     }
+
+
+def test_a_cluster_that_changed_meanwhile_is_neither_deleted_nor_suspended():
+    body = with_timeout(600, "Delete")
+    [delete] = planned(body).delete
+    assert str(delete.version) == body["metadata"]["resourceVersion"]
+    body = with_timeout(600, "Suspend")
+    [patch] = planned(body).patch
+    assert patch.body["metadata"] == {"resourceVersion": body["metadata"]["resourceVersion"]}

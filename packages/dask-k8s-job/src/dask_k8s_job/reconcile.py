@@ -55,7 +55,7 @@ async def _tidy(job: DaskJob, observed: Observed, end: End, world: World) -> Aft
     rest = plan.lifetime(job, end, world.now())
     if rest is None or rest > 0:
         return After.of(rest)
-    gone = Plan(delete=(Delete(record.key, record.uid),))
+    gone = Plan(delete=(Delete(record.key, record.uid, record.version),))
     outcome = await world.apply(record.key, record.uid, gone)
     outcome.raise_errors()
     return None

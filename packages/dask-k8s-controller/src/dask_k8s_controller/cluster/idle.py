@@ -44,11 +44,11 @@ def plan(cluster: DaskCluster, record: Record, observed: Observed, since: dateti
     Workers go once in each time of idleness: whoever scales up again during the same one has a reason.
     """
     message = f"nothing to do for {cluster.spec.idle_timeout} s (spec.idleTimeout)"
+    # With the version, the server refuses these where somebody changed the cluster meanwhile.
     if cluster.spec.idle_action == "Delete":
         tell = Tell(record.value, "IdleTimeout", f"{message}: the cluster is deleted")
-        return Plan(delete=(Delete(record.key, record.uid),), tell=(tell,))
+        return Plan(delete=(Delete(record.key, record.uid, record.version),), tell=(tell,))
     if cluster.spec.idle_action == "Suspend":
-        # With the version, the server refuses this where somebody changed the cluster meanwhile.
         body = {"metadata": {"resourceVersion": str(record.version)}, "spec": {"suspend": True}}
         tell = Tell(record.value, "IdleTimeout", f"{message}: the cluster is suspended")
         return Plan(patch=(Patch(record.key, body),), tell=(tell,))
