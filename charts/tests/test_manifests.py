@@ -45,10 +45,9 @@ def test_grants_what_the_controller_prints(render, values, options):
 
 
 def test_grants_what_an_election_needs(render):
-    rendered = render({"leaderElection": {"enabled": True}})
     needed = rights(printed("--controller-namespace=home"), "dask-k8s-controller-leader-election")
     assert needed
-    assert rights(rendered, f"{NAME}-leader") == needed
+    assert rights(render({}), f"{NAME}-leader") == needed
 
 
 @pytest.mark.parametrize("values", [{}, {"watchNamespaces": ["a"]}], ids=["all namespaces", "one"])

@@ -26,6 +26,7 @@ LABELS = {"team": "data"}
 SELECTOR = {"matchNames": ["x"]}
 TOLERATION = {"key": "dedicated", "operator": "Exists"}
 AFFINITY = {"podAntiAffinity": {}}
+ALONE = {"leaderElection.enabled": False, "replicas": 1}
 VARIABLE = {"name": "HTTPS_PROXY", "value": "http://proxy:3128"}
 
 
@@ -60,7 +61,8 @@ FIELDS = [
     ({"image.pullPolicy": "Always"}, DEPLOYMENT, f"{CONTAINER}.imagePullPolicy", "Always"),
     ({"imagePullSecrets": [{"name": "s"}]}, DEPLOYMENT, f"{POD}.imagePullSecrets", [{"name": "s"}]),
     ({"replicas": 0}, DEPLOYMENT, "spec.replicas", 0),
-    ({"leaderElection.enabled": True}, DEPLOYMENT, "spec.strategy.type", "RollingUpdate"),
+    ({}, DEPLOYMENT, "spec.strategy.type", "RollingUpdate"),
+    (ALONE, DEPLOYMENT, "spec.strategy.type", "Recreate"),
     ({"serviceAccount.annotations": LABELS}, f"ServiceAccount/{NAME}", "metadata.annotations", LABELS),
     (
         {"serviceAccount.create": False, "serviceAccount.name": "given"},
@@ -122,13 +124,16 @@ def test_a_field(render, values, name, path, expected):
         assert found == expected
 
 
-DEFAULT_FLAGS = ["run", "--health-address=$(POD_IP):8080", "--log-format=json"]
+ALWAYS = ["run", "--health-address=$(POD_IP):8080"]
+LOG = "--log-format=json"
+ELECTION = ["--leader-elect", f"--lease-name={NAME}"]
+DEFAULT_FLAGS = [*ALWAYS, LOG, *ELECTION]
 FLAGS = [
     ({}, DEFAULT_FLAGS),
-    ({"log.format": "plain"}, [*DEFAULT_FLAGS[:2], "--log-format=plain"]),
-    ({"log.level": "debug"}, [*DEFAULT_FLAGS, "--verbose"]),
-    ({"log.level": "warning"}, [*DEFAULT_FLAGS, "--quiet"]),
-    ({"leaderElection.enabled": True}, [*DEFAULT_FLAGS, "--leader-elect", f"--lease-name={NAME}"]),
+    ({"log.format": "plain"}, [*ALWAYS, "--log-format=plain", *ELECTION]),
+    ({"log.level": "debug"}, [*ALWAYS, LOG, "--verbose", *ELECTION]),
+    ({"log.level": "warning"}, [*ALWAYS, LOG, "--quiet", *ELECTION]),
+    (ALONE, [*ALWAYS, LOG]),
     ({"watchNamespaces": ["a", "b"]}, [*DEFAULT_FLAGS, "--namespace=a", "--namespace=b"]),
     ({"rbac.cluster": False}, [*DEFAULT_FLAGS, "--namespace=home"]),
     ({"rbac.cluster": False, "watchNamespaces": ["a"]}, [*DEFAULT_FLAGS, "--namespace=a"]),
@@ -154,10 +159,12 @@ def role(kind: str, name: str, *namespace: str) -> set[str]:
 USERS = {f"ClusterRole/{NAME}-view", f"ClusterRole/{NAME}-edit"}
 TEST = {f"ServiceAccount/{NAME}-test", f"Pod/{NAME}-test", *role("Role", f"{NAME}-test")}
 CLUSTER = role("ClusterRole", NAME)
-DEFAULT = {DEPLOYMENT, f"ServiceAccount/{NAME}", *CLUSTER, *USERS, *TEST}
+LEADER = role("Role", f"{NAME}-leader")
+DISRUPTION = f"PodDisruptionBudget/{NAME}"
+DEFAULT = {DEPLOYMENT, DISRUPTION, f"ServiceAccount/{NAME}", *CLUSTER, *LEADER, *USERS, *TEST}
 OBJECTS = [
     ({}, set(), set()),
-    ({"rbac.create": False}, set(), {*CLUSTER, *USERS, *TEST}),
+    ({"rbac.create": False}, set(), {*CLUSTER, *LEADER, *USERS, *TEST}),
     ({"rbac.userRoles": False}, set(), USERS),
     ({"rbac.cluster": False}, role("Role", NAME), CLUSTER),
     (
@@ -165,12 +172,8 @@ OBJECTS = [
         {*role("Role", NAME, "a"), *role("Role", NAME, "b"), *role("Role", f"{NAME}-test", "a")},
         {*CLUSTER, *role("Role", f"{NAME}-test")},
     ),
-    ({"leaderElection.enabled": True}, role("Role", f"{NAME}-leader"), set()),
-    (
-        {"leaderElection.enabled": True, "replicas": 2},
-        {*role("Role", f"{NAME}-leader"), f"PodDisruptionBudget/{NAME}"},
-        set(),
-    ),
+    ({"replicas": 1}, set(), {DISRUPTION}),
+    (ALONE, set(), {DISRUPTION, *LEADER}),
     ({"serviceAccount.create": False}, set(), {f"ServiceAccount/{NAME}"}),
     ({"networkPolicy.enabled": True}, {f"NetworkPolicy/{NAME}"}, set()),
     ({**ON[SCHEDULERS], **ON[WORKERS]}, set(ON), set()),
@@ -188,16 +191,17 @@ X = "x" * 63  # as long as a label may be
 
 
 @pytest.mark.parametrize(
-    "values, names",
+    "values, name, test",
     [
-        ({"nameOverride": "dask"}, {f"{NAME}", f"{NAME}-view", f"{NAME}-edit", f"{NAME}-test"}),
-        ({"nameOverride": "x"}, {f"{NAME}-x", f"{NAME}-x-view", f"{NAME}-x-edit", f"{NAME}-x-test"}),
-        ({"fullnameOverride": "x"}, {"x", "x-view", "x-edit", "x-test"}),
-        ({"fullnameOverride": "x" * 99}, {X, X[:58] + "-test", X + "-view", X + "-edit"}),
+        ({"nameOverride": "dask"}, NAME, f"{NAME}-test"),
+        ({"nameOverride": "x"}, f"{NAME}-x", f"{NAME}-x-test"),
+        ({"fullnameOverride": "x"}, "x", "x-test"),
+        ({"fullnameOverride": "x" * 99}, X, X[:58] + "-test"),
     ],
     ids=["inside", "other", "full", "long"],
-)  # fmt: skip
-def test_names(render, values, names):
+)
+def test_names(render, values, name, test):
+    names = {name, f"{name}-leader", f"{name}-view", f"{name}-edit", test}
     assert {each["metadata"]["name"] for each in render(values)} == names
 
 
@@ -236,7 +240,7 @@ def test_the_values_of_a_chart_that_people_come_from(render):
         ({"log.level": "verbose"}, "/log/level"),
         ({"watchNamespaces": "a"}, "/watchNamespaces"),
         ({"watchNamespaces": ["A_b"]}, "/watchNamespaces/0"),
-        ({"replicas": 2}, "leaderElection.enabled"),
+        ({"leaderElection.enabled": False}, "leaderElection.enabled"),
     ],
 )
 def test_refused(template, values, why):
