@@ -92,7 +92,14 @@ CASES = [
     pytest.param(
         Observed(degraded("QuotaExceeded", "pods: 10/10"), ()), "QuotaExceeded", False, "10/10", id="quota"
     ),
-    pytest.param(Observed(degraded("Forbidden"), ()), "Forbidden", True, "words", id="controller may not"),
+    pytest.param(Observed(degraded("Forbidden"), ()), "Forbidden", True, "words$", id="controller may not"),
+    pytest.param(
+        Observed(degraded("Forbidden", "failed quota: q: must specify limits.memory for: scheduler"), ()),
+        "Forbidden",
+        True,
+        "for: scheduler; the arguments scheduler_resources",
+        id="a quota wants to know more",
+    ),
     pytest.param(seen((CRASHING,)), "CrashLoopBackOff", True, "137, OOMKilled", id="crash loop"),
     pytest.param(
         seen(

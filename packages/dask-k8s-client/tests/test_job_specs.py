@@ -26,6 +26,20 @@ def test_on_a_cluster_of_its_own():
     assert job["spec"]["cluster"] == {"spec": cluster["spec"]}
 
 
+def test_where_its_cluster_may_run():
+    """In the words of a cluster."""
+    placed = {
+        "scheduler_resources": {"limits": {"memory": "1Gi"}},
+        "scheduler_node_selector": {"pool": "steady"},
+        "scheduler_tolerations": [{"key": "steady", "operator": "Exists"}],
+        "worker_node_selector": {"pool": "spot"},
+        "worker_tolerations": [{"key": "spot", "operator": "Exists"}],
+    }
+    job = make_job_spec("foo", "work", **placed)
+    admit(DaskJob, job)
+    assert job["spec"]["cluster"] == {"spec": make_cluster_spec("foo", **placed)["spec"]}
+
+
 def test_on_a_cluster_that_is_there():
     job = make_job_spec("foo", ["work"], cluster_name="bar", backoffLimit=3)
     admit(DaskJob, job)

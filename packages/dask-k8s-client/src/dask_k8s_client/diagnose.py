@@ -28,6 +28,9 @@ _IMAGE_REASONS = frozenset(
 _HOPELESS_IMAGE = frozenset(("InvalidImageName", "ErrImageNeverPull"))
 # A template that is refused stays refused, and nobody but the user changes it.
 _HOPELESS_CONDITIONS = frozenset(("InvalidSpec", "Forbidden"))
+# A quota counts what pods say that they need, so it takes none that do not say it.
+_UNSAID = "failed quota"
+_SAY_IT = "the arguments scheduler_resources and resources say it, of the scheduler and of each worker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,9 @@ def spec_is_refused(o: Observed) -> Finding | None:
     """The controller cannot make what the spec asks for."""
     degraded = find_condition(o.status, "Degraded")
     if degraded.get("status") == "True" and degraded.get("reason") in _HOPELESS_CONDITIONS:
-        return Finding(degraded["reason"], degraded.get("message", ""), final=True)
+        message = degraded.get("message", "")
+        hint = f"; {_SAY_IT}" if _UNSAID in message else ""
+        return Finding(degraded["reason"], message + hint, final=True)
     return None
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dask_k8s_client import specs
-from dask_k8s_client.specs import JSON, Env
+from dask_k8s_client.specs import JSON, Env, Tolerations
 from dask_k8s_crds import kinds
 
 
@@ -19,6 +19,11 @@ def make_job_spec(  # noqa: PLR0913  # the users' signature
     env: Env | None = None,
     worker_command: str | Sequence[str] = specs.WORKER_COMMAND,
     cluster_name: str | None = None,
+    scheduler_resources: Mapping[str, Any] | None = None,
+    scheduler_node_selector: Mapping[str, str] | None = None,
+    scheduler_tolerations: Tolerations | None = None,
+    worker_node_selector: Mapping[str, str] | None = None,
+    worker_tolerations: Tolerations | None = None,
     **spec: Any,
 ) -> JSON:
     """A ``DaskJob`` resource, ready to be changed and passed to ``run_job`` or ``kubectl apply``.
@@ -32,6 +37,11 @@ def make_job_spec(  # noqa: PLR0913  # the users' signature
         env: Environment of client, scheduler and workers: a dict, or a list as in a Pod.
         worker_command: What starts a worker; its name and dashboard port are added.
         cluster_name: Run on this cluster, which is there and stays, instead of one that is made for the job.
+        scheduler_resources: ``limits`` and ``requests`` of the scheduler.
+        scheduler_node_selector: Labels of the nodes where the scheduler may run.
+        scheduler_tolerations: Taints of nodes that do not keep it away, as in a Pod.
+        worker_node_selector: The same for workers.
+        worker_tolerations: The same for workers.
         **spec: Further fields as they are in YAML, such as ``backoffLimit=3``.
 
     Raises:
@@ -45,7 +55,19 @@ def make_job_spec(  # noqa: PLR0913  # the users' signature
         container["env"] = variables
     runs_on: JSON = {"clusterName": cluster_name}
     if cluster_name is None:
-        cluster = specs.make_cluster_spec(name, image, n_workers, resources, env, worker_command)
+        cluster = specs.make_cluster_spec(
+            name,
+            image,
+            n_workers,
+            resources,
+            env,
+            worker_command,
+            scheduler_resources=scheduler_resources,
+            scheduler_node_selector=scheduler_node_selector,
+            scheduler_tolerations=scheduler_tolerations,
+            worker_node_selector=worker_node_selector,
+            worker_tolerations=worker_tolerations,
+        )
         runs_on = {"cluster": {"spec": cluster["spec"]}}
     return {
         "apiVersion": kinds.API_VERSION,

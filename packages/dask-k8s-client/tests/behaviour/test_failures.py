@@ -152,6 +152,19 @@ def test_quota(kube, fails):
         kube("delete", "resourcequota", "full")
 
 
+def test_quota_of_what_pods_do_not_say(kube, fails):
+    """It stands in nobody's way who says what the pods need."""
+    metadata = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "memory"}}
+    # Of pods that end by themselves, so none of another test.
+    quota = {"hard": {"limits.memory": "1Gi"}, "scopes": ["Terminating"]}
+    kube.apply(metadata | {"spec": quota})
+    kube.wait("resourcequota/memory", "jsonpath={.status.hard}")
+    try:
+        fails(spec_with("unsaid", scheduler={"activeDeadlineSeconds": 600}))
+    finally:
+        kube("delete", "resourcequota", "memory")
+
+
 def test_quota_of_clusters(told, elsewhere):
     metadata = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}}
     elsewhere.apply(metadata | {"spec": {"hard": {"count/daskclusters.kubernetes.dask.org": "0"}}})
