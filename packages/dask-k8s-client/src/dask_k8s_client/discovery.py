@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+import click
+
 from dask_k8s_client.api import Api
 from dask_k8s_client.cluster import KubeCluster
 from dask_k8s_client.exceptions import ApiError
@@ -17,10 +19,31 @@ class Place:
     """Stands where a class is called for that makes a cluster object from a name alone."""
 
     namespace: str
+    namesakes: tuple[str, ...] = ()
+    """Other namespaces that have a cluster of the same name."""
 
     def from_name(self, name: str, **kwargs: Any) -> KubeCluster:
-        """Connect to a cluster here, as `KubeCluster.from_name` does."""
-        return KubeCluster.from_name(name, **({"namespace": self.namespace} | kwargs))
+        """Connect to a cluster here, as `KubeCluster.from_name` does, but to delete it if that is the wish.
+
+        Raises:
+            ValueError: it is to be deleted, and there is more than one of this name.
+        """
+        if _is_deletion() and self.namesakes:
+            where = ", ".join(sorted((self.namespace, *self.namesakes)))
+            raise ValueError(
+                f"there is a cluster {name} in each of the namespaces {where};"
+                f" `dask kubernetes delete {name} -n NAMESPACE` deletes one of them"
+            )
+        known = {"namespace": self.namespace, "shutdown_on_close": _is_deletion()}
+        return KubeCluster.from_name(name, **(known | kwargs))
+
+
+def _is_deletion() -> bool:
+    """`dask cluster delete` runs: all it does is to close what it finds, so whoever finds it has to know."""
+    context = click.get_current_context(silent=True)
+    if context is None or context.command.callback is None:
+        return False
+    return context.command.name == "delete" and context.command.callback.__module__ == "dask_ctl.cli"
 
 
 async def discover() -> AsyncGenerator[tuple[str, Place], None]:
@@ -41,5 +64,6 @@ async def discover() -> AsyncGenerator[tuple[str, Place], None]:
             found = await api.every(CLUSTERS, api.access.namespace)
     finally:
         await api.close()
-    for each in found:
-        yield each["metadata"]["name"], Place(each["metadata"]["namespace"])
+    there = [(each["metadata"]["name"], each["metadata"]["namespace"]) for each in found]
+    for name, namespace in there:
+        yield name, Place(namespace, tuple(at for same, at in there if same == name and at != namespace))

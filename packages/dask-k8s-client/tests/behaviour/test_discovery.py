@@ -1,8 +1,23 @@
 """Clusters are found by those who know nothing of Kubernetes."""
 
+import os
+import shutil
+import subprocess
+import sys
 from importlib.metadata import entry_points
+from pathlib import Path
 
+import click
 import pytest
+
+from dask_k8s_client.discovery import Place
+
+from .conftest import DEADLINE, PATH
+
+UV = shutil.which("uv", path=PATH)
+PACKAGES = Path(__file__).parents[3]
+# The last release of dask-ctl, and what it needs to run that is still to be had.
+DASK_CTL = ("dask-ctl==2024.1.0", "distributed==2026.3.0", "setuptools<81")
 
 
 @pytest.fixture
@@ -10,6 +25,34 @@ def discover():
     """As `dask-ctl` finds it."""
     (entry,) = entry_points(group="dask_cluster_discovery", name="kubecluster")
     return entry.load()
+
+
+@pytest.fixture
+def dask_cluster(tmp_path, kubeconfig):
+    """`dask cluster WORD ...` in an environment with dask-ctl: what it prints."""
+    ours = [word for name in ("dask-k8s-crds", "dask-k8s-client") for word in ("-e", PACKAGES / name)]
+    python = tmp_path / "venv/bin/python"
+    for words in (
+        ("venv", "--python", sys.executable, tmp_path / "venv"),
+        ("pip", "install", "--python", python, *ours, *DASK_CTL),
+    ):
+        # With what has been downloaded before, or else from the index.
+        if subprocess.run([UV, *words, "--offline"], check=False, capture_output=True).returncode:
+            subprocess.run([UV, *words], check=True, capture_output=True)
+
+    def run(*words):
+        done = subprocess.run(
+            [tmp_path / "venv/bin/dask", "cluster", *words],
+            check=False,
+            env={**os.environ, "COLUMNS": "200"},
+            text=True,
+            capture_output=True,
+            timeout=DEADLINE,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
 
 
 async def test_found_and_connected_to(make, discover, here):
@@ -24,3 +67,24 @@ async def test_found_and_connected_to(make, discover, here):
 async def test_without_a_kubernetes(discover, monkeypatch, tmp_path):
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     assert [each async for each in discover()] == []
+
+
+def test_dask_ctl(make, kube, dask_cluster):
+    make("by-ctl")
+    assert "by-ctl" in dask_cluster("list", "kubecluster")
+    dask_cluster("scale", "by-ctl", "2")
+    assert kube.get("daskworkergroup/by-ctl-default")["spec"]["worker"]["replicas"] == 2
+    dask_cluster("delete", "by-ctl")
+    assert kube("get", "daskcluster", "by-ctl", "--ignore-not-found") == ""
+
+
+def test_dask_ctl_deletes_none_of_two():
+    """It knows no namespaces."""
+
+    def delete():
+        Place("mine", ("yours",)).from_name("work")
+
+    delete.__module__ = "dask_ctl.cli"
+    command = click.Command("delete", callback=delete)
+    with command.make_context("delete", []) as context, pytest.raises(ValueError, match="mine, yours"):
+        command.invoke(context)
