@@ -13,6 +13,7 @@ import socket
 import struct
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial
 
 import aiohttp
 
@@ -27,6 +28,8 @@ _CHUNK = 2**18
 # How long a pod may be silent after the local side has finished writing.
 _LINGER = 1.0
 _NORMAL = (1000, 1005)
+# After one that failed, as where this process has too many files open.
+_NEXT_ACCEPT = 1.0
 
 
 class PortForward:
@@ -34,67 +37,74 @@ class PortForward:
 
     def __init__(self, tunnel: Tunnel) -> None:
         self._tunnel = tunnel
-        self._server: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
+        self._accepting: asyncio.Task[None] | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
     async def start(self, port: int = 0) -> int:
         """Listen; returns the port."""
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", port, limit=_CHUNK)
-        found: int = self._server.sockets[0].getsockname()[1]
+        self._listener = listener = socket.create_server(("127.0.0.1", port), backlog=100)
+        listener.setblocking(False)  # noqa: FBT003  # its only argument
+        self._accepting = asyncio.create_task(self._accept(listener))
+        found: int = listener.getsockname()[1]
         return found
 
     async def close(self) -> None:
         """Stop listening and end every connection."""
-        if self._server is not None:
-            self._server.close()
-        for connection in self._connections:
-            connection.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        ending = [*self._connections, *filter(None, [self._accepting])]
+        for each in ending:
+            each.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
+        if self._listener is not None:
+            self._listener.close()
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = asyncio.create_task(self._serve(reader, writer))
-        self._connections.add(connection)
+    async def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                sock, _ = await loop.sock_accept(listener)
+            except OSError as error:
+                logger.info("cannot accept a connection to forward: %s", error)
+                await asyncio.sleep(_NEXT_ACCEPT)
+                continue
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection = asyncio.create_task(self._serve(sock))
+            self._connections.add(connection)
+            connection.add_done_callback(partial(self._ended, sock))
 
-        def end(connection: asyncio.Task[None]) -> None:
-            self._connections.discard(connection)
-            writer.transport.abort()  # for one that was cancelled before it began; others are closed by now
+    def _ended(self, sock: socket.socket, connection: asyncio.Task[None]) -> None:
+        self._connections.discard(connection)
+        sock.close()
 
-        connection.add_done_callback(end)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, sock: socket.socket) -> None:
         finished = False
         try:
             async with self._tunnel() as ws:
-                finished = await _Relay(reader, writer, ws).run()
+                finished = await _Relay(sock, ws).run()
         except Exception as error:  # noqa: BLE001  # whatever it is, it ends one connection; its owner makes another
             logger.info("forwarded connection lost: %s", str(error) or type(error).__name__)
         finally:
-            if finished:
-                with suppress(OSError):
-                    writer.close()
-                    await writer.wait_closed()
-            else:
-                _reset(writer)
+            if not finished:
+                _reset_on_close(sock)
 
 
-def _reset(writer: asyncio.StreamWriter) -> None:
+def _reset_on_close(sock: socket.socket) -> None:
     """A reset, not an end: half an answer must not look like a whole one."""
-    sock = writer.get_extra_info("socket")
     with suppress(OSError):
         sock.setsockopt(
             socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("HH" if os.name == "nt" else "ii", 1, 0)
         )
-    writer.transport.abort()
 
 
 class _Relay:
-    """One connection: both ways until either side ends."""
+    """One connection: both ways until either side ends.
 
-    def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ws: aiohttp.ClientWebSocketResponse
-    ) -> None:
-        self._reader = reader
-        self._writer = writer
+    On the socket itself: asyncio's streams would copy each byte twice more.
+    """
+
+    def __init__(self, sock: socket.socket, ws: aiohttp.ClientWebSocketResponse) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._sock = sock
         self._ws = ws
         self._received = 0
 
@@ -118,8 +128,11 @@ class _Relay:
             await asyncio.gather(up, down, return_exceptions=True)
 
     async def _upload(self) -> None:
-        while data := await self._reader.read(_CHUNK):
-            await self._ws.send_bytes(b"\0" + data)
+        message = memoryview(bytearray(1 + _CHUNK))  # the first byte is the channel, and stays
+        message[0] = _DATA
+        while count := await self._loop.sock_recv_into(self._sock, message[1:]):
+            await self._ws.send_bytes(message[: 1 + count])  # type: ignore[arg-type]  # as good as bytes
+            await asyncio.sleep(0)  # neither of the two need have waited
 
     async def _download(self) -> bool:
         announced: set[int] = set()
@@ -131,8 +144,7 @@ class _Relay:
                 announced.add(channel)
             elif channel == _DATA:
                 self._received += 1
-                self._writer.write(message.data[1:])
-                await self._writer.drain()
+                await self._loop.sock_sendall(self._sock, memoryview(message.data)[1:])
             elif channel == _ERROR:
                 raise ConnectionError(message.data[1:].decode(errors="replace").strip())
         return self._ws.close_code in _NORMAL
