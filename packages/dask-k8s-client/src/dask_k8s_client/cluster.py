@@ -157,6 +157,9 @@ class KubeCluster(ShownCluster):
         if self.shutdown_on_close is None:
             self.shutdown_on_close = self._session.created
 
+    async def _find_again(self) -> str:
+        return (await self._session.find_again()).address
+
     async def _shut(self, timeout: float) -> None:
         try:
             await self._session.close(timeout, delete=self._is_to_be_deleted)

@@ -39,6 +39,8 @@ class Route:
     forwards: tuple[PortForward, ...] = ()
     hint: str = ""
     """What to try if nobody answers there."""
+    may_move: bool = False
+    """A new scheduler, or a new service, may be elsewhere."""
 
     async def close(self) -> None:
         """Stop forwarding."""
@@ -124,9 +126,8 @@ async def _by_node(api: Api, cluster: JSON, progress: Progress) -> Route:
     where = " or ".join(f"{_in_url(each)}:{port}" for each in hosts)
     progress.step(f"waiting for the scheduler's node to answer at {where}", ways.INSTEAD)
     host = _in_url(await _first_open(hosts, port))
-    return Route(
-        f"tcp://{host}:{port}", host, service_port(service, DASHBOARD, "nodePort", 0), hint=ways.INSTEAD
-    )
+    dashboard = service_port(service, DASHBOARD, "nodePort", 0)
+    return Route(f"tcp://{host}:{port}", host, dashboard, hint=ways.INSTEAD, may_move=True)
 
 
 async def _by_load_balancer(api: Api, cluster: JSON, progress: Progress) -> Route:
@@ -146,7 +147,7 @@ async def _by_load_balancer(api: Api, cluster: JSON, progress: Progress) -> Rout
     progress.step(f"waiting for the scheduler's load balancer to answer at {where}", ways.INSTEAD)
     host = _in_url(await _first_open(hosts, port))
     dashboard = service_port(service, DASHBOARD, "port", names.DASHBOARD_PORT)
-    return Route(f"tcp://{host}:{port}", host, dashboard, hint=ways.INSTEAD)
+    return Route(f"tcp://{host}:{port}", host, dashboard, hint=ways.INSTEAD, may_move=True)
 
 
 async def _service(api: Api, cluster: JSON, accept: Callable[[JSON], T | None]) -> tuple[JSON, T]:

@@ -50,6 +50,10 @@ class Manager(Cluster):
         """Bring down the cluster, or what there is of it."""
         raise NotImplementedError
 
+    async def _find_again(self) -> str:
+        """The scheduler's address after the connection to it was lost; an OSError if there is none now."""
+        raise NotImplementedError
+
     async def _join(self, address: str) -> None:
         """Connect to the scheduler."""
         self.scheduler_comm = rpc(address)
@@ -92,6 +96,9 @@ class Manager(Cluster):
         while self.status not in (Status.closing, Status.closed):
             await asyncio.sleep(delay)
             with suppress(OSError):
+                if (address := await self._find_again()) != scheduler.address:
+                    await scheduler.close_rpc()
+                    self.scheduler_comm = scheduler = rpc(address)
                 comm = self._watch_worker_status_comm = await scheduler.live_comm()
                 await comm.write({"op": "subscribe_worker_status"})
                 self.scheduler_info = SchedulerInfo(await comm.read())

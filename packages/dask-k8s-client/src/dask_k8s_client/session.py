@@ -19,7 +19,7 @@ from dask_k8s_client.resources import CLUSTERS
 from dask_k8s_client.specs import JSON
 from dask_k8s_client.start import create_or_connect, until_ready
 
-# How long the answer to a request that was cancelled is waited for, at most.
+# How long the answer to a request that was cancelled is waited for, at most, or a scheduler that is lost.
 _PATIENCE = 10.0
 
 
@@ -74,9 +74,26 @@ class Session:
         observed = await until_ready(self.api, self.cluster, deadline, progress.show)
         self._cluster = observed.cluster
         async with deadline.enforced(progress):
-            wanted = connect.Wanted(self._options.connect, dashboard_port=self._options.dashboard_port)
-            self._route = await connect.route(self.api, self.cluster, wanted, progress)
+            self._route = await connect.route(self.api, self.cluster, self._wanted, progress)
         return self._route
+
+    async def find_again(self) -> connect.Route:
+        """The way to the scheduler that is there by now; waits a little for one.
+
+        Raises:
+            OSError: there is none at present. What looks ready may be on a node that is lost: look again.
+        """
+        if self._route is None:
+            raise ConnectionError(f"the cluster {self._options.name} is not connected to")
+        if self._route.may_move:
+            progress = Progress(self._options.name, quiet=True)
+            async with asyncio.timeout(_PATIENCE):
+                self._route = await connect.route(self.api, self.cluster, self._wanted, progress)
+        return self._route
+
+    @property
+    def _wanted(self) -> connect.Wanted:
+        return connect.Wanted(self._options.connect, dashboard_port=self._options.dashboard_port)
 
     async def _create(self, progress: Progress, patience: float) -> None:
         self._api = await Api.connect()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import operator
+import time
 import urllib.request
 
 import dask.config
@@ -10,6 +11,8 @@ import pytest
 from distributed import Client
 
 from dask_k8s_client import KubeCluster, make_cluster_spec
+
+from .conftest import DEADLINE
 
 
 def is_served(link):
@@ -44,12 +47,24 @@ def test_no_such_way(make, kube):
     assert kube("get", "daskcluster", "no-way", "--ignore-not-found") == ""
 
 
-def test_node_port(make):
+def test_node_port(make, kube):
     spec = make_cluster_spec("node-port", n_workers=1, scheduler_service_type="NodePort")
     cluster = make("node-port", spec=spec)
     assert cluster.forwarded_dashboard_port is None
     with Client(cluster) as client:
         assert client.submit(operator.add, 1, 1).result() == 2
+    assert is_served(cluster.dashboard_link)
+
+    before = cluster.scheduler_address, cluster.dashboard_link
+    for moved in ("service", "pod"):  # and both come back, the service with ports of other numbers
+        kube("delete", moved, "node-port-scheduler")
+    deadline = time.monotonic() + DEADLINE
+    while cluster.scheduler_address == before[0]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    with Client(cluster, timeout=DEADLINE) as client:
+        assert client.scheduler.address == cluster.scheduler_address
+    assert cluster.dashboard_link != before[1]
     assert is_served(cluster.dashboard_link)
 
 
