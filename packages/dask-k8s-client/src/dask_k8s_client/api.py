@@ -108,7 +108,6 @@ class Api:
         """An upgraded connection."""
         ws = await self._upgrade(path, params, protocols)
         sock = ws.get_extra_info("socket")
-        sockets.keep_alive(sock)
         try:
             yield ws
         finally:

@@ -8,6 +8,8 @@ from weakref import WeakSet
 import aiohttp
 
 _CLOSE_SECONDS = 1.0
+# As Dask has it for connections of its own (distributed.comm.timeouts.tcp).
+_PATIENCE = 30
 
 
 class Sockets:
@@ -20,6 +22,7 @@ class Sockets:
         """Make a socket, as aiohttp wants it (``socket_factory``)."""
         family, kind, protocol, _, _ = address
         made = socket.socket(family, kind, protocol)
+        _keep_alive(made)
         self._made.add(made)
         return made
 
@@ -50,14 +53,18 @@ def shut_down(sock: socket.socket | None) -> None:
             sock.shutdown(socket.SHUT_RDWR)
 
 
-def keep_alive(sock: socket.socket | None) -> None:
-    """Have the kernel notice a peer that is gone.
+def _keep_alive(sock: socket.socket) -> None:
+    """Have the kernel notice a peer that is gone, also while what was sent to it waits to be acknowledged.
 
     Not WebSocket pings: one that waits behind data which the other end has not read yet counts as lost.
     """
-    if sock is None:
-        return
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+    for option, value in (
+        ("TCP_KEEPIDLE", 20),
+        ("TCP_KEEPALIVE", 20),  # the same on macOS
+        ("TCP_KEEPINTVL", 5),
+        ("TCP_KEEPCNT", 2),
+        ("TCP_USER_TIMEOUT", _PATIENCE * 1000),
+    ):
         if hasattr(socket, option):  # not everywhere the same, and better than nothing where absent
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
