@@ -49,7 +49,10 @@ def dask_cluster(tmp_path, kubeconfig):
             capture_output=True,
             timeout=DEADLINE,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
+        said = done.stdout + done.stderr
+        if "kubecluster timed out" in said:  # dask-ctl gives it 5 s, imports included
+            return run(*words)
+        assert done.returncode == 0, said
         return done.stdout
 
     return run
