@@ -97,8 +97,15 @@ CASES = [
         Observed(degraded("Forbidden", "failed quota: q: must specify limits.memory for: scheduler"), ()),
         "Forbidden",
         True,
-        "for: scheduler; the arguments scheduler_resources",
+        "for: scheduler; say it by the arguments scheduler_resources",
         id="a quota wants to know more",
+    ),
+    pytest.param(
+        Observed(degraded("Forbidden", 'violates PodSecurity "restricted:latest": runAsNonRoot != true'), ()),
+        "Forbidden",
+        True,
+        "!= true; the argument run_as_user",
+        id="a namespace takes no privileged pods",
     ),
     pytest.param(seen((CRASHING,)), "CrashLoopBackOff", True, "137, OOMKilled", id="crash loop"),
     pytest.param(

@@ -34,9 +34,11 @@ def test_where_its_cluster_may_run():
         "scheduler_tolerations": [{"key": "steady", "operator": "Exists"}],
         "worker_node_selector": {"pool": "spot"},
         "worker_tolerations": [{"key": "spot", "operator": "Exists"}],
+        "run_as_user": 1000,
     }
     job = make_job_spec("foo", "work", **placed)
     admit(DaskJob, job)
+    assert job["spec"]["job"]["spec"]["securityContext"]["runAsUser"] == 1000
     assert job["spec"]["cluster"] == {"spec": make_cluster_spec("foo", **placed)["spec"]}
 
 

@@ -87,6 +87,9 @@ def test_defaults():
         pytest.param(
             "worker-tolerations", TOLERATIONS, lambda o: pod(o, "worker")["tolerations"], id="worker taints"
         ),
+        pytest.param(
+            "run-as-user", 1000, lambda o: pod(o, "worker")["securityContext"]["runAsUser"], id="user"
+        ),
         pytest.param("create-mode", "CONNECT_ONLY", lambda o: o.create_mode.value, id="create mode"),
         pytest.param("shutdown-on-close", False, lambda o: o.shutdown_on_close, id="shutdown"),
         pytest.param("resource-timeout", 5, lambda o: o.resource_timeout, id="timeout"),

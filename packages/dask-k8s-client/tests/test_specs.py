@@ -48,6 +48,7 @@ FAMILIES = {
         worker_node_selector={"pool": "gpu"},
         worker_tolerations=[{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
     ),
+    "restricted": make_cluster_spec("foo", run_as_user=1000),
     "group": make_group(OWNER, "highmem", make_worker_spec(resources={"limits": {"memory": "64Gi"}})),
     "group-like-custom": make_group(OWNER, "like", like_worker(CUSTOM, n_workers=2)),
     "group-unlike-custom": make_group(
@@ -155,6 +156,8 @@ def test_arguments_are_not_changed():
         pytest.param({"n_workers": -1}, ValueError, "n_workers: must not be negative", id="negative"),
         pytest.param({"n_workers": 1.5}, TypeError, "n_workers: must be an integer", id="half a worker"),
         pytest.param({"n_workers": True}, TypeError, "n_workers: must be an integer", id="yes"),
+        pytest.param({"run_as_user": 0}, ValueError, "run_as_user: 0 is root", id="root"),
+        pytest.param({"run_as_user": "1000"}, TypeError, "run_as_user: must be an integer", id="user"),
         pytest.param({"env": {"A": True}}, TypeError, "env: the value of A must be a string", id="env"),
         pytest.param({"worker_command": ""}, ValueError, "worker_command", id="no command"),
         pytest.param({"worker_command": [1]}, ValueError, "worker_command", id="number"),

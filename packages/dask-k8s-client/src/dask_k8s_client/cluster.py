@@ -62,6 +62,8 @@ class KubeCluster(ShownCluster):
         scheduler_tolerations: Taints of nodes that do not keep it away, as in a Pod.
         worker_node_selector: The same for workers.
         worker_tolerations: The same for workers.
+        run_as_user: Number of the user that scheduler and workers run as, without privileges, where a
+            namespace enforces the `restricted` Pod Security Standard. By default as the image says.
         loop: The event loop to run on; by default one of its own.
         asynchronous: To be used with ``await`` and ``async with`` on the running loop.
         quiet: Show no progress.
@@ -100,6 +102,7 @@ class KubeCluster(ShownCluster):
         scheduler_tolerations: Tolerations | None = None,
         worker_node_selector: Mapping[str, str] | None = None,
         worker_tolerations: Tolerations | None = None,
+        run_as_user: int | None = None,
         loop: IOLoop | None = None,
         asynchronous: bool = False,
         quiet: bool = False,
@@ -129,6 +132,7 @@ class KubeCluster(ShownCluster):
                 "scheduler_tolerations": scheduler_tolerations,
                 "worker_node_selector": worker_node_selector,
                 "worker_tolerations": worker_tolerations,
+                "run_as_user": run_as_user,
             }
         )
         self.shutdown_on_close = self._options.shutdown_on_close

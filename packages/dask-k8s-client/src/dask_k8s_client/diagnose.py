@@ -28,9 +28,11 @@ _IMAGE_REASONS = frozenset(
 _HOPELESS_IMAGE = frozenset(("InvalidImageName", "ErrImageNeverPull"))
 # A template that is refused stays refused, and nobody but the user changes it.
 _HOPELESS_CONDITIONS = frozenset(("InvalidSpec", "Forbidden"))
-# A quota counts what pods say that they need, so it takes none that do not say it.
-_UNSAID = "failed quota"
-_SAY_IT = "the arguments scheduler_resources and resources say it, of the scheduler and of each worker"
+_HINTS = {
+    # A quota counts what pods say that they need, so it takes none that do not say it.
+    "failed quota": "say it by the arguments scheduler_resources and, of each worker, resources",
+    'violates PodSecurity "restricted': "the argument run_as_user makes pods that it takes",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,8 @@ def spec_is_refused(o: Observed) -> Finding | None:
     degraded = find_condition(o.status, "Degraded")
     if degraded.get("status") == "True" and degraded.get("reason") in _HOPELESS_CONDITIONS:
         message = degraded.get("message", "")
-        hint = f"; {_SAY_IT}" if _UNSAID in message else ""
-        return Finding(degraded["reason"], message + hint, final=True)
+        hints = [hint for words, hint in _HINTS.items() if words in message]
+        return Finding(degraded["reason"], "; ".join([message, *hints]), final=True)
     return None
 
 

@@ -24,6 +24,7 @@ def make_job_spec(  # noqa: PLR0913  # the users' signature
     scheduler_tolerations: Tolerations | None = None,
     worker_node_selector: Mapping[str, str] | None = None,
     worker_tolerations: Tolerations | None = None,
+    run_as_user: int | None = None,
     **spec: Any,
 ) -> JSON:
     """A ``DaskJob`` resource, ready to be changed and passed to ``run_job`` or ``kubectl apply``.
@@ -42,6 +43,7 @@ def make_job_spec(  # noqa: PLR0913  # the users' signature
         scheduler_tolerations: Taints of nodes that do not keep it away, as in a Pod.
         worker_node_selector: The same for workers.
         worker_tolerations: The same for workers.
+        run_as_user: Have all, the client too, run as the user with this number, as for ``make_cluster_spec``.
         **spec: Further fields as they are in YAML, such as ``backoffLimit=3``.
 
     Raises:
@@ -67,11 +69,16 @@ def make_job_spec(  # noqa: PLR0913  # the users' signature
             scheduler_tolerations=scheduler_tolerations,
             worker_node_selector=worker_node_selector,
             worker_tolerations=worker_tolerations,
+            run_as_user=run_as_user,
         )
         runs_on = {"cluster": {"spec": cluster["spec"]}}
     return {
         "apiVersion": kinds.API_VERSION,
         "kind": kinds.DASK_JOB.kind,
         "metadata": {"name": name},
-        "spec": {"job": {"spec": {"containers": [container]}}, **runs_on, **spec},
+        "spec": {
+            "job": {"spec": specs.unprivileged({"containers": [container]}, run_as_user)},
+            **runs_on,
+            **spec,
+        },
     }

@@ -94,6 +94,7 @@ class Options:
                 scheduler_tolerations=settings.get("scheduler-tolerations"),
                 worker_node_selector=settings.get("worker-node-selector"),
                 worker_tolerations=settings.get("worker-tolerations"),
+                run_as_user=settings.get("run-as-user"),
             )
         admit(DaskCluster, manifest)
         return cls(

@@ -35,6 +35,7 @@ def make_cluster_spec(  # noqa: PLR0913, PLR0917  # the users' signature
     scheduler_tolerations: Tolerations | None = None,
     worker_node_selector: Mapping[str, str] | None = None,
     worker_tolerations: Tolerations | None = None,
+    run_as_user: int | None = None,
 ) -> JSON:
     """A ``DaskCluster`` resource, ready to be changed and passed to ``KubeCluster`` or ``kubectl apply``.
 
@@ -54,6 +55,8 @@ def make_cluster_spec(  # noqa: PLR0913, PLR0917  # the users' signature
         scheduler_tolerations: Taints of nodes that do not keep it away, as in a Pod.
         worker_node_selector: The same for workers.
         worker_tolerations: The same for workers.
+        run_as_user: Number of the user that all run as, without privileges, as the `restricted` Pod Security
+            Standard asks for. By default as the image says.
 
     Raises:
         ValueError, TypeError: an argument that makes no sense; the message begins with its name.
@@ -72,6 +75,7 @@ def make_cluster_spec(  # noqa: PLR0913, PLR0917  # the users' signature
                 jupyter=jupyter,
                 node_selector=scheduler_node_selector,
                 tolerations=scheduler_tolerations,
+                run_as_user=run_as_user,
             ),
             "worker": make_worker_spec(
                 image,
@@ -81,6 +85,7 @@ def make_cluster_spec(  # noqa: PLR0913, PLR0917  # the users' signature
                 worker_command,
                 node_selector=worker_node_selector,
                 tolerations=worker_tolerations,
+                run_as_user=run_as_user,
             ),
             **_optional("idleTimeout", whole_seconds("idle_timeout", idle_timeout)),
         },
@@ -96,9 +101,10 @@ def make_worker_spec(  # noqa: PLR0913  # the users' signature
     *,
     node_selector: Mapping[str, str] | None = None,
     tolerations: Tolerations | None = None,
+    run_as_user: int | None = None,
 ) -> JSON:
     """The ``worker`` section of a cluster or a worker group. Arguments as in ``make_cluster_spec``."""
-    container = {
+    container: JSON = {
         "name": "worker",
         "image": image,
         "args": worker_args(worker_command),
@@ -107,7 +113,8 @@ def make_worker_spec(  # noqa: PLR0913  # the users' signature
         **_optional("resources", checked_resources(resources)),
     }
     replicas = {} if n_workers is None else {"replicas": checked_count("n_workers", n_workers)}
-    return {**replicas, "spec": {"containers": [container], **_placement(node_selector, tolerations)}}
+    pod = {"containers": [container], **_placement(node_selector, tolerations)}
+    return {**replicas, "spec": unprivileged(pod, run_as_user)}
 
 
 def make_scheduler_spec(  # noqa: PLR0913, PLR0917  # the users' signature
@@ -120,6 +127,7 @@ def make_scheduler_spec(  # noqa: PLR0913, PLR0917  # the users' signature
     *,
     node_selector: Mapping[str, str] | None = None,
     tolerations: Tolerations | None = None,
+    run_as_user: int | None = None,
 ) -> JSON:
     """The ``scheduler`` section of a cluster. As in ``make_cluster_spec``, but ``resources`` are its own."""
     health = {"httpGet": {"path": "/health", "port": "http-dashboard"}}
@@ -147,7 +155,28 @@ def make_scheduler_spec(  # noqa: PLR0913, PLR0917  # the users' signature
         ],
     }
     pod = {"containers": [container], **_placement(node_selector, tolerations)}
-    return {"spec": pod, "service": service}
+    return {"spec": unprivileged(pod, run_as_user), "service": service}
+
+
+def unprivileged(pod: JSON, user: int | None) -> JSON:
+    """The spec of a pod, such that the `restricted` Pod Security Standard takes it; unchanged for None.
+
+    https://kubernetes.io/docs/concepts/security/pod-security-standards
+    """
+    if user is None:
+        return pod
+    if checked_count("run_as_user", user) == 0:
+        raise ValueError("run_as_user: 0 is root; leave it out to run as the image says")
+    container = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    return {
+        **pod,
+        "containers": [{**each, "securityContext": copy.deepcopy(container)} for each in pod["containers"]],
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": int(user),
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    }
 
 
 def worker_args(command: str | Sequence[str]) -> list[str]:

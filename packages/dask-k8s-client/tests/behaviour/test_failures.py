@@ -1,12 +1,14 @@
 """Starts that fail: each says why, soon, as docs/failures.md has it, and leaves nothing behind."""
 
 import asyncio
+import os
 import secrets
 import socket
 
 import pytest
 import yaml
 from click.testing import CliRunner
+from distributed import Client
 
 from dask_k8s_client import KubeCluster, SchedulerStartupTimeout, make_cluster_spec
 from dask_k8s_client.cli.main import kubernetes
@@ -163,6 +165,21 @@ def test_quota_of_what_pods_do_not_say(kube, fails):
         fails(spec_with("unsaid", scheduler={"activeDeadlineSeconds": 600}))
     finally:
         kube("delete", "resourcequota", "memory")
+
+
+def test_restricted(kubernetes, kube, make, fails):
+    if kubernetes.is_local:
+        pytest.skip("the local Kubernetes enforces no Pod Security Standard")
+    label = "pod-security.kubernetes.io/enforce"
+    kube("label", "namespace", kube.namespace, f"{label}=restricted")
+    try:
+        fails(spec_with("privileged"))
+        cluster = make("", spec=make_cluster_spec("unprivileged", n_workers=1, run_as_user=1000))
+        with Client(cluster) as client:
+            assert client.submit(os.getuid).result(SLOW) == 1000
+            assert client.run_on_scheduler(os.getuid) == 1000
+    finally:
+        kube("label", "namespace", kube.namespace, f"{label}-")
 
 
 def test_quota_of_clusters(told, elsewhere):
