@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from prometheus_client import REGISTRY
 
 from dask_k8s_controller.kube import ApiError
 from dask_k8s_controller.plugin import After
@@ -79,6 +80,21 @@ async def test_refusals_are_told_in_one_line_and_defects_with_their_place(caplog
     assert refused.exc_info is None
     assert defect.levelname == "ERROR"
     assert defect.exc_info
+
+
+async def test_turns_and_failures_are_counted():
+    def counted():
+        kind = {"kind": "Pod"}
+        errors = [{**kind, "cause": cause} for cause in ("api", "defect")]
+        samples = [
+            ("dask_k8s_reconcile_duration_seconds_count", kind),
+            *(("dask_k8s_reconcile_errors_total", labels) for labels in errors),
+        ]
+        return [REGISTRY.get_sample_value(*sample) or 0 for sample in samples]
+
+    before = counted()
+    await turns_of(REFUSED, ExceptionGroup("", [WRITE, SURPRISE]), WRITE, None)
+    assert [after - known for after, known in zip(counted(), before, strict=True)] == [100 + 4, 2, 1]
 
 
 async def test_keys_are_reconciled_at_the_same_time_and_each_only_once():

@@ -57,7 +57,7 @@ async def test_first_come_first_served(queue):
 async def test_a_key_that_waits_is_there_once(queue):
     for key in "abaaba":
         queue.put(key)
-    assert len(queue) == 2
+    assert len(queue.waiting()) == 2
     assert await turns(queue, 2) == [("a", 0), ("b", 0)]
     assert await empty(queue)
 

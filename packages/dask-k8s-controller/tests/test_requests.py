@@ -1,12 +1,14 @@
 """Requests as an API server sees them, and answers as the controller reads them."""
 
 import asyncio
+import contextlib
 import json
 
 import pytest
 import yaml
 from aiohttp import web
 from kubernetes.aio.config import incluster_config, kube_config
+from prometheus_client import REGISTRY
 
 from dask_k8s_controller.kube import Api, ApiError
 
@@ -100,6 +102,33 @@ async def test_refusals(api, server, answer, expected):
     error = await refused(api)
     assert (error.status, error.reason, error.message, error.answered) == expected
     assert str(error) == f"{expected[1]}: {expected[2]}"
+
+
+@pytest.mark.parametrize(
+    "answers, codes",
+    [
+        pytest.param([ok()], ["200"], id="well"),
+        pytest.param([refusal(404, "NotFound")], ["404"], id="refused"),
+        pytest.param([html(401), ok()], ["401", "200"], id="again with new credentials"),
+        pytest.param([], ["<error>"], id="no answer"),
+    ],
+)
+async def test_requests_are_counted_by_verb_and_code(api, server, answers, codes):
+    def counted():
+        labels = ({"verb": "GET", "code": code} for code in codes)
+        return [REGISTRY.get_sample_value("dask_k8s_api_requests_total", each) or 0 for each in labels]
+
+    def timed():
+        return REGISTRY.get_sample_value("dask_k8s_api_request_duration_seconds_count", {"verb": "GET"}) or 0
+
+    before, times = counted(), timed()
+    server.answer = answering(*answers)
+    if not answers:
+        await server.stop()
+    with contextlib.suppress(ApiError):
+        await api.get(PODS)
+    assert [after - known for after, known in zip(counted(), before, strict=True)] == [1] * len(codes)
+    assert timed() - times == len(codes)
 
 
 async def test_causes(api, server):

@@ -102,7 +102,7 @@ def main() -> None:
     default="",
     metavar="HOST:PORT",
     callback=_check_address,
-    help="Where /livez and /readyz answer; nowhere by default.",
+    help="Where /livez, /readyz and /metrics answer; nowhere by default.",
 )
 @click.option(
     "--leader-elect",

@@ -1,4 +1,4 @@
-"""Endpoints for probes: `/livez` fails when the controller is deaf or stuck, `/readyz` until it is ready."""
+"""What is asked by HTTP: `/livez`, well unless deaf or stuck, `/readyz`, well once ready, and `/metrics`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiohttp import web
+from prometheus_client.aiohttp import make_aiohttp_handler
 
+from dask_k8s_controller import metrics
 from dask_k8s_controller.operator import Operator
 
 
@@ -25,12 +27,14 @@ async def serve(operator: Operator, address: str) -> AsyncIterator[None]:
         return _answer(operator, operator.unready() + operator.problems())
 
     application = web.Application()
-    application.add_routes([web.get("/livez", livez), web.get("/readyz", readyz)])
+    routes = {"/livez": livez, "/readyz": readyz, "/metrics": make_aiohttp_handler()}
+    application.add_routes([web.get(path, handler) for path, handler in routes.items()])
     runner = web.AppRunner(application, handle_signals=False, access_log=None)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, int(port)).start()
-        yield
+        with metrics.collected(operator):
+            yield
     finally:
         await runner.cleanup()
 

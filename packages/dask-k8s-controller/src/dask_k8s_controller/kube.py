@@ -21,12 +21,24 @@ from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config import incluster_config, kube_config
 from kubernetes.aio.config.config_exception import ConfigException
+from prometheus_client import Counter, Histogram
 
 MERGE_PATCH = "application/merge-patch+json"
 FIELD_MANAGER = "dask-k8s-controller"
 _JSON = "application/json"
 _REQUEST_TIMEOUT = 60.0
 _TIMEOUT = aiohttp.ClientTimeout(total=_REQUEST_TIMEOUT)
+_REQUESTS = Counter(
+    "dask_k8s_api_requests", "Requests to the API server, by the code of the answer.", ["verb", "code"]
+)
+_SECONDS = Histogram(
+    "dask_k8s_api_request_duration_seconds",
+    "Time until the API server began to answer.",
+    ["verb"],
+    buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 30, 60),
+)
+_NO_ANSWER = "<error>"
+"""In the place of a code, as in client-go."""
 
 
 class ApiError(Exception):
@@ -158,6 +170,8 @@ class _Request:
     body: bytes | None = None
     content_type: str | None = None
     timeout: aiohttp.ClientTimeout = _TIMEOUT
+    verb: str = ""
+    """As metrics name it, where that is not the method."""
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -217,7 +231,7 @@ class Api:
         after ``silence`` seconds without a byte.
         """
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_REQUEST_TIMEOUT, sock_read=silence)
-        request = _Request("GET", path, {"watch": "1"} | parameters, timeout=timeout)
+        request = _Request("GET", path, {"watch": "1"} | parameters, timeout=timeout, verb="WATCH")
         async with self._send(request) as response:
             rest = b""
             async for chunk in response.content.iter_any():
@@ -270,16 +284,23 @@ class Api:
             headers["Content-Type"] = request.content_type
         if authorization := await self.credentials.authorization():
             headers["Authorization"] = authorization
-        return await self._session.request(
-            request.method,
-            self.credentials.server + request.path,
-            params=request.parameters,
-            data=request.body,
-            headers=headers,
-            timeout=request.timeout,
-            allow_redirects=False,
-            ssl=self._ssl,
-        )
+        verb, code = request.verb or request.method, _NO_ANSWER
+        try:
+            with _SECONDS.labels(verb).time():
+                response = await self._session.request(
+                    request.method,
+                    self.credentials.server + request.path,
+                    params=request.parameters,
+                    data=request.body,
+                    headers=headers,
+                    timeout=request.timeout,
+                    allow_redirects=False,
+                    ssl=self._ssl,
+                )
+            code = str(response.status)
+        finally:
+            _REQUESTS.labels(verb, code).inc()
+        return response
 
     async def _login(self) -> None:
         await self.credentials.load()

@@ -25,6 +25,7 @@ def test_a_standby_goes_on(world, candidate, proxy, cluster):
     leads(leader)
     standby = candidate()
     assert standby.health("/readyz") == (200, "ok, standby")
+    assert "\ndask_k8s_leader 0.0\n" in standby.health("/metrics")[1]
 
     proxy.go_silent_at("POST", "/pods", 9, True)
     world.apply(cluster("demo", TWENTY, hold=True))

@@ -35,7 +35,7 @@ class Informer:
     """Set once the first list is in the cache."""
     pace: Pace = field(default_factory=Pace)
     _version: str | None = None
-    _contact: float = 0.0
+    _contact: float = field(default_factory=lambda: asyncio.get_running_loop().time())
 
     async def run(self) -> None:
         """Run until cancelled."""

@@ -6,6 +6,9 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
+
+from prometheus_client import Counter, Histogram
 
 from dask_k8s_controller.kube import ApiError
 from dask_k8s_controller.plugin import Reconcile, World
@@ -18,6 +21,17 @@ logger = logging.getLogger(__name__)
 AT_A_TIME = 256
 """Reconciles that run at the same time; their requests share the throttle."""
 
+_SECONDS = Histogram(
+    "dask_k8s_reconcile_duration_seconds",
+    "Time that a reconcile took.",
+    ["kind"],
+    buckets=(0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 30, 60),
+)
+_ERRORS = Counter(
+    "dask_k8s_reconcile_errors", "Reconciles that failed, by what was to blame.", ["kind", "cause"]
+)
+_API, _DEFECT = "api", "defect"
+
 
 @dataclass(frozen=True, slots=True)
 class Loop:
@@ -29,6 +43,8 @@ class Loop:
 
     async def run(self) -> None:
         """Run until cancelled."""
+        for resource, cause in product(self.reconcilers, (_API, _DEFECT)):
+            _ERRORS.labels(resource.kind, cause)  # 0 until there is one: else the first would be no increase
         free = asyncio.Semaphore(AT_A_TIME)
         async with asyncio.TaskGroup() as turns:
             while True:
@@ -38,7 +54,8 @@ class Loop:
 
     async def _turn(self, key: Key) -> None:
         try:
-            after = await self.reconcilers[key.resource](key, self.world)
+            with _SECONDS.labels(key.resource.kind).time():
+                after = await self.reconcilers[key.resource](key, self.world)
             again_after = after.seconds if after else None
         except Exception as error:  # noqa: BLE001 - a surprise in one object must not stop the others
             self._failed(key, error)
@@ -50,7 +67,9 @@ class Loop:
         refusals = [error for error in errors if isinstance(error, ApiError | WriteError)]
         asked = max((_refusal(error).retry_after or 0.0 for error in refusals), default=0.0)
         wait = self.queue.failed(key, at_least=asked)
-        if len(refusals) == len(errors):
+        refused = len(refusals) == len(errors)
+        _ERRORS.labels(key.resource.kind, _API if refused else _DEFECT).inc()
+        if refused:
             logger.warning("%s: %s; next try in %.1f s", key, _summary(errors), wait)
         else:
             logger.error("%s: the reconcile failed; next try in %.1f s", key, wait, exc_info=error)

@@ -109,9 +109,9 @@ class WorkQueue(Generic[K]):
         since = min((*self._ready.values(), *self._active.values()), default=_now())
         return _now() - since
 
-    def __len__(self) -> int:
-        """Count the keys that wait for their turn now."""
-        return len(self._ready)
+    def waiting(self) -> list[K]:
+        """Return the keys that wait for their turn now, the first first."""
+        return list(self._ready)
 
     def _timer(self, key: K) -> None:
         self._later.pop(key, None)
