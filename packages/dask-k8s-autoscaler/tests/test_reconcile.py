@@ -1,10 +1,11 @@
 """Turns of an autoscaler in a world: what is written, what is reported, when it looks again."""
 
 import pytest
+from prometheus_client import REGISTRY
 
 from dask_k8s_autoscaler.observe import DASK_AUTOSCALERS, DASK_CLUSTERS, DASK_WORKER_GROUPS
 from dask_k8s_autoscaler.plugin import PLUGIN
-from dask_k8s_autoscaler.reconcile import Autoscaling
+from dask_k8s_autoscaler.reconcile import REASONS, Autoscaling
 from dask_k8s_controller import AgentError, Key
 
 from .builders import KEY, FakeWorld, Scheduler, autoscaler, cluster, demand, group, load, waiting
@@ -63,6 +64,22 @@ async def test_work_makes_workers():
         "lastScaleTime": "2026-11-23T12:00:00Z",
         "observedGeneration": 1,
     }
+
+
+async def test_decisions_are_counted():
+    def counted():
+        return {
+            reason: REGISTRY.get_sample_value("dask_k8s_autoscaler_decisions_total", {"reason": reason})
+            for reason in REASONS
+        }
+
+    before = counted()
+    turns = Turns(group(replicas=30), autoscaler(maximum=8), answer=demand(load(8, idle=8)))
+    await turns.turns(45)
+    turns.scheduler.answer = demand(waiting(400, 400.0))
+    await turns.turns(5)
+    made = {reason: count - before[reason] for reason, count in counted().items()}
+    assert made == {"Steady": 6, "ScaledUp": 1, "ScaledDown": 2, "BroughtIntoBounds": 1}
 
 
 async def test_nothing_new_is_not_written_twice():

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from prometheus_client import Counter
+
 from dask_k8s_autoscaler import policy, status
 from dask_k8s_autoscaler.memory import Memory
 from dask_k8s_autoscaler.observe import Known, Observed, again, observe, work
@@ -16,7 +18,15 @@ from dask_k8s_crds.metadata import ObjectMeta, owner_reference
 
 AGAIN_SECONDS = 0.5
 """A change that somebody else's was in the way of is decided anew after so long."""
+STEADY = "Steady"
+REASONS = (STEADY, "ScaledUp", "ScaledDown", "BroughtIntoBounds")
+DECISIONS = Counter(
+    "dask_k8s_autoscaler_decisions", "Decisions, one for each group that changes.", ["reason"]
+)
 NO_SCHEDULER = Finding("NoScheduler", "no scheduler of the cluster runs")
+
+for each in REASONS:
+    DECISIONS.labels(each)  # 0 until there is one: else the first would be no increase
 
 
 @dataclass(slots=True)
@@ -65,6 +75,10 @@ async def _turn(observed: Observed, memory: Memory, changes: Sequence[Change], w
         decision = policy.decide(observed.groups, memory.work, observed.rules, memory.history, _now(world))
         memory.decided(decision)
         changes = decision.changes
+        if not changes:
+            DECISIONS.labels(STEADY).inc()
+    for change in changes:
+        DECISIONS.labels(change.reason).inc()
     outcome, soon = Outcome(), None
     if changes or observed.record.owner is None:
         outcome = await _adopt(observed, world) + await _apply(observed, changes, world)

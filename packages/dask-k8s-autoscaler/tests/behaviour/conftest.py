@@ -2,17 +2,20 @@
 
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
 import sysconfig
 import threading
 import time
+import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 DEADLINE = 120
 """Seconds for anything that is awaited."""
@@ -37,10 +40,17 @@ with Client("tcp://127.0.0.1:8786") as client:
 class World:
     """A namespace as its user sees it."""
 
-    def __init__(self, kubectl, kubeconfig, namespace):
+    def __init__(self, kubectl, kubeconfig, namespace, health):
         self._kubectl = kubectl
         self._kubeconfig = kubeconfig
+        self._health = health
         self.namespace = namespace
+
+    def metrics(self):
+        """What the controller tells Prometheus of the autoscaler."""
+        with urllib.request.urlopen(f"http://{self._health}/metrics", timeout=10) as answer:
+            families = text_string_to_metric_families(answer.read().decode())
+            return [each for each in families if each.name.startswith("dask_k8s_autoscaler_")]
 
     def kubectl(self, *words, **options):
         return self._kubectl(*words, "-n", self.namespace, **options).stdout
@@ -112,7 +122,9 @@ def crds(kubernetes):
 @pytest.fixture
 def world(kubernetes, kubectl, namespace, crds):
     """The test's own namespace, which a controller serves."""
-    command = [sys.executable, "-m", "dask_k8s_controller", "run", "--namespace", namespace]
+    health = "127.{}.{}.{}:9440".format(*(random.randrange(64, 255) for _ in range(3)))
+    options = ["--namespace", namespace, "--health-address", health]
+    command = [sys.executable, "-m", "dask_k8s_controller", "run", *options]
     environment = {**os.environ, "KUBECONFIG": str(kubernetes.kubeconfig)}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         log = []
@@ -124,7 +136,7 @@ def world(kubernetes, kubectl, namespace, crds):
             pytest.fail("".join(log))
         reader = threading.Thread(target=log.extend, args=(process.stderr,))
         reader.start()
-        yield World(kubectl, kubernetes.kubeconfig, namespace)
+        yield World(kubectl, kubernetes.kubeconfig, namespace, health)
         process.terminate()
         reader.join()
     sys.stdout.write("".join(log))  # shown with a test that failed

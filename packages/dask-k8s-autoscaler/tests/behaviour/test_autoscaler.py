@@ -1,5 +1,10 @@
 """An autoscaler with a real scheduler, real workers and real tasks, as users see it with kubectl."""
 
+import re
+from pathlib import Path
+
+PAGE = Path(__file__).parents[4] / "docs/metrics.md"
+
 
 def test_work_wakes_workers_and_calm_lets_them_go(world, cluster, autoscaler):
     world.up(cluster(), autoscaler())
@@ -14,6 +19,22 @@ def test_work_wakes_workers_and_calm_lets_them_go(world, cluster, autoscaler):
     status = world.get("daskautoscaler/demo")["status"]
     assert status["desiredReplicas"] == 0
     assert status["lastScaleTime"]
+    decisions = {sample.labels["reason"]: sample.value for each in world.metrics() for sample in each.samples}
+    assert decisions.pop("BroughtIntoBounds") == 0
+    assert set(decisions) == {"Steady", "ScaledUp", "ScaledDown"}
+    assert all(decisions.values())
+
+
+def test_the_page_says_what_is_measured(world):
+    (below,) = re.findall(
+        r"^## The autoscaler\n(.*?)^## ", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    rows = [line.strip("|").split("|")[:3] for line in below.splitlines() if line.startswith("|")][2:]
+    told = [
+        [f"`{each.name}_total`", each.type, ", ".join(f"`{label}`" for label in each.samples[0].labels)]
+        for each in world.metrics()
+    ]
+    assert [[cell.strip() for cell in row] for row in rows] == told
 
 
 def test_a_gpu_group_wakes_from_nothing_and_only_for_tasks_that_ask(world, cluster, group, autoscaler):
