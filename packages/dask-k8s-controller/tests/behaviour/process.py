@@ -26,6 +26,7 @@ class Controller:
         run = [sys.executable, "-m", "dask_k8s_controller", "run"]
         self._command = [*run, "--health-address", address, *options]
         self._environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
+        self.address = address
         self._health = f"http://{address}"
         self._told = threading.Condition()
         self.log: list[str] = []

@@ -1,6 +1,7 @@
 """What a running controller tells Prometheus is what the workspace's `docs/metrics.md` says, both ways."""
 
 import re
+import subprocess
 import time
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from .process import DEADLINE
+from .prometheus import program, serve
 
 PAGE = Path(__file__).parents[4] / "docs/metrics.md"
 TWO = {"spec": {"worker": {"replicas": 2}}}
@@ -77,3 +79,32 @@ def test_the_page_says_what_is_there(busy, world):
     assert values(busy, "dask_k8s_api_request_duration_seconds_count", verb="POST") >= 4
     assert values(busy, "dask_k8s_reconcile_duration_seconds_count", kind="DaskWorkerGroup") >= 1
     assert values(busy, "dask_k8s_reconcile_errors_total", cause="defect") == 0
+
+
+@pytest.fixture(scope="module")
+def programs():
+    return {name: program(name) for name in ("promtool", "prometheus")}
+
+
+def test_a_prometheus_reads_it(programs, busy, tmp_path):
+    told = busy.health("/metrics")[1]
+    command = [programs["promtool"], "check", "metrics"]
+    done = subprocess.run(command, input=told, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+    with serve(programs["prometheus"], busy.address, tmp_path) as prometheus:
+        prometheus.until('dask_k8s_workers{phase="Pending"} == 2')
+        prometheus.until('sum(dask_k8s_clusters{phase="Pending"}) == 1')
+        prometheus.until("dask_k8s_leader == 1")
+        prometheus.until('dask_k8s_api_requests_total{verb="POST",code="201"} >= 4')
+        prometheus.until(
+            'histogram_quantile(1, dask_k8s_reconcile_duration_seconds_bucket{kind="DaskCluster"})'
+        )
+        names = {each["metric"]["__name__"] for each in prometheus.query('{__name__=~"dask_k8s_.*"}')}
+        parts = ("", "_bucket", "_count", "_sum")
+        expected = {
+            name + part
+            for name, (kind, _) in documented().items()
+            for part in (parts[1:] if kind == "histogram" else parts[:1])
+        }
+        assert names >= expected
