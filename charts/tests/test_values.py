@@ -18,7 +18,11 @@ CONTAINER = f"{POD}.containers.0"
 DEPLOYMENT = f"Deployment/{NAME}"
 SCHEDULERS = f"ServiceMonitor/{NAME}-scheduler"
 WORKERS = f"PodMonitor/{NAME}-worker"
+CONTROLLERS = f"PodMonitor/{NAME}"
+DASHBOARD = f"ConfigMap/{NAME}-dashboard"
 ON = {
+    CONTROLLERS: {"metrics.controller.podMonitor.enabled": True},
+    DASHBOARD: {"metrics.grafanaDashboard.enabled": True},
     SCHEDULERS: {"metrics.scheduler.enabled": True, "metrics.scheduler.serviceMonitor.enabled": True},
     WORKERS: {"metrics.worker.enabled": True, "metrics.worker.podMonitor.enabled": True},
 }
@@ -83,12 +87,18 @@ FIELDS = [
     ({"affinity": AFFINITY}, DEPLOYMENT, f"{POD}.affinity", AFFINITY),
     ({"priorityClassName": "high"}, DEPLOYMENT, f"{POD}.priorityClassName", "high"),
     ({"livenessProbe.timeoutSeconds": 9}, DEPLOYMENT, f"{CONTAINER}.livenessProbe.timeoutSeconds", 9),
-    ({"networkPolicy.enabled": True}, f"NetworkPolicy/{NAME}", "spec.ingress.0.ports", [{"port": "health"}]),
+    (
+        {"networkPolicy.enabled": True},
+        f"NetworkPolicy/{NAME}",
+        "spec.ingress",
+        [{"ports": [{"port": "health"}]}],
+    ),
     *(
         ({**ON[monitor], f"metrics.{who}.{key}": value}, identity, path, value)
         for monitor, who, endpoint in (
             (SCHEDULERS, "scheduler.serviceMonitor", "spec.endpoints.0"),
             (WORKERS, "worker.podMonitor", "spec.podMetricsEndpoints.0"),
+            (CONTROLLERS, "controller.podMonitor", "spec.podMetricsEndpoints.0"),
         )
         for key, value, identity, path in (
             ("namespace", "monitoring", f"{monitor}/monitoring", "metadata.namespace"),
@@ -106,6 +116,21 @@ FIELDS = [
         for key, value in (("namespaceSelector", SELECTOR), ("jobLabel", "l"), (labels, ["l"]))
     ),
     ({**ON[WORKERS]}, WORKERS, "spec.namespaceSelector", {"any": True}),
+    *(
+        ({**ON[CONTROLLERS], "metrics.controller.podMonitor.namespace": "monitoring"}, name, path, expected)
+        for name, path, expected in (
+            (f"{CONTROLLERS}/monitoring", "spec.namespaceSelector", {"matchNames": ["home"]}),
+            (f"{CONTROLLERS}/monitoring", "spec.podMetricsEndpoints.0.port", "health"),
+            (DEPLOYMENT, f"{CONTAINER}.ports.0.name", "health"),
+        )
+    ),
+    (
+        {**ON[DASHBOARD], "metrics.grafanaDashboard.namespace": "monitoring"},
+        f"{DASHBOARD}/monitoring",
+        "metadata.labels",
+        {"grafana_dashboard": "1"},
+    ),
+    ({**ON[DASHBOARD], "metrics.grafanaDashboard.labels": LABELS}, DASHBOARD, "metadata.labels", LABELS),
     (
         {**ON[WORKERS], "watchNamespaces": ["a", "b"]},
         WORKERS,
@@ -176,7 +201,7 @@ OBJECTS = [
     (ALONE, set(), {DISRUPTION, *LEADER}),
     ({"serviceAccount.create": False}, set(), {f"ServiceAccount/{NAME}"}),
     ({"networkPolicy.enabled": True}, {f"NetworkPolicy/{NAME}"}, set()),
-    ({**ON[SCHEDULERS], **ON[WORKERS]}, set(ON), set()),
+    ({key: value for values in ON.values() for key, value in values.items()}, set(ON), set()),
     ({"metrics.scheduler.serviceMonitor.enabled": True}, set(), set()),
     ({"metrics.worker.podMonitor.enabled": True}, set(), set()),
 ]
