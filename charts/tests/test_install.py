@@ -48,6 +48,7 @@ def test_the_life_of_an_operator(run, home, kubectl, namespace):
     # The kinds are everybody's on this Kubernetes; roles of the whole cluster bear our name.
     values = [f"image.name={repository}", f"image.tag={tag}", "crds.install=false"]
     values += [f"watchNamespaces[0]={namespace}", f"fullnameOverride={home}"]
+    values += ["networkPolicy.enabled=true", "metrics.grafanaDashboard.enabled=true"]
     given = ("--namespace", home, "--wait", "--timeout=120s")
     settings = [argument for value in values for argument in ("--set", value)]
 
@@ -60,6 +61,15 @@ def test_the_life_of_an_operator(run, home, kubectl, namespace):
     def scheduler() -> str:
         return here("get", "pod", "my-cluster-scheduler", "-o", "jsonpath={.metadata.uid}")
 
+    def metrics() -> str:
+        pods = ("get", "pods", "--namespace", home, "--selector=app.kubernetes.io/instance=op")
+        name = kubectl(
+            *pods, "--field-selector=status.phase=Running", "-o", "jsonpath={.items[0].metadata.name}"
+        )
+        return kubectl(
+            "get", "--raw", f"/api/v1/namespaces/{home}/pods/{name.stdout}:8080/proxy/metrics"
+        ).stdout
+
     try:
         run("install", "op", str(CHART), *given, *settings)
         run("test", "op", "--namespace", home)
@@ -71,6 +81,7 @@ def test_the_life_of_an_operator(run, home, kubectl, namespace):
         wait("daskautoscaler/my-cluster", "condition=Active")
         wait("daskjob/my-job", "condition=Complete")
         before = scheduler()
+        assert '\ndask_k8s_clusters{phase="Running"} ' in metrics()
 
         run("upgrade", "op", str(CHART), *given, *settings, "--set", "log.level=debug")
         run("rollback", "op", "1", *given)
