@@ -13,6 +13,15 @@ def lose(kube, pod):
     kube("delete", "pod", pod, "--grace-period=0", "--force")
 
 
+def client_of(cluster):
+    """A client; one that reached a scheduler which was about to go is cut off, and has to be made again."""
+    while True:
+        try:
+            return Client(cluster, timeout=120)
+        except OSError:
+            time.sleep(0.1)
+
+
 def test_every_worker_and_then_the_scheduler(make, kube):
     cluster = make("losses", spec=small("losses", 3))
     cluster.wait_for_workers(3)
@@ -29,7 +38,7 @@ def test_every_worker_and_then_the_scheduler(make, kube):
 
     began = cluster.scheduler_info["started"]
     lose(kube, "losses-scheduler")
-    with Client(cluster, timeout=120) as client:
+    with client_of(cluster) as client:
         assert client.submit(sum, range(7)).result() == 21
         assert client.scheduler_info()["started"] != began
     cluster.wait_for_workers(3)
