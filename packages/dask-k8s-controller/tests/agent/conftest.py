@@ -4,6 +4,7 @@ They live in environments of their own, made once and kept in pytest's cache: th
 """
 
 import asyncio
+import fcntl
 import hashlib
 import json
 import os
@@ -37,11 +38,13 @@ def environment(request: pytest.FixtureRequest) -> Path:
     digest = hashlib.sha256(repr((python, requirements)).encode()).hexdigest()[:12]
     folder = request.config.cache.mkdir("agent-environments") / f"{request.param}-{digest}"
     complete = folder / "complete"
-    if not complete.exists():
-        subprocess.run(["uv", "venv", "--quiet", "--clear", "--python", python, folder], check=True)
-        install = ["uv", "pip", "install", "--quiet", "--python", folder / "bin/python"]
-        subprocess.run([*install, *requirements], check=True)
-        complete.touch()
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # others may be about to make it, too
+        if not complete.exists():
+            subprocess.run(["uv", "venv", "--quiet", "--clear", "--python", python, folder], check=True)
+            install = ["uv", "pip", "install", "--quiet", "--python", folder / "bin/python"]
+            subprocess.run([*install, *requirements], check=True)
+            complete.touch()
     return folder / "bin"
 
 

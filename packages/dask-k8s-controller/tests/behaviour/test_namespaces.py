@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import pytest
 import yaml
 
 
@@ -17,6 +18,7 @@ def test_two_namespaces_and_no_third(world, another, run_controller, cluster):
     assert "status" not in third.get("daskcluster/demo")
 
 
+@pytest.mark.alone
 def test_all_namespaces_also_those_to_come(world, another, run_controller, cluster):
     run_controller("--all-namespaces", namespaces=())
     for one in (world, another()):

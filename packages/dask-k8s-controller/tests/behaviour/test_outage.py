@@ -20,6 +20,7 @@ def test_it_refuses_for_a_while(outage, world, run_controller, proxy, cluster):
     assert controller.process.poll() is None
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("outage", ["hangs up", "knows us no more"])
 def test_it_refuses_one_that_serves_all_namespaces(outage, world, run_controller, proxy, cluster):
     """The framework watches namespaces and kinds then."""

@@ -1,5 +1,7 @@
 """What the controller leaves alone: the user's objects, and the API server where nothing changes."""
 
+import pytest
+
 
 def test_no_finalizer_and_nothing_of_ours_on_the_users_object(world, controller, cluster, group):
     metadata = {"labels": {"mine": "yes"}, "annotations": {"note": "mine"}}
@@ -21,6 +23,7 @@ def test_no_finalizer_and_nothing_of_ours_on_the_users_object(world, controller,
     assert manifest["spec"].items() <= found["spec"].items()  # the rest are the CRD's defaults
 
 
+@pytest.mark.alone
 def test_no_request_at_idle(world, run_controller, proxy, cluster):
     run_controller(kubeconfig=proxy.kubeconfig)
     world.apply(cluster())
