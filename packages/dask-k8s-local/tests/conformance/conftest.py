@@ -57,6 +57,7 @@ class Api:
                 file.flush()
                 self.context.load_cert_chain(file.name)
         self._connection = self._connect()
+        self._used = time.monotonic()
 
     def close(self):
         self._connection.close()
@@ -73,8 +74,11 @@ class Api:
 
     def __call__(self, method, path, body=None, *, content_type="application/json", accept=None, **query):
         headers = {"Content-Type": content_type, "Accept": accept}
+        if time.monotonic() > self._used + 30:  # servers end connections that idle, some after 90 s
+            self._connection.close()  # the next request opens it again
         response = self._send(self._connection, method, path, body, headers=headers, query=query)
         data = response.read()
+        self._used = time.monotonic()
         is_json = data.startswith(b"{")
         return Answer(response.status, json.loads(data) if is_json else data.decode(), response.headers)
 
@@ -108,7 +112,7 @@ class Api:
         finally:
             connection.close()
 
-    def until(self, path, condition, seconds=60):
+    def until(self, path, condition, seconds=180):
         """Return the answer that fulfils a condition."""
         deadline = time.monotonic() + seconds
         while not condition(answer := self.get(path)):
