@@ -1,6 +1,7 @@
 """The life of objects: what the server adds, how they are changed, and how they go."""
 
 import re
+import uuid
 from typing import ClassVar
 
 import pytest
@@ -412,7 +413,7 @@ class TestDelete:
         ]
 
     def test_namespace_is_emptied_first(self, api):
-        name = "conformance-ends"
+        name = f"conformance-{uuid.uuid4().hex[:8]}"
         path = f"/api/v1/namespaces/{name}"
         api.post("/api/v1/namespaces", {"metadata": {"name": name}})
         api.until(f"{path}/serviceaccounts/default", lambda answer: answer.status == 200)
