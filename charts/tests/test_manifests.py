@@ -66,6 +66,13 @@ def test_grants_what_plugins_need_too(render):
     assert list(rights(more, NAME) - rights(plain, NAME)) == [("ClusterRole", None, *map(str, RULE.values()))]
 
 
+def test_takes_the_rules_of_plugins_as_the_controller_prints_them(render):
+    ours = list(printed())
+    rules = [rule for each in ours if each["kind"] == "ClusterRole" for rule in each["rules"]]
+    added = rights(render({"rbac": {"extraRules": rules}}), NAME) - rights(render(), NAME)
+    assert added == rights(ours, "dask-k8s-controller")
+
+
 def test_installs_the_kinds_and_keeps_them(render):
     found = [each for each in render(crds=True) if each["kind"] == "CustomResourceDefinition"]
     ours = {crd["metadata"]["name"]: crd["spec"] for crd in manifests.crds()}
