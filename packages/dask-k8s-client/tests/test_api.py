@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import ssl
 from contextlib import asynccontextmanager
 
 import pytest
+import trustme
 import yaml
 from aiohttp import web
 
@@ -64,12 +66,12 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(server, port=0):
+async def serving(server, port=0, **options):
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", server.handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
+    await web.TCPSite(runner, "127.0.0.1", port, **options).start()
     try:
         yield runner.addresses[0][1]
     finally:
@@ -202,6 +204,58 @@ async def test_expired_token(api, server, config):
     server.answers = [status(401, "Unauthorized"), web.json_response({})]
     await api.get(CLUSTERS, "ns", "foo")
     assert [authorization for *_, authorization in server.asked] == ["Bearer first", "Bearer second"]
+
+
+def of_file(path):
+    return {"tokenFile": str(path)}
+
+
+def of_program(path):
+    path.with_name("program").write_text(
+        f"""echo '{{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",'\\
+        '"status": {{"token": "'$(cat {path})'"}}}}'"""
+    )
+    words = {"command": "sh", "args": [str(path.with_name("program"))]}
+    return {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never", **words}}
+
+
+@pytest.mark.parametrize("user", [of_file, of_program])
+async def test_expired_token_of_elsewhere(server, config, tmp_path, user):
+    token = tmp_path / "token"
+    token.write_text("first")
+    written = yaml.safe_load(config.read_text(encoding="utf-8"))
+    written["users"][0]["user"] = user(token)
+    config.write_text(yaml.safe_dump(written), encoding="utf-8")
+    api = await Api.connect()
+    token.write_text("second")
+    server.answers = [status(401, "Unauthorized"), web.json_response({})]
+    await api.get(CLUSTERS, "ns", "foo")
+    await api.close()
+    assert [authorization for *_, authorization in server.asked] == ["Bearer first", "Bearer second"]
+
+
+async def test_another_authority(config, tmp_path):
+    server, file, tls = Server(), tmp_path / "ca.crt", ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+
+    def replace():
+        authority = trustme.CA()
+        authority.issue_cert("127.0.0.1").configure_cert(tls)
+        authority.cert_pem.write_to_path(file)
+
+    replace()
+    async with serving(server, ssl_context=tls) as port:
+        write_config(config, port)
+        written = yaml.safe_load(config.read_text(encoding="utf-8"))
+        written["clusters"][0]["cluster"] = {
+            "server": f"https://127.0.0.1:{port}",
+            "certificate-authority": str(file),
+        }
+        config.write_text(yaml.safe_dump(written), encoding="utf-8")
+        api = await Api.connect()
+        replace()
+        server.answers = [web.json_response({"kind": "DaskCluster"})]
+        assert await api.get(CLUSTERS, "ns", "foo") == {"kind": "DaskCluster"}
+        await api.close()
 
 
 async def test_wrong_token(api, server):

@@ -138,6 +138,9 @@ class Api:
                         pass  # the same refusal, with the API server's words this time
                 raise ApiError(error.status, "", f"{error.status} {error.message}: GET {path}") from error
             except (aiohttp.ClientError, OSError) as error:
+                if isinstance(error, aiohttp.ClientSSLError) and not last:
+                    self.access = await kube.load(login=self.access.login)
+                    continue
                 raise self._unreachable(error) from error
         raise AssertionError("unreachable")
 
@@ -200,6 +203,10 @@ class Api:
                         sockets.break_off(response)
                     return
             except (aiohttp.ClientError, OSError) as error:  # a time-out is an OSError
+                if isinstance(error, aiohttp.ClientSSLError) and not last:
+                    # The API server's authority was replaced; the kubeconfig has the new one.
+                    self.access = await kube.load(login=self.access.login)
+                    continue
                 raise self._unreachable(error) from error
 
     def _unreachable(self, error: BaseException) -> Unreachable:
