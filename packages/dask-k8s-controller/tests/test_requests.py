@@ -240,6 +240,39 @@ async def test_credentials_that_cannot_be_read_again_are_an_error_of_the_request
     assert error.status == 401
 
 
+async def test_a_token_that_cannot_be_renewed_is_an_error_of_the_request(api, server):
+    def renew(_):
+        raise incluster_config.ConfigException("Token file exists but empty.")
+
+    server.answer = answering(ok(kind="Pod"))
+    loaded = api.credentials.configuration
+    loaded.refresh_api_key_hook = renew
+    error = await refused(api)
+    assert error.status == 401
+    assert "Token file exists but empty" in api.refusal
+
+    loaded.refresh_api_key_hook = None
+    await api.get(PODS)
+    assert not api.refusal
+
+
+@pytest.mark.parametrize("outcome", ["accepted again", "still refused"])
+async def test_refused_credentials_are_said_once(api, server, caplog, outcome):
+    caplog.set_level("INFO")
+    server.answer = answering(refusal(401, "Unauthorized"))
+    for _ in range(3):
+        await refused(api)
+    if outcome == "accepted again":
+        server.answer = answering(ok(kind="Pod"))
+        await api.get(PODS)
+        await api.get(PODS)
+    said = ["does not accept", "accepts"] if outcome == "accepted again" else ["does not accept"]
+    lines = [record.message for record in caplog.records if record.name == "dask_k8s_controller.kube"]
+    assert len(lines) == len(said)
+    assert all(words in line for words, line in zip(said, lines, strict=True))
+    assert bool(api.refusal) == (outcome == "still refused")
+
+
 @pytest.mark.parametrize(
     "context, pod, namespace",
     [

@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import logging
 import signal
+import ssl
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -86,7 +87,8 @@ async def _serve_plugins(
     async def login(**_: Any) -> kopf.AiohttpSession:
         credentials = Credentials()
         await credentials.load()
-        session = credentials.session(_authorization(credentials))
+        context = credentials.ssl_context()
+        session = credentials.session(context, _whole_answer, _authorization(credentials, context))
         return kopf.AiohttpSession(server=credentials.server, aiohttp_session=session)
 
     others = asyncio.all_tasks()
@@ -108,7 +110,25 @@ async def _serve_plugins(
         logger.debug("kopf stumbled while it stopped", exc_info=True)
 
 
-def _authorization(credentials: Credentials) -> aiohttp.ClientMiddlewareType:
+async def _whole_answer(
+    request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Make what is cut in an answer a failure of the connection, after which kopf sends again.
+
+    It reads an answer where it repeats nothing: what is cut would end the operator.
+    """
+    response = await send(request)
+    if request.method == "GET" and response.ok and "watch" not in request.url.query:
+        try:
+            whole = await response.json() is not None
+        except (aiohttp.ClientError, ValueError) as error:
+            raise aiohttp.ClientConnectionError(f"the answer is cut: {error}") from error
+        if not whole:
+            raise aiohttp.ClientConnectionError("the answer is empty")
+    return response
+
+
+def _authorization(credentials: Credentials, context: ssl.SSLContext) -> aiohttp.ClientMiddlewareType:
     """Return what authorizes kopf's requests, each with the credentials of its moment.
 
     What is refused all the same is sent again: kopf would close the session under its other requests, and
@@ -120,9 +140,20 @@ def _authorization(credentials: Credentials) -> aiohttp.ClientMiddlewareType:
     ) -> aiohttp.ClientResponse:
         refusals = 0
         while True:
-            if value := await credentials.authorization():
-                request.headers["Authorization"] = value
-            response = await send(request)
+            try:
+                if value := await credentials.authorization():
+                    request.headers["Authorization"] = value
+                response = await send(request)
+            except aiohttp.ClientSSLError:
+                # Its authority may be another one now; kopf tries again, as after any broken connection.
+                with contextlib.suppress(OSError):
+                    await credentials.load()
+                    credentials.trust(context)
+                raise
+            except ConnectionError as error:
+                if isinstance(error, aiohttp.ClientError):
+                    raise
+                raise aiohttp.ClientConnectionError(str(error)) from error
             if response.status != 401 or refusals == REFUSALS:
                 return response
             refusals += 1

@@ -6,6 +6,7 @@ Nothing else here imports `kubernetes`. What a request means is not known in thi
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -22,6 +23,8 @@ from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config import incluster_config, kube_config
 from kubernetes.aio.config.config_exception import ConfigException
 from prometheus_client import Counter, Histogram
+
+logger = logging.getLogger(__name__)
 
 MERGE_PATCH = "application/merge-patch+json"
 FIELD_MANAGER = "dask-k8s-controller"
@@ -150,15 +153,29 @@ class Credentials:
         return RESTClientObject(self.configuration).ssl_context
 
     async def authorization(self) -> str | None:
-        """The value of the ``Authorization`` header; a token file that changed is read again."""
-        token: str | None = await self.configuration.get_api_key_with_prefix("BearerToken")
+        """The value of the ``Authorization`` header; a token file that changed is read again.
+
+        Raises ``ConnectionError`` where it cannot be.
+        """
+        try:
+            token: str | None = await self.configuration.get_api_key_with_prefix("BearerToken")
+        except Exception as error:
+            # As in `load`: the file is gone or half-written, or the program that makes tokens failed.
+            raise ConnectionError(f"the credentials cannot be renewed: {error}") from error
         if token is None and self.configuration.username:
             return str(self.configuration.get_basic_auth_token())
         return token
 
-    def session(self, *middlewares: aiohttp.ClientMiddlewareType) -> aiohttp.ClientSession:
-        """Open a session for somebody else, with TLS as it is now; the middlewares authorize its requests."""
-        connector = aiohttp.TCPConnector(limit=0, ssl=self.ssl_context())
+    def trust(self, context: ssl.SSLContext) -> None:
+        """Let TLS that is in use trust the authorities of today, too."""
+        if self.configuration.ssl_ca_cert:
+            context.load_verify_locations(self.configuration.ssl_ca_cert)
+
+    def session(
+        self, context: ssl.SSLContext, *middlewares: aiohttp.ClientMiddlewareType
+    ) -> aiohttp.ClientSession:
+        """Open a session for somebody else; the middlewares authorize its requests."""
+        connector = aiohttp.TCPConnector(limit=0, ssl=context)
         return aiohttp.ClientSession(connector=connector, middlewares=middlewares, trust_env=_has_proxy())
 
 
@@ -188,6 +205,8 @@ class Api:
         self._session: aiohttp.ClientSession | None = None
         self._ssl: ssl.SSLContext | bool = True
         self._relogin = asyncio.Lock()
+        self.refusal = ""
+        """Why the API server does not accept the credentials, as long as it does not."""
 
     async def __aenter__(self) -> Self:
         """Read the credentials and open the session."""
@@ -268,13 +287,30 @@ class Api:
             raise ApiError(0, "Unreachable", f"{request}: the answer is no JSON") from error
 
     async def _respond(self, request: _Request) -> aiohttp.ClientResponse:
+        """Send, and heed what the answer says about the credentials: it is logged once, not per request."""
         refused = self.credentials.configuration
-        response = await self._try(request)
+        try:
+            response = await self._try(request)
+        except aiohttp.ClientSSLError:
+            # Its authority may be another one now.
+            await self._login_again(refused)
+            response = await self._try(request)
         if response.status == 401:
             response.release()
             await self._login_again(refused)
+            refused = self.credentials.configuration
             response = await self._try(request)
+        if response.status == 401 and self.credentials.configuration is refused:
+            self._refused(f"the API server does not accept the credentials ({request})")
+        elif self.refusal and response.status != 401:
+            self.refusal = ""
+            logger.info("The API server accepts the credentials again")
         return response
+
+    def _refused(self, why: str) -> None:
+        if not self.refusal:
+            logger.error("%s; they are read again until it does", why)
+        self.refusal = why
 
     async def _try(self, request: _Request) -> aiohttp.ClientResponse:
         if self._session is None:
@@ -282,7 +318,12 @@ class Api:
         headers = {"Accept": _JSON}
         if request.content_type is not None:
             headers["Content-Type"] = request.content_type
-        if authorization := await self.credentials.authorization():
+        try:
+            authorization = await self.credentials.authorization()
+        except ConnectionError as error:
+            self._refused(str(error))
+            raise ApiError(401, "Unauthorized", str(error)) from error
+        if authorization:
             headers["Authorization"] = authorization
         verb, code = request.verb or request.method, _NO_ANSWER
         try:
@@ -314,5 +355,6 @@ class Api:
             if self.credentials.configuration is refused:
                 try:
                     await self._login()
-                except ConnectionError as error:
+                except OSError as error:  # a file of certificates may be half-written, too
+                    self._refused(str(error))
                     raise ApiError(401, "Unauthorized", str(error)) from error

@@ -41,6 +41,7 @@ class Operator:
     A standby watches, so that its cache is warm when it ``leads``, and does nothing else.
     """
 
+    api: Api
     plugins: Sequence[Plugin]
     cache: Cache
     queue: WorkQueue[Key]
@@ -98,7 +99,7 @@ class Operator:
             for watched in watches.values()
             for namespace in settings.namespaces or (None,)
         )
-        return cls(plugins, cache, queue, loop, informers, agents, election, leads)
+        return cls(api, plugins, cache, queue, loop, informers, agents, election, leads)
 
     async def run(self) -> None:
         """Fill the cache, wait to lead, then reconcile until cancelled."""
@@ -131,8 +132,10 @@ class Operator:
         return deaf + ([f"the queue has been stuck for {waits:.0f} s"] if waits > STUCK_SECONDS else [])
 
     def unready(self) -> list[str]:
-        """Return what a controller that just started still lacks."""
-        return [f"{informer} not listed yet" for informer in self.informers if not informer.synced.is_set()]
+        """Return what a controller lacks now and will have without a restart."""
+        unlisted = [informer for informer in self.informers if not informer.synced.is_set()]
+        refusal = [self.api.refusal] if self.api.refusal else []
+        return [f"{informer} not listed yet" for informer in unlisted] + refusal
 
     def role(self) -> str:
         """Return ``leader`` or ``standby``, or nothing where none is elected."""

@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -11,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import trustme
 import yaml
 
 
@@ -27,6 +29,11 @@ class Proxy(ThreadingHTTPServer):
         """The API server does not know paths that begin so."""
         self.connections: set[socket.socket] = set()
         self.refusal: int | None = None
+        self.token: str | None = None
+        """What the API server accepts; None: whoever comes."""
+        self._since = 0
+        self._cuts: dict[str, int] = {}
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.silent = threading.Event()
         self._audible = threading.Event()
         self._audible.set()
@@ -50,6 +57,11 @@ class Proxy(ThreadingHTTPServer):
     def refuse(self, status: int) -> None:
         """End what is under way, and answer what comes by an HTTP status; 0 hangs up."""
         self.refusal = status
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """End what is under way."""
+        self._since = len(self.requests)
         for connection in tuple(self.connections):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
@@ -60,12 +72,33 @@ class Proxy(ThreadingHTTPServer):
     def count(self, method: str, end: str) -> int:
         return sum(one == method and path.endswith(end) for one, path in self.requests)
 
-    def until_quiet(self, seconds: float = 1.5, timeout: float = 60.0) -> None:
-        """Wait until there was no request for a while."""
-        deadline, seen = time.monotonic() + timeout, 0
-        while seen != (seen := len(self.requests)) or not seen:
+    def cut(self, path: str, times: int) -> None:
+        """End the next answers about this path before their bodies."""
+        self._cuts[path] = times
+
+    def cuts(self, path: str) -> bool:
+        left = self._cuts.get(path, 0)
+        self._cuts[path] = left - 1
+        return left > 0
+
+    def demand(self, token: str) -> None:
+        """From now on accept this token and no other; end what is under way."""
+        self.token = token
+        self.hang_up()
+
+    def secure(self, authority: trustme.CA) -> None:
+        """From now on speak TLS, by a certificate of this authority."""
+        authority.issue_cert("127.0.0.1").configure_cert(self._tls)
+        if not isinstance(self.socket, ssl.SSLSocket):
+            self.socket = self._tls.wrap_socket(self.socket, server_side=True)
+        self.hang_up()
+
+    def hears(self, end: str, timeout: float = 60.0) -> None:
+        """Wait for a request that was accepted since the last time that all were ended."""
+        deadline = time.monotonic() + timeout
+        while not any(path.endswith(end) for _, path in self.requests[self._since :]):
             assert time.monotonic() < deadline, self.requests
-            time.sleep(seconds)
+            time.sleep(0.1)
 
     def lets_pass(self) -> bool:
         """Whether a byte that comes now goes on; while it is silent nobody gets to know."""
@@ -101,6 +134,10 @@ class _Forward(BaseHTTPRequestHandler):
     def _forward(self) -> None:
         path = self.path.partition("?")[0]
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        token = self.server.token
+        if token is not None and self.headers.get("Authorization") != f"Bearer {token}":
+            self.send_error(401)
+            return
         self.server.note(self.command, path, answered=False)
         if not self.server.lets_pass():
             return
@@ -125,6 +162,8 @@ class _Forward(BaseHTTPRequestHandler):
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.headers["Content-Type"])
         self.end_headers()
+        if self.server.cuts(self.path.partition("?")[0]):
+            return
         while (part := answer.read1()) and self.server.lets_pass():
             self.wfile.write(part)
 

@@ -3,6 +3,7 @@
 import pytest
 
 TWENTY = {"spec": {"worker": {"replicas": 20}}}
+REFUSED = "does not accept the credentials"
 STATUSES = {"hangs up": 0, "knows us no more": 401, "is busy": 429, "has a defect": 500, "is starting": 503}
 
 
@@ -13,7 +14,7 @@ def test_it_refuses_for_a_while(outage, world, run_controller, proxy, cluster):
     world.workers("demo-default", 2, ready=False)
     proxy.refuse(STATUSES[outage])
     world.scale("daskcluster/demo", 20)
-    controller.says("cannot watch")
+    controller.says(REFUSED if STATUSES[outage] == 401 else "cannot watch")
     proxy.accept()
     world.workers("demo-default", 20, ready=False)
     assert world.is_quiet("pods")
@@ -25,9 +26,8 @@ def test_it_refuses_for_a_while(outage, world, run_controller, proxy, cluster):
 def test_it_refuses_one_that_serves_all_namespaces(outage, world, run_controller, proxy, cluster):
     """The framework watches namespaces and kinds then."""
     controller = run_controller("--all-namespaces", namespaces=(), kubeconfig=proxy.kubeconfig)
-    proxy.until_quiet()  # the framework ends where an answer about kinds is cut in two
     proxy.refuse(STATUSES[outage])
-    controller.says("cannot watch")
+    controller.says(REFUSED if STATUSES[outage] == 401 else "cannot watch")
     proxy.accept()
     world.apply(cluster(hold=True))
     world.workers("demo-default", 2, ready=False)

@@ -63,6 +63,8 @@ class Informer:
                     self._heard()
                 wait = max(self.pace.backoff(failures) * random.uniform(0.8, 1.2), error.retry_after or 0.0)
                 level = logging.WARNING if failures > 2 or error.answered else logging.INFO
+                if error.status == 401:
+                    level = logging.DEBUG  # said once for all requests where they are sent
                 logger.log(level, "cannot watch %s: %s; next try in %.1f s", self, self._explain(error), wait)
                 await asyncio.sleep(wait)
 

@@ -70,7 +70,10 @@ class Loop:
         refused = len(refusals) == len(errors)
         _ERRORS.labels(key.resource.kind, _API if refused else _DEFECT).inc()
         if refused:
-            logger.warning("%s: %s; next try in %.1f s", key, _summary(errors), wait)
+            # Refused credentials are said once for all requests where they are sent.
+            known = all(_refusal(error).status == 401 for error in refusals)
+            level = logging.DEBUG if known else logging.WARNING
+            logger.log(level, "%s: %s; next try in %.1f s", key, _summary(errors), wait)
         else:
             logger.error("%s: the reconcile failed; next try in %.1f s", key, wait, exc_info=error)
 
