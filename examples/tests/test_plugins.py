@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-PLUGINS = Path(__file__).parent.parent / "plugins"
-PACKAGES = Path(__file__).parent.parent.parent / "packages"
+EXAMPLES = Path(__file__).parent.parent
+HANDLERS, TEMPLATE = EXAMPLES / "plugin-of-handlers", EXAMPLES / "plugin-template"
+PACKAGES = EXAMPLES.parent / "packages"
 UV = shutil.which("uv", path=f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}")
 
 CLUSTER = """
@@ -27,12 +28,6 @@ spec:
       ports: [{name: tcp-comm, port: 8786}, {name: http-dashboard, port: 8787}]
   worker: {replicas: 1, spec: *sleeping}
 """
-DASHBOARD = """
-apiVersion: example.org/v1
-kind: DaskDashboard
-metadata: {name: public}
-spec: {cluster: my-cluster}
-"""
 
 
 def uv(*words: str | Path) -> None:
@@ -43,10 +38,10 @@ def uv(*words: str | Path) -> None:
 
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory) -> Path:
-    """What the index would have: the controller, what it needs of ours, the examples."""
+    """What the index would have: the controller, what it and tests of plugins need of ours, the examples."""
     folder = tmp_path_factory.mktemp("wheels")
-    packages = (PACKAGES / "dask-k8s-crds", PACKAGES / "dask-k8s-controller")
-    for source in (*packages, PLUGINS / "handlers", PLUGINS / "kind"):
+    packages = (PACKAGES / f"dask-k8s-{name}" for name in ("crds", "controller", "local"))
+    for source in (*packages, HANDLERS, TEMPLATE):
         uv("build", "--wheel", "--out-dir", folder, source)
     return folder
 
@@ -83,8 +78,10 @@ def test_a_module_of_handlers(installed, shell, controller, namespace):
     python = installed("dask-k8s-controller", "my-controller-plugin")
     listed = shell(f"{python} -m dask_k8s_controller plugins")
     assert "my_controller_plugin  my-controller-plugin 1.0  handlers  my_controller_plugin.plugin\n" in listed
+    manifests = f"{python} -m dask_k8s_controller manifests"
     said = 'plugin "my_controller_plugin" is a module of handlers, whose rights are not known here'
-    assert said in shell(f"{python} -m dask_k8s_controller manifests")
+    assert said not in shell(manifests)
+    assert said in shell(f"{manifests} --skip-plugin my_controller_plugin_rights")
 
     controller(python)
     shell("kubectl apply -f -", stdin=CLUSTER)
@@ -94,32 +91,22 @@ def test_a_module_of_handlers(installed, shell, controller, namespace):
     shell(f"kubectl wait service my-cluster-scheduler '--for=jsonpath={hostname}={host}' --timeout=240s")
 
 
-def test_a_kind_of_its_own(installed, shell, controller):
-    python = installed("dask-dashboard")
+def test_the_template(wheels, installed, shell, kubernetes, tmp_path):
+    """As whoever copies it has it: installed, listed, tried by its own tests."""
+    copy = tmp_path / "copy"
+    shutil.copytree(TEMPLATE, copy, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+    python = installed("dask-dashboard", "--group", copy / "pyproject.toml:test")
     listed = shell(f"{python} -m dask_k8s_controller plugins")
-    assert "dask-dashboard  dask-dashboard 1.0  plugin  dask_dashboard:PLUGIN\n" in listed
+    assert "dask-dashboard  dask-dashboard 1.0  plugin  dask_dashboard.plugin:PLUGIN\n" in listed
     assert "    reconciles daskdashboards.example.org\n" in listed
     printed = shell(f"{python} -m dask_k8s_controller manifests")
     for words in ("name: daskdashboards.example.org\n", "- daskdashboards/status\n", "- daskdashboards\n"):
         assert words in printed
 
-    controller(python)
-    shell("kubectl apply -f -", stdin=CLUSTER)
-    shell("kubectl apply -f -", stdin=DASHBOARD)
-    shell(
-        "kubectl wait daskdashboard public --for=jsonpath={.status.service}=public-dashboard --timeout=240s"
-    )
-    assert shell("kubectl get service public-dashboard -o jsonpath={.spec.type}") == "NodePort"
-    assert shell("kubectl get daskdashboards").split()[4:7] == ["public", "my-cluster", "NodePort"]
-    shell("kubectl wait daskcluster my-cluster --for=condition=Ready --timeout=240s")
-
-    shell("kubectl delete service public-dashboard")
-    shell("kubectl wait service public-dashboard --for=create --timeout=240s")
-    shell("kubectl delete daskdashboard public")
-    shell("kubectl wait service public-dashboard --for=delete --timeout=240s")
-    refused = shell("kubectl apply -f -", stdin=DASHBOARD.replace("cluster:", "klaster:"), fails=True)
-    assert 'unknown field "spec.klaster"' in refused
-    shell("kubectl delete crd daskdashboards.example.org")
+    here = "" if kubernetes.is_local else f"--kubeconfig {kubernetes.kubeconfig}"
+    assert " passed" in shell(f"{python} -m pytest {copy} {here}")
+    if not kubernetes.is_local:
+        shell("kubectl delete crd daskdashboards.example.org")
 
 
 @pytest.mark.parametrize("command", ["run", "plugins", "manifests"])

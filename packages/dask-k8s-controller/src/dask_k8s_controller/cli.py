@@ -165,8 +165,9 @@ def show_plugins(skip_plugins: tuple[str, ...]) -> None:
 def manifests(namespaces: tuple[str, ...], controller_namespace: str, skip_plugins: tuple[str, ...]) -> None:
     """Print the CRDs and the RBAC of exactly what is installed, for `kubectl apply -f -`."""
     installed = _installed(skip_plugins)
+    declared = {plugin.distribution for plugin in installed if plugin.value}
     for plugin in installed:
-        if plugin.value is None:
+        if plugin.distribution not in declared:
             what = f'# plugin "{plugin.name}" is a module of handlers, whose rights are not known here'
             click.echo(f"{what}: grant them by a role of your own", err=True)
     documents = all_manifests(

@@ -1,0 +1,39 @@
+"""One turn of a DaskDashboard: look into the cache, make what is missing, say how it is."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dask_dashboard import desired
+from dask_dashboard.kind import DASHBOARDS, DaskDashboard
+from dask_dashboard.status import report
+from dask_k8s_controller import SERVICES, After, Create, Key, Plan, Record, World, of_kind
+from dask_k8s_crds import kinds
+
+DASK_CLUSTERS = of_kind(kinds.DASK_CLUSTER)
+
+
+async def reconcile(key: Key, world: World) -> After | None:
+    """Make the service, should there be none; whatever happened before, and however often it is called."""
+    record = world.get(key)
+    if record is None or record.deleting:  # the service goes by its owner reference
+        return None
+    dashboard = DaskDashboard.parse(record.value)
+    service = desired.service(dashboard)
+    if not world.owned(record.uid, SERVICES) and not world.expected(record.uid, SERVICES):
+        outcome = await world.apply(key, record.uid, Plan(create=(Create(SERVICES, service),)))
+        outcome.raise_errors()  # and this is called again after a while
+    cluster = world.get(Key(DASK_CLUSTERS, key.namespace, dashboard.spec.cluster))
+    status = report(dashboard, service["metadata"]["name"], world.now(), has_cluster=cluster is not None)
+    return await world.report(key, status.to_dict())
+
+
+def cluster_of(body: Mapping[str, Any]) -> str | None:
+    """Return the cluster of a dashboard: `World.find` finds dashboards by it."""
+    name: str | None = body["spec"].get("cluster")
+    return name
+
+
+def wake(cluster: Record, world: World) -> list[Key]:
+    """A cluster that changes, comes or goes rings its dashboards."""
+    found = world.find(DASHBOARDS, cluster.key.namespace, cluster.key.name)
+    return [dashboard.key for dashboard in found]
