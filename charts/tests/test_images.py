@@ -1,0 +1,157 @@
+"""Images composed of wheels, on a real Kubernetes: what they hold, and that it runs with what they print."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dask_k8s_controller import manifests, plugins
+
+CHART = Path(__file__).parents[1] / "dask-k8s-operator"
+CORE, DEFAULT, PLUGIN = "DASK_K8S_CORE_IMAGE", "DASK_K8S_OPERATOR_IMAGE", "DASK_K8S_PLUGIN_IMAGE"
+WAIT = "--timeout=120s"
+
+CLUSTER = """
+apiVersion: kubernetes.dask.org/v1
+kind: DaskCluster
+metadata: {name: my-cluster}
+spec:
+  scheduler:
+    spec: &sleeping
+      terminationGracePeriodSeconds: 1
+      containers: [{name: dask, image: "ghcr.io/dask/dask:latest", command: [sleep, infinity]}]
+    service:
+      ports: [{name: tcp-comm, port: 8786}, {name: http-dashboard, port: 8787}]
+  worker: {replicas: 1, spec: *sleeping}
+"""
+DASHBOARD = """
+apiVersion: example.org/v1
+kind: DaskDashboard
+metadata: {name: public}
+spec: {cluster: my-cluster}
+"""
+
+
+@pytest.fixture
+def here(kubernetes, kubectl, namespace) -> Callable[..., str]:
+    """Run kubectl in the test's namespace: what it prints."""
+    if kubernetes.is_local:
+        pytest.skip("the local Kubernetes runs no images")
+    return lambda *words, **options: kubectl("--namespace", namespace, *words, **options).stdout
+
+
+@pytest.fixture
+def image() -> Callable[[str], str]:
+    """The image that a variable of the environment names."""
+
+    def named(variable: str) -> str:
+        if not (found := os.environ.get(variable, "")):
+            pytest.skip(f"{variable} names no image")
+        return found
+
+    return named
+
+
+@pytest.fixture
+def start(here) -> Callable[..., None]:
+    """Have containers run commands of an image, each named for its first word."""
+
+    def pod(name: str, image: str, *commands: tuple[str, ...], account: str = "default") -> None:
+        containers = [{"name": each[0], "image": image, "args": each} for each in commands]
+        spec = {"serviceAccountName": account, "restartPolicy": "Never", "containers": containers}
+        body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+        here("create", "-f", "-", input=json.dumps(body))
+
+    return pod
+
+
+@pytest.fixture
+def printed(start, here, namespace) -> Callable[[str], tuple[list[str], list[dict]]]:
+    """What an image says of itself: the plugins by name, and its manifests for the test's namespace."""
+
+    def ask(image: str) -> tuple[list[str], list[dict]]:
+        scope = (f"--namespace={namespace}", f"--controller-namespace={namespace}")
+        start("says", image, ("plugins",), ("manifests", *scope))
+        here("wait", "pod/says", "--for=jsonpath={.status.phase}=Succeeded", WAIT)
+        listed, documents = (here("logs", "says", "-c", each) for each in ("plugins", "manifests"))
+        names = [line.split()[0] for line in listed.splitlines() if not line.startswith(" ")]
+        return names, list(yaml.load_all(documents, Loader=yaml.CSafeLoader))
+
+    return ask
+
+
+def expected(namespace: str, *without: str) -> list[dict]:
+    """The manifests of what is installed beside the tests: controller, autoscaler and job."""
+    here = plugins.values(plugins.installed(skip=without))
+    return manifests.manifests(here, controller_namespace=namespace, namespaces=[namespace])
+
+
+def rules(made: list[dict]) -> list[dict]:
+    return next(
+        each["rules"]
+        for each in made
+        if each["metadata"]["name"] == "dask-k8s-controller" and "rules" in each
+    )
+
+
+def test_core_alone(image, printed, start, here, namespace):
+    core = image(CORE)
+    names, made = printed(core)
+    assert names == ["dask-k8s-controller"]
+    assert made == expected(namespace, "dask-k8s-autoscaler", "dask-k8s-job")
+
+    # Its own words are enough to run it; the kinds and the namespace are there.
+    given = [each for each in made if each["kind"] not in {"CustomResourceDefinition", "Namespace"}]
+    here("apply", "-f", "-", input=yaml.safe_dump_all(given))
+    start("controller", core, ("run", f"--namespace={namespace}"), account="dask-k8s-controller")
+    here("apply", "-f", "-", input=CLUSTER)
+    here("wait", "daskcluster/my-cluster", "--for=condition=Ready", WAIT)
+
+
+def test_with_autoscaler_and_job(image, printed, namespace):
+    names, made = printed(image(DEFAULT))
+    assert names == ["dask-k8s-autoscaler", "dask-k8s-controller", "dask-k8s-job"]
+    assert made == expected(namespace)
+
+
+def test_with_a_plugin_of_others(image, printed, here, kubernetes, kubectl, helm, namespace):
+    """The template of plugins, installed as `docs/install.md` says."""
+    name, _, tag = image(PLUGIN).rpartition(":")
+    names, made = printed(f"{name}:{tag}")
+    assert names == ["dask-dashboard", "dask-k8s-autoscaler", "dask-k8s-controller", "dask-k8s-job"]
+    ours = rules(expected(namespace))
+    more = [rule for rule in rules(made) if rule not in ours]
+    assert {resource for rule in more for resource in rule["resources"]} == {
+        "daskdashboards",
+        "daskdashboards/finalizers",
+        "daskdashboards/status",
+    }
+
+    (crd,) = (each for each in made if each["metadata"]["name"] == "daskdashboards.example.org")
+    values = {
+        "image": {"name": name, "tag": tag},
+        "crds": {"install": False},
+        "watchNamespaces": [namespace],
+        "fullnameOverride": namespace,
+        "rbac": {"extraRules": more},
+    }
+    install = [helm, "install", "op", CHART, "--namespace", namespace, "--values", "-"]
+    env = {**os.environ, "KUBECONFIG": str(kubernetes.kubeconfig)}
+    kubectl("apply", "-f", "-", input=yaml.safe_dump(crd))
+    try:
+        kubectl("wait", "crd", crd["metadata"]["name"], "--for=condition=Established", WAIT)
+        done = subprocess.run(
+            install, env=env, input=yaml.safe_dump(values), capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        here("apply", "-f", "-", input=CLUSTER)
+        here("apply", "-f", "-", input=DASHBOARD)
+        here("wait", "daskdashboard/public", "--for=condition=Ready", WAIT)
+        assert here("get", "service", "public-dashboard", "-o", "jsonpath={.spec.type}") == "NodePort"
+    finally:
+        subprocess.run([helm, "uninstall", "op", "--namespace", namespace], env=env, check=False)
+        kubectl("delete", "crd", crd["metadata"]["name"], "--wait=false")
