@@ -6,8 +6,9 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -18,30 +19,78 @@ EXAMPLES = Path(__file__).parent.parent
 PATH = f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}"
 
 
-@pytest.fixture
-def environment(kubernetes, kubectl, namespace, tmp_path) -> dict[str, str]:
-    """As if the test's namespace were the one that the reader works in."""
-    kubeconfig = tmp_path / "kubeconfig"
-    shutil.copy(kubernetes.kubeconfig, kubeconfig)
-    here = ("config", "set-context", "--current", f"--namespace={namespace}")
-    kubectl("--kubeconfig", str(kubeconfig), *here)
-    patience = {"DASK_KUBERNETES__RESOURCE_TIMEOUT": "180"}  # seconds; the machine may be slow
-    return {**os.environ, "PATH": PATH, "KUBECONFIG": str(kubeconfig), **patience}
+class Place:
+    """A namespace, as if it were the one that the reader works in, and a shell there."""
 
+    def __init__(self, kubeconfig: Path, namespace: str, folder: Path) -> None:
+        copy = folder / "kubeconfig"
+        shutil.copy(kubeconfig, copy)
+        patience = {"DASK_KUBERNETES__RESOURCE_TIMEOUT": "180"}  # seconds; the machine may be slow
+        self.environment = {**os.environ, "PATH": PATH, "KUBECONFIG": str(copy), **patience}
+        self.namespace = namespace
+        self.shell(f"kubectl config set-context --current --namespace={namespace}")
 
-@pytest.fixture
-def shell(environment) -> Callable[..., str]:
-    """Type a command in a folder of the examples: what it prints, unless it fails."""
-
-    def run(command: str, folder: str = ".", *, stdin: str | None = None, fails: bool = False) -> str:
+    def shell(self, command: str, folder: str = ".", *, stdin: str | None = None, fails: bool = False) -> str:
+        """Type a command in a folder of the examples: what it prints, unless it fails."""
         done = subprocess.run(
-            shlex.split(command), check=False, cwd=EXAMPLES / folder, env=environment, input=stdin,
+            shlex.split(command), check=False, cwd=EXAMPLES / folder, env=self.environment, input=stdin,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         assert bool(done.returncode) == fails, f"$ {command}\n{done.stdout}"
         return done.stdout
 
-    return run
+    @contextmanager
+    def controller(self, python: Path | str = sys.executable, *options: str) -> Iterator["Started"]:
+        """Run the controller that a Python environment has, for this namespace."""
+        printed = yaml.safe_load_all(self.shell(f"{python} -m dask_k8s_controller manifests"))
+        crds = [found for found in printed if found["kind"] == "CustomResourceDefinition"]
+        for command in ("kubectl apply -f -", "kubectl wait --for=condition=Established -f -"):
+            self.shell(command, stdin=yaml.safe_dump_all(crds))
+        run = [str(python), "-m", "dask_k8s_controller", "run", "--namespace", self.namespace, *options]
+        with self.started(run) as started:
+            started.says("Ready")
+            yield started
+
+    @contextmanager
+    def started(self, command: list[str], folder: str = ".") -> Iterator["Started"]:
+        """Run a program in a folder of the examples, and end it with the context."""
+        with Started(command, EXAMPLES / folder, self.environment) as started:
+            try:
+                yield started
+            finally:
+                started.process.terminate()
+
+
+@pytest.fixture
+def place(kubernetes, namespace, tmp_path) -> Place:
+    """A namespace of the test's own."""
+    return Place(kubernetes.kubeconfig, namespace, tmp_path)
+
+
+@pytest.fixture
+def environment(place) -> dict[str, str]:
+    return place.environment
+
+
+@pytest.fixture
+def shell(place) -> Callable[..., str]:
+    """Type a command in a folder of the examples."""
+    return place.shell
+
+
+@pytest.fixture(scope="module")
+def shared(kubernetes, tmp_path_factory) -> Iterator[Place]:
+    """A namespace for all tests of a file, with a controller."""
+    place = Place(
+        kubernetes.kubeconfig, f"examples-{uuid.uuid4().hex[:10]}", tmp_path_factory.mktemp("shared")
+    )
+    place.shell(f"kubectl create namespace {place.namespace}")
+    try:  # pods are refused before their service account is there
+        place.shell("kubectl wait --for=create serviceaccount/default --timeout=120s")
+        with place.controller():
+            yield place
+    finally:
+        place.shell(f"kubectl delete namespace {place.namespace} --wait=false")
 
 
 class Started:
@@ -94,19 +143,7 @@ def prompt(environment) -> Iterator[Callable[[str], Started]]:
 
 
 @pytest.fixture
-def controller(environment, namespace, shell) -> Iterator[Callable[..., Started]]:
+def controller(place) -> Iterator[Callable[..., Started]]:
     """Run the controller that a Python environment has, for the test's namespace."""
     with ExitStack() as stack:
-
-        def start(python: Path | str = sys.executable, *options: str) -> Started:
-            printed = yaml.safe_load_all(shell(f"{python} -m dask_k8s_controller manifests"))
-            crds = [found for found in printed if found["kind"] == "CustomResourceDefinition"]
-            for command in ("kubectl apply -f -", "kubectl wait --for=condition=Established -f -"):
-                shell(command, stdin=yaml.safe_dump_all(crds))
-            run = [str(python), "-m", "dask_k8s_controller", "run", "--namespace", namespace, *options]
-            started = stack.enter_context(Started(run, EXAMPLES, environment))
-            stack.callback(started.process.terminate)
-            started.says("Ready")
-            return started
-
-        yield start
+        yield lambda *how: stack.enter_context(place.controller(*how))
