@@ -118,6 +118,7 @@ def test_with_autoscaler_and_job(image, printed, namespace):
     assert made == expected(namespace)
 
 
+@pytest.mark.alone  # its kind bears the name that the template's tests use, too
 def test_with_a_plugin_of_others(image, printed, here, kubernetes, kubectl, helm, namespace):
     """The template of plugins, installed as `docs/install.md` says."""
     name, _, tag = image(PLUGIN).rpartition(":")

@@ -91,6 +91,7 @@ def test_a_module_of_handlers(installed, shell, controller, namespace):
     shell(f"kubectl wait service my-cluster-scheduler '--for=jsonpath={hostname}={host}' --timeout=240s")
 
 
+@pytest.mark.alone  # its kind bears a fixed name
 def test_the_template(wheels, installed, shell, kubernetes, tmp_path):
     """As whoever copies it has it: installed, listed, tried by its own tests."""
     copy = tmp_path / "copy"
