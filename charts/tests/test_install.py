@@ -12,7 +12,8 @@ import yaml
 
 CHART = Path(__file__).parents[1] / "dask-k8s-operator"
 EXAMPLES = Path(__file__).parents[2] / "examples" / "announcement"
-IMAGE = "DASK_K8S_OPERATOR_IMAGE"
+IMAGE, CLIENT_IMAGE = "DASK_K8S_OPERATOR_IMAGE", "DASK_K8S_CLIENT_IMAGE"
+USER = Path(__file__).parents[2] / "examples" / "user-role.yaml"
 
 
 @pytest.fixture
@@ -41,14 +42,28 @@ def home(kubectl, namespace) -> Iterator[str]:
     kubectl("delete", "namespace", name, "--wait=false")
 
 
-def test_the_life_of_an_operator(run, home, kubectl, namespace):
+@pytest.mark.parametrize(
+    "everywhere",
+    [
+        pytest.param(False, id="two namespaces"),
+        # Nobody else's clusters may be there meanwhile.
+        pytest.param(True, id="all namespaces", marks=pytest.mark.alone),
+    ],
+)
+def test_the_life_of_an_operator(run, home, kubectl, namespace, everywhere):
     repository, _, tag = os.environ.get(IMAGE, "").rpartition(":")
     if not repository:
         pytest.skip(f"{IMAGE} names no image that has the controller in it")
     # The kinds are everybody's on this Kubernetes; roles of the whole cluster bear our name.
-    values = [f"image.name={repository}", f"image.tag={tag}", "crds.install=false"]
-    values += [f"watchNamespaces[0]={namespace}", f"fullnameOverride={home}"]
+    values = [
+        f"image.name={repository}",
+        f"image.tag={tag}",
+        "crds.install=false",
+        f"fullnameOverride={home}",
+    ]
     values += ["networkPolicy.enabled=true", "metrics.grafanaDashboard.enabled=true"]
+    if not everywhere:
+        values.append(f"watchNamespaces={{{namespace},{home}}}")
     given = ("--namespace", home, "--wait", "--timeout=120s")
     settings = [argument for value in values for argument in ("--set", value)]
 
@@ -57,6 +72,18 @@ def test_the_life_of_an_operator(run, home, kubectl, namespace):
 
     def wait(what: str, until: str) -> None:
         here("wait", what, f"--for={until}", "--timeout=120s")
+
+    def python(name: str, program: str) -> None:
+        """Run it in a pod, as somebody who uses clusters."""
+        here("apply", "-f", str(USER))
+        here("create", "rolebinding", "user", "--role=dask-user", f"--serviceaccount={namespace}:default")
+        command = ["python", "-c", program.replace("dask_kubernetes.operator", "dask_k8s_client")]
+        containers = [{"name": "user", "image": os.environ[CLIENT_IMAGE], "command": command}]
+        spec = {"restartPolicy": "Never", "containers": containers}
+        body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+        here("create", "-f", "-", input=json.dumps(body))
+        wait(f"pod/{name}", "jsonpath={.status.phase}=Succeeded")
+        assert here("logs", name).splitlines()[-1] == "3"
 
     def scheduler() -> str:
         return here("get", "pod", "my-cluster-scheduler", "-o", "jsonpath={.metadata.uid}")
@@ -73,11 +100,23 @@ def test_the_life_of_an_operator(run, home, kubectl, namespace):
     try:
         run("install", "op", str(CHART), *given, *settings)
         run("test", "op", "--namespace", home)
+        bound = kubectl("get", "clusterrolebindings", "-o", "jsonpath={.items[*].subjects[*].namespace}")
+        assert (home in bound.stdout.split()) is everywhere
+
+        here("apply", "-f", str(EXAMPLES / "my-cluster.yaml"))
+        wait("daskcluster/my-cluster", "condition=Ready")
+        python(
+            "my-notebook",
+            (EXAMPLES / "from_name.py").read_text() + "print(client.submit(sum, [1, 2]).result())",
+        )
+        assert (
+            here("get", "daskworkergroup", "my-cluster-default", "-o", "jsonpath={.spec.worker.replicas}")
+            == "5"
+        )
 
         here("create", "configmap", "my-job", f"--from-file={EXAMPLES / 'job.py'}")
-        for manifest in ("my-cluster", "my-autoscaler", "my-job"):
+        for manifest in ("my-autoscaler", "my-job"):
             here("apply", "-f", str(EXAMPLES / f"{manifest}.yaml"))
-        wait("daskcluster/my-cluster", "condition=Ready")
         wait("daskautoscaler/my-cluster", "condition=Active")
         wait("daskjob/my-job", "condition=Complete")
         before = scheduler()
