@@ -256,6 +256,20 @@ async def test_a_token_that_cannot_be_renewed_is_an_error_of_the_request(api, se
     assert not api.refusal
 
 
+async def test_a_token_that_was_read_while_it_was_written_is_read_again(server, tmp_path):
+    token = tmp_path / "token"
+    token.touch()
+    config = yaml.safe_load(server.kubeconfig.read_text())
+    config["users"][0]["user"] = {"tokenFile": str(token)}
+    server.kubeconfig.write_text(yaml.safe_dump(config))
+    server.answer = answering(*[refusal(403, "Forbidden")] * 3, ok(kind="Pod"))
+    async with Api() as api:
+        assert (await refused(api)).status == 403
+        token.write_text("whole")
+        await api.get(PODS)
+    assert server.requests[-1].headers["Authorization"] == "Bearer whole"
+
+
 @pytest.mark.parametrize("outcome", ["accepted again", "still refused"])
 async def test_refused_credentials_are_said_once(api, server, caplog, outcome):
     caplog.set_level("INFO")

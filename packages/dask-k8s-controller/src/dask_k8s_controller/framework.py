@@ -154,7 +154,7 @@ def _authorization(credentials: Credentials, context: ssl.SSLContext) -> aiohttp
                 if isinstance(error, aiohttp.ClientError):
                     raise
                 raise aiohttp.ClientConnectionError(str(error)) from error
-            if response.status != 401 or refusals == REFUSALS:
+            if not credentials.refused(response.status) or refusals == REFUSALS:
                 return response
             refusals += 1
             response.release()

@@ -166,6 +166,15 @@ class Credentials:
             return str(self.configuration.get_basic_auth_token())
         return token
 
+    def refused(self, status: int) -> bool:
+        """Whether an answer is about who we are, not about what we may.
+
+        A token file that was empty when it was read, as while it is written, makes us nobody.
+        """
+        found = self.configuration
+        anonymous = not (found.api_key or found.username or found.cert_file)
+        return status == 401 or (status == 403 and anonymous)
+
     def trust(self, context: ssl.SSLContext) -> None:
         """Let TLS that is in use trust the authorities of today, too."""
         if self.configuration.ssl_ca_cert:
@@ -295,7 +304,7 @@ class Api:
             # Its authority may be another one now.
             await self._login_again(refused)
             response = await self._try(request)
-        if response.status == 401:
+        if self.credentials.refused(response.status):
             response.release()
             await self._login_again(refused)
             refused = self.credentials.configuration
