@@ -163,6 +163,26 @@ def account_with(kube):
     return make
 
 
+@pytest.fixture
+def login(kubernetes, kube, account_with, tmp_path, monkeypatch):
+    """A kubeconfig that holds nothing but the token of who has the documented role in the test's namespace.
+
+    The local Kubernetes lets everybody do everything.
+    """
+    if kubernetes.is_local:
+        return
+    config = yaml.safe_load(kubernetes.kubeconfig.read_text(encoding="utf-8"))
+    name = account_with(f"user-{secrets.token_hex(4)}")
+    token = kube("create", "token", name, "--duration=10m").strip()
+    for user in config["users"]:
+        user["user"] = {"token": token}
+    for context in config["contexts"]:
+        context["context"]["namespace"] = kube.namespace
+    path = tmp_path / "config"
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    monkeypatch.setenv("KUBECONFIG", str(path))
+
+
 def quick(spec):
     """The same, with a scheduler that is found ready as soon as it is."""
     container = spec["spec"]["scheduler"]["spec"]["containers"][0]

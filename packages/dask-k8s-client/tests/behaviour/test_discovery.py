@@ -72,7 +72,8 @@ async def test_without_a_kubernetes(discover, monkeypatch, tmp_path):
     assert [each async for each in discover()] == []
 
 
-def test_dask_ctl(make, kube, dask_cluster):
+def test_dask_ctl(login, make, kube, dask_cluster):
+    """As somebody who sees no more than a namespace: it connects to all clusters that it finds."""
     make("by-ctl")
     assert "by-ctl" in dask_cluster("list", "kubecluster")
     dask_cluster("scale", "by-ctl", "2")

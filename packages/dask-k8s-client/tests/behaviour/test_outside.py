@@ -3,30 +3,15 @@
 import operator
 
 import pytest
-import yaml
 from distributed import Client
 
 from dask_k8s_client import KubeCluster, make_cluster_spec, make_job_spec, run_job
 
 
-@pytest.fixture
-def login(kubernetes, kube, account_with, tmp_path, monkeypatch):
-    """A kubeconfig that holds nothing but the token of a service account."""
+@pytest.mark.usefixtures("login")
+def test_outside(kubernetes, kube, quick_spec):
     if kubernetes.is_local:
         pytest.skip("the local Kubernetes lets everybody do everything")
-    config = yaml.safe_load(kubernetes.kubeconfig.read_text(encoding="utf-8"))
-    token = kube("create", "token", account_with("outside"), "--duration=10m").strip()
-    for user in config["users"]:
-        user["user"] = {"token": token}
-    for context in config["contexts"]:
-        context["context"]["namespace"] = kube.namespace
-    path = tmp_path / "config"
-    path.write_text(yaml.safe_dump(config), encoding="utf-8")
-    monkeypatch.setenv("KUBECONFIG", str(path))
-
-
-@pytest.mark.usefixtures("login")
-def test_outside(kube, quick_spec):
     spec = quick_spec(make_cluster_spec("from-outside", n_workers=0))
     with KubeCluster(custom_cluster_spec=spec) as cluster:
         assert cluster.namespace == kube.namespace
