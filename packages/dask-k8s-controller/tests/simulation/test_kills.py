@@ -52,6 +52,7 @@ def goal(scene: Scene, steps: list):
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.alone
 @pytest.mark.parametrize("fate", Fate, ids=lambda fate: fate.value)
 async def test_killed_at_every_write(stage, unique, fate):
     scene = await stage.scene(f"{unique}-0")

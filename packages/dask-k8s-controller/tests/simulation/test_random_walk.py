@@ -307,6 +307,7 @@ async def moment(scene: Scene) -> None:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.alone
 async def test_random_walk(stage, unique):
     random = Random(2023)
     wish = Wish(random)
