@@ -1,5 +1,6 @@
 """The clusters that there are, for `dask-ctl` and others who look under `dask_cluster_discovery`."""
 
+from collections import defaultdict
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -28,13 +29,14 @@ class Place:
         Raises:
             ValueError: it is to be deleted, and there is more than one of this name.
         """
-        if _is_deletion() and self.namesakes:
+        deletes = _is_deletion()
+        if deletes and self.namesakes:
             where = ", ".join(sorted((self.namespace, *self.namesakes)))
             raise ValueError(
                 f"there is a cluster {name} in each of the namespaces {where};"
                 f" `dask kubernetes delete {name} -n NAMESPACE` deletes one of them"
             )
-        known = {"namespace": self.namespace, "shutdown_on_close": _is_deletion()}
+        known = {"namespace": self.namespace, "shutdown_on_close": deletes}
         return KubeCluster.from_name(name, **(known | kwargs))
 
 
@@ -64,6 +66,9 @@ async def discover() -> AsyncGenerator[tuple[str, Place], None]:
             found = await api.every(CLUSTERS, api.access.namespace)
     finally:
         await api.close()
-    there = [(each["metadata"]["name"], each["metadata"]["namespace"]) for each in found]
-    for name, namespace in there:
-        yield name, Place(namespace, tuple(at for same, at in there if same == name and at != namespace))
+    namespaces: defaultdict[str, list[str]] = defaultdict(list)
+    for each in found:
+        namespaces[each["metadata"]["name"]].append(each["metadata"]["namespace"])
+    for name, own in namespaces.items():
+        for namespace in own:
+            yield name, Place(namespace, tuple(other for other in own if other != namespace))
