@@ -61,4 +61,5 @@ def test_tools_know_all_packages(workspace, packages, listed):
 
 def test_mypy_knows_all_packages(workspace, packages):
     path = workspace["tool"]["mypy"]["mypy_path"]
-    assert {f"packages/{package.name}/src" for package in packages} <= set(path)
+    ours = [f"packages/{package.name}/src" for package in packages]
+    assert sorted(path) == sorted([*ours, "examples/plugin-template/src"])

@@ -32,6 +32,8 @@ def test_has_a_service_for_as_long_as_it_is_there(here, controller):
     here("apply", "-f", "-", input=CLUSTER)
     wait("daskdashboard/public", "condition=Ready")
     assert here("get", "service", "public-dashboard", "-o", "jsonpath={.spec.type}") == "NodePort"
+    assert here("get", "daskdashboard", "public", "-o", "jsonpath={.status.service}") == "public-dashboard"
+    assert here("get", "daskdashboards").split()[5:9] == ["public", "my-cluster", "NodePort", "True"]
 
     here("delete", "service", "public-dashboard")
     wait("service/public-dashboard", "create")
