@@ -2,17 +2,19 @@
 
     nox -s bench -- connect [--rounds 5] [--megabytes 200]
 
-Needs `KUBECONFIG`, a node that runs pods, and kubectl. We are outside the cluster, so that a port is
-forwarded. The start of the pods is what a watch of this script shows: from the request until the scheduler
-and both workers are Ready. A worker's pod is Ready before its Python has begun, so the time since a worker
-has come to the scheduler is shown, too. The same bytes go through both port-forwards in turn, to and from one
-pod.
+Needs `KUBECONFIG`, kubectl, and pods whose addresses can be reached from here, as on a node of the cluster.
+The client takes itself to be outside, and forwards a port. The pods' own start is what the same objects need
+when they are POSTed at once without a controller, and the scheduler is asked for a result at its own address.
+A watch of this script shows when all pods are Ready; a worker's is so before its Python has begun, so the
+time since a worker has come to the scheduler is shown, too. The same bytes go through both port-forwards in
+turn, to and from one pod.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import operator
 import os
 import socket
@@ -21,11 +23,13 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from distributed import Client
+from raw import POD_FAMILY, Made, address, all_made, post
 from rich.table import Table
 from scale import CONSOLE, LIMIT_SECONDS, controller, namespace
 
@@ -36,6 +40,7 @@ from dask_k8s_client.portforward import PROTOCOLS, PortForward
 from dask_k8s_client.resources import PODS
 from dask_k8s_client.watching import follow
 from dask_k8s_controller.kube import Api as RawApi
+from dask_k8s_crds import names
 
 WORKERS = 2
 PORT = 9999
@@ -64,31 +69,63 @@ while True:
 Row = tuple[str, str, str]
 
 
-async def start(api: Api, where: str, name: str) -> tuple[float, float, float, float]:
-    """Seconds until pods are Ready, from there and from the first worker to a result, and for `from_name`."""
+async def start(raw: RawApi, api: Api, where: str, name: str) -> tuple[Times, list[Made]]:
+    """Have a result from a new cluster, and another from the same one, found; how long, and what was made."""
     began = time.perf_counter()
     ready = asyncio.create_task(all_ready(api, where))
     async with KubeCluster(
         name=name, namespace=where, n_workers=WORKERS, asynchronous=True, quiet=True
     ) as cluster:
-        after_worker = await first_result(cluster)
-        done = time.perf_counter()
+        result, after_worker = await first_result(cluster)
         pods = await ready
         again = time.perf_counter()
         async with KubeCluster.from_name(name, namespace=where, asynchronous=True, quiet=True) as found:
-            await first_result(found)
-            again = time.perf_counter() - again
-    return pods - began, done - pods, after_worker, again
+            again = (await first_result(found))[0] - again
+        made = await all_made(raw, where, *POD_FAMILY)
+    return Times(result - began, result - pods, after_worker, again), made
 
 
-async def first_result(cluster: KubeCluster) -> float:
-    """Have something computed; the seconds since there is a worker, by the scheduler's clock and ours."""
+class Times(NamedTuple):
+    """Seconds to a result: from the request, from Ready pods, from the first worker, from a name."""
+
+    result: float
+    after_ready: float
+    after_worker: float
+    again: float
+
+
+async def by_hand(raw: RawApi, where: str, name: str, made: list[Made]) -> float:
+    """Seconds that a cluster's objects need to the first result when nobody else has anything to do."""
+    async with namespace(raw, f"{where}-{name}") as there:
+        # Names of hosts have the namespace in them.
+        objects = [
+            (resource, json.loads(json.dumps(body).replace(f".{where}.", f".{there}.")))
+            for resource, body in made
+        ]
+        began = time.perf_counter()
+        posting = asyncio.create_task(post(raw, there, deque(objects)))
+        host = await address(raw, there, names.scheduler(name))
+        while True:
+            try:
+                _, writer = await asyncio.open_connection(host, names.SCHEDULER_PORT)
+            except OSError:
+                await asyncio.sleep(0.01)
+            else:
+                writer.close()
+                break
+        result, _ = await first_result(f"tcp://{host}:{names.SCHEDULER_PORT}")
+        await posting
+        return result - began
+
+
+async def first_result(cluster: Any) -> tuple[float, float]:
+    """Have something computed; when that was, and the seconds since there is a worker."""
     async with Client(cluster, asynchronous=True) as client:
         if await client.submit(operator.add, 1, 2) != 3:
             raise SystemExit("1 + 2 is not 3 here")
-        done = time.time()
+        done, clock = time.perf_counter(), time.time()
         events = await client.get_events("all")
-    return done - min(when for when, what in events if what.get("action") == "add-worker")
+    return done, clock - min(when for when, what in events if what.get("action") == "add-worker")
 
 
 async def all_ready(api: Api, where: str) -> float:
@@ -192,19 +229,32 @@ async def forwards(api: Api, where: str, options: argparse.Namespace) -> list[Ro
     return rows
 
 
-async def starts(api: Api, where: str, rounds: int) -> list[Row]:
+async def starts(raw: RawApi, api: Api, where: str, rounds: int) -> list[Row]:
     """Measure starts and connections."""
-    found = []
+    found, base = [], []
     for number in range(rounds):
-        found.append(await start(api, where, f"bench-{number}"))
+        name = f"bench-{number}"
+        times, made = await start(raw, api, where, name)
         await none_left(api, where)
-    pods, rest, after_worker, again = zip(*found, strict=True)
+        found.append(times)
+        base.append(await by_hand(raw, where, name, made))
+    mine, after_ready, after_worker, again = zip(*found, strict=True)
     return [
-        (f"pods of a cluster of {WORKERS} workers are Ready", _seconds(pods), ""),
-        ("from there to the first result", _seconds(rest), "≤ 1 s"),
+        (f"a cluster of {WORKERS} workers, by hand, to the first result", _seconds(base), ""),
+        ("KubeCluster, to the first result", _seconds(mine), f"raw × {_ratio(mine, base):.2f}"),
+        ("more than by hand", _seconds(_differences(mine, base)), "≤ 1 s"),
+        ("from Ready pods to the first result", _seconds(after_ready), ""),
         ("from the first worker to the first result", _seconds(after_worker), ""),
         ("from_name, to the first result", _seconds(again), "≤ 1 s"),
     ]
+
+
+def _differences(longer: Sequence[float], shorter: Sequence[float]) -> list[float]:
+    return list(map(operator.sub, longer, shorter))
+
+
+def _ratio(ours: Sequence[float], raw: Sequence[float]) -> float:
+    return statistics.median(map(operator.truediv, ours, raw))
 
 
 async def none_left(api: Api, where: str) -> None:
@@ -215,7 +265,7 @@ async def none_left(api: Api, where: str) -> None:
                 return
 
 
-def _seconds(times: Any) -> str:
+def _seconds(times: Sequence[float]) -> str:
     return f"{statistics.median(times):.2f} s ({min(times):.2f} … {max(times):.2f})"
 
 
@@ -231,7 +281,7 @@ async def main() -> None:
     warnings.filterwarnings("ignore", "Mismatched versions")
     api = await Api.connect()
     async with RawApi() as raw, namespace(raw, "bench-connect") as where, controller(where):
-        for row in [*await forwards(api, where, options), *await starts(api, where, options.rounds)]:
+        for row in [*await forwards(api, where, options), *await starts(raw, api, where, options.rounds)]:
             table.add_row(*row)
     await api.close()
     CONSOLE.print(table)

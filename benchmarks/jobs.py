@@ -17,23 +17,18 @@ import time
 from collections import deque
 from typing import Any
 
+from raw import CLUSTERS, CONCURRENCY, GROUPS, JOBS, SECRETS, Made, all_made, post
 from rich.table import Table
-from scale import CONCURRENCY, CONSOLE, Row, cluster, controller, cpu, memory, namespace, pod_spec
+from scale import CONSOLE, Row, cluster, controller, cpu, memory, namespace, pod_spec
 
-from dask_k8s_controller import PODS, SERVICES, Resource, of_kind
+from dask_k8s_controller import PODS, SERVICES, of_kind
 from dask_k8s_controller.kube import Api
 from dask_k8s_crds import kinds
 
 DASK_JOBS = of_kind(kinds.DASK_JOB)
-CLUSTERS = of_kind(kinds.DASK_CLUSTER)
-GROUPS = of_kind(kinds.DASK_WORKER_GROUP)
-JOBS = Resource("batch", "v1", "Job", "jobs")
-SECRETS = Resource("", "v1", "Secret", "secrets")
 CHILDREN = (CLUSTERS, SECRETS, SERVICES, PODS, GROUPS, JOBS)
 LIMIT_SECONDS = 600.0
 ENDS = {"Successful", "Failed"}
-
-Made = tuple[Resource, dict[str, Any]]
 
 
 def job(name: str, **spec: Any) -> dict[str, Any]:
@@ -65,33 +60,14 @@ async def all_end(api: Api, where: str, number: int) -> dict[str, str]:
     return ends
 
 
-async def post(api: Api, where: str, waiting: deque[Made]) -> None:
-    """POST all, so many at a time."""
-
-    async def one_by_one() -> None:
-        while waiting:
-            resource, body = waiting.popleft()
-            await api.create(resource.path(where), body)
-
-    await asyncio.gather(*(one_by_one() for _ in range(CONCURRENCY)))
-
-
 async def sample(api: Api) -> list[Made]:
     """Return what the controller makes for one job, without what the server added."""
     async with namespace(api, "bench-sample") as where, controller(where):
         await api.create(DASK_JOBS.path(where), job("sample", clusterCleanup="Never"))
         await all_end(api, where, 1)
-        found = [
-            (resource, body)
-            for resource in CHILDREN
-            for body in (await api.get(resource.path(where)))["items"]
-        ]
+        found = await all_made(api, where, *CHILDREN)
     # The runner's pod is made by Kubernetes, with the controller and without.
-    return [
-        (resource, bare(resource, body))
-        for resource, body in found
-        if "-runner-" not in body["metadata"]["name"]
-    ]
+    return [(resource, body) for resource, body in found if "-runner-" not in body["metadata"]["name"]]
 
 
 async def left_over(api: Api, where: str) -> int:
@@ -102,23 +78,6 @@ async def left_over(api: Api, where: str) -> int:
             break
         await asyncio.sleep(0.2)
     return left
-
-
-def bare(resource: Resource, body: dict[str, Any]) -> dict[str, Any]:
-    """Return an object as it was sent."""
-    metadata = body["metadata"]
-    kept = {name: metadata[name] for name in ("name", "labels", "annotations") if name in metadata}
-    made = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": kept}
-    made |= {name: body[name] for name in ("spec", "data", "type") if name in body}
-    if resource == PODS:
-        made["spec"] = {name: each for name, each in body["spec"].items() if name != "nodeName"}
-    if resource == SERVICES:
-        made["spec"] = {name: each for name, each in body["spec"].items() if not name.startswith("clusterIP")}
-    if resource == JOBS:
-        template = {"metadata": {}, "spec": body["spec"]["template"]["spec"]}
-        kept.pop("labels", None)
-        made["spec"] = {"backoffLimit": body["spec"]["backoffLimit"], "template": template}
-    return made
 
 
 async def raw(api: Api, made: list[Made], number: int) -> float:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from raw import CONCURRENCY, Made, post
 from rich.console import Console
 from rich.table import Table
 
@@ -31,8 +32,8 @@ from dask_k8s_controller.workergroup.desired import worker_names, workers
 from dask_k8s_crds import DaskCluster, DaskWorkerGroup, labels, names
 
 NAMESPACES = Resource("", "v1", "Namespace", "namespaces")
-CONCURRENCY = 32
 LIMIT_SECONDS = 120.0
+READY_SECONDS = 30.0
 IDLE_SECONDS = 10
 
 Row = tuple[str, str, str]
@@ -103,20 +104,22 @@ async def controller(where: str) -> AsyncIterator[asyncio.subprocess.Process]:
             log.append(line)
             if b"Ready" in line:
                 ready.set()
-        ready.set()
 
     reader = asyncio.create_task(read())
-    await ready.wait()
-    if process.returncode is not None:
-        raise SystemExit(b"".join(log).decode())
+    started = asyncio.create_task(ready.wait())
+    await asyncio.wait((started, reader), timeout=READY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
     try:
-        yield process
+        if ready.is_set():
+            yield process
     finally:
-        if process.returncode is not None:
-            raise SystemExit(b"".join(log).decode())
-        process.terminate()
+        started.cancel()
+        ended = process.returncode is not None
+        if not ended:
+            process.terminate()
         await process.wait()
         await reader
+        if ended or not ready.is_set():
+            raise SystemExit(b"".join(log).decode())
 
 
 def memory(process: asyncio.subprocess.Process) -> float:
@@ -168,7 +171,7 @@ async def rate_of(api: Api, where: str, number: int, work: Coroutine[Any, Any, A
     return (number - 1) / (times[-1] - times[0])
 
 
-async def raw_pods(api: Api, where: str, number: int) -> deque[dict[str, Any]]:
+async def raw_pods(api: Api, where: str, number: int) -> deque[Made]:
     """Return the pods that the controller would make; who owns them is there, or they would be collected."""
     owner = await api.create(DASK_CLUSTERS.path(where), cluster("raw", number))
     body = {
@@ -179,17 +182,7 @@ async def raw_pods(api: Api, where: str, number: int) -> deque[dict[str, Any]]:
     }
     group = DaskWorkerGroup.parse(await api.create(DASK_WORKER_GROUPS.path(where), body))
     new = worker_names(group, number, ())
-    return deque(workers(group, DaskCluster.parse(owner), new, domain="cluster.local"))
-
-
-async def raw_posts(api: Api, where: str, waiting: deque[dict[str, Any]]) -> None:
-    """POST what the controller would, without a controller."""
-
-    async def post() -> None:
-        while waiting:
-            await api.create(PODS.path(where), waiting.popleft())
-
-    await asyncio.gather(*(post() for _ in range(CONCURRENCY)))
+    return deque((PODS, pod) for pod in workers(group, DaskCluster.parse(owner), new, domain="cluster.local"))
 
 
 async def many_workers(api: Api, number: int, rounds: int) -> list[Row]:
@@ -199,7 +192,7 @@ async def many_workers(api: Api, number: int, rounds: int) -> list[Row]:
         CONSOLE.print(f"{number} workers, round {place + 1} of {rounds}", style="dim")
         async with namespace(api, "bench-raw") as where:
             pods = await raw_pods(api, where, number)
-            raw.append(await rate_of(api, where, number, raw_posts(api, where, pods)))
+            raw.append(await rate_of(api, where, number, post(api, where, pods)))
         async with namespace(api, "bench-scale") as where, controller(where) as process:
             before, started, used = await calls(api), memory(process), cpu(process)
             create = api.create(DASK_CLUSTERS.path(where), cluster("scale", number))
