@@ -34,11 +34,11 @@ from rich.table import Table
 from scale import CONSOLE, LIMIT_SECONDS, controller, namespace
 
 from dask_k8s_client import KubeCluster
-from dask_k8s_client.api import Api
-from dask_k8s_client.observed import is_ready
-from dask_k8s_client.portforward import PROTOCOLS, PortForward
-from dask_k8s_client.resources import PODS
-from dask_k8s_client.watching import follow
+from dask_k8s_client.api.requests import Api
+from dask_k8s_client.api.resources import PODS
+from dask_k8s_client.api.watching import follow
+from dask_k8s_client.connection.portforward import PROTOCOLS, PortForward
+from dask_k8s_client.waiting.observed import is_ready
 from dask_k8s_controller.kube import Api as RawApi
 from dask_k8s_crds import names
 

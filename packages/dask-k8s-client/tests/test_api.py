@@ -10,11 +10,11 @@ import trustme
 import yaml
 from aiohttp import web
 
-from dask_k8s_client.api import Api
+from dask_k8s_client.api.access import Login, NoAccess, load
+from dask_k8s_client.api.requests import Api
+from dask_k8s_client.api.resources import CLUSTERS, PODS, Among
+from dask_k8s_client.api.watching import follow, until
 from dask_k8s_client.exceptions import ApiError
-from dask_k8s_client.kube import Login, NoAccess, load
-from dask_k8s_client.resources import CLUSTERS, PODS, Among
-from dask_k8s_client.watching import follow, until
 
 
 def status(code, reason, message="no"):

@@ -4,8 +4,8 @@ import pytest
 import yaml
 from aiohttp import web
 
-from dask_k8s_client import autoscaling, groups
-from dask_k8s_client.api import Api
+from dask_k8s_client.api.requests import Api
+from dask_k8s_client.parts import autoscaling, groups
 
 PREFIX = "/apis/kubernetes.dask.org/v1/namespaces/ns"
 CLUSTER = {"metadata": {"name": "foo", "namespace": "ns", "uid": "1"}}

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from dask_k8s_client import make_cluster_spec
-from dask_k8s_client.creator import Creator, owner
+from dask_k8s_client.api.creator import Creator, owner
 
 ME = Creator("here", "me", "00000000-0000-0000-0000-000000000001")
 

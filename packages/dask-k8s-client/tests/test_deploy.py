@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from dask_k8s_client.deploy import Manager
+from dask_k8s_client.manager.deploy import Manager
 
 
 class Slow(Manager):

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from dask_k8s_client import CreateMode, KubeCluster, ValidationError, make_cluster_spec
+from dask_k8s_client.connection.ways import Way
 from dask_k8s_client.options import Options, fill_name
-from dask_k8s_client.ways import Way
 
 TOLERATIONS = [{"key": "gpu", "operator": "Exists"}]
 

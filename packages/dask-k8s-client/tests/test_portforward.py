@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from dask_k8s_client.portforward import PROTOCOLS, PortForward
+from dask_k8s_client.connection.portforward import PROTOCOLS, PortForward
 
 PORT = 8786
 

@@ -10,10 +10,10 @@ from rich.console import Console
 from traitlets.config import Config
 
 from dask_k8s_client import SchedulerStartupTimeout
-from dask_k8s_client.deadline import Deadline
-from dask_k8s_client.diagnose import Finding
-from dask_k8s_client.observed import Observed
-from dask_k8s_client.progress import Progress, rows, trouble
+from dask_k8s_client.waiting.deadline import Deadline
+from dask_k8s_client.waiting.diagnose import Finding
+from dask_k8s_client.waiting.observed import Observed
+from dask_k8s_client.waiting.progress import Progress, rows, trouble
 
 CLUSTER = {"metadata": {"name": "foo"}, "status": {"phase": "Pending", "workers": "1/3"}}
 POD = {

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from dask_k8s_client import make_cluster_spec, make_scheduler_spec, make_worker_spec
-from dask_k8s_client.additions import like_worker, make_autoscaler, make_group
+from dask_k8s_client.specs.additions import like_worker, make_autoscaler, make_group
 from dask_k8s_crds import manifests
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -3,7 +3,7 @@
 import pytest
 
 from dask_k8s_client import make_cluster_spec
-from dask_k8s_client.ways import Address, Way, choose, parse
+from dask_k8s_client.connection.ways import Address, Way, choose, parse
 
 ADDRESS = Address("tcp://10.0.0.1:8786", "10.0.0.1")
 

@@ -11,17 +11,17 @@ import dask.config
 import yaml
 
 if TYPE_CHECKING:
-    from dask_k8s_client.cluster import KubeCluster
     from dask_k8s_client.exceptions import (
         CrashLoopBackOffError,
         SchedulerStartupError,
         SchedulerStartupTimeout,
         ValidationError,
     )
-    from dask_k8s_client.job_specs import make_job_spec
-    from dask_k8s_client.jobs import JobOutcome, run_job
+    from dask_k8s_client.jobs.run import JobOutcome, run_job
+    from dask_k8s_client.manager.cluster import KubeCluster
     from dask_k8s_client.options import CreateMode
-    from dask_k8s_client.specs import make_cluster_spec, make_scheduler_spec, make_worker_spec
+    from dask_k8s_client.specs.cluster import make_cluster_spec, make_scheduler_spec, make_worker_spec
+    from dask_k8s_client.specs.job import make_job_spec
 
 __all__ = [
     "CrashLoopBackOffError",
@@ -41,16 +41,16 @@ __all__ = [
 _ROOMS = {
     "CrashLoopBackOffError": "exceptions",
     "CreateMode": "options",
-    "JobOutcome": "jobs",
-    "KubeCluster": "cluster",
+    "JobOutcome": "jobs.run",
+    "KubeCluster": "manager.cluster",
     "SchedulerStartupError": "exceptions",
     "SchedulerStartupTimeout": "exceptions",
     "ValidationError": "exceptions",
-    "make_cluster_spec": "specs",
-    "make_job_spec": "job_specs",
-    "make_scheduler_spec": "specs",
-    "make_worker_spec": "specs",
-    "run_job": "jobs",
+    "make_cluster_spec": "specs.cluster",
+    "make_job_spec": "specs.job",
+    "make_scheduler_spec": "specs.cluster",
+    "make_worker_spec": "specs.cluster",
+    "run_job": "jobs.run",
 }
 
 

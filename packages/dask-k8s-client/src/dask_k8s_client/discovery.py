@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from dask_k8s_client.api import Api
-from dask_k8s_client.cluster import KubeCluster
+from dask_k8s_client.api.access import NoAccess
+from dask_k8s_client.api.requests import Api
+from dask_k8s_client.api.resources import CLUSTERS
 from dask_k8s_client.exceptions import ApiError
-from dask_k8s_client.kube import NoAccess
-from dask_k8s_client.resources import CLUSTERS
+from dask_k8s_client.manager.cluster import KubeCluster
 
 
 @dataclass(frozen=True, slots=True)

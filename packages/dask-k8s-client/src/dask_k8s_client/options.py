@@ -16,11 +16,12 @@ from typing import Any, Self
 import dask.config
 import yaml
 
-from dask_k8s_client import specs, ways
+from dask_k8s_client.aliases import JSON, Env
+from dask_k8s_client.connection import ways
 from dask_k8s_client.durations import seconds
 from dask_k8s_client.exceptions import ValidationError
 from dask_k8s_client.refusals import admit
-from dask_k8s_client.specs import JSON, Env
+from dask_k8s_client.specs.cluster import make_cluster_spec
 from dask_k8s_crds import DaskCluster, kinds, names
 
 # Read by KubeCluster's ancestor, which made pods itself, and by nobody since.
@@ -79,7 +80,7 @@ class Options:
             manifest = load_spec(custom)
             name, namespace = place(manifest, namespace)
         else:
-            manifest = specs.make_cluster_spec(
+            manifest = make_cluster_spec(
                 name,
                 image=settings.get("image"),
                 n_workers=settings.get("count.start", "n_workers"),

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 
+from dask_k8s_client.aliases import JSON
 from dask_k8s_client.exceptions import ApiError, SchedulerStartupError, ValidationError
-from dask_k8s_client.specs import JSON
 from dask_k8s_crds import InvalidObject, Resource
 
 

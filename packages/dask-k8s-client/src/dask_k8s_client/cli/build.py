@@ -6,13 +6,13 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from dask_k8s_client.additions import make_loose_autoscaler
-from dask_k8s_client.autoscaling import wish
+from dask_k8s_client.aliases import JSON
 from dask_k8s_client.durations import whole_seconds
-from dask_k8s_client.job_specs import make_job_spec
 from dask_k8s_client.options import Options
+from dask_k8s_client.parts.autoscaling import wish
 from dask_k8s_client.refusals import admit
-from dask_k8s_client.specs import JSON
+from dask_k8s_client.specs.additions import make_loose_autoscaler
+from dask_k8s_client.specs.job import make_job_spec
 from dask_k8s_crds import DaskJob
 
 

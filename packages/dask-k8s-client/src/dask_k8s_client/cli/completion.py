@@ -4,10 +4,10 @@ import asyncio
 
 import click
 
-from dask_k8s_client.api import Api
+from dask_k8s_client.api.access import Login
+from dask_k8s_client.api.requests import Api
+from dask_k8s_client.api.resources import CLUSTERS
 from dask_k8s_client.cli.where import said
-from dask_k8s_client.kube import Login
-from dask_k8s_client.resources import CLUSTERS
 
 _PATIENCE = 1.0
 

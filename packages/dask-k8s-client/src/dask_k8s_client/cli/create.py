@@ -7,20 +7,20 @@ from typing import IO, Any
 import click
 import dask.config
 
-from dask_k8s_client.api import Api
+from dask_k8s_client.aliases import JSON
+from dask_k8s_client.api.requests import Api
 from dask_k8s_client.cli import build, find
 from dask_k8s_client.cli.parameters import cluster_like, cluster_name, duration, output
 from dask_k8s_client.cli.printing import console, full_name, print_objects
 from dask_k8s_client.cli.running import namespace_said, plainly, run
 from dask_k8s_client.cli.where import said, where
-from dask_k8s_client.deadline import Deadline
-from dask_k8s_client.deletion import delete_cluster, request_deletion, until_empty
 from dask_k8s_client.durations import seconds
 from dask_k8s_client.exceptions import NameTaken, SchedulerStartupError, ValidationError
+from dask_k8s_client.lifecycle.deletion import delete_cluster, request_deletion, until_empty
+from dask_k8s_client.lifecycle.start import create_or_connect, until_ready
 from dask_k8s_client.options import Options, parse_spec, place
-from dask_k8s_client.progress import Progress
-from dask_k8s_client.specs import JSON
-from dask_k8s_client.start import create_or_connect, until_ready
+from dask_k8s_client.waiting.deadline import Deadline
+from dask_k8s_client.waiting.progress import Progress
 
 
 @click.command()

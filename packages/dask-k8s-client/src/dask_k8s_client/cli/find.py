@@ -6,11 +6,11 @@ from difflib import get_close_matches
 
 import click
 
-from dask_k8s_client.api import Api
+from dask_k8s_client.aliases import JSON
+from dask_k8s_client.api.requests import Api
+from dask_k8s_client.api.resources import CLUSTERS
 from dask_k8s_client.exceptions import ApiError
 from dask_k8s_client.refusals import doing
-from dask_k8s_client.resources import CLUSTERS
-from dask_k8s_client.specs import JSON
 
 
 async def cluster(api: Api, namespace: str, name: str) -> JSON:

@@ -7,21 +7,21 @@ from contextlib import suppress
 import click
 import dask.config
 
-from dask_k8s_client.api import Api
+from dask_k8s_client.aliases import JSON
+from dask_k8s_client.api.requests import Api
 from dask_k8s_client.cli import find
 from dask_k8s_client.cli.parameters import cluster_name
 from dask_k8s_client.cli.printing import console
 from dask_k8s_client.cli.running import plainly, run
 from dask_k8s_client.cli.where import where
-from dask_k8s_client.connect import Route, Wanted, route
-from dask_k8s_client.deadline import Deadline
-from dask_k8s_client.deletion import until_gone
-from dask_k8s_client.deploy import dashboard_link
+from dask_k8s_client.connection.routes import Route, Wanted, route
+from dask_k8s_client.connection.ways import Way, parse
 from dask_k8s_client.durations import seconds
-from dask_k8s_client.progress import Progress
-from dask_k8s_client.specs import JSON
-from dask_k8s_client.start import until_ready
-from dask_k8s_client.ways import Way, parse
+from dask_k8s_client.lifecycle.deletion import until_gone
+from dask_k8s_client.lifecycle.start import until_ready
+from dask_k8s_client.manager.deploy import dashboard_link
+from dask_k8s_client.waiting.deadline import Deadline
+from dask_k8s_client.waiting.progress import Progress
 
 _PORT = click.IntRange(0, 2**16 - 1)
 

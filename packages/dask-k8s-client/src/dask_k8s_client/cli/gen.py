@@ -4,12 +4,12 @@ from typing import Any
 
 import click
 
+from dask_k8s_client.aliases import JSON
 from dask_k8s_client.cli import build
 from dask_k8s_client.cli.parameters import bounded, check_bounds, cluster_like, job_like, output
 from dask_k8s_client.cli.printing import print_objects
 from dask_k8s_client.cli.running import plainly
 from dask_k8s_client.cli.where import namespace, said
-from dask_k8s_client.specs import JSON
 
 
 @click.group()

@@ -6,13 +6,13 @@ from typing import Any
 
 import click
 
-from dask_k8s_client.api import Api
+from dask_k8s_client.api.requests import Api
 from dask_k8s_client.cli import build, running
 from dask_k8s_client.cli.parameters import job_like
 from dask_k8s_client.cli.printing import console
 from dask_k8s_client.cli.where import where
 from dask_k8s_client.exceptions import ApiError
-from dask_k8s_client.jobs import JobOutcome, submit
+from dask_k8s_client.jobs.run import JobOutcome, submit
 
 
 @click.command()

@@ -12,14 +12,14 @@ from typing import NoReturn
 import click
 import yaml
 
-from dask_k8s_client.api import Api, World
+from dask_k8s_client.aliases import JSON
+from dask_k8s_client.api.access import Login
+from dask_k8s_client.api.requests import Api, World
+from dask_k8s_client.api.resources import PODS, Among, Resource
+from dask_k8s_client.api.watching import until
 from dask_k8s_client.cli.running import plainly
-from dask_k8s_client.kube import Login
-from dask_k8s_client.logs import container_log
-from dask_k8s_client.observed import is_ready
-from dask_k8s_client.resources import PODS, Among, Resource
-from dask_k8s_client.specs import JSON
-from dask_k8s_client.watching import until
+from dask_k8s_client.parts.logs import container_log
+from dask_k8s_client.waiting.observed import is_ready
 
 _PARTS = ("dask_k8s_local", "dask_k8s_controller", "dask_k8s_autoscaler", "dask_k8s_job")
 _SERVER = (sys.executable, "-m", "dask_k8s_local.cli")

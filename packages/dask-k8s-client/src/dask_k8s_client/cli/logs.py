@@ -7,15 +7,15 @@ from contextlib import suppress
 import click
 from rich.text import Text
 
-from dask_k8s_client.api import Api
+from dask_k8s_client.aliases import JSON
+from dask_k8s_client.api.requests import Api
 from dask_k8s_client.cli import find
 from dask_k8s_client.cli.parameters import cluster_name
 from dask_k8s_client.cli.printing import console
 from dask_k8s_client.cli.running import run
 from dask_k8s_client.cli.where import where
-from dask_k8s_client.deletion import until_empty, until_gone
-from dask_k8s_client.logs import Which, follow_pods, pod_logs
-from dask_k8s_client.specs import JSON
+from dask_k8s_client.lifecycle.deletion import until_empty, until_gone
+from dask_k8s_client.parts.logs import Which, follow_pods, pod_logs
 from dask_k8s_crds import labels, names
 
 _COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_green", "bright_magenta")

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import click
 import yaml
 
-from dask_k8s_client import specs
 from dask_k8s_client.durations import seconds
+from dask_k8s_client.specs.pods import checked_resources
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,7 +27,7 @@ def pair(text: str) -> tuple[str, str]:
 def resources(text: str) -> Mapping[str, Any]:
     """`limits` and `requests` as JSON or YAML."""
     try:
-        return specs.checked_resources(yaml.safe_load(text))
+        return checked_resources(yaml.safe_load(text))
     except (yaml.YAMLError, TypeError, ValueError) as error:
         words = "not JSON" if isinstance(error, yaml.YAMLError) else str(error).removeprefix("resources: ")
         raise click.BadParameter(f"""{words}; an example: '{{"limits": {{"memory": "4Gi"}}}}'""") from error

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dask_k8s_client.specs import JSON
+from dask_k8s_client.aliases import JSON
 from dask_k8s_crds import kinds, yaml
 
 Cell = str | Text

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 import click
 import dask.config
 
-from dask_k8s_client.api import Api
+from dask_k8s_client.api.access import Login, NoAccess
+from dask_k8s_client.api.requests import Api
 from dask_k8s_client.cli.where import Said, said
 from dask_k8s_client.exceptions import ApiError, SchedulerStartupError, Unreachable
-from dask_k8s_client.kube import Login, NoAccess
 
 T = TypeVar("T")
 

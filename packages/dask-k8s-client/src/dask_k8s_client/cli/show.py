@@ -9,7 +9,9 @@ from typing import NamedTuple
 import click
 from rich.console import Console
 
-from dask_k8s_client.api import Api
+from dask_k8s_client.aliases import JSON
+from dask_k8s_client.api.requests import Api
+from dask_k8s_client.api.resources import AUTOSCALERS, CLUSTERS, EVENTS, GROUPS, PODS, Among
 from dask_k8s_client.cli import find, view
 from dask_k8s_client.cli.parameters import cluster_name, output
 from dask_k8s_client.cli.printing import Cell, console, print_objects, print_pairs, print_table
@@ -17,8 +19,6 @@ from dask_k8s_client.cli.running import run
 from dask_k8s_client.cli.where import where
 from dask_k8s_client.exceptions import ApiError
 from dask_k8s_client.refusals import doing
-from dask_k8s_client.resources import AUTOSCALERS, CLUSTERS, EVENTS, GROUPS, PODS, Among
-from dask_k8s_client.specs import JSON
 from dask_k8s_crds import labels
 
 

@@ -2,14 +2,14 @@
 
 import click
 
-from dask_k8s_client import autoscaling, groups
-from dask_k8s_client.api import Api
+from dask_k8s_client.aliases import JSON
+from dask_k8s_client.api.requests import Api
 from dask_k8s_client.cli import find
 from dask_k8s_client.cli.parameters import bounded, check_bounds, cluster_name
 from dask_k8s_client.cli.printing import full_name
 from dask_k8s_client.cli.running import plainly, run
 from dask_k8s_client.cli.where import where
-from dask_k8s_client.specs import JSON
+from dask_k8s_client.parts import autoscaling, groups
 
 _PATIENCE = 60.0
 """So many seconds a new cluster's group, or an old cluster's autoscaler, may take to come or go."""

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 from rich.text import Text
 
-from dask_k8s_client import autoscaling
+from dask_k8s_client.aliases import JSON
 from dask_k8s_client.cli.printing import Cell
-from dask_k8s_client.observed import containers, find_condition, is_going, is_ready, phase
-from dask_k8s_client.specs import JSON
+from dask_k8s_client.parts import autoscaling
+from dask_k8s_client.waiting.observed import containers, find_condition, is_going, is_ready, phase
 from dask_k8s_crds import labels
 
 CLUSTER_HEAD = ("NAME", "NAMESPACE", "PHASE", "WORKERS", "AGE")

@@ -1,12 +1,6 @@
 """Where dask-kubernetes has its KubeCluster."""
 
-from dask_k8s_client import (
-    CreateMode,
-    KubeCluster,
-    make_cluster_spec,
-    make_scheduler_spec,
-    make_worker_spec,
-)
+from dask_k8s_client import CreateMode, KubeCluster, make_cluster_spec, make_scheduler_spec, make_worker_spec
 from dask_k8s_client.discovery import discover
 
 __all__ = [

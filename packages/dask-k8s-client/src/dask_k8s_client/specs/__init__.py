@@ -1,0 +1,1 @@
+"""Builders: arguments in, resources out. Pure; nothing here knows of configuration, files or the network."""
