@@ -7,6 +7,7 @@ import threading
 from contextlib import suppress
 
 import pytest
+from distributed import Scheduler
 
 from dask_k8s_client.manager.deploy import Manager
 
@@ -71,3 +72,44 @@ async def test_what_nobody_awaits_is_done():
     await done.wait()
     with suppress(NotImplementedError):  # it manages nothing
         await manager.close()
+
+
+class Moving(Manager):
+    """Its scheduler can be lost, and is somewhere else after so many failures to find it."""
+
+    def __init__(self, first, second, *failures):
+        self.first, self.second = first, second
+        self.failures = list(failures)
+        super().__init__(name="moving", asynchronous=True, loop=None, quiet=True)
+
+    async def _open(self):
+        await self._join(self.first.address)
+
+    async def _shut(self, timeout):
+        pass
+
+    async def _find_again(self):
+        if self.failures:
+            raise self.failures.pop()
+        return self.second.address
+
+
+@pytest.mark.parametrize(
+    "failures",
+    [
+        pytest.param([], id="at once"),
+        pytest.param([ConnectionError("nobody listens")], id="not reachable yet"),
+        pytest.param([RuntimeError("500 Internal Server Error")], id="Kubernetes has trouble"),
+    ],
+)
+async def test_a_scheduler_that_moved_is_followed(failures):
+    async with (
+        Scheduler(host="127.0.0.1", port=0, dashboard_address="127.0.0.1:0") as first,
+        Scheduler(host="127.0.0.1", port=0, dashboard_address="127.0.0.1:0") as second,
+        Moving(first, second, *failures) as manager,
+    ):
+        assert manager.scheduler_info["id"] == first.id
+        await first.close()
+        async with asyncio.timeout(30):
+            while manager.scheduler_info["id"] != second.id:  # noqa: ASYNC110  # it has no event
+                await asyncio.sleep(0.01)

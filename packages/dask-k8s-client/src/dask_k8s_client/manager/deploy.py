@@ -51,7 +51,7 @@ class Manager(Cluster):
         raise NotImplementedError
 
     async def _find_again(self) -> str:
-        """The scheduler's address after the connection to it was lost; an OSError if there is none now."""
+        """The scheduler's address after the connection to it was lost; an exception if there is none now."""
         raise NotImplementedError
 
     async def _join(self, address: str) -> None:
@@ -95,13 +95,16 @@ class Manager(Cluster):
         # Not by cancellation alone: comms are known to swallow it.
         while self.status not in (Status.closing, Status.closed):
             await asyncio.sleep(delay)
-            with suppress(OSError):
+            try:
                 if (address := await self._find_again()) != scheduler.address:
                     await scheduler.close_rpc()
                     self.scheduler_comm = scheduler = rpc(address)
                 comm = self._watch_worker_status_comm = await scheduler.live_comm()
                 await comm.write({"op": "subscribe_worker_status"})
                 self.scheduler_info = SchedulerInfo(await comm.read())
+            except Exception as error:  # noqa: BLE001  # it may pass, and nobody else would look again
+                logger.info("no way to the scheduler of the cluster %s: %s", self.name, error)
+            else:
                 return comm
             delay = min(2 * delay, _RETRY_MOST)
         return None
