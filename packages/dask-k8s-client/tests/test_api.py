@@ -11,10 +11,12 @@ import yaml
 from aiohttp import web
 
 from dask_k8s_client.api.access import Login, NoAccess, load
+from dask_k8s_client.api.log_stream import Life, copy
 from dask_k8s_client.api.requests import Api
 from dask_k8s_client.api.resources import CLUSTERS, PODS, Among
 from dask_k8s_client.api.watching import follow, until
 from dask_k8s_client.exceptions import ApiError
+from dask_k8s_client.parts.logs import Which, pod_logs
 
 
 def status(code, reason, message="no"):
@@ -347,6 +349,54 @@ async def test_until(api, server):
     found = await until(api, PODS, "ns", Among.named("a"), lambda world: world.get("a"))
     assert found["metadata"]["resourceVersion"] == "2"
     assert server.asked[0][2] == {"fieldSelector": "metadata.name=a"}
+
+
+CLUSTER = {"metadata": {"name": "mine", "namespace": "ns"}}
+LOST = "dial tcp 10.0.0.9:10250: connect: no route to host"
+
+
+def pods_of(*names):
+    items = [
+        {
+            "metadata": {"name": name, "namespace": "ns", "labels": {}, "resourceVersion": "1"},
+            "spec": {"containers": [{"name": "worker"}]},
+            "status": {"containerStatuses": [{"name": "worker", "containerID": f"id-of-{name}"}]},
+        }
+        for name in names
+    ]
+    return web.json_response({"metadata": {"resourceVersion": "1"}, "items": items})
+
+
+async def log_or_lost(request):
+    if "lost" in request.path:
+        return status(500, "InternalError", LOST)
+    return web.Response(text=f"{request.path.split('/')[-2]} says hello\n")
+
+
+async def test_a_lost_node_keeps_no_other_log_away(api, server):
+    server.answers = [pods_of("fine", "lost"), log_or_lost, log_or_lost]
+    logs = await pod_logs(api, CLUSTER, Which())
+    assert logs == {"fine": "fine says hello\n", "lost": f"cannot be read: {LOST}\n"}
+
+
+@pytest.mark.parametrize(
+    "code, reason",
+    [pytest.param(500, "InternalError", id="lost node"), pytest.param(429, "TooManyRequests", id="busy")],
+)
+async def test_a_log_that_is_out_of_reach_is_waited_for(api, server, caplog, code, reason):
+    server.answers = [status(code, reason, LOST), status(code, reason, LOST), web.Response(text="a\nb\n")]
+    lines = []
+    await copy(api, Life("id", PODS.path("ns", "pod", "log"), {"follow": "true"}), lines.append)
+    assert lines == ["a", "b"]
+    assert [
+        each.getMessage().rpartition(": ")[0] for each in caplog.records if each.levelname == "WARNING"
+    ] == ["the log /api/v1/namespaces/ns/pods/pod/log cannot be read now: dial tcp 10.0.0.9:10250: connect"]
+
+
+async def test_a_log_that_is_refused_is_not(api, server):
+    server.answers = [status(403, "Forbidden", "you may not")]
+    with pytest.raises(ApiError, match="you may not"):
+        await copy(api, Life("id", PODS.path("ns", "pod", "log"), {"follow": "true"}), print)
 
 
 async def test_refused_websocket_says_why(api, server):

@@ -257,6 +257,7 @@ def test_a_job_that_is_interrupted(start, kube, standing):
     ) as process:
         line(process, "begun")
         process.send_signal(signal.SIGINT)
-        assert "the job typed-long goes on" in end(process, 1)
+        goes_on = r"the job typed-long goes on, `kubectl delete daskjob typed-long -n \S+` ends it"
+        assert re.search(goes_on, end(process, 1))
     kube("wait", "daskjob/typed-long", "--for=jsonpath={.status.jobStatus}=Running", "--timeout=120s")
     kube("delete", "daskjob/typed-long")

@@ -47,8 +47,11 @@ def lives(pod: JSON, containers: Callable[[str], bool] = lambda _: True) -> Iter
 
 
 async def copy(api: Api, life: Life, log: Callable[[str], object]) -> None:
-    """All lines until the container ends; a lost connection is made again, and no line comes twice."""
-    done = 0
+    """All lines until the container ends; a lost connection is made again, and no line comes twice.
+
+    A log that is out of reach is waited for, and that is logged once as a warning.
+    """
+    done, said = 0, False
     while True:
         place = 0
         try:
@@ -59,14 +62,26 @@ async def copy(api: Api, life: Life, log: Callable[[str], object]) -> None:
                         log(line)
                         done = place
             return
-        except ConnectionError as error:
+        except (ApiError, ConnectionError) as error:
+            # It has not begun after all, or is gone.
+            if isinstance(error, ApiError) and error.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND):
+                return
+            if not is_out_of_reach(error):
+                raise
+            if isinstance(error, ApiError) and not said:
+                logger.warning("the log %s cannot be read now: %s", life.path, error)
+                said = True
             logger.debug("following %s: %s", life.path, error)
             await asyncio.sleep(RETRY_SECONDS)
-        except ApiError as error:
-            # It has not begun after all, or is gone.
-            if error.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND):
-                return
-            raise
+
+
+def is_out_of_reach(error: ApiError | ConnectionError) -> bool:
+    """Whether a log may be had another time: its node, or the API server, does not answer."""
+    return (
+        not isinstance(error, ApiError)
+        or error.status == HTTPStatus.TOO_MANY_REQUESTS
+        or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    )
 
 
 async def _lines(api: Api, life: Life) -> AsyncGenerator[str, None]:

@@ -35,7 +35,11 @@ def run(*, name: str, command: tuple[str, ...], **words: Any) -> None:
             until_it_speaks.close()
             click.echo(line)
 
+        where_it_runs = None
+
         async def work(api: Api, namespace: str) -> JobOutcome:
+            nonlocal where_it_runs
+            where_it_runs = namespace
             try:
                 return await submit(api, namespace, manifest, log)
             except ValueError as error:
@@ -48,7 +52,9 @@ def run(*, name: str, command: tuple[str, ...], **words: Any) -> None:
             outcome = running.run(work)
         except KeyboardInterrupt:
             until_it_speaks.close()
-            end = f"`kubectl delete daskjob {name}` ends it"
+            if where_it_runs is None:
+                raise
+            end = f"`kubectl delete daskjob {name} -n {where_it_runs}` ends it"
             raise click.ClickException(f"interrupted; the job {name} goes on, {end}.") from None
     where_it_is = f"the job {name} in the namespace {outcome.namespace}"
     if not outcome.succeeded:

@@ -123,8 +123,9 @@ async def _family(api: Api, namespace: str, name: str) -> _Family:
         None if found is None else [each for each in found if each["spec"].get("cluster") == name]
         for found in (groups, autoscalers)
     )
-    known = [cluster, *(groups or ()), *(autoscalers or ())]
-    about = None if events is None else [each for each in events if _matters(each, known, pods or ())]
+    known = _uids([cluster, *(groups or ()), *(autoscalers or ())])
+    watched = known | _uids(pods or ())
+    about = None if events is None else [each for each in events if _matters(each, known, watched)]
     return _Family(cluster, groups, autoscalers, pods, about)
 
 
@@ -138,8 +139,10 @@ async def _permitted(listing: Awaitable[Sequence[JSON]]) -> Sequence[JSON] | Non
         raise
 
 
-def _matters(event: JSON, known: Sequence[JSON], pods: Sequence[JSON]) -> bool:
+def _uids(objects: Sequence[JSON]) -> set[str]:
+    return {each["metadata"]["uid"] for each in objects}
+
+
+def _matters(event: JSON, known: set[str], watched: set[str]) -> bool:
     """About the cluster or its own, or a warning about a pod: that pods start is no news."""
-    about = event["involvedObject"].get("uid")
-    watched = [*known, *pods] if event.get("type") == "Warning" else known
-    return any(each["metadata"]["uid"] == about for each in watched)
+    return event["involvedObject"].get("uid") in (watched if event.get("type") == "Warning" else known)

@@ -8,7 +8,7 @@ from functools import partial
 from http import HTTPStatus
 
 from dask_k8s_client.aliases import JSON
-from dask_k8s_client.api.log_stream import copy, lives
+from dask_k8s_client.api.log_stream import copy, is_out_of_reach, lives
 from dask_k8s_client.api.requests import Api
 from dask_k8s_client.api.resources import PODS, Among
 from dask_k8s_client.api.watching import follow
@@ -35,7 +35,7 @@ class Which:
 
 
 async def pod_logs(api: Api, cluster: JSON, which: Which, tail: int | None = None) -> dict[str, str]:
-    """Log by pod; of each container the last `tail` lines, or all."""
+    """Log by pod; of each container the last `tail` lines, or all. One that cannot be read says why."""
     namespace = cluster["metadata"]["namespace"]
     slots = asyncio.Semaphore(_AT_ONCE)
 
@@ -85,7 +85,12 @@ async def _pod_log(api: Api, namespace: str, pod: JSON, tail: int | None) -> str
     parts: list[str] = []
     several = len(pod["spec"]["containers"]) > 1
     for status in (pod.get("status") or {}).get("containerStatuses") or ():
-        log = await container_log(api, namespace, pod["metadata"]["name"], status["name"], tail)
+        try:
+            log = await container_log(api, namespace, pod["metadata"]["name"], status["name"], tail)
+        except (ApiError, ConnectionError) as error:
+            if not is_out_of_reach(error):
+                raise
+            log = f"cannot be read: {error}\n"  # the others' can
         parts.append(f"--- {status['name']} ---\n{log}" if several else log)
     return "".join(parts)
 
