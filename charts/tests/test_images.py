@@ -1,8 +1,6 @@
 """Images composed of wheels, on a real Kubernetes: what they hold, and that it runs with what they print."""
 
 import json
-import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,48 +10,16 @@ import yaml
 from dask_k8s_controller import manifests, plugins
 
 CHART = Path(__file__).parents[1] / "dask-k8s-operator"
+CLUSTER = Path(__file__).parents[2] / "examples" / "announcement" / "my-cluster.yaml"
 CORE, DEFAULT, PLUGIN = "DASK_K8S_CORE_IMAGE", "DASK_K8S_OPERATOR_IMAGE", "DASK_K8S_PLUGIN_IMAGE"
 WAIT = "--timeout=120s"
 
-CLUSTER = """
-apiVersion: kubernetes.dask.org/v1
-kind: DaskCluster
-metadata: {name: my-cluster}
-spec:
-  scheduler:
-    spec: &sleeping
-      terminationGracePeriodSeconds: 1
-      containers: [{name: dask, image: "ghcr.io/dask/dask:latest", command: [sleep, infinity]}]
-    service:
-      ports: [{name: tcp-comm, port: 8786}, {name: http-dashboard, port: 8787}]
-  worker: {replicas: 1, spec: *sleeping}
-"""
 DASHBOARD = """
 apiVersion: example.org/v1
 kind: DaskDashboard
 metadata: {name: public}
 spec: {cluster: my-cluster}
 """
-
-
-@pytest.fixture
-def here(kubernetes, kubectl, namespace) -> Callable[..., str]:
-    """Run kubectl in the test's namespace: what it prints."""
-    if kubernetes.is_local:
-        pytest.skip("the local Kubernetes runs no images")
-    return lambda *words, **options: kubectl("--namespace", namespace, *words, **options).stdout
-
-
-@pytest.fixture
-def image() -> Callable[[str], str]:
-    """The image that a variable of the environment names."""
-
-    def named(variable: str) -> str:
-        if not (found := os.environ.get(variable, "")):
-            pytest.skip(f"{variable} names no image")
-        return found
-
-    return named
 
 
 @pytest.fixture
@@ -108,7 +74,7 @@ def test_core_alone(image, printed, start, here, namespace):
     given = [each for each in made if each["kind"] not in {"CustomResourceDefinition", "Namespace"}]
     here("apply", "-f", "-", input=yaml.safe_dump_all(given))
     start("controller", core, ("run", f"--namespace={namespace}"), account="dask-k8s-controller")
-    here("apply", "-f", "-", input=CLUSTER)
+    here("apply", "-f", str(CLUSTER))
     here("wait", "daskcluster/my-cluster", "--for=condition=Ready", WAIT)
 
 
@@ -119,7 +85,7 @@ def test_with_autoscaler_and_job(image, printed, namespace):
 
 
 @pytest.mark.alone  # its kind bears the name that the template's tests use, too
-def test_with_a_plugin_of_others(image, printed, here, kubernetes, kubectl, helm, namespace):
+def test_with_a_plugin_of_others(run, image, printed, here, kubectl, namespace):
     """The template of plugins, installed as `docs/install.md` says."""
     name, _, tag = image(PLUGIN).rpartition(":")
     names, made = printed(f"{name}:{tag}")
@@ -140,19 +106,23 @@ def test_with_a_plugin_of_others(image, printed, here, kubernetes, kubectl, helm
         "fullnameOverride": namespace,
         "rbac": {"extraRules": more},
     }
-    install = [helm, "install", "op", CHART, "--namespace", namespace, "--values", "-"]
-    env = {**os.environ, "KUBECONFIG": str(kubernetes.kubeconfig)}
     kubectl("apply", "-f", "-", input=yaml.safe_dump(crd))
     try:
         kubectl("wait", "crd", crd["metadata"]["name"], "--for=condition=Established", WAIT)
-        done = subprocess.run(
-            install, env=env, input=yaml.safe_dump(values), capture_output=True, text=True, check=False
+        run(
+            "install",
+            "op",
+            str(CHART),
+            "--namespace",
+            namespace,
+            "--values",
+            "-",
+            input=yaml.safe_dump(values),
         )
-        assert done.returncode == 0, done.stderr
-        here("apply", "-f", "-", input=CLUSTER)
+        here("apply", "-f", str(CLUSTER))
         here("apply", "-f", "-", input=DASHBOARD)
         here("wait", "daskdashboard/public", "--for=condition=Ready", WAIT)
         assert here("get", "service", "public-dashboard", "-o", "jsonpath={.spec.type}") == "NodePort"
     finally:
-        subprocess.run([helm, "uninstall", "op", "--namespace", namespace], env=env, check=False)
+        run("uninstall", "op", "--namespace", namespace, "--ignore-not-found")
         kubectl("delete", "crd", crd["metadata"]["name"], "--wait=false")

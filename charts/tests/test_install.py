@@ -1,10 +1,8 @@
 """Helm on a real Kubernetes: the operator from its image, under the chart's rights; the CRDs' life."""
 
 import json
-import os
 import shutil
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,23 +10,8 @@ import yaml
 
 CHART = Path(__file__).parents[1] / "dask-k8s-operator"
 EXAMPLES = Path(__file__).parents[2] / "examples" / "announcement"
-IMAGE, CLIENT_IMAGE = "DASK_K8S_OPERATOR_IMAGE", "DASK_K8S_CLIENT_IMAGE"
+OPERATOR, CLIENT = "DASK_K8S_OPERATOR_IMAGE", "DASK_K8S_CLIENT_IMAGE"
 USER = Path(__file__).parents[2] / "examples" / "user-role.yaml"
-
-
-@pytest.fixture
-def run(helm, kubernetes) -> Callable[..., str]:
-    """Run Helm: what it prints, unless it fails."""
-    if kubernetes.is_local:
-        pytest.skip("the local Kubernetes runs no images")
-    env = {**os.environ, "KUBECONFIG": str(kubernetes.kubeconfig)}
-
-    def command(*arguments: str) -> str:
-        done = subprocess.run([helm, *arguments], env=env, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"$ helm {' '.join(arguments)}\n{done.stdout}{done.stderr}"
-        return done.stdout
-
-    return command
 
 
 @pytest.fixture
@@ -50,10 +33,8 @@ def home(kubectl, namespace) -> Iterator[str]:
         pytest.param(True, id="all namespaces", marks=pytest.mark.alone),
     ],
 )
-def test_the_life_of_an_operator(run, home, kubectl, namespace, everywhere):
-    repository, _, tag = os.environ.get(IMAGE, "").rpartition(":")
-    if not repository:
-        pytest.skip(f"{IMAGE} names no image that has the controller in it")
+def test_the_life_of_an_operator(run, image, here, home, kubectl, namespace, everywhere):
+    repository, _, tag = image(OPERATOR).rpartition(":")
     # The kinds are everybody's on this Kubernetes; roles of the whole cluster bear our name.
     values = [
         f"image.name={repository}",
@@ -67,9 +48,6 @@ def test_the_life_of_an_operator(run, home, kubectl, namespace, everywhere):
     given = ("--namespace", home, "--wait", "--timeout=120s")
     settings = [argument for value in values for argument in ("--set", value)]
 
-    def here(*arguments: str, **options) -> str:
-        return kubectl("--namespace", namespace, *arguments, **options).stdout
-
     def wait(what: str, until: str) -> None:
         here("wait", what, f"--for={until}", "--timeout=120s")
 
@@ -78,7 +56,7 @@ def test_the_life_of_an_operator(run, home, kubectl, namespace, everywhere):
         here("apply", "-f", str(USER))
         here("create", "rolebinding", "user", "--role=dask-user", f"--serviceaccount={namespace}:default")
         command = ["python", "-c", program.replace("dask_kubernetes.operator", "dask_k8s_client")]
-        containers = [{"name": "user", "image": os.environ[CLIENT_IMAGE], "command": command}]
+        containers = [{"name": "user", "image": image(CLIENT), "command": command}]
         spec = {"restartPolicy": "Never", "containers": containers}
         body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
         here("create", "-f", "-", input=json.dumps(body))
