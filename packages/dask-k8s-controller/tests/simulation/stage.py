@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import Any
+
+import aiohttp
 
 from dask_k8s_controller.resources import PODS, Resource
 
@@ -21,13 +24,14 @@ class Stage:
         self._needs_nodes = needs_nodes
         self._scenes: dict[str, Scene] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._watches: list[asyncio.Task[Any]] = []
 
     async def open(self) -> None:
         if self._needs_nodes:
             await self._client.json("POST", "/api/v1/nodes", node())
         for resource in WATCHED:
             listed = await self._client.json("GET", resource.path(None))
-            self._start(self._watch(resource, listed["metadata"]["resourceVersion"]))
+            self._watches.append(self._start(self._watch(resource, listed["metadata"]["resourceVersion"])))
 
     async def close(self) -> None:
         for task in self._tasks:
@@ -35,6 +39,9 @@ class Stage:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for namespace in self._scenes:
             await self._client.json("DELETE", f"/api/v1/namespaces/{namespace}")
+        for watch in self._watches:
+            if not watch.cancelled():
+                watch.result()  # it ended by itself, and scenes have not seen all since
 
     async def scene(self, namespace: str, line: Line | None = None) -> Scene:
         """A scene in a new namespace."""
@@ -47,15 +54,23 @@ class Stage:
         return scene
 
     async def _watch(self, resource: Resource, version: str) -> None:
-        parameters = {WATCH: "1", "resourceVersion": version}
-        async with await self._client.send("GET", resource.path(None), params=parameters) as answer:
-            async for line in answer.content:
-                event = json.loads(line)
-                scene = self._scenes.get(event["object"]["metadata"].get("namespace"))
-                if scene is not None:
-                    scene.take(resource, event["type"], event["object"])
-                    if resource == PODS and event["type"] != "DELETED":
-                        self._start(self._be_node(event["object"]))
+        """Show every event; where the server ends a watch, as it does to who is slow, go on from there."""
+        while True:
+            parameters = {WATCH: "1", "allowWatchBookmarks": "1", "resourceVersion": version}
+            with suppress(aiohttp.ClientError):
+                async with await self._client.send("GET", resource.path(None), params=parameters) as answer:
+                    async for line in answer.content:
+                        event = json.loads(line)
+                        assert event["type"] != "ERROR", event
+                        version = event["object"]["metadata"]["resourceVersion"]
+                        self._show(resource, event["type"], event["object"])
+
+    def _show(self, resource: Resource, kind: str, body: dict[str, Any]) -> None:
+        scene = self._scenes.get(body["metadata"].get("namespace"))
+        if scene is not None:
+            scene.take(resource, kind, body)
+            if resource == PODS and kind != "DELETED":
+                self._start(self._be_node(body))
 
     async def _be_node(self, pod: dict[str, Any]) -> None:
         """Run a pod and let it end, as kwok does on a cluster that has it.
@@ -80,10 +95,11 @@ class Stage:
             status = {"phase": "Running", "conditions": conditions}
             await self._client.json("PATCH", f"{path}/status", {"status": status})
 
-    def _start(self, work: Any) -> None:
+    def _start(self, work: Any) -> asyncio.Task[Any]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 def node() -> dict[str, Any]:
