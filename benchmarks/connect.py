@@ -26,12 +26,12 @@ import warnings
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from distributed import Client
-from raw import POD_FAMILY, Made, address, all_made, post
+from raw import LIMIT_SECONDS, POD_FAMILY, Made, address, all_made, post
 from rich.table import Table
-from scale import CONSOLE, LIMIT_SECONDS, controller, namespace
+from scale import CONSOLE, controller, namespace
 
 from dask_k8s_client import KubeCluster
 from dask_k8s_client.api.requests import Api
@@ -69,6 +69,15 @@ while True:
 Row = tuple[str, str, str]
 
 
+class Times(NamedTuple):
+    """Seconds to a result: from the request, from Ready pods, from the first worker, from a name."""
+
+    result: float
+    after_ready: float
+    after_worker: float
+    again: float
+
+
 async def start(raw: RawApi, api: Api, where: str, name: str) -> tuple[Times, list[Made]]:
     """Have a result from a new cluster, and another from the same one, found; how long, and what was made."""
     began = time.perf_counter()
@@ -83,15 +92,6 @@ async def start(raw: RawApi, api: Api, where: str, name: str) -> tuple[Times, li
             again = (await first_result(found))[0] - again
         made = await all_made(raw, where, *POD_FAMILY)
     return Times(result - began, result - pods, after_worker, again), made
-
-
-class Times(NamedTuple):
-    """Seconds to a result: from the request, from Ready pods, from the first worker, from a name."""
-
-    result: float
-    after_ready: float
-    after_worker: float
-    again: float
 
 
 async def by_hand(raw: RawApi, where: str, name: str, made: list[Made]) -> float:
@@ -118,7 +118,7 @@ async def by_hand(raw: RawApi, where: str, name: str, made: list[Made]) -> float
         return result - began
 
 
-async def first_result(cluster: Any) -> tuple[float, float]:
+async def first_result(cluster: KubeCluster | str) -> tuple[float, float]:
     """Have something computed; when that was, and the seconds since there is a worker."""
     async with Client(cluster, asynchronous=True) as client:
         if await client.submit(operator.add, 1, 2) != 3:

@@ -17,16 +17,16 @@ import time
 from collections import deque
 from typing import Any
 
-from raw import CLUSTERS, CONCURRENCY, GROUPS, JOBS, SECRETS, Made, all_made, post
+from raw import CONCURRENCY, JOBS, Made, all_made, post
 from rich.table import Table
 from scale import CONSOLE, Row, cluster, controller, cpu, memory, namespace, pod_spec
 
-from dask_k8s_controller import PODS, SERVICES, of_kind
 from dask_k8s_controller.kube import Api
+from dask_k8s_controller.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SECRETS, SERVICES, of_kind
 from dask_k8s_crds import kinds
 
 DASK_JOBS = of_kind(kinds.DASK_JOB)
-CHILDREN = (CLUSTERS, SECRETS, SERVICES, PODS, GROUPS, JOBS)
+CHILDREN = (DASK_CLUSTERS, SECRETS, SERVICES, PODS, DASK_WORKER_GROUPS, JOBS)
 LIMIT_SECONDS = 600.0
 ENDS = {"Successful", "Failed"}
 
@@ -73,7 +73,7 @@ async def sample(api: Api) -> list[Made]:
 async def left_over(api: Api, where: str) -> int:
     """Return how many clusters there are at last, which should be none."""
     for _ in range(100):
-        left = len((await api.get(CLUSTERS.path(where)))["items"])
+        left = len((await api.get(DASK_CLUSTERS.path(where)))["items"])
         if not left:
             break
         await asyncio.sleep(0.2)

@@ -6,14 +6,10 @@ import asyncio
 from collections import deque
 from typing import Any
 
-from dask_k8s_controller import PODS, SERVICES, Resource, of_kind
 from dask_k8s_controller.kube import Api
-from dask_k8s_crds import kinds
+from dask_k8s_controller.resources import PODS, SECRETS, SERVICES, Resource
 
-CLUSTERS = of_kind(kinds.DASK_CLUSTER)
-GROUPS = of_kind(kinds.DASK_WORKER_GROUP)
 JOBS = Resource("batch", "v1", "Job", "jobs")
-SECRETS = Resource("", "v1", "Secret", "secrets")
 POD_FAMILY = (SECRETS, SERVICES, PODS)
 CONCURRENCY = 32
 LIMIT_SECONDS = 120.0

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from raw import CONCURRENCY, Made, post
+from raw import CONCURRENCY, LIMIT_SECONDS, Made, post
 from rich.console import Console
 from rich.table import Table
 
@@ -32,7 +32,6 @@ from dask_k8s_controller.workergroup.desired import worker_names, workers
 from dask_k8s_crds import DaskCluster, DaskWorkerGroup, labels, names
 
 NAMESPACES = Resource("", "v1", "Namespace", "namespaces")
-LIMIT_SECONDS = 120.0
 READY_SECONDS = 30.0
 IDLE_SECONDS = 10
 

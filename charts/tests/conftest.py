@@ -61,11 +61,17 @@ def render(template) -> Callable[..., list[dict[str, Any]]]:
 
 
 @pytest.fixture
-def run(helm, kubernetes) -> Callable[..., str]:
-    """Run Helm on a real Kubernetes: what it prints, unless it fails."""
+def real(kubernetes) -> Any:
+    """A Kubernetes that runs images."""
     if kubernetes.is_local:
         pytest.skip("the local Kubernetes runs no images")
-    env = {**os.environ, "KUBECONFIG": str(kubernetes.kubeconfig)}
+    return kubernetes
+
+
+@pytest.fixture
+def run(helm, real) -> Callable[..., str]:
+    """Run Helm on a real Kubernetes: what it prints, unless it fails."""
+    env = {**os.environ, "KUBECONFIG": str(real.kubeconfig)}
 
     def command(*arguments: str, **options: str) -> str:
         done = subprocess.run(
@@ -78,10 +84,8 @@ def run(helm, kubernetes) -> Callable[..., str]:
 
 
 @pytest.fixture
-def here(kubernetes, kubectl, namespace) -> Callable[..., str]:
+def here(real, kubectl, namespace) -> Callable[..., str]:
     """Run kubectl in the test's namespace of a real Kubernetes: what it prints."""
-    if kubernetes.is_local:
-        pytest.skip("the local Kubernetes runs no images")
     return lambda *words, **options: kubectl("--namespace", namespace, *words, **options).stdout
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -106,23 +107,14 @@ def test_with_a_plugin_of_others(run, image, printed, here, kubectl, namespace):
         "fullnameOverride": namespace,
         "rbac": {"extraRules": more},
     }
-    kubectl("apply", "-f", "-", input=yaml.safe_dump(crd))
-    try:
+    install = ("install", "op", str(CHART), "--namespace", namespace, "--values", "-")
+    with ExitStack() as at_the_end:
+        kubectl("apply", "-f", "-", input=yaml.safe_dump(crd))
+        at_the_end.callback(kubectl, "delete", "crd", crd["metadata"]["name"], "--wait=false")
         kubectl("wait", "crd", crd["metadata"]["name"], "--for=condition=Established", WAIT)
-        run(
-            "install",
-            "op",
-            str(CHART),
-            "--namespace",
-            namespace,
-            "--values",
-            "-",
-            input=yaml.safe_dump(values),
-        )
+        at_the_end.callback(run, "uninstall", "op", "--namespace", namespace, "--ignore-not-found")
+        run(*install, input=yaml.safe_dump(values))
         here("apply", "-f", str(CLUSTER))
         here("apply", "-f", "-", input=DASHBOARD)
         here("wait", "daskdashboard/public", "--for=condition=Ready", WAIT)
         assert here("get", "service", "public-dashboard", "-o", "jsonpath={.spec.type}") == "NodePort"
-    finally:
-        run("uninstall", "op", "--namespace", namespace, "--ignore-not-found")
-        kubectl("delete", "crd", crd["metadata"]["name"], "--wait=false")

@@ -1,6 +1,7 @@
 """Helm on a real Kubernetes: the operator from its image, under the chart's rights; the CRDs' life."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,7 +57,7 @@ def test_the_life_of_an_operator(run, image, here, home, kubectl, namespace, eve
         here("apply", "-f", str(USER))
         here("create", "rolebinding", "user", "--role=dask-user", f"--serviceaccount={namespace}:default")
         command = ["python", "-c", program.replace("dask_kubernetes.operator", "dask_k8s_client")]
-        containers = [{"name": "user", "image": image(CLIENT), "command": command}]
+        containers = [{"name": "user", "image": os.environ[CLIENT], "command": command}]
         spec = {"restartPolicy": "Never", "containers": containers}
         body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
         here("create", "-f", "-", input=json.dumps(body))

@@ -47,6 +47,11 @@ class ApiError(Exception):
         return self.status == HTTPStatus.NOT_FOUND and self.reason == "NotFound"
 
     @property
+    def is_temporary(self) -> bool:
+        """The API server, or a node that it asked, cannot answer now; it may another time."""
+        return self.status == HTTPStatus.TOO_MANY_REQUESTS or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+    @property
     def is_unknown_path(self) -> bool:
         """The server does not know such objects: nobody has installed their definition."""
         return self.status == HTTPStatus.NOT_FOUND and not self.reason

@@ -16,7 +16,7 @@ from typing import Any, Self
 import dask.config
 import yaml
 
-from dask_k8s_client.aliases import JSON, Env
+from dask_k8s_client.aliases import JSON
 from dask_k8s_client.connection import ways
 from dask_k8s_client.durations import seconds
 from dask_k8s_client.exceptions import ValidationError
@@ -206,6 +206,3 @@ def _create_mode(value: CreateMode | str) -> CreateMode:
 def _starts_jupyter(manifest: JSON) -> bool:
     containers: Sequence[JSON] = manifest["spec"]["scheduler"]["spec"]["containers"]
     return any("--jupyter" in (each.get(key) or ()) for each in containers for key in ("command", "args"))
-
-
-__all__ = ["CreateMode", "Env", "Options", "fill_name", "load_spec", "parse_spec", "place"]

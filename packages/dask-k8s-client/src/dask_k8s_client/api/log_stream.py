@@ -62,26 +62,18 @@ async def copy(api: Api, life: Life, log: Callable[[str], object]) -> None:
                         log(line)
                         done = place
             return
-        except (ApiError, ConnectionError) as error:
+        except ConnectionError as error:
+            logger.debug("following %s: %s", life.path, error)
+        except ApiError as error:
             # It has not begun after all, or is gone.
-            if isinstance(error, ApiError) and error.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND):
+            if error.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND):
                 return
-            if not is_out_of_reach(error):
+            if not error.is_temporary:
                 raise
-            if isinstance(error, ApiError) and not said:
+            if not said:
                 logger.warning("the log %s cannot be read now: %s", life.path, error)
                 said = True
-            logger.debug("following %s: %s", life.path, error)
-            await asyncio.sleep(RETRY_SECONDS)
-
-
-def is_out_of_reach(error: ApiError | ConnectionError) -> bool:
-    """Whether a log may be had another time: its node, or the API server, does not answer."""
-    return (
-        not isinstance(error, ApiError)
-        or error.status == HTTPStatus.TOO_MANY_REQUESTS
-        or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    )
+        await asyncio.sleep(RETRY_SECONDS)
 
 
 async def _lines(api: Api, life: Life) -> AsyncGenerator[str, None]:

@@ -91,7 +91,7 @@ async def _watch(
 
 def _passes(error: ApiError) -> bool:
     """A history that is too short, an API server that is overloaded or starting."""
-    return error.status in (HTTPStatus.GONE, HTTPStatus.TOO_MANY_REQUESTS) or error.status >= 500
+    return error.status == HTTPStatus.GONE or error.is_temporary
 
 
 async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:

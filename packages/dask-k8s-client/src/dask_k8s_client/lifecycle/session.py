@@ -82,6 +82,7 @@ class Session:
 
         Raises:
             OSError: there is none at present. What looks ready may be on a node that is lost: look again.
+            RuntimeError: Kubernetes has trouble.
         """
         if self._route is None:
             raise ConnectionError(f"the cluster {self._options.name} is not connected to")

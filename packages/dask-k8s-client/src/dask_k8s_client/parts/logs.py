@@ -8,7 +8,7 @@ from functools import partial
 from http import HTTPStatus
 
 from dask_k8s_client.aliases import JSON
-from dask_k8s_client.api.log_stream import copy, is_out_of_reach, lives
+from dask_k8s_client.api.log_stream import copy, lives
 from dask_k8s_client.api.requests import Api
 from dask_k8s_client.api.resources import PODS, Among
 from dask_k8s_client.api.watching import follow
@@ -87,8 +87,8 @@ async def _pod_log(api: Api, namespace: str, pod: JSON, tail: int | None) -> str
     for status in (pod.get("status") or {}).get("containerStatuses") or ():
         try:
             log = await container_log(api, namespace, pod["metadata"]["name"], status["name"], tail)
-        except (ApiError, ConnectionError) as error:
-            if not is_out_of_reach(error):
+        except ApiError as error:
+            if not error.is_temporary:
                 raise
             log = f"cannot be read: {error}\n"  # the others' can
         parts.append(f"--- {status['name']} ---\n{log}" if several else log)
