@@ -25,11 +25,13 @@ from aiohttp import web
 from rich.table import Table
 from scale import CONSOLE, IDLE_SECONDS, LIMIT_SECONDS, Row, controller, cpu, memory, namespace
 
-from dask_k8s_controller import PODS, Demand, Load, Resource, Waiting, of_kind
+from dask_k8s_controller import Demand, Load, Waiting
 from dask_k8s_controller.kube import Api
-from dask_k8s_crds import kinds, labels
+from dask_k8s_crds import labels
+from dask_k8s_crds.resources import DASK_AUTOSCALERS as AUTOSCALERS
+from dask_k8s_crds.resources import DASK_CLUSTERS as CLUSTERS
+from dask_k8s_crds.resources import PODS, Resource
 
-AUTOSCALERS, CLUSTERS = of_kind(kinds.DASK_AUTOSCALER), of_kind(kinds.DASK_CLUSTER)
 PORT = 28787
 FIRST_ADDRESS = IPv4Address("127.77.0.1")
 AT_A_TIME = 16

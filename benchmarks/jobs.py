@@ -22,10 +22,8 @@ from rich.table import Table
 from scale import CONSOLE, Row, cluster, controller, cpu, memory, namespace, pod_spec
 
 from dask_k8s_controller.kube import Api
-from dask_k8s_controller.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SECRETS, SERVICES, of_kind
-from dask_k8s_crds import kinds
+from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_JOBS, DASK_WORKER_GROUPS, PODS, SECRETS, SERVICES
 
-DASK_JOBS = of_kind(kinds.DASK_JOB)
 CHILDREN = (DASK_CLUSTERS, SECRETS, SERVICES, PODS, DASK_WORKER_GROUPS, JOBS)
 LIMIT_SECONDS = 600.0
 ENDS = {"Successful", "Failed"}

@@ -7,7 +7,7 @@ from collections import deque
 from typing import Any
 
 from dask_k8s_controller.kube import Api
-from dask_k8s_controller.resources import PODS, SECRETS, SERVICES, Resource
+from dask_k8s_crds.resources import PODS, SECRETS, SERVICES, Resource
 
 JOBS = Resource("batch", "v1", "Job", "jobs")
 POD_FAMILY = (SECRETS, SERVICES, PODS)

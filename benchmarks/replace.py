@@ -26,8 +26,8 @@ from rich.table import Table
 from scale import CONSOLE, LIMIT_SECONDS, all_counted, cluster, controller, namespace, pod_spec
 
 from dask_k8s_controller.kube import Api
-from dask_k8s_controller.resources import DASK_CLUSTERS, PODS
 from dask_k8s_crds import labels
+from dask_k8s_crds.resources import DASK_CLUSTERS, PODS
 
 BAR_SECONDS = 1.0
 CALM_SECONDS = 0.2

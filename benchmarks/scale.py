@@ -27,9 +27,9 @@ from rich.console import Console
 from rich.table import Table
 
 from dask_k8s_controller.kube import Api, ApiError
-from dask_k8s_controller.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SERVICES, Resource
 from dask_k8s_controller.workergroup.desired import worker_names, workers
 from dask_k8s_crds import DaskCluster, DaskWorkerGroup, labels, names
+from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SERVICES, Resource
 
 NAMESPACES = Resource("", "v1", "Namespace", "namespaces")
 READY_SECONDS = 30.0

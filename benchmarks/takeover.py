@@ -24,8 +24,8 @@ from rich.table import Table
 from scale import CONSOLE, LIMIT_SECONDS, cluster, namespace
 
 from dask_k8s_controller.kube import Api
-from dask_k8s_controller.resources import DASK_CLUSTERS, PODS
 from dask_k8s_crds import labels
+from dask_k8s_crds.resources import DASK_CLUSTERS, PODS
 
 CALM_SECONDS = 2.0
 """After the last pod: what is made twice would come by then."""

@@ -15,7 +15,7 @@ import yaml
 
 from dask_k8s_controller import plugins
 from dask_k8s_controller.manifests import manifests
-from dask_k8s_crds import manifests as kinds
+from dask_k8s_crds import manifests as crds
 from dask_k8s_crds.yaml import documents
 
 CHART = Path(__file__).parents[1] / "dask-k8s-operator"
@@ -62,7 +62,7 @@ def files() -> dict[Path, str]:
     """Return what each file should hold."""
     readme = CHART / "README.md"
     return {
-        CHART / "files/crds.yaml": documents(kinds.crds()),
+        CHART / "files/crds.yaml": documents(crds.crds()),
         CHART / "files/rules.yaml": rules(),
         readme: TABLE.sub(lambda _: table(), readme.read_text(encoding="utf-8")),
     }

@@ -3,10 +3,10 @@
 import pytest
 from prometheus_client import REGISTRY
 
-from dask_k8s_autoscaler.observe import DASK_AUTOSCALERS, DASK_CLUSTERS, DASK_WORKER_GROUPS
 from dask_k8s_autoscaler.plugin import PLUGIN
 from dask_k8s_autoscaler.reconcile import REASONS, Autoscaling
 from dask_k8s_controller import AgentError, Key
+from dask_k8s_crds.resources import DASK_AUTOSCALERS, DASK_CLUSTERS, DASK_WORKER_GROUPS
 
 from .builders import KEY, FakeWorld, Scheduler, autoscaler, cluster, demand, group, load, waiting
 

@@ -8,10 +8,10 @@ from typing import Any
 from dask_k8s_controller import pods
 from dask_k8s_controller.agent import delivery
 from dask_k8s_controller.cluster.observe import cluster_of_group, trim_service
-from dask_k8s_controller.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SECRETS, SERVICES, Resource
 from dask_k8s_controller.river.cache import Cache, Record
 from dask_k8s_controller.watched import Watched
 from dask_k8s_crds import labels
+from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SECRETS, SERVICES, Resource
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 WATCHES = {

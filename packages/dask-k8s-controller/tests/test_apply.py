@@ -6,12 +6,13 @@ from random import Random
 import pytest
 
 from dask_k8s_controller.kube import ApiError
-from dask_k8s_controller.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, EVENTS, PODS, Key
+from dask_k8s_controller.resources import Key
 from dask_k8s_controller.river.apply import Applier
 from dask_k8s_controller.river.cache import Cache
 from dask_k8s_controller.river.expectations import Expectations
 from dask_k8s_controller.river.plan import Create, Delete, Patch, Plan, Tell
 from dask_k8s_controller.river.throttle import Throttle
+from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, EVENTS, PODS
 
 from .builders import WATCHES, cluster, group, owned_by, pod
 from .simulation.faults import Faults, ModelApi

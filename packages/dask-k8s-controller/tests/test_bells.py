@@ -3,9 +3,10 @@
 import pytest
 
 from dask_k8s_controller import builtin
-from dask_k8s_controller.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SERVICES, Key
+from dask_k8s_controller.resources import Key
 from dask_k8s_controller.river.cache import Cache
 from dask_k8s_controller.river.handlers import Bells
+from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SERVICES
 
 from .builders import WATCHES, cluster, group, owned_by, pod, service
 

@@ -6,8 +6,9 @@ from dask_k8s_controller.agent import delivery
 from dask_k8s_controller.cluster.desired import family
 from dask_k8s_controller.cluster.observe import Observed
 from dask_k8s_controller.cluster.plan import SchedulerPlan, plan
-from dask_k8s_controller.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SECRETS, SERVICES, Key
+from dask_k8s_controller.resources import Key
 from dask_k8s_crds import DaskCluster
+from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SECRETS, SERVICES
 
 from .builders import agent, cluster, group, owned_by, pod, record, service
 

@@ -8,10 +8,10 @@ from dask_k8s_controller.findings import Finding
 from dask_k8s_controller.findings import conditions as found_conditions
 from dask_k8s_controller.kube import ApiError
 from dask_k8s_controller.plugin import Outcome
-from dask_k8s_controller.resources import DASK_WORKER_GROUPS, PODS, SERVICES
 from dask_k8s_controller.river.apply import WriteError
 from dask_k8s_controller.river.plan import Create
 from dask_k8s_crds import DaskCluster
+from dask_k8s_crds.resources import DASK_WORKER_GROUPS, PODS, SERVICES
 
 from .builders import cluster, group, owned_by, pod, record, service
 

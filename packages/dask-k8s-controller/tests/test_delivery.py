@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from dask_k8s_controller.agent import delivery
-from dask_k8s_controller.resources import SECRETS
+from dask_k8s_crds.resources import SECRETS
 
 from .builders import agent, record
 

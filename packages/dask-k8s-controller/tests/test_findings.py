@@ -6,9 +6,9 @@ from dask_k8s_controller.findings import Finding, conditions, conditions_of, ref
 from dask_k8s_controller.kube import ApiError
 from dask_k8s_controller.plugin import Outcome
 from dask_k8s_controller.pods import Trouble, trim
-from dask_k8s_controller.resources import PODS
 from dask_k8s_controller.river.apply import WriteError
 from dask_k8s_controller.river.plan import Create, Tell
+from dask_k8s_crds.resources import PODS
 
 from .builders import cluster, pod
 

@@ -5,13 +5,13 @@ import pytest
 from dask_k8s_controller.findings import Finding
 from dask_k8s_controller.kube import ApiError
 from dask_k8s_controller.plugin import Outcome
-from dask_k8s_controller.resources import PODS
 from dask_k8s_controller.river.apply import WriteError
 from dask_k8s_controller.river.plan import Create
 from dask_k8s_controller.workergroup.retire import Leaving
 from dask_k8s_controller.workergroup.scale import Observed
 from dask_k8s_controller.workergroup.status import report, running, suspended, waiting
 from dask_k8s_crds import DaskWorkerGroup
+from dask_k8s_crds.resources import PODS
 from dask_k8s_crds.updates import UpdateStrategy
 
 from .builders import group, pod, record

@@ -6,8 +6,8 @@ import pytest
 
 from dask_k8s_controller.cluster.idle import LOOK_SECONDS, judge, plan
 from dask_k8s_controller.cluster.observe import Observed
-from dask_k8s_controller.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS
 from dask_k8s_crds import DaskCluster
+from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS
 
 from .builders import NOW, cluster, group, record
 

@@ -8,10 +8,10 @@ import pytest
 from aiohttp import web
 
 from dask_k8s_controller.kube import ApiError
-from dask_k8s_controller.resources import PODS
 from dask_k8s_controller.river.cache import Cache, What
 from dask_k8s_controller.river.informer import Informer
 from dask_k8s_controller.river.queue import Pace
+from dask_k8s_crds.resources import PODS
 
 from .builders import WATCHES, pod
 from .fake_server import status

@@ -2,11 +2,11 @@
 
 import pytest
 
-from dask_k8s_controller.resources import PODS
 from dask_k8s_controller.workergroup.desired import example
 from dask_k8s_controller.workergroup.inplace import patches
 from dask_k8s_controller.workergroup.retire import Leaving
 from dask_k8s_crds import DaskCluster, DaskWorkerGroup, labels
+from dask_k8s_crds.resources import PODS
 
 from .builders import NOW, ago, cluster, group, pod, record
 

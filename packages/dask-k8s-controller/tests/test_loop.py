@@ -7,11 +7,12 @@ from prometheus_client import REGISTRY
 
 from dask_k8s_controller.kube import ApiError
 from dask_k8s_controller.plugin import After
-from dask_k8s_controller.resources import PODS, Key
+from dask_k8s_controller.resources import Key
 from dask_k8s_controller.river.apply import WriteError
 from dask_k8s_controller.river.loop import Loop
 from dask_k8s_controller.river.plan import Create
 from dask_k8s_controller.river.queue import WorkQueue
+from dask_k8s_crds.resources import PODS
 
 from .builders import pod
 

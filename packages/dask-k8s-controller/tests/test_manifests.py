@@ -2,8 +2,9 @@
 
 import pytest
 
-from dask_k8s_controller import Plugin, Reconciler, Resource, Rule, Watched, builtin
+from dask_k8s_controller import Plugin, Reconciler, Rule, Watched, builtin
 from dask_k8s_controller.manifests import ELECTION, manifests
+from dask_k8s_crds.resources import Resource
 
 THINGS = Resource("example.org", "v1", "Thing", "things")
 

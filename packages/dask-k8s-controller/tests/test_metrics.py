@@ -6,10 +6,11 @@ import pytest
 from prometheus_client import REGISTRY
 
 from dask_k8s_controller import builtin, metrics
-from dask_k8s_controller.election import LEASES, Election
+from dask_k8s_controller.election import Election
 from dask_k8s_controller.operator import Operator
-from dask_k8s_controller.resources import DASK_CLUSTERS, PODS, Key
+from dask_k8s_controller.resources import Key
 from dask_k8s_controller.settings import Settings
+from dask_k8s_crds.resources import DASK_CLUSTERS, LEASES, PODS
 
 from .builders import cluster, pod
 

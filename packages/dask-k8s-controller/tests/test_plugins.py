@@ -12,7 +12,8 @@ from dask_k8s_controller import plugins
 from dask_k8s_controller.plugins import PluginError
 
 VALUE = """
-from dask_k8s_controller import Plugin, Reconciler, Resource, Rule, Watched
+from dask_k8s_controller import Plugin, Reconciler, Rule, Watched
+from dask_k8s_crds.resources import Resource
 
 THINGS = Resource("example.org", "v1", "Thing", "things")
 PARTS = Resource("example.org", "v1", "Part", "parts")

@@ -5,7 +5,6 @@ from datetime import timedelta
 import pytest
 
 from dask_k8s_controller.agent.answers import AgentError, Retired
-from dask_k8s_controller.resources import PODS
 from dask_k8s_controller.workergroup.retire import (
     ASK_SECONDS,
     REGISTER_SECONDS,
@@ -17,6 +16,7 @@ from dask_k8s_controller.workergroup.retire import (
 )
 from dask_k8s_controller.workergroup.rollout import Drain, Step
 from dask_k8s_crds import labels
+from dask_k8s_crds.resources import PODS
 from dask_k8s_crds.updates import UpdateStrategy
 
 from .builders import NOW, pod, record

@@ -2,7 +2,6 @@
 
 import pytest
 
-from dask_k8s_controller.resources import PODS
 from dask_k8s_controller.workergroup.scale import (
     CALM_SECONDS,
     LONGEST_RESTART_SECONDS,
@@ -12,6 +11,7 @@ from dask_k8s_controller.workergroup.scale import (
     decide,
 )
 from dask_k8s_crds import labels
+from dask_k8s_crds.resources import PODS
 
 from .builders import NOW, pod, record
 

@@ -6,10 +6,10 @@ from dask_k8s_controller.cluster.desired import family
 from dask_k8s_controller.cluster.service import anew, follow
 from dask_k8s_controller.kube import ApiError
 from dask_k8s_controller.plugin import Outcome
-from dask_k8s_controller.resources import SERVICES
 from dask_k8s_controller.river.apply import WriteError
 from dask_k8s_controller.river.plan import Create, Delete, Patch
 from dask_k8s_crds import DaskCluster
+from dask_k8s_crds.resources import SERVICES
 
 from .builders import cluster, record, service
 

@@ -17,12 +17,12 @@ from dask_k8s_controller.findings import Finding
 from dask_k8s_controller.findings import conditions as found_conditions
 from dask_k8s_controller.kube import ApiError
 from dask_k8s_controller.plugin import Outcome
-from dask_k8s_controller.resources import DASK_WORKER_GROUPS, PODS, SERVICES
 from dask_k8s_controller.river.apply import WriteError
 from dask_k8s_controller.river.plan import Create
 from dask_k8s_controller.workergroup import scale, status
 from dask_k8s_controller.workergroup.retire import Leaving
 from dask_k8s_crds import DaskCluster, DaskWorkerGroup, labels
+from dask_k8s_crds.resources import DASK_WORKER_GROUPS, PODS, SERVICES
 from dask_k8s_crds.updates import UpdateStrategy
 
 from .builders import cluster, group, owned_by, pod, record, service

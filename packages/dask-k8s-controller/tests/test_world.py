@@ -9,9 +9,10 @@ from dask_k8s_controller import builtin
 from dask_k8s_controller.kube import ApiError
 from dask_k8s_controller.operator import Operator
 from dask_k8s_controller.plugin import After
-from dask_k8s_controller.resources import DASK_WORKER_GROUPS, PODS, Key
+from dask_k8s_controller.resources import Key
 from dask_k8s_controller.river.plan import Create, Delete, Plan
 from dask_k8s_controller.settings import Settings
+from dask_k8s_crds.resources import DASK_WORKER_GROUPS, PODS
 
 from .builders import group, owned_by, pod
 from .simulation.faults import Faults, ModelApi

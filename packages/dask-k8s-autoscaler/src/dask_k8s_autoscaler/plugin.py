@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dask_k8s_autoscaler.observe import DASK_AUTOSCALERS, DASK_CLUSTERS, DASK_WORKER_GROUPS, cluster_of
+from dask_k8s_autoscaler.observe import cluster_of
 from dask_k8s_autoscaler.reconcile import Autoscaling
 from dask_k8s_controller import Key, Plugin, Reconciler, Record, Rule, Watched, World
-from dask_k8s_crds import DaskAutoscaler, kinds, manifests
+from dask_k8s_crds import DaskAutoscaler, manifests, resources
+from dask_k8s_crds.resources import DASK_AUTOSCALERS, DASK_CLUSTERS, DASK_WORKER_GROUPS
 
 
 def wake_of_cluster(cluster: Record, world: World) -> list[Key]:
@@ -43,9 +44,9 @@ PLUGIN = Plugin(
     ),
     crds=(manifests.crd(DaskAutoscaler),),
     rules=(
-        Rule(kinds.GROUP, (kinds.DASK_AUTOSCALER.plural,), ("get", "patch")),
-        Rule(kinds.GROUP, (kinds.DASK_WORKER_GROUP.plural,), ("patch",)),
+        Rule(resources.GROUP, (resources.DASK_AUTOSCALERS.plural,), ("get", "patch")),
+        Rule(resources.GROUP, (resources.DASK_WORKER_GROUPS.plural,), ("patch",)),
         # Asked for before an autoscaler is adopted; an autoscaler is asked for before it scales.
-        Rule(kinds.GROUP, (kinds.DASK_CLUSTER.plural,), ("get",)),
+        Rule(resources.GROUP, (resources.DASK_CLUSTERS.plural,), ("get",)),
     ),
 )

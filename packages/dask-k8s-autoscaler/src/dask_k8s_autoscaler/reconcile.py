@@ -13,7 +13,7 @@ from dask_k8s_autoscaler.observe import Known, Observed, again, observe, work
 from dask_k8s_autoscaler.policy import Change
 from dask_k8s_autoscaler.status import Finding, Report
 from dask_k8s_controller import After, AgentError, Key, Outcome, Patch, Plan, Record, World
-from dask_k8s_crds import InvalidObject, kinds
+from dask_k8s_crds import InvalidObject, resources
 from dask_k8s_crds.metadata import ObjectMeta, owner_reference
 
 AGAIN_SECONDS = 0.5
@@ -114,7 +114,7 @@ async def _adopt(observed: Observed, world: World) -> Outcome:
     record, cluster = observed.record, observed.cluster
     if record.owner is not None or cluster is None:
         return Outcome()
-    owner = owner_reference(kinds.DASK_CLUSTER, ObjectMeta.model_validate(cluster.value["metadata"]))
+    owner = owner_reference(resources.DASK_CLUSTERS, ObjectMeta.model_validate(cluster.value["metadata"]))
     owners = record.value["metadata"].get("ownerReferences") or ()
     metadata = {"resourceVersion": str(record.version), "ownerReferences": [*owners, owner]}
     patch = Patch(record.key, {"metadata": metadata}, needs_owner=True)

@@ -18,14 +18,12 @@ from dask_k8s_controller.plugin import (
     World,
 )
 from dask_k8s_controller.pods import keeps_legacy_commands, pod_spec
-from dask_k8s_controller.resources import PODS, SERVICES, Key, Resource, of_kind
+from dask_k8s_controller.resources import Key
 from dask_k8s_controller.river.apply import WriteError
 from dask_k8s_controller.river.cache import Record
 from dask_k8s_controller.river.plan import Create, Delete, Patch, Plan, Tell
 
 __all__ = [
-    "PODS",
-    "SERVICES",
     "After",
     "Agent",
     "AgentError",
@@ -42,7 +40,6 @@ __all__ = [
     "Reconcile",
     "Reconciler",
     "Record",
-    "Resource",
     "Retired",
     "Rule",
     "Tell",
@@ -51,7 +48,6 @@ __all__ = [
     "World",
     "WriteError",
     "keeps_legacy_commands",
-    "of_kind",
     "pod_spec",
     "refused",
     "troubled",

@@ -7,9 +7,9 @@ from dask_k8s_controller.agent import delivery
 from dask_k8s_controller.cluster.observe import cluster_of_group, trim_service, wake_cluster, wake_groups
 from dask_k8s_controller.cluster.reconcile import reconcile as reconcile_cluster
 from dask_k8s_controller.plugin import Plugin, Reconciler, Rule, Watched
-from dask_k8s_controller.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SECRETS, SERVICES
 from dask_k8s_controller.workergroup.reconcile import reconcile as reconcile_group
-from dask_k8s_crds import DaskCluster, DaskWorkerGroup, kinds, labels, manifests
+from dask_k8s_crds import DaskCluster, DaskWorkerGroup, labels, manifests, resources
+from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SECRETS, SERVICES
 
 PLUGIN = Plugin(
     watches=(
@@ -25,8 +25,8 @@ PLUGIN = Plugin(
     ),
     crds=(manifests.crd(DaskCluster), manifests.crd(DaskWorkerGroup)),
     rules=(
-        Rule(kinds.GROUP, ("daskclusters",), ("get", "patch", "delete")),
-        Rule(kinds.GROUP, ("daskworkergroups",), ("get", "create", "patch")),
+        Rule(resources.GROUP, ("daskclusters",), ("get", "patch", "delete")),
+        Rule(resources.GROUP, ("daskworkergroups",), ("get", "create", "patch")),
         Rule("", ("pods", "services"), ("get", "create", "patch", "delete")),
         # Only those of agents are listed and watched. Whoever may create pods can read any Secret by them.
         Rule("", ("secrets",), ("get", "create", "patch")),

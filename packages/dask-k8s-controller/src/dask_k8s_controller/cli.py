@@ -11,12 +11,13 @@ import click
 import yaml
 
 from dask_k8s_controller import framework, health, plugins
-from dask_k8s_controller.election import LEASES, Election
+from dask_k8s_controller.election import Election
 from dask_k8s_controller.kube import Api
 from dask_k8s_controller.manifests import manifests as all_manifests
 from dask_k8s_controller.operator import Operator
 from dask_k8s_controller.resources import Key
 from dask_k8s_controller.settings import Settings
+from dask_k8s_crds.resources import LEASES
 
 
 def _read_file(context: click.Context, _: click.Parameter, path: Path | None) -> Path | None:

@@ -21,11 +21,10 @@ from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from dask_k8s_controller.kube import Api, ApiError
-from dask_k8s_controller.resources import Body, Key, Resource
+from dask_k8s_controller.resources import Body, Key
 
 logger = logging.getLogger(__name__)
 
-LEASES = Resource("coordination.k8s.io", "v1", "Lease", "leases")
 LEASE_SECONDS = 12
 """So long after it was last seen to be renewed, nobody else takes the lease."""
 RENEW_SECONDS = 8.0

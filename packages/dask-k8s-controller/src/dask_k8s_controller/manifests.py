@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from dask_k8s_controller.election import LEASES
 from dask_k8s_controller.plugin import Plugin, Rule
+from dask_k8s_crds.resources import LEASES
 
 NAME = "dask-k8s-controller"
 ELECTION = f"{NAME}-leader-election"

@@ -16,9 +16,10 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from dask_k8s_controller.operator import Operator
-from dask_k8s_controller.resources import DASK_CLUSTERS, PODS, Body
+from dask_k8s_controller.resources import Body
 from dask_k8s_crds import labels
 from dask_k8s_crds.cluster import DaskClusterStatus
+from dask_k8s_crds.resources import DASK_CLUSTERS, PODS
 
 UNKNOWN = "Unknown"
 CLUSTER_PHASES = get_args(get_args(DaskClusterStatus.model_fields["phase"].annotation)[0])

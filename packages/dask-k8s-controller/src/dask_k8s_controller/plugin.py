@@ -11,10 +11,11 @@ from datetime import datetime
 from typing import Any, Protocol, Self
 
 from dask_k8s_controller.agent.answers import Demand, Retired
-from dask_k8s_controller.resources import Key, Resource
+from dask_k8s_controller.resources import Key
 from dask_k8s_controller.river.cache import Record
 from dask_k8s_controller.river.plan import Plan
 from dask_k8s_controller.watched import Watched, whole
+from dask_k8s_crds.resources import Resource
 
 __all__ = [
     "ENTRY_POINT_GROUP",

@@ -11,8 +11,8 @@ from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 
 from dask_k8s_controller.plugin import ENTRY_POINT_GROUP, Plugin, Reconciler, Rule
-from dask_k8s_controller.resources import Resource
 from dask_k8s_controller.watched import Watched
+from dask_k8s_crds.resources import Resource
 
 
 class PluginError(Exception):

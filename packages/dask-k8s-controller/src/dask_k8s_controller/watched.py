@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from dask_k8s_controller.resources import Body, Resource
+from dask_k8s_controller.resources import Body
+from dask_k8s_crds.resources import Resource
 
 
 def whole(body: Body) -> Body:

@@ -11,9 +11,9 @@ from typing import Any
 from dask_k8s_controller import builtin
 from dask_k8s_controller.kube import Api
 from dask_k8s_controller.operator import Operator
-from dask_k8s_controller.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SERVICES, Resource
 from dask_k8s_controller.settings import Settings
 from dask_k8s_crds import labels
+from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SERVICES, Resource
 
 from .agents import Agents
 from .line import Client, Line

@@ -11,11 +11,12 @@ import pytest
 from dask_k8s_controller import builtin
 from dask_k8s_controller.cluster.desired import family
 from dask_k8s_controller.operator import Operator
-from dask_k8s_controller.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SERVICES, Key
+from dask_k8s_controller.resources import Key
 from dask_k8s_controller.river import apply, world
 from dask_k8s_controller.settings import Settings
 from dask_k8s_controller.workergroup.desired import example
 from dask_k8s_crds import DaskCluster, DaskWorkerGroup, labels
+from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SERVICES
 
 from .agents import Agents
 from .faults import Faults, ModelApi

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dask_k8s_controller import keeps_legacy_commands, pod_spec
-from dask_k8s_crds import DaskJob, kinds, labels, names
+from dask_k8s_crds import DaskJob, labels, names, resources
 from dask_k8s_crds.metadata import owner_reference
 from dask_k8s_crds.templates import TemplateMetadata
 
@@ -20,8 +20,8 @@ def cluster(job: DaskJob) -> dict[str, Any] | None:
         return None
     spec = job.spec.cluster.spec.to_dict()
     return {
-        "apiVersion": kinds.API_VERSION,
-        "kind": kinds.DASK_CLUSTER.kind,
+        "apiVersion": resources.API_VERSION,
+        "kind": resources.DASK_CLUSTERS.kind,
         "metadata": _metadata(job, job.metadata.name, job.spec.cluster.metadata, {}),
         "spec": {**spec, "worker": {**spec["worker"], "replicas": 0}},
     }
@@ -79,5 +79,5 @@ def _metadata(
         "namespace": metadata.namespace,
         "labels": {**metadata.labels, **section.labels, **reserved},
         "annotations": {**labels.inherited(metadata.annotations), **section.annotations},
-        "ownerReferences": [owner_reference(kinds.DASK_JOB, metadata)],
+        "ownerReferences": [owner_reference(resources.DASK_JOBS, metadata)],
     }

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from dask_k8s_controller import PODS, Finding, Key, Record, Resource, World, of_kind
-from dask_k8s_crds import Condition, DaskJob, DaskJobStatus, kinds, labels, names
+from dask_k8s_controller import Finding, Key, Record, World
+from dask_k8s_crds import Condition, DaskJob, DaskJobStatus, labels, names
+from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_JOBS, JOBS, PODS, Resource
 
-DASK_JOBS = of_kind(kinds.DASK_JOB)
-DASK_CLUSTERS = of_kind(kinds.DASK_CLUSTER)
-JOBS = Resource("batch", "v1", "Job", "jobs")
 Body = Mapping[str, Any]
 
 

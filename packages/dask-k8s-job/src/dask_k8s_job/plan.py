@@ -6,8 +6,9 @@ from datetime import datetime
 
 from dask_k8s_controller import Create, Delete, Patch, Plan, Record
 from dask_k8s_crds import DaskJob
+from dask_k8s_crds.resources import DASK_CLUSTERS, JOBS
 from dask_k8s_job import desired
-from dask_k8s_job.observe import DASK_CLUSTERS, JOBS, End, Observed
+from dask_k8s_job.observe import End, Observed
 
 NOW = 1
 """The deadline, in seconds, that ends a Job at once."""

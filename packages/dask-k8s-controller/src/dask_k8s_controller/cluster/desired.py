@@ -9,7 +9,7 @@ from typing import Any
 from dask_k8s_controller import given
 from dask_k8s_controller.agent import delivery
 from dask_k8s_controller.pods import keeps_legacy_commands, pod_spec, template_digest
-from dask_k8s_crds import DaskCluster, kinds, labels, names
+from dask_k8s_crds import DaskCluster, labels, names, resources
 from dask_k8s_crds.metadata import owner_reference
 from dask_k8s_crds.templates import TemplateMetadata
 
@@ -88,8 +88,8 @@ def _default_group(cluster: DaskCluster) -> dict[str, Any]:
     given.note(metadata, worker=made_from)
     metadata["annotations"][labels.CLUSTER_REPLICAS] = str(worker.replicas)
     return {
-        "apiVersion": kinds.API_VERSION,
-        "kind": kinds.DASK_WORKER_GROUP.kind,
+        "apiVersion": resources.API_VERSION,
+        "kind": resources.DASK_WORKER_GROUPS.kind,
         "metadata": metadata,
         "spec": {"cluster": name, "worker": {"replicas": worker.replicas, **made_from}},
     }
@@ -105,7 +105,7 @@ def _metadata(
         "namespace": metadata.namespace,
         "labels": {**labels.ISTIO_DEFAULT, **metadata.labels, **section.labels, **reserved},
         "annotations": _unreserved({**labels.inherited(metadata.annotations), **section.annotations}),
-        "ownerReferences": [owner_reference(kinds.DASK_CLUSTER, metadata)],
+        "ownerReferences": [owner_reference(resources.DASK_CLUSTERS, metadata)],
     }
 
 

@@ -7,17 +7,10 @@ from typing import Any
 
 from dask_k8s_controller.given import noted
 from dask_k8s_controller.plugin import World
-from dask_k8s_controller.resources import (
-    DASK_CLUSTERS,
-    DASK_WORKER_GROUPS,
-    PODS,
-    SECRETS,
-    SERVICES,
-    Body,
-    Key,
-)
+from dask_k8s_controller.resources import Body, Key
 from dask_k8s_controller.river.cache import Record
 from dask_k8s_crds import DaskCluster, names
+from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SECRETS, SERVICES
 
 
 @dataclass(frozen=True, slots=True)

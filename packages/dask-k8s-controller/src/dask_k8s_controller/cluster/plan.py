@@ -12,11 +12,12 @@ from dask_k8s_controller.cluster.desired import Family, family, scheduler_digest
 from dask_k8s_controller.cluster.observe import Observed
 from dask_k8s_controller.cluster.service import follow
 from dask_k8s_controller.pods import keeps_legacy_commands, legacy_message, legacy_words
-from dask_k8s_controller.resources import DASK_WORKER_GROUPS, PODS, SECRETS, SERVICES, Body
+from dask_k8s_controller.resources import Body
 from dask_k8s_controller.river.cache import Record
 from dask_k8s_controller.river.plan import Create, Delete, Patch, Plan, Tell
-from dask_k8s_crds import DaskCluster, kinds, labels, names
+from dask_k8s_crds import DaskCluster, labels, names, resources
 from dask_k8s_crds.metadata import owner_reference
+from dask_k8s_crds.resources import DASK_WORKER_GROUPS, PODS, SECRETS, SERVICES
 
 STUCK_SECONDS = 10.0
 """A pod that is still there so long after its grace period is stuck, as on a lost node."""
@@ -158,7 +159,7 @@ def _adoption(cluster: DaskCluster, group: Record) -> dict[str, Any]:
     if group.owner is not None:
         return {}
     owners = group.value["metadata"].get("ownerReferences") or ()
-    return {"ownerReferences": [*owners, owner_reference(kinds.DASK_CLUSTER, cluster.metadata)]}
+    return {"ownerReferences": [*owners, owner_reference(resources.DASK_CLUSTERS, cluster.metadata)]}
 
 
 def _reached(group: Record, wanted: Body) -> dict[str, Any]:

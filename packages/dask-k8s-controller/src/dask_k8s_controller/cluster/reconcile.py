@@ -13,11 +13,12 @@ from dask_k8s_controller.cluster.service import anew
 from dask_k8s_controller.findings import conditions_of
 from dask_k8s_controller.invalid import invalid_status
 from dask_k8s_controller.plugin import After, World
-from dask_k8s_controller.resources import DASK_WORKER_GROUPS, Key
+from dask_k8s_controller.resources import Key
 from dask_k8s_controller.river.cache import Record
 from dask_k8s_controller.river.plan import Plan
 from dask_k8s_crds import DaskCluster, InvalidObject
 from dask_k8s_crds.conditions import merge
+from dask_k8s_crds.resources import DASK_WORKER_GROUPS
 
 RETRY_SECONDS = 10.0
 """A scheduler that could not be asked whether it is idle is asked again."""

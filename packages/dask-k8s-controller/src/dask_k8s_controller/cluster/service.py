@@ -6,10 +6,11 @@ from typing import Any
 
 from dask_k8s_controller import given
 from dask_k8s_controller.plugin import Outcome
-from dask_k8s_controller.resources import SERVICES, Body
+from dask_k8s_controller.resources import Body
 from dask_k8s_controller.river.apply import WriteError
 from dask_k8s_controller.river.cache import Record
 from dask_k8s_controller.river.plan import Delete, Patch
+from dask_k8s_crds.resources import SERVICES
 
 _ADDRESSES = ("clusterIP", "clusterIPs")
 _CANNOT_CHANGE = ("may not change once set", "may not be unset", "field is immutable", "may not be changed")

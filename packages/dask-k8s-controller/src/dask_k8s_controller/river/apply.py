@@ -11,12 +11,13 @@ from itertools import groupby
 
 from dask_k8s_controller.kube import Api, ApiError
 from dask_k8s_controller.plugin import Outcome
-from dask_k8s_controller.resources import EVENTS, Key
+from dask_k8s_controller.resources import Key
 from dask_k8s_controller.river.cache import Cache
 from dask_k8s_controller.river.events import event
 from dask_k8s_controller.river.expectations import Expectations
 from dask_k8s_controller.river.plan import Action, Create, Delete, Patch, Plan, Tell
 from dask_k8s_controller.river.throttle import Throttle
+from dask_k8s_crds.resources import EVENTS
 
 
 class WriteError(Exception):

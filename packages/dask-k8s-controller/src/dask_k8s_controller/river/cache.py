@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple, TypeVar
 
-from dask_k8s_controller.resources import Body, Key, Resource
+from dask_k8s_controller.resources import Body, Key
 from dask_k8s_controller.watched import Watched
+from dask_k8s_crds.resources import Resource
 
 T = TypeVar("T")
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dask_k8s_controller.plugin import Reconciler, Wake, World
-from dask_k8s_controller.resources import Key, Resource
+from dask_k8s_controller.resources import Key
 from dask_k8s_controller.river.cache import Change, What
 from dask_k8s_controller.river.queue import WorkQueue
+from dask_k8s_crds.resources import Resource
 
 
 @dataclass(slots=True)

@@ -12,9 +12,10 @@ from prometheus_client import Counter, Histogram
 
 from dask_k8s_controller.kube import ApiError
 from dask_k8s_controller.plugin import Reconcile, World
-from dask_k8s_controller.resources import Key, Resource
+from dask_k8s_controller.resources import Key
 from dask_k8s_controller.river.apply import WriteError
 from dask_k8s_controller.river.queue import WorkQueue
+from dask_k8s_crds.resources import Resource
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dask_k8s_controller.resources import Body, Key, Resource, key_of
+from dask_k8s_controller.resources import Body, Key, key_of
+from dask_k8s_crds.resources import Resource
 
 
 @dataclass(frozen=True, slots=True)

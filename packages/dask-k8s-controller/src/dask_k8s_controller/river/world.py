@@ -10,11 +10,12 @@ from typing import Any
 from dask_k8s_controller.agent.client import Agents, Place
 from dask_k8s_controller.kube import Api, ApiError
 from dask_k8s_controller.plugin import After, Agent, Outcome
-from dask_k8s_controller.resources import PODS, SECRETS, Key, Resource
+from dask_k8s_controller.resources import Key
 from dask_k8s_controller.river.apply import Applier, WriteError
 from dask_k8s_controller.river.cache import Cache, Record
 from dask_k8s_controller.river.expectations import Expectations
 from dask_k8s_controller.river.plan import Plan
+from dask_k8s_crds.resources import PODS, SECRETS, Resource
 
 STATUS_SECONDS = 1.0
 """At most one status is written per object in so many seconds."""

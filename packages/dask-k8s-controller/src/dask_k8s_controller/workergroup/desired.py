@@ -11,8 +11,8 @@ from dask_k8s_controller import given
 from dask_k8s_controller.pods import keeps_legacy_commands, pod_spec, template_digest
 from dask_k8s_controller.service import scheduler_address
 from dask_k8s_crds import DaskCluster, DaskWorkerGroup, labels, names
-from dask_k8s_crds.kinds import DASK_WORKER_GROUP
 from dask_k8s_crds.metadata import owner_reference
+from dask_k8s_crds.resources import DASK_WORKER_GROUPS
 
 
 def worker_names(
@@ -74,7 +74,7 @@ def _metadata(group: DaskWorkerGroup, digest: str) -> dict[str, Any]:
             **labels.worker(group.spec.cluster, metadata.name),
         },
         "annotations": annotations,
-        "ownerReferences": [owner_reference(DASK_WORKER_GROUP, metadata)],
+        "ownerReferences": [owner_reference(DASK_WORKER_GROUPS, metadata)],
     }
     given.note(made)
     made["annotations"][labels.TEMPLATE_DIGEST] = digest

@@ -10,7 +10,7 @@ from dask_k8s_controller.findings import conditions_of
 from dask_k8s_controller.invalid import invalid_status
 from dask_k8s_controller.plugin import After, Outcome, World
 from dask_k8s_controller.pods import keeps_legacy_commands, legacy_message, legacy_words
-from dask_k8s_controller.resources import DASK_CLUSTERS, PODS, Body, Key
+from dask_k8s_controller.resources import Body, Key
 from dask_k8s_controller.river.cache import Record
 from dask_k8s_controller.river.plan import Create, Delete, Plan, Tell
 from dask_k8s_controller.workergroup import desired, inplace, rollout, scale, status
@@ -18,6 +18,7 @@ from dask_k8s_controller.workergroup.retire import Leaving, lingers, replace, re
 from dask_k8s_controller.workergroup.scale import SLICE, Decision, Observed
 from dask_k8s_crds import DaskCluster, DaskWorkerGroup, InvalidObject, labels
 from dask_k8s_crds.conditions import merge
+from dask_k8s_crds.resources import DASK_CLUSTERS, PODS
 from dask_k8s_crds.updates import UpdateStrategy
 
 

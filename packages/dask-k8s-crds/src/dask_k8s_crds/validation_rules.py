@@ -8,7 +8,7 @@ from dask_k8s_crds import names
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class ValidationRule:
     """What must hold of a value, with the sentence for the user if it does not.
 
     `holds` is None where the API server compares with the old object, which we have not got;
@@ -55,44 +55,44 @@ def _failure_policy(job: Mapping[str, Any]) -> bool:
 # An object that older rules let in has a status, or gets one; it can still be written to, and so be deleted.
 _NEW = "has(self.status) || "
 
-CLUSTER_NAME = Rule(
+CLUSTER_NAME = ValidationRule(
     f"{_NEW}self.metadata.name.size() <= {names.CLUSTER_NAME_MAX}"
     f" && self.metadata.name.matches('{names.CLUSTER_NAME_PATTERN}')",
     names.CLUSTER_NAME_RULE,
     _cluster_name,
     ".metadata.name",
 )
-WORKER_GROUP_NAME = Rule(
+WORKER_GROUP_NAME = ValidationRule(
     f"{_NEW}self.metadata.name.size() <= {names.WORKER_GROUP_NAME_MAX}",
     names.WORKER_GROUP_NAME_RULE,
     _worker_group_name,
     ".metadata.name",
 )
-IMMUTABLE = Rule("self == oldSelf", "cannot be changed", None)
-UNIQUE_NAMES = Rule(
+IMMUTABLE = ValidationRule("self == oldSelf", "cannot be changed", None)
+UNIQUE_NAMES = ValidationRule(
     "self.all(a, !has(a.name) || self.exists_one(b, has(b.name) && b.name == a.name))",
     "no two may have the same name",
     _unique_names,
 )
-BOUNDS = Rule(
+BOUNDS = ValidationRule(
     "!has(self.maximum) || self.maximum >= self.minimum",
     "must not be less than minimum",
     _in_order,
     ".maximum",
 )
-OTHER_GROUPS = Rule(
+OTHER_GROUPS = ValidationRule(
     f"!has(self.groups) || self.groups.all(group, group.name != self.cluster + '{names.default_group('')}')",
     "must not name the default group, whose bounds are spec.minimum and spec.maximum",
     _other_groups,
     ".groups",
 )
 
-ONE_CLUSTER = Rule(
+ONE_CLUSTER = ValidationRule(
     "has(self.cluster) != has(self.clusterName)",
     "must have exactly one of cluster and clusterName",
     _one_cluster,
 )
-FAILURE_POLICY = Rule(
+FAILURE_POLICY = ValidationRule(
     "!has(self.podFailurePolicy) || self.job.spec.restartPolicy == 'Never'",
     "needs a runner with restartPolicy Never",
     _failure_policy,
@@ -109,14 +109,14 @@ _RULES = (
     ONE_CLUSTER,
     FAILURE_POLICY,
 )
-BY_CEL: Mapping[str, Rule] = {rule.cel: rule for rule in _RULES}
+BY_CEL: Mapping[str, ValidationRule] = {rule.cel: rule for rule in _RULES}
 
 
-def schema(*rules: Rule) -> dict[str, Any]:
+def schema(*rules: ValidationRule) -> dict[str, Any]:
     """As a structural schema carries them."""
     return {"x-kubernetes-validations": [_validation(rule) for rule in rules]} if rules else {}
 
 
-def _validation(rule: Rule) -> dict[str, str]:
+def _validation(rule: ValidationRule) -> dict[str, str]:
     field = {"fieldPath": rule.field} if rule.field else {}
     return {"rule": rule.cel, "message": rule.message, **field}

@@ -7,13 +7,13 @@ from typing import Any, ClassVar, Self, cast
 
 from pydantic import BaseModel, ValidationError
 
-from dask_k8s_crds import names, rules, schema, structural
-from dask_k8s_crds.kinds import Kind
+from dask_k8s_crds import names, schema, structural, validation_rules
 from dask_k8s_crds.metadata import ObjectMeta
 from dask_k8s_crds.model import Model
 from dask_k8s_crds.problems import InvalidObject, Problem
-from dask_k8s_crds.rules import Rule
+from dask_k8s_crds.resources import Resource
 from dask_k8s_crds.structural import Schema
+from dask_k8s_crds.validation_rules import ValidationRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +35,15 @@ class Scale:
     selector: str
 
 
-class Resource(Model):
+class CustomResource(Model):
     """An object with `metadata` and, in the classes below this one, a `spec`.
 
     The class variables say the rest of what a CustomResourceDefinition has.
     """
 
-    kind: ClassVar[Kind]
+    resource: ClassVar[Resource]
     status_type: ClassVar[type[BaseModel]]
-    rules: ClassVar[tuple[Rule, ...]] = ()
+    rules: ClassVar[tuple[ValidationRule, ...]] = ()
     columns: ClassVar[tuple[Column, ...]] = ()
     scale: ClassVar[Scale | None] = None
 
@@ -83,7 +83,7 @@ class Resource(Model):
             return [Problem("metadata.name", "Required value: name or generateName is required")]
         problems = [
             Problem(field, f'Unsupported value: "{body.get(field)}": supported values: "{value}"')
-            for field, value in (("apiVersion", cls.kind.api_version), ("kind", cls.kind.kind))
+            for field, value in (("apiVersion", cls.resource.api_version), ("kind", cls.resource.kind))
             if body.get(field) != value
         ] + schema.check(cls.structural_schema(), _new(body))
         if not names.is_object_name(name) and all(each.path != "metadata.name" for each in problems):
@@ -92,7 +92,7 @@ class Resource(Model):
 
     @classmethod
     def _invalid(cls, body: Mapping[str, Any], problems: Sequence[Problem]) -> InvalidObject:
-        return InvalidObject(cls.kind.kind, _name(body), tuple(problems))
+        return InvalidObject(cls.resource.kind, _name(body), tuple(problems))
 
     @classmethod
     def structural_schema(cls) -> Schema:
@@ -101,7 +101,7 @@ class Resource(Model):
 
 
 @cache
-def _structural_schema(model: type[Resource]) -> Schema:
+def _structural_schema(model: type[CustomResource]) -> Schema:
     return {
         "description": model.__doc__,
         "type": "object",
@@ -113,7 +113,7 @@ def _structural_schema(model: type[Resource]) -> Schema:
             "spec": structural.of_model(cast("type[BaseModel]", model.model_fields["spec"].annotation)),
             "status": structural.of_model(model.status_type),
         },
-        **rules.schema(*model.rules),
+        **validation_rules.schema(*model.rules),
     }
 
 
