@@ -7,8 +7,6 @@ have addresses of this machine (127.x.y.z), where it answers as their agents wou
 So the controller has to run on this machine, too, which it does.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import os
@@ -26,7 +24,7 @@ from rich.table import Table
 from scale import CONSOLE, IDLE_SECONDS, LIMIT_SECONDS, Row, controller, cpu, memory, namespace
 
 from dask_k8s_controller import Demand, Load, Waiting
-from dask_k8s_controller.kube import Api
+from dask_k8s_controller.runtime.api import Api
 from dask_k8s_crds import labels
 from dask_k8s_crds.resources import DASK_AUTOSCALERS as AUTOSCALERS
 from dask_k8s_crds.resources import DASK_CLUSTERS as CLUSTERS

@@ -10,8 +10,6 @@ time since a worker has come to the scheduler is shown, too. The same bytes go t
 turn, to and from one pod.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import json
@@ -39,7 +37,7 @@ from dask_k8s_client.api.resources import PODS
 from dask_k8s_client.api.watching import follow
 from dask_k8s_client.connection.portforward import PROTOCOLS, PortForward
 from dask_k8s_client.waiting.observed import is_ready
-from dask_k8s_controller.kube import Api as RawApi
+from dask_k8s_controller.runtime.api import Api as RawApi
 from dask_k8s_crds import names
 
 WORKERS = 2

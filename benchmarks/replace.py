@@ -9,8 +9,6 @@ client, the controller's own session without the controller, POSTs a pod, and th
 can be faster than that. The controller turns to one object at most every 0.1 s, which is in the numbers.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import os
@@ -25,7 +23,7 @@ from typing import Any, NamedTuple
 from rich.table import Table
 from scale import CONSOLE, LIMIT_SECONDS, all_counted, cluster, controller, namespace, pod_spec
 
-from dask_k8s_controller.kube import Api
+from dask_k8s_controller.runtime.api import Api
 from dask_k8s_crds import labels
 from dask_k8s_crds.resources import DASK_CLUSTERS, PODS
 

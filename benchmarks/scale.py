@@ -6,8 +6,6 @@ Needs `KUBECONFIG` and nodes that run pods for nothing (kwok: label `type=kwok`,
 The raw client is the controller's own session without the controller: it POSTs the same pods, 32 at a time.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import os
@@ -26,9 +24,10 @@ from raw import CONCURRENCY, LIMIT_SECONDS, Made, post
 from rich.console import Console
 from rich.table import Table
 
-from dask_k8s_controller.kube import Api, ApiError
-from dask_k8s_controller.workergroup.desired import worker_names, workers
+from dask_k8s_controller.dask.workergroup.desired import worker_names, workers
+from dask_k8s_controller.runtime.api import Api
 from dask_k8s_crds import DaskCluster, DaskWorkerGroup, labels, names
+from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SERVICES, Resource
 
 NAMESPACES = Resource("", "v1", "Namespace", "namespaces")

@@ -16,7 +16,7 @@ WORD = re.compile(r"([A-Z][a-z]+)+")
 
 FINDINGS = {"Finding": 0, "Trouble": 0, "AgentError": 0, "End.failure": 0, "Limit": 0, "Change": 3}
 """What is made of a reason, and at which place the reason stands."""
-EVENTS = {"Tell": 1}
+EVENTS = {"Event": 1}
 
 OF_KUBERNETES = {
     # The API server's own words for a refusal.

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dask_k8s_controller import manifests, plugins
+from dask_k8s_controller.app import manifests, plugin_loading
 
 CHART = Path(__file__).parents[1] / "dask-k8s-operator"
 CLUSTER = Path(__file__).parents[2] / "examples" / "announcement" / "my-cluster.yaml"
@@ -53,7 +53,7 @@ def printed(start, here, namespace) -> Callable[[str], tuple[list[str], list[dic
 
 def expected(namespace: str, *without: str) -> list[dict]:
     """The manifests of what is installed beside the tests: controller, autoscaler and job."""
-    here = plugins.values(plugins.installed(skip=without))
+    here = plugin_loading.values(plugin_loading.installed(skip=without))
     return manifests.manifests(here, controller_namespace=namespace, namespaces=[namespace])
 
 

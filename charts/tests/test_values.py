@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dask_k8s_controller.cli import run
+from dask_k8s_controller.app.cli import run
 
 CHART = Path(__file__).parents[1] / "dask-k8s-operator"
 NAME = CHART.name

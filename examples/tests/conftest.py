@@ -19,7 +19,7 @@ EXAMPLES = Path(__file__).parent.parent
 PATH = f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}"
 
 
-class Place:
+class AgentEndpoint:
     """A namespace, as if it were the one that the reader works in, and a shell there."""
 
     def __init__(self, kubeconfig: Path, namespace: str, folder: Path) -> None:
@@ -62,9 +62,9 @@ class Place:
 
 
 @pytest.fixture
-def place(kubernetes, namespace, tmp_path) -> Place:
+def place(kubernetes, namespace, tmp_path) -> AgentEndpoint:
     """A namespace of the test's own."""
-    return Place(kubernetes.kubeconfig, namespace, tmp_path)
+    return AgentEndpoint(kubernetes.kubeconfig, namespace, tmp_path)
 
 
 @pytest.fixture
@@ -79,9 +79,9 @@ def shell(place) -> Callable[..., str]:
 
 
 @pytest.fixture(scope="module")
-def shared(kubernetes, tmp_path_factory) -> Iterator[Place]:
+def shared(kubernetes, tmp_path_factory) -> Iterator[AgentEndpoint]:
     """A namespace for all tests of a file, with a controller."""
-    place = Place(
+    place = AgentEndpoint(
         kubernetes.kubeconfig, f"examples-{uuid.uuid4().hex[:10]}", tmp_path_factory.mktemp("shared")
     )
     place.shell(f"kubectl create namespace {place.namespace}")
