@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from dask_k8s_controller.dask import pods
-from dask_k8s_controller.dask.cluster.observe import cluster_of_group, trim_service
+from dask_k8s_controller.dask.cluster.observe import trim_service
+from dask_k8s_controller.dask.pods import view
 from dask_k8s_controller.dask.scheduler import agent_delivery
+from dask_k8s_controller.dask.triggers import cluster_name
 from dask_k8s_controller.runtime.cache import Cache, Record
 from dask_k8s_controller.runtime.watched import Watched
 from dask_k8s_crds import labels
@@ -18,8 +19,8 @@ WATCHES = {
     watched.resource: watched
     for watched in (
         Watched(DASK_CLUSTERS),
-        Watched(DASK_WORKER_GROUPS, index=cluster_of_group),
-        Watched(PODS, trim=pods.trim),
+        Watched(DASK_WORKER_GROUPS, index=cluster_name),
+        Watched(PODS, trim=view.trim),
         Watched(SECRETS, trim=agent_delivery.trim),
         Watched(SERVICES, trim=trim_service),
     )

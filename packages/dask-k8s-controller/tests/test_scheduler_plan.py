@@ -3,7 +3,7 @@
 import pytest
 
 from dask_k8s_controller.dask.cluster.desired import scheduler_digest
-from dask_k8s_controller.dask.cluster.observe import Observed
+from dask_k8s_controller.dask.cluster.observe import Observed, WorkerGroup
 from dask_k8s_controller.dask.cluster.plan import RESTART_SECONDS, STUCK_SECONDS, plan_scheduler
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_crds import DaskCluster, labels, names
@@ -24,7 +24,9 @@ def scheduler(name=USUAL, uid="uid-1", **more):
 
 
 def planned(schedulers, expected=(), cluster=CLUSTER, groups=()):
-    observed = Observed(tuple(schedulers), None, None, tuple(groups), frozenset(expected))
+    observed = Observed(
+        tuple(schedulers), None, None, tuple(map(WorkerGroup.of, groups)), frozenset(expected)
+    )
     plan = plan_scheduler(cluster, observed, NOW)
     return {
         "name": plan.name,
