@@ -1,7 +1,7 @@
 """Which children of a cluster to create, edit and delete. Pure; the time is passed in."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from dask_k8s_controller.dask import last_applied
@@ -9,6 +9,7 @@ from dask_k8s_controller.dask.cluster import service_edits
 from dask_k8s_controller.dask.cluster.desired import Children, children, scheduler_digest
 from dask_k8s_controller.dask.cluster.observe import Observed, WorkerGroup
 from dask_k8s_controller.dask.pods.template import legacy_command_events
+from dask_k8s_controller.dask.pods.view import seconds_since
 from dask_k8s_controller.dask.scheduler import agent_delivery
 from dask_k8s_controller.runtime.cache import Record
 from dask_k8s_controller.runtime.objects import Body
@@ -47,7 +48,7 @@ def plan_scheduler(cluster: DaskCluster, observed: Observed, now: datetime) -> S
         outdated = current if current is not None and _is_outdated(cluster, current) else None
         return SchedulerPlan(delete=(*surplus, *finished), outdated=outdated)
     if finished:
-        waits = [RESTART_SECONDS - _seconds_since(pod.value.created, now) for pod in finished]
+        waits = [RESTART_SECONDS - pod.value.age(now) for pod in finished]
         old = tuple(pod for pod, wait in zip(finished, waits, strict=True) if wait <= 0)
         return SchedulerPlan(delete=old, look_again=max(0.0, *waits) or None)
     terminating = {pod.key.name: pod for pod in observed.schedulers}
@@ -77,11 +78,7 @@ def _seconds_until_stuck(pod: Record, now: datetime) -> float:
     if pod.value.deletion is None:
         # We have deleted it, and the cache does not show the end of its grace period yet.
         return STUCK_SECONDS
-    return STUCK_SECONDS - _seconds_since(pod.value.deletion, now)
-
-
-def _seconds_since(time: str, now: datetime) -> float:
-    return (now - datetime.fromisoformat(time)) / timedelta(seconds=1)
+    return STUCK_SECONDS - seconds_since(pod.value.deletion, now)
 
 
 def plan(

@@ -4,6 +4,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from dask_k8s_controller.dask import last_applied
 from dask_k8s_controller.dask.findings import Finding
@@ -61,6 +62,15 @@ class Pod:
     def outdated(self, digest: str) -> bool:
         """Return whether it was created from a template with another digest."""
         return self.digest not in ("", digest)
+
+    def age(self, now: datetime) -> float:
+        """Return the seconds since it was created."""
+        return seconds_since(self.created, now)
+
+
+def seconds_since(time: str, now: datetime) -> float:
+    """Return the seconds since a time that the API server or we wrote."""
+    return (now - datetime.fromisoformat(time)) / timedelta(seconds=1)
 
 
 def trim(body: Body) -> Pod:

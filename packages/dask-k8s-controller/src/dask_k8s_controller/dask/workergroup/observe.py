@@ -46,12 +46,9 @@ class Observed:
     @classmethod
     def of(cls, record: Record, world: World, digest: str = "") -> Self:
         """Read the cache."""
-        return cls.of_pods(
-            world.owned(record.uid, PODS),
-            world.expected(record.uid, PODS),
-            world.doubted(record.uid, PODS),
-            digest=digest,
-        )
+        uid = record.uid
+        doubted = world.doubted(uid, PODS)
+        return cls.of_pods(world.owned(uid, PODS), world.expected(uid, PODS), doubted, digest)
 
     @classmethod
     def of_pods(
@@ -59,7 +56,6 @@ class Observed:
         pods: Sequence[Record],
         expected: Collection[str] = (),
         doubted: Sequence[str] = (),
-        *,
         digest: str = "",
     ) -> Self:
         """Sort the pods of a group."""

@@ -5,9 +5,10 @@ A `Step` says which workers leave next, a `Retirement` what the scheduler answer
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from dask_k8s_controller.dask.findings import Finding
+from dask_k8s_controller.dask.pods.view import seconds_since
 from dask_k8s_controller.dask.scheduler.answers import AgentError, Retired
 from dask_k8s_controller.runtime.cache import Record
 from dask_k8s_crds.updates import UpdateStrategy
@@ -87,8 +88,7 @@ def is_overdue(worker: Record, strategy: UpdateStrategy, now: datetime) -> bool:
 def seconds_left(worker: Record, strategy: UpdateStrategy, now: datetime) -> float | None:
     """Return for how long a worker may go on draining; None if it has not begun."""
     try:
-        since = datetime.fromisoformat(worker.value.draining_since or "")
-        return strategy.drain_timeout_seconds - (now - since) / timedelta(seconds=1)
+        return strategy.drain_timeout_seconds - seconds_since(worker.value.draining_since or "", now)
     except (TypeError, ValueError):
         return None
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import product
 
 from dask_k8s_controller.dask.pods.view import Pod
@@ -77,21 +77,16 @@ def _seconds_until_replaced(pod: Pod, digest: str, now: datetime) -> float:
     if not _failed(pod, digest):
         return 0.0
     seconds: float = RESTART_SECONDS * 2 ** min(pod.failures, 10)
-    return min(seconds, LONGEST_RESTART_SECONDS) - age(pod, now)
+    return min(seconds, LONGEST_RESTART_SECONDS) - pod.age(now)
 
 
 def _failures(pod: Pod, digest: str, now: datetime) -> int:
     """Return how many failures in a row the successor of a finished pod comes after."""
     if not _failed(pod, digest):
         return 0
-    return 1 if age(pod, now) >= CALM_SECONDS else pod.failures + 1
+    return 1 if pod.age(now) >= CALM_SECONDS else pod.failures + 1
 
 
 def _failed(pod: Pod, digest: str) -> bool:
     """Return whether its successor may fail too: neither its node nor an older template is the cause."""
     return not (pod.ended_by_node or pod.outdated(digest))
-
-
-def age(pod: Pod, now: datetime) -> float:
-    """Return the seconds since a pod was created."""
-    return (now - datetime.fromisoformat(pod.created)) / timedelta(seconds=1)
