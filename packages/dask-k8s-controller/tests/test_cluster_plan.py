@@ -77,7 +77,7 @@ def planned(
             {"agent": None, "groups": (default_group(),)}, ["create Secret ns/c-agent"], id="no agent"
         ),
         pytest.param({}, ["create DaskWorkerGroup ns/c-default"], id="no default group"),
-        pytest.param({"groups": (default_group(),)}, [], id="all there"),
+        pytest.param({"groups": (default_group(),)}, [], id="all exist"),
         pytest.param(
             {
                 "service": None,
@@ -87,7 +87,7 @@ def planned(
                 },
             },
             [],
-            id="all made, not all seen yet",
+            id="all created, not all seen yet",
         ),
     ],
 )
@@ -177,8 +177,8 @@ def test_a_default_group_made_by_a_user_is_adopted_and_scaled_in_one_write():
 def test_a_removed_command_is_reported_when_the_scheduler_is_created(command, annotations, reported):
     body = cluster(annotations=annotations)
     body["spec"]["scheduler"]["spec"]["containers"][0]["args"] = [command]
-    made = planned(body, schedulers=(), make="c-scheduler")
-    assert [event.reason for event in made.events] == ["LegacyCommand"] * reported
+    planning = planned(body, schedulers=(), make="c-scheduler")
+    assert [event.reason for event in planning.events] == ["LegacyCommand"] * reported
     assert not planned(body).events
 
 

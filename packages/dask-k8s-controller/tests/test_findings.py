@@ -35,7 +35,7 @@ def failed(status, reason, message="…", *, action=CREATE, causes=()):
         pytest.param(failed(400, "BadRequest", "strict decoding error"), "InvalidSpec", id="misspelt"),
         pytest.param(failed(409, "AlreadyExists"), "AlreadyExists", id="name taken"),
         pytest.param(failed(429, "TooManyRequests"), "TooManyRequests", id="too many requests"),
-        pytest.param(failed(418, ""), "Refused", id="no reason given"),
+        pytest.param(failed(418, ""), "Refused", id="no reason"),
         pytest.param(failed(0, "Unreachable"), None, id="no answer"),
         pytest.param(failed(500, "InternalError"), None, id="the server failed"),
         pytest.param(failed(403, "Forbidden", action=EVENT), None, id="only an event"),

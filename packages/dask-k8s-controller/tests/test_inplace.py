@@ -1,4 +1,4 @@
-"""What changes about living workers without a restart."""
+"""What changes about existing workers without a restart."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from dask_k8s_crds.resources import PODS
 from .builders import NOW, ago, cluster, group, pod, record
 
 
-def made(**metadata):
+def example(**metadata):
     body = group()
     body["spec"]["worker"]["metadata"] = metadata
     return Desired(DaskWorkerGroup.parse(body), DaskCluster.parse(cluster()), "x").example
@@ -22,17 +22,17 @@ def worker(like, **annotations):
     return record(PODS, pod("w", ready=True, annotations=found, labels=like["metadata"]["labels"]))
 
 
-def edited(present, example, retirement=None):
-    found = edits([present], example, retirement or Retirement(), NOW)
+def edited(present, desired, retirement=None):
+    found = edits([present], desired, retirement or Retirement(), NOW)
     return [patch.body["metadata"] for patch in found]
 
 
 def test_a_current_worker_is_left_alone():
-    assert edited(worker(made()), made()) == []
+    assert edited(worker(example()), example()) == []
 
 
 def test_labels_change_without_a_restart():
-    [patch] = edited(worker(made(labels={"a": "1"})), made(labels={"b": "2"}))
+    [patch] = edited(worker(example(labels={"a": "1"})), example(labels={"b": "2"}))
     assert patch["uid"] == "uid-of-w"
     assert patch["labels"].items() >= {"a": None, "b": "2"}.items()
     assert labels.TEMPLATE_DIGEST not in patch["annotations"]
@@ -48,13 +48,13 @@ def test_labels_change_without_a_restart():
     ],
 )
 def test_since_when_a_worker_drains_is_recorded(since, drains, mark):
-    present = worker(made(), **({labels.DRAINING_SINCE: ago(since)} if since else {}))
+    present = worker(example(), **({labels.DRAINING_SINCE: ago(since)} if since else {}))
     retirement = Retirement(retiring=1, draining=(present,)) if drains else Retirement()
     assert [
-        patch["annotations"][labels.DRAINING_SINCE] for patch in edited(present, made(), retirement)
+        patch["annotations"][labels.DRAINING_SINCE] for patch in edited(present, example(), retirement)
     ] == mark
 
 
 def test_a_worker_that_is_deleted_is_not_edited():
-    present = worker(made())
-    assert edited(present, made(labels={"b": "2"}), Retirement(pods=(present,))) == []
+    present = worker(example())
+    assert edited(present, example(labels={"b": "2"}), Retirement(pods=(present,))) == []

@@ -49,9 +49,9 @@ def strategy(unavailable="25%", type="RollingUpdate"):
 @pytest.mark.parametrize(
     "living, replicas, asked, deleted, drains",
     [
-        pytest.param("", 3, strategy(), [], [], id="nobody there"),
+        pytest.param("", 3, strategy(), [], [], id="no workers"),
         pytest.param("new.r new.r", 2, strategy(), [], [], id="all updated"),
-        pytest.param("new.r .r", 2, strategy(), [], [], id="made by an older controller: as good as updated"),
+        pytest.param("new.r .r", 2, strategy(), [], [], id="of an older controller: counts as updated"),
         pytest.param("old.r", 1, strategy(), [], [("w0", 1)], id="the only one may always go"),
         pytest.param("old.r old.r old.r old.r", 4, strategy(), [], [("w0 w1 w2 w3", 1)], id="a quarter"),
         pytest.param("old.r old.r old.r old.r", 4, strategy(2), [], [("w0 w1 w2 w3", 2)], id="a number"),
@@ -105,7 +105,7 @@ def test_an_unregistered_worker_is_missing():
 
 @dataclass
 class Rollout:
-    """A group in which each worker is ready one tick after it was made, if its revision works."""
+    """A group in which each worker is ready one tick after it was created, if its revision works."""
 
     replicas: int
     strategy: UpdateStrategy

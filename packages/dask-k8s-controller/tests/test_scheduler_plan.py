@@ -130,11 +130,13 @@ def test_one_that_was_made_and_not_seen_yet_is_one(schedulers):
 @pytest.mark.parametrize(
     "schedulers, workers, plan",
     [
-        pytest.param([], {}, {}, id="none: none is made"),
+        pytest.param([], {}, {}, id="none: none is created"),
         pytest.param([scheduler()], {"replicas": 2}, {}, id="it waits for the workers"),
         pytest.param([scheduler()], {"retiring": 1}, {}, id="it waits until they are gone"),
-        pytest.param([scheduler(annotations=OLD)], {}, {"delete": ["uid-1"]}, id="it goes after them"),
-        pytest.param([scheduler(phase="Failed")], {}, {"delete": ["uid-1"]}, id="one that ended goes, too"),
+        pytest.param([scheduler(annotations=OLD)], {}, {"delete": ["uid-1"]}, id="it is deleted after them"),
+        pytest.param(
+            [scheduler(phase="Failed")], {}, {"delete": ["uid-1"]}, id="one that ended is deleted too"
+        ),
         pytest.param([scheduler(deletion=-5)], {}, {}, id="it is on its way"),
     ],
 )
