@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Self
 
 from dask_k8s_controller.dask.findings import last_status
@@ -11,7 +10,7 @@ from dask_k8s_controller.dask.scheduler.selection import current_scheduler
 from dask_k8s_controller.dask.world import World
 from dask_k8s_controller.runtime.cache import Record
 from dask_k8s_controller.runtime.objects import Body, Key
-from dask_k8s_crds import DaskCluster, DaskClusterStatus, DaskWorkerGroupStatus, names
+from dask_k8s_crds import DaskCluster, DaskWorkerGroupStatus, names
 from dask_k8s_crds.resources import DASK_WORKER_GROUPS, PODS, SECRETS, SERVICES
 
 
@@ -86,8 +85,6 @@ class Observed:
     groups: tuple[WorkerGroup, ...]
     expected: frozenset[Key]
     """Children that we created and the cache does not show yet."""
-    idle_since: datetime | None = None
-    """The last reported time since when the scheduler has been idle."""
 
     @classmethod
     def of(cls, record: Record, world: World) -> Self:
@@ -111,7 +108,6 @@ class Observed:
                 for resource in (PODS, SECRETS, SERVICES, DASK_WORKER_GROUPS)
                 for child in world.expected(record.uid, resource)
             ),
-            idle_since=last_status(DaskClusterStatus, record.value).idle_since,
         )
 
     @property

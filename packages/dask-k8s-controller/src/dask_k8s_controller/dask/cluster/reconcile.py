@@ -4,13 +4,13 @@ from dask_k8s_controller.dask.cluster import idle, service_edits, status
 from dask_k8s_controller.dask.cluster.idle import IdleState
 from dask_k8s_controller.dask.cluster.observe import Observed
 from dask_k8s_controller.dask.cluster.plan import plan, plan_scheduler
-from dask_k8s_controller.dask.findings import conditions_of, invalid_status
+from dask_k8s_controller.dask.findings import conditions_of, invalid_status, last_status
 from dask_k8s_controller.dask.scheduler.answers import AgentError
 from dask_k8s_controller.dask.world import World
 from dask_k8s_controller.runtime.cache import Record
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.results import After
-from dask_k8s_crds import DaskCluster, InvalidObject
+from dask_k8s_crds import DaskCluster, DaskClusterStatus, InvalidObject
 from dask_k8s_crds.conditions import merge
 from dask_k8s_crds.resources import DASK_WORKER_GROUPS
 
@@ -36,7 +36,7 @@ async def reconcile(key: Key, world: World) -> After | None:
     if recreate := service_edits.recreate(observed.service, outcome):
         recreated = await world.apply(key, record.uid, recreate)
         outcome = service_edits.without_immutable_errors(outcome) + recreated
-    idle_state = await _idle_state(cluster, record, observed, world)
+    idle_state = await _idle_state(cluster, record, world)
     if idle_state.timed_out and idle_state.since is not None:
         idle_plan = idle.plan(cluster, record, observed, idle_state.since)
         outcome += await world.apply(key, record.uid, idle_plan)
@@ -52,15 +52,16 @@ async def reconcile(key: Key, world: World) -> After | None:
     return After.soonest(later, After.of(scheduler.look_again), After.of(idle_state.look_again))
 
 
-async def _idle_state(cluster: DaskCluster, record: Record, observed: Observed, world: World) -> IdleState:
+async def _idle_state(cluster: DaskCluster, record: Record, world: World) -> IdleState:
     """Ask the scheduler whether it is idle, if the cluster has a timeout and is not suspended."""
     asks = cluster.spec.idle_timeout and not cluster.spec.suspend
     agent = world.agent(record) if asks else None
     if agent is None:
         return IdleState()
+    before = last_status(DaskClusterStatus, record.value).idle_since
     try:
         seconds = await agent.idle()
     except AgentError:
         # The last known time stays in the status, and nothing is done.
-        return IdleState(since=observed.idle_since, look_again=RETRY_SECONDS)
-    return idle.check(cluster, seconds, world.now(), observed.idle_since)
+        return IdleState(since=before, look_again=RETRY_SECONDS)
+    return idle.check(cluster, seconds, world.now(), before)
