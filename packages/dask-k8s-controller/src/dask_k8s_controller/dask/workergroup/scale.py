@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import product
+from itertools import groupby
 
 from dask_k8s_controller.dask.pods.view import Pod
 from dask_k8s_controller.dask.workergroup.observe import Observed, newest_first
@@ -53,23 +53,21 @@ def scale_down(living: Sequence[Record], surplus: int, digest: str) -> Step:
     Of each kind, outdated workers leave first. Within one kind the scheduler chooses, since it knows their
     tasks and data; without a scheduler the newest leave.
     """
-    pods = sorted(newest_first(living), key=lambda pod: not pod.value.outdated(digest))
-    pending = [pod for pod in pods if pod.value.phase == "Pending"][:surplus]
-    left = surplus - len(pending)
+
+    def kind(pod: Record) -> tuple[bool, bool, bool]:
+        return pod.value.phase != "Pending", pod.value.ready, not pod.value.outdated(digest)
+
+    delete: tuple[Record, ...] = ()
     drains = []
-    for ready, outdated in product((False, True), (True, False)):
-        alike = tuple(
-            pod
-            for pod in pods
-            if pod.value.phase != "Pending"
-            and pod.value.ready is ready
-            and pod.value.outdated(digest) is outdated
-        )
-        count = min(left, len(alike))
-        if count > 0:
+    for (started, _, _), pods in groupby(sorted(newest_first(living), key=kind), key=kind):
+        alike = tuple(pods)
+        count = max(0, min(surplus, len(alike)))
+        surplus -= count
+        if not started:
+            delete += alike[:count]
+        elif count:
             drains.append(Drain(alike, count))
-            left -= count
-    return Step(delete=tuple(pending), drains=tuple(drains))
+    return Step(delete=delete, drains=tuple(drains))
 
 
 def _seconds_until_replaced(pod: Pod, digest: str, now: datetime) -> float:
