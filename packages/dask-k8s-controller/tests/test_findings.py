@@ -2,10 +2,11 @@
 
 import pytest
 
-from dask_k8s_controller.dask.findings import Finding, conditions, conditions_of, refused
+from dask_k8s_controller.dask.findings import Finding, conditions, conditions_of, last_status, refused
 from dask_k8s_controller.dask.pods.view import trim, troubled
 from dask_k8s_controller.runtime.plan import Create, Event
 from dask_k8s_controller.runtime.results import Outcome, WriteError
+from dask_k8s_crds import DaskWorkerGroupStatus
 from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import PODS
 
@@ -98,3 +99,10 @@ def test_conditions_are_written_as_they_are_read():
 )
 def test_no_conditions_yet(body):
     assert conditions_of(body) == []
+
+
+@pytest.mark.parametrize(
+    "status", [None, [], {"replicas": "many"}, {"conditions": [{"type": "Ready"}]}], ids=str
+)
+def test_an_unreadable_status_counts_as_none(status):
+    assert last_status(DaskWorkerGroupStatus, {"status": status}) == DaskWorkerGroupStatus()
