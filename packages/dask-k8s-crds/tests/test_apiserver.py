@@ -16,7 +16,7 @@ from dask_k8s_crds import (
     DaskJobStatus,
     DaskWorkerGroupStatus,
     manifests,
-    structural,
+    structural_schema,
     yaml,
 )
 from dask_k8s_crds.autoscaler import AutoscaledGroupStatus
@@ -99,8 +99,8 @@ def crds(kubernetes, tmp_path_factory):
 def run(crds, kubectl, namespace):
     """Run kubectl in the namespace of the test."""
 
-    def run(verb, *words, check=True):
-        return kubectl(verb, "-n", namespace, *words, check=check)
+    def run(verb, *args, check=True):
+        return kubectl(verb, "-n", namespace, *args, check=check)
 
     return run
 
@@ -142,8 +142,8 @@ def reported(created, run, make):
 
 def test_decides_as_the_table_says(case, crds, kubectl):
     """By `create`, since `apply` drops nulls before it asks; nothing is written, so any namespace will do."""
-    words = ("create", "-n", "default", "-f", "-", "--dry-run=server")
-    done = kubectl(*words, input=json.dumps(case.body), check=False)
+    args = ("create", "-n", "default", "-f", "-", "--dry-run=server")
+    done = kubectl(*args, input=json.dumps(case.body), check=False)
     assert (done.returncode != 0) == bool(case.refused), done.stderr
     assert [path for path in case.refused if path not in done.stderr] == []
 
@@ -298,7 +298,9 @@ def test_fields_of_templates_have_the_types_that_the_api_server_gives_them(kubec
     document = json.loads(kubectl("get", "--raw", "/openapi/v3/api/v1").stdout)
     served = document["components"]["schemas"]
     root = next(key for key in served if key.endswith(f".core.v1.{name}"))
-    differences = dict(_differences(structural.of_kubernetes(name), {"$ref": root}, served, name))
+    differences = dict(
+        _differences(structural_schema.for_kubernetes_type(name), {"$ref": root}, served, name)
+    )
     assert differences == {}
 
 

@@ -1,4 +1,4 @@
-"""DaskJob: what its fields mean and allow. How it is run is decided elsewhere."""
+"""The fields of DaskJob."""
 
 from typing import Annotated, Literal
 
@@ -8,8 +8,7 @@ from dask_k8s_crds import names
 from dask_k8s_crds.cluster import DaskClusterSpec
 from dask_k8s_crds.conditions import Conditions
 from dask_k8s_crds.custom_resource import Column, CustomResource
-from dask_k8s_crds.model import Closed, Model, Time
-from dask_k8s_crds.numbers import Count, Positive
+from dask_k8s_crds.model import Closed, Count, Positive, Status, Time
 from dask_k8s_crds.resources import DASK_JOBS
 from dask_k8s_crds.templates import PodFailurePolicy, RunnerSpec, TemplateMetadata
 from dask_k8s_crds.validation_rules import CLUSTER_NAME, FAILURE_POLICY, IMMUTABLE, ONE_CLUSTER, schema
@@ -79,7 +78,7 @@ class DaskJobSpec(Closed):
     )
 
 
-class DaskJobStatus(Model):
+class DaskJobStatus(Status):
     """What the controller says of a job."""
 
     job_status: (

@@ -1,7 +1,7 @@
-"""Structural schemas, as CRDs carry them, from what pydantic says of a model.
+"""Make the structural schemas of CRDs from pydantic models.
 
-PodSpec and the like come from package data that `tools/generate.py` writes. Whether an object fits is not
-asked here.
+The schemas of PodSpec and other types of Kubernetes come from package data, which `tools/generate.py` writes.
+This module makes schemas; `validation` checks objects against them.
 """
 
 import json
@@ -15,17 +15,16 @@ from pydantic import BaseModel
 from dask_k8s_crds import validation_rules
 
 Schema = dict[str, Any]
-"""Plain JSON, its parts shared between schemas: never mutated."""
+"""A schema as plain JSON. Schemas share parts, so nobody may mutate one."""
 
 DATA = "data/kubernetes.json"
+"""Where in the package the schemas of the types of Kubernetes are."""
 PRESERVE = "x-kubernetes-preserve-unknown-fields"
 _KEPT = (
     *("description", "type", "format", "enum", "pattern", "minLength", "maxLength"),
     *("minimum", "maximum", "minItems", "maxItems"),
 )
-
-# What we ask of a template beyond the types that Kubernetes gives. The defaults are Kubernetes' own;
-# limits of length keep the cost of the rules, as the API server estimates it, within its budget.
+"""Keywords of JSON schema that mean the same in a structural schema."""
 _TEMPLATES: Mapping[tuple[str, str], Schema] = {
     ("PodSpec", "containers"): {"minItems": 1, "maxItems": 64},
     ("PodSpec", "initContainers"): {"maxItems": 64},
@@ -39,13 +38,18 @@ _TEMPLATES: Mapping[tuple[str, str], Schema] = {
     ("RunnerSpec", "restartPolicy"): {"default": "OnFailure", "enum": ["OnFailure", "Never"]},
     ("PodFailurePolicy", "rules"): {"minItems": 1, "maxItems": 20},
 }
+"""Constraints on templates in addition to Kubernetes' types, by type and field.
+
+The defaults are those of Kubernetes. The limits of length keep the estimated cost of CEL rules within the
+budget of the API server.
+"""
 _VARIANTS: Mapping[str, str] = {"RunnerSpec": "PodSpec"}
-"""Types of Kubernetes of which we ask more in one place than in others."""
+"""Types of ours with the fields of a type of Kubernetes and more constraints."""
 
 
 @cache
-def of_model(model: type[BaseModel]) -> Schema:
-    """Return the schema of one of our own models: closed, with descriptions and defaults."""
+def for_model(model: type[BaseModel]) -> Schema:
+    """Return the schema of one of our models: closed, with descriptions and defaults."""
     source = model.model_json_schema()
     definitions = source.get("$defs", {})
 
@@ -56,8 +60,8 @@ def of_model(model: type[BaseModel]) -> Schema:
 
 
 @cache
-def of_kubernetes(name: str) -> Schema:
-    """Return the schema of a type of Kubernetes: open, so that fields of later releases pass."""
+def for_kubernetes_type(name: str) -> Schema:
+    """Return the schema of a type of Kubernetes: open, so that it accepts fields of later releases."""
     base = _VARIANTS.get(name, name)
     schema: Schema = _definitions()[base]
     properties = {
@@ -75,20 +79,20 @@ def _definitions() -> dict[str, Schema]:
 
 def _link(schema: Schema) -> Schema:
     if "$ref" in schema:
-        return of_kubernetes(schema["$ref"])
+        return for_kubernetes_type(schema["$ref"])
     if "items" in schema:
         return {**schema, "items": _link(schema["items"])}
     return schema
 
 
 def convert(source: Schema, resolve: Callable[[str], Schema]) -> Schema:
-    """Return the structural form of a JSON schema; `resolve` gives that of a definition.
+    """Return the structural form of a JSON schema; `resolve` returns that of a definition.
 
-    Not required means that null is taken as absent: the API server drops a null where the schema is not
-    nullable, so that nothing in it has to be.
+    No field is nullable: the API server drops a null from a field that is neither nullable nor required, so
+    null means absent.
     """
     if "x-kubernetes-schema" in source:
-        return {**_described(source), **of_kubernetes(source["x-kubernetes-schema"])}
+        return {**_described(source), **for_kubernetes_type(source["x-kubernetes-schema"])}
     if "$ref" in source:
         return {**resolve(source["$ref"].rpartition("/")[2]), **_described(source)}
     if "anyOf" in source:

@@ -1,30 +1,57 @@
-"""Whether a value fits a structural schema, as the API server decides it and in its words.
+"""Validate values against structural schemas and rules, as the API server does and with its messages.
 
-A walk over both; where schemas come from is not its business.
+This module does not know where schemas come from.
 """
 
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from dask_k8s_crds import validation_rules
-from dask_k8s_crds.problems import Problem
-from dask_k8s_crds.structural import PRESERVE, Schema
+from dask_k8s_crds.structural_schema import PRESERVE, Schema
 from dask_k8s_crds.validation_rules import ValidationRule
 
 _INT_OR_STRING = ("integer", "string")
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An invalid field and why, for example `spec.worker.replicas` and `Invalid value: -1: ...`."""
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        """Return path and message, as the API server prints them."""
+        return f"{self.path}: {self.message}"
+
+
+class InvalidObject(ValueError):
+    """An object that the API server would refuse, with all of its problems."""
+
+    def __init__(self, kind: str, name: str, problems: tuple[Problem, ...]) -> None:
+        """Describe the object by kind and name; `problems` is not empty."""
+        super().__init__(kind, name, problems)
+        self.kind = kind
+        self.name = name
+        self.problems = problems
+
+    def __str__(self) -> str:
+        """Return kind, name and every problem with its path."""
+        return f'{self.kind} "{self.name}" is invalid: ' + "; ".join(map(str, self.problems))
+
+
 def check(schema: Schema, value: Any, path: str = "") -> list[Problem]:
-    """Return everything that is wrong with a value; nothing, if it fits."""
+    """Return all problems of a value; an empty list if it fits the schema."""
     problems: list[Problem] = []
     _walk(schema, value, path, problems)
     return problems
 
 
 def broken(rules: Iterable[ValidationRule], value: Any, path: str = "") -> list[Problem]:
-    """Return a problem for each rule that a value breaks."""
+    """Return a problem for each rule that the value breaks."""
     return [
         Problem(f"{path}{rule.field}".removeprefix("."), f'Invalid value: "{_type(value)}": {rule.message}')
         for rule in rules
@@ -36,13 +63,13 @@ def _walk(schema: Schema, value: Any, path: str, problems: list[Problem]) -> Non
     actual = _type(value)
     expected = _INT_OR_STRING if "x-kubernetes-int-or-string" in schema else (schema["type"],)
     if actual not in expected and not (actual == "integer" and "number" in expected):
-        word = ",".join(expected)
-        message = f'Invalid value: "{actual}": {path} in body must be of type {word}: "{actual}"'
+        types = ",".join(expected)
+        message = f'Invalid value: "{actual}": {path} in body must be of type {types}: "{actual}"'
         problems.append(Problem(path, message))
         return
     before = len(problems)
-    if inside := _INSIDE.get(actual):
-        inside(schema, value, path, problems)
+    if check_type := _CHECKS.get(actual):
+        check_type(schema, value, path, problems)
     if "x-kubernetes-validations" in schema and len(problems) == before:
         expressions = (validation["rule"] for validation in schema["x-kubernetes-validations"])
         rules = filter(None, map(validation_rules.BY_CEL.get, expressions))
@@ -99,7 +126,7 @@ def _array(schema: Schema, value: Sequence[Any], path: str, problems: list[Probl
 
 
 def _duplicates(keys: Sequence[str], value: Sequence[Any], path: str) -> Iterator[Problem]:
-    """Yield a problem for each second item of the same keys, in a list that is a map."""
+    """Yield a problem for each key that occurs twice in a list of type map."""
     seen: list[dict[str, Any]] = []
     for index, item in enumerate(value if keys else ()):
         key = {name: item[name] for name in keys if name in item} if isinstance(item, dict) else {}
@@ -120,7 +147,7 @@ def _string(schema: Schema, value: str, path: str, problems: list[Problem]) -> N
 
 
 def _matches(pattern: str, value: str) -> bool:
-    # In Go, and so in CRDs, `$` is the very end; in Python it also stands before a last line break.
+    # In Go, and so in CRDs, `$` matches only at the end; in Python it also matches before a final newline.
     return re.search(re.sub(r"\$$", r"\\Z", pattern), value) is not None
 
 
@@ -128,15 +155,15 @@ def _number(schema: Schema, value: float, path: str, problems: list[Problem]) ->
     least = schema.get("minimum", value)
     exclusive = schema.get("exclusiveMinimum", False)
     if value < least or (exclusive and value == least):
-        words = "greater than" if exclusive else "greater than or equal to"
-        message = f"Invalid value: {value}: {path} in body should be {words} {least}"
+        bound = "greater than" if exclusive else "greater than or equal to"
+        message = f"Invalid value: {value}: {path} in body should be {bound} {least}"
         problems.append(Problem(path, message))
     if value > (most := schema.get("maximum", value)):
         message = f"Invalid value: {value}: {path} in body should be less than or equal to {most}"
         problems.append(Problem(path, message))
 
 
-_INSIDE: Mapping[str, Callable[[Schema, Any, str, list[Problem]], None]] = {
+_CHECKS: Mapping[str, Callable[[Schema, Any, str, list[Problem]], None]] = {
     "object": _object,
     "array": _array,
     "string": _string,
