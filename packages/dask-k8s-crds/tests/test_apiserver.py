@@ -16,10 +16,10 @@ from dask_k8s_crds import (
     DaskJobStatus,
     DaskWorkerGroupStatus,
     manifests,
-    structural_schema,
     yaml,
 )
 from dask_k8s_crds.autoscaler import AutoscaledGroupStatus
+from dask_k8s_crds.structural_schema import for_kubernetes_type
 
 CONDITION = Condition(
     type="Ready",
@@ -274,7 +274,7 @@ def test_scales(reported, run, kind, status):
 
 
 @pytest.mark.parametrize(
-    "words, columns",
+    "args, columns",
     [
         pytest.param("dsk", "NAME WORKERS STATUS AGE", id="cluster"),
         pytest.param("daskcluster -o wide", "NAME WORKERS STATUS SCHEDULER AGE", id="cluster-wide"),
@@ -283,12 +283,12 @@ def test_scales(reported, run, kind, status):
         pytest.param("djb", "NAME STATUS NUMBER OF WORKERS AGE", id="job"),
     ],
 )
-def test_lists_in_columns(reported, run, words, columns):
+def test_lists_in_columns(reported, run, args, columns):
     reported("DaskCluster", CLUSTER.to_dict())
     reported("DaskWorkerGroup", GROUP.to_dict())
     reported("DaskAutoscaler", AUTOSCALER.to_dict())
     reported("DaskJob", JOB.to_dict())
-    head, row = run("get", *words.split()).stdout.splitlines()
+    head, row = run("get", *args.split()).stdout.splitlines()
     assert head.split() == columns.split()
     assert len(row.split()) == len(columns.replace("NUMBER OF WORKERS", "NUMBER").split())
 
@@ -298,9 +298,7 @@ def test_fields_of_templates_have_the_types_that_the_api_server_gives_them(kubec
     document = json.loads(kubectl("get", "--raw", "/openapi/v3/api/v1").stdout)
     served = document["components"]["schemas"]
     root = next(key for key in served if key.endswith(f".core.v1.{name}"))
-    differences = dict(
-        _differences(structural_schema.for_kubernetes_type(name), {"$ref": root}, served, name)
-    )
+    differences = dict(_differences(for_kubernetes_type(name), {"$ref": root}, served, name))
     assert differences == {}
 
 

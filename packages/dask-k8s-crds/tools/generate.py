@@ -22,7 +22,7 @@ QUANTITY = {
     r"(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$",
     "x-kubernetes-int-or-string": True,
 }
-"""The schema of a quantity, for which the package has only `str`; the pattern is that of Go's controller-gen."""
+"""The schema of a quantity, which is `str` in the package; the pattern is that of controller-gen."""
 ROOTS = (V1PodSpec, V1ServiceSpec, V1PodFailurePolicy)
 """The types in our specs."""
 

@@ -7,11 +7,11 @@ from typing import Any, ClassVar, Self, cast
 
 from pydantic import BaseModel, ValidationError
 
-from dask_k8s_crds import names, structural_schema, validation, validation_rules
+from dask_k8s_crds import names, validation, validation_rules
 from dask_k8s_crds.metadata import ObjectMeta
 from dask_k8s_crds.model import Model
 from dask_k8s_crds.resources import Resource
-from dask_k8s_crds.structural_schema import Schema
+from dask_k8s_crds.structural_schema import Schema, for_model
 from dask_k8s_crds.validation import InvalidObject, Problem
 from dask_k8s_crds.validation_rules import ValidationRule
 
@@ -86,7 +86,7 @@ class CustomResource(Model):
 
     @classmethod
     def problems(cls, body: Mapping[str, Any]) -> list[Problem]:
-        """Return the problems for which the API server would refuse a new object; empty if it would admit it."""
+        """Return the problems for which the API server would refuse a new object, if any."""
         name = _name(body)
         if not name:
             return [Problem("metadata.name", "Required value: name or generateName is required")]
@@ -119,10 +119,8 @@ def _structural_schema(model: type[CustomResource]) -> Schema:
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
             "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
-            "spec": structural_schema.for_model(
-                cast("type[BaseModel]", model.model_fields["spec"].annotation)
-            ),
-            "status": structural_schema.for_model(model.status_type),
+            "spec": for_model(cast("type[BaseModel]", model.model_fields["spec"].annotation)),
+            "status": for_model(model.status_type),
         },
         **validation_rules.schema(*model.rules),
     }
