@@ -5,6 +5,7 @@ point in the group ``dask_operator_plugin``. Only these names are public.
 """
 
 from dask_k8s_controller.dask.findings import (
+    HEALTHY,
     Finding,
     conditions,
     conditions_of,
@@ -23,6 +24,7 @@ from dask_k8s_controller.runtime.results import After, Outcome, WriteError
 from dask_k8s_controller.runtime.watched import Watched
 
 __all__ = [
+    "HEALTHY",
     "After",
     "Agent",
     "AgentError",

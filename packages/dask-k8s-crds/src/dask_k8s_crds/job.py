@@ -13,6 +13,8 @@ from dask_k8s_crds.resources import DASK_JOBS
 from dask_k8s_crds.templates import PodFailurePolicy, RunnerSpec, TemplateMetadata
 from dask_k8s_crds.validation_rules import CLUSTER_NAME, FAILURE_POLICY, IMMUTABLE, ONE_CLUSTER, schema
 
+JobPhase = Literal["JobCreated", "ClusterCreated", "Running", "Successful", "Failed", "Suspended"]
+
 
 class RunnerTemplate(Closed):
     """What the pod of the client, the runner, is made from."""
@@ -81,9 +83,7 @@ class DaskJobSpec(Closed):
 class DaskJobStatus(Status):
     """What the controller says of a job."""
 
-    job_status: (
-        Literal["JobCreated", "ClusterCreated", "Running", "Successful", "Failed", "Suspended"] | None
-    ) = None
+    job_status: JobPhase | None = None
     cluster_name: str | None = Field(default=None, description="The cluster that the job runs on.")
     job_runner_pod_name: str | None = Field(default=None, description="The newest pod of the runner.")
     start_time: Time | None = Field(default=None, description="When the runner was started.")

@@ -1,9 +1,9 @@
-"""Whether a job has ended, and what is said of it."""
+"""Whether a job has finished, and what its status says."""
 
 import pytest
 
 from dask_k8s_job.reconcile import reconcile
-from dask_k8s_job.verdict import patience, reported, verdict
+from dask_k8s_job.result import job_result, reported_result, start_seconds_left
 
 from .builders import DASK_JOBS, NOW, ago, cluster, job, observe, pod, runner, world
 
@@ -48,74 +48,74 @@ CASES = {
 
 
 @pytest.mark.parametrize("body, children, expected", CASES.values(), ids=CASES)
-def test_verdict(body, children, expected):
-    end = verdict(*observe(body, **children), NOW)
-    assert (end and (end.succeeded, end.reason)) == expected
+def test_job_result(body, children, expected):
+    result = job_result(*observe(body, **children), NOW)
+    assert (result and (result.succeeded, result.reason)) == expected
 
 
 def test_the_cluster_speaks_for_itself():
-    end = verdict(*observe(job(since(601)), **BROKEN), NOW)
-    assert end.message == "DaskCluster demo: oh"
-    end = verdict(*observe(job(since(601), clusterName="another")), NOW)
-    assert end.message == 'there is no DaskCluster "another" in namespace "ns"'
-    end = verdict(*observe(job(since(601)), clusters=[cluster(owner=None)]), NOW)
-    assert end.message == 'DaskCluster "demo" was not made for this job: delete or rename one'
+    result = job_result(*observe(job(since(601)), **BROKEN), NOW)
+    assert result.message == "DaskCluster demo: oh"
+    result = job_result(*observe(job(since(601), clusterName="another")), NOW)
+    assert result.message == 'there is no DaskCluster "another" in namespace "ns"'
+    result = job_result(*observe(job(since(601)), clusters=[cluster(owner=None)]), NOW)
+    assert result.message == 'DaskCluster "demo" was not made for this job: delete or rename one'
 
 
-WORDS_OF_PODS = [pod("Failed", "a", 40, trouble="exit code 1 (Error)"), pod("Failed", "b", 20, trouble="oh")]
-LAST_WORDS = {
-    "tried-often-enough": ("BackoffLimitExceeded", WORDS_OF_PODS, "m; pod b: oh"),
-    "the-newest-says-nothing": ("BackoffLimitExceeded", [WORDS_OF_PODS[0], pod("Failed", "b", 20)], "m"),
+FAILED_PODS = [pod("Failed", "a", 40, trouble="exit code 1 (Error)"), pod("Failed", "b", 20, trouble="oh")]
+POD_MESSAGES = {
+    "tried-often-enough": ("BackoffLimitExceeded", FAILED_PODS, "m; pod b: oh"),
+    "the-newest-says-nothing": ("BackoffLimitExceeded", [FAILED_PODS[0], pod("Failed", "b", 20)], "m"),
     "its-pods-are-gone": ("BackoffLimitExceeded", [], "m"),
-    "the-job-says-it": ("PodFailurePolicy", WORDS_OF_PODS, "m"),
+    "the-job-says-it": ("PodFailurePolicy", FAILED_PODS, "m"),
 }
 
 
-@pytest.mark.parametrize("reason, pods, message", LAST_WORDS.values(), ids=LAST_WORDS)
+@pytest.mark.parametrize("reason, pods, message", POD_MESSAGES.values(), ids=POD_MESSAGES)
 def test_the_newest_pod_says_why(reason, pods, message):
     observed = observe(job(), clusters=[cluster()], runners=[runner(("Failed", reason))], pods=pods)
-    assert verdict(*observed, NOW).message == message
+    assert job_result(*observed, NOW).message == message
 
 
-def test_it_is_looked_at_again_when_patience_ends():
-    assert patience(*observe(job(), **BROKEN), NOW) == 600
-    assert patience(*observe(job(since(100)), **BROKEN), NOW) == 500
-    assert patience(*observe(job(), clusters=[cluster()]), NOW) is None
+def test_the_start_timeout():
+    assert start_seconds_left(*observe(job(), **BROKEN), NOW) == 600
+    assert start_seconds_left(*observe(job(since(100)), **BROKEN), NOW) == 500
+    assert start_seconds_left(*observe(job(), clusters=[cluster()]), NOW) is None
 
 
-def word(body, before="JobCreated", **children):
+def reported(body, before="JobCreated", **children):
     body["status"] = {"jobStatus": before}
     return (body, children)
 
 
-LEAVING = pod(deletionTimestamp=ago(1))
-WORDS = {
+TERMINATING = pod(deletionTimestamp=ago(1))
+PHASES = {
     "JobCreated-first": (job(), {"clusters": [cluster()], "runners": [runner()], "pods": [pod()]}),
-    "JobCreated": word(job()),
-    "ClusterCreated": word(job(), clusters=[cluster(ready=False)]),
-    "ClusterCreated-runner-waits": word(
+    "JobCreated": reported(job()),
+    "ClusterCreated": reported(job(), clusters=[cluster(ready=False)]),
+    "ClusterCreated-runner-waits": reported(
         job(), clusters=[cluster()], runners=[runner()], pods=[pod("Pending")]
     ),
-    "ClusterCreated-after-suspend": word(
-        job(), "Suspended", clusters=[cluster()], runners=[runner()], pods=[LEAVING, pod("Pending", "b")]
+    "ClusterCreated-after-suspend": reported(
+        job(), "Suspended", clusters=[cluster()], runners=[runner()], pods=[TERMINATING, pod("Pending", "b")]
     ),
-    "Running-evicted": word(
-        job(), "Running", clusters=[cluster()], runners=[runner()], pods=[LEAVING, pod("Pending", "b")]
+    "Running-evicted": reported(
+        job(), "Running", clusters=[cluster()], runners=[runner()], pods=[TERMINATING, pod("Pending", "b")]
     ),
-    "Running": word(job(), clusters=[cluster()], runners=[runner()], pods=[pod()]),
-    "Running-again": word(
+    "Running": reported(job(), clusters=[cluster()], runners=[runner()], pods=[pod()]),
+    "Running-again": reported(
         job(), clusters=[cluster()], runners=[runner(failed=1)], pods=[pod("Failed"), pod("Pending", "b")]
     ),
-    "Successful": word(job(), clusters=[cluster()], runners=[runner(("Complete", "C"))]),
-    "Failed": word(job(), clusters=[cluster()], runners=[runner(("Failed", "F"))]),
-    "Suspended": word(job(suspend=True)),
-    "Suspended-later": word(job(suspend=True), clusters=[cluster()], runners=[runner()], pods=[pod()]),
+    "Successful": reported(job(), clusters=[cluster()], runners=[runner(("Complete", "C"))]),
+    "Failed": reported(job(), clusters=[cluster()], runners=[runner(("Failed", "F"))]),
+    "Suspended": reported(job(suspend=True)),
+    "Suspended-later": reported(job(suspend=True), clusters=[cluster()], runners=[runner()], pods=[pod()]),
 }
 
 
-@pytest.mark.parametrize("case", WORDS)
+@pytest.mark.parametrize("case", PHASES)
 async def test_status(case):
-    body, children = WORDS[case]
+    body, children = PHASES[case]
     made = world(body, **children)
     (record,) = made.cache.all(DASK_JOBS)
     await reconcile(record.key, made)
@@ -149,7 +149,7 @@ async def test_names_and_times():
     }
 
 
-async def test_the_end_is_told_before_anything_goes():
+async def test_the_result_is_reported_before_anything_is_deleted():
     body = job({"jobStatus": "Running"})
     made = world(body, clusters=[cluster()], runners=[runner(("Complete", "C"))])
     (record,) = made.cache.all(DASK_JOBS)
@@ -162,11 +162,11 @@ async def test_the_end_is_told_before_anything_goes():
     assert len(made.statuses) == 1
 
 
-async def test_an_end_that_was_told_stays():
+async def test_a_reported_result_stays():
     condition = {"type": "Failed", "status": "True", "reason": "ClusterFailed", "lastTransitionTime": ago(9)}
     body = job({"endTime": ago(9), "conditions": [condition]}, ttlSecondsAfterFinished=5)
     _, observed = observe(body)
-    assert reported(observed).reason == "ClusterFailed"
+    assert reported_result(observed).reason == "ClusterFailed"
     made = world(body)
     (record,) = made.cache.all(DASK_JOBS)
     await reconcile(record.key, made)
