@@ -94,9 +94,9 @@ class Server:
     def _user(self):
         for key, body in list(self.objects.items()):
             if key.resource == DASK_JOBS and self.suspends:
-                word = body.get("status", {}).get("jobStatus")
+                phase = body.get("status", {}).get("jobStatus")
                 others = [other for other in self.objects if other.resource in {DASK_CLUSTERS, PODS}]
-                if word == "Running" if self.suspends[0] else word == "Suspended" and not others:
+                if phase == "Running" if self.suspends[0] else phase == "Suspended" and not others:
                     self.patch(key, {"spec": {"suspend": self.suspends.pop(0)}})
 
     def _pod(self, key, phase):
@@ -152,10 +152,10 @@ class Process(World):
         for key, body in self.server.objects.items():
             self.add(key.resource, copy.deepcopy(body))
 
-    def write(self, act, *words):
+    def write(self, act, *args):
         dies = next(self.writes) == self.dies_at
         if not (dies and self.before):
-            act(*words)
+            act(*args)
         if dies:
             raise Killed
 

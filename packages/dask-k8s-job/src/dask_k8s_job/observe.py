@@ -135,7 +135,6 @@ class Observed:
         if self.runner is None:
             return False
         runner: RunnerJob = self.runner.value
-        running = any(pod.value.phase != "Pending" and not pod.deleting for pod in self.pods)
-        return (
-            running or bool(runner.failed) or runner.result is not None or self.status.job_status == "Running"
-        )
+        if runner.failed or runner.result is not None or self.status.job_status == "Running":
+            return True
+        return any(pod.value.phase != "Pending" and not pod.deleting for pod in self.pods)

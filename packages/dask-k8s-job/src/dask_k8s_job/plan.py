@@ -13,7 +13,7 @@ STOP_DEADLINE = 1
 
 
 def advance(job: DaskJob, observed: Observed) -> Plan:
-    """Create the cluster, then the runner once the scheduler is ready, then workers once the runner has a pod.
+    """Create the cluster; once its scheduler is ready, the runner; once that has a pod, the workers.
 
     A runner therefore finds its scheduler, and a quota that is too small for all pods leaves out workers.
     """
@@ -39,7 +39,7 @@ def advance(job: DaskJob, observed: Observed) -> Plan:
 
 
 def _workers_may_start(job: DaskJob, observed: Observed) -> bool:
-    """Whether the runner has a pod, and the cluster still has no workers because nobody has changed it yet."""
+    """Whether the runner has a pod, and nobody has changed the cluster since it was created without workers."""
     cluster = observed.live_cluster
     if cluster is None or cluster.value["metadata"].get("generation") != 1:
         return False
@@ -58,7 +58,7 @@ def _suspend(job: DaskJob, observed: Observed) -> Plan:
 
 
 def cleanup(job: DaskJob, observed: Observed, result: JobResult) -> Plan:
-    """Delete the cluster of a finished job as `clusterCleanup` says, and stop a runner that is still running."""
+    """Delete the cluster of a finished job as `clusterCleanup` says, and stop a runner that still runs."""
     policy = job.spec.cluster_cleanup
     delete = policy == "Always" or (policy == "OnSuccess" and result.succeeded)
     patch = []

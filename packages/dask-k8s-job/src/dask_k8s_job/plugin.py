@@ -5,7 +5,7 @@ from dask_k8s_crds import DaskJob, labels, manifests, resources
 from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_JOBS, JOBS, PODS
 from dask_k8s_job.observe import cluster_of, trim_runner
 from dask_k8s_job.reconcile import reconcile
-from dask_k8s_job.triggers import job_for_runner_pod, jobs_for_cluster
+from dask_k8s_job.triggers import jobs_for_cluster, jobs_for_pod
 
 PLUGIN = Plugin(
     watches=(
@@ -13,9 +13,7 @@ PLUGIN = Plugin(
         Watched(JOBS, selector=f"{labels.COMPONENT}={labels.JOB_RUNNER}", trim=trim_runner),
     ),
     reconcilers=(
-        Reconciler(
-            DASK_JOBS, reconcile, triggers={DASK_CLUSTERS: jobs_for_cluster, PODS: job_for_runner_pod}
-        ),
+        Reconciler(DASK_JOBS, reconcile, triggers={DASK_CLUSTERS: jobs_for_cluster, PODS: jobs_for_pod}),
     ),
     crds=(manifests.crd(DaskJob),),
     rules=(

@@ -60,7 +60,7 @@ def start_seconds_left(job: DaskJob, observed: Observed, now: datetime) -> float
 
 
 def invalid_child(outcome: Outcome, now: datetime) -> JobResult | None:
-    """Return that the job has failed if the API server rejected a child as invalid, which no retry changes."""
+    """Return that the job has failed if the API server refuses a child as invalid; retries do not help."""
     for error in outcome.errors:
         if (
             isinstance(error, WriteError)

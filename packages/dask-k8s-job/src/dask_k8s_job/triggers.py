@@ -10,8 +10,8 @@ def jobs_for_cluster(cluster: Record, world: World) -> list[Key]:
     return [job.key for job in world.find(DASK_JOBS, cluster.key.namespace, cluster.key.name)]
 
 
-def job_for_runner_pod(pod: Record, world: World) -> list[Key]:
-    """Return the job whose runner owns a pod."""
+def jobs_for_pod(pod: Record, world: World) -> list[Key]:
+    """Return the job that a pod is a runner of, if any."""
     if pod.value.component != labels.JOB_RUNNER or pod.owner is None:
         return []
     runner = world.get(Key(JOBS, pod.key.namespace, pod.owner.name))
