@@ -2,9 +2,9 @@
 
 import pytest
 
-from dask_k8s_autoscaler.share import share
-from dask_k8s_autoscaler.values import Bounds, Group, Pool, Waiting, Work
-from dask_k8s_autoscaler.wanted import Shape
+from dask_k8s_autoscaler.allocation import allocate
+from dask_k8s_autoscaler.model import Bounds, Group, WaitingTasks, Work, WorkerPool
+from dask_k8s_autoscaler.sizing import PodCapacity
 
 GPU = {"GPU": 1.0}
 GIB = 2**30
@@ -15,21 +15,21 @@ def group(name="default", replicas=0, most=None, *, offers=None, ours=True, **mo
 
 
 def pool(workers, idle=0, *, offers=None, threads=1, **more):
-    return Pool(offers or {}, workers, idle, workers * threads, **more)
+    return WorkerPool(offers or {}, workers, idle, workers * threads, **more)
 
 
 def waiting(tasks, seconds, **asks):
-    return Waiting(asks, tasks, seconds)
+    return WaitingTasks(asks, tasks, seconds)
 
 
-def shared(groups, *parts, known=None):
-    pools = tuple(part for part in parts if isinstance(part, Pool))
-    rest = tuple(part for part in parts if isinstance(part, Waiting))
-    return share(groups, Work(5.0, pools, rest), known or {})
+def allocation(groups, *parts, known=None):
+    pools = tuple(part for part in parts if isinstance(part, WorkerPool))
+    rest = tuple(part for part in parts if isinstance(part, WaitingTasks))
+    return allocate(groups, Work(5.0, pools, rest), known or {})
 
 
 def needs(groups, *parts, known=None):
-    return {name: need.pods for name, need in shared(groups, *parts, known=known).needs.items()}
+    return {name: need.pods for name, need in allocation(groups, *parts, known=known).needs.items()}
 
 
 DEFAULT = group()
@@ -173,20 +173,22 @@ def test_data_may_be_at_workers_that_are_not_ours():
 
 
 def test_what_pods_were_like():
-    shares = shared([group(replicas=1)], pool(1, threads=8))
-    assert shares.seen["default"].threads == 8
-    assert needs([group()], waiting(80, 80.0), known=shares.seen) == {"default": 2}
-    assert not shared([group()], waiting(80, 80.0)).seen
-    assert needs([group()], waiting(80, 80.0), known={"default": Shape(2.0)}) == {"default": 8}
+    result = allocation([group(replicas=1)], pool(1, threads=8))
+    assert result.capacities["default"].threads == 8
+    assert needs([group()], waiting(80, 80.0), known=result.capacities) == {"default": 2}
+    assert not allocation([group()], waiting(80, 80.0)).capacities
+    assert needs([group()], waiting(80, 80.0), known={"default": PodCapacity(2.0)}) == {"default": 8}
 
 
 def test_what_nobody_can_do():
-    shares = shared([DEFAULT, group("fixed", 0, offers={"FPGA": 1.0}, ours=False)], waiting(5, 5.0, FPGA=1.0))
-    assert shares.unserved == ({"FPGA": 1.0},)
-    assert shares.needs["default"].pods == 0
-    assert not shares.full
+    result = allocation(
+        [DEFAULT, group("fixed", 0, offers={"FPGA": 1.0}, ours=False)], waiting(5, 5.0, FPGA=1.0)
+    )
+    assert result.unsatisfiable == ({"FPGA": 1.0},)
+    assert result.needs["default"].pods == 0
+    assert not result.full
 
 
 def test_who_would_be_larger():
-    assert shared([group(most=2), group("more", most=1)], waiting(9, 99.0)).full == ("default", "more")
-    assert not shared([group(most=2)], waiting(9, 10.0)).full
+    assert allocation([group(most=2), group("more", most=1)], waiting(9, 99.0)).full == ("default", "more")
+    assert not allocation([group(most=2)], waiting(9, 10.0)).full

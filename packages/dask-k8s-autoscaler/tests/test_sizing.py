@@ -2,8 +2,16 @@
 
 import pytest
 
-from dask_k8s_autoscaler.values import Pool
-from dask_k8s_autoscaler.wanted import Shape, by_memory, by_time, lanes, room, shape, up
+from dask_k8s_autoscaler.model import WorkerPool
+from dask_k8s_autoscaler.sizing import (
+    PodCapacity,
+    data_capacity,
+    pod_capacity,
+    pods_for_data,
+    pods_for_tasks,
+    round_up,
+    task_slots,
+)
 
 GPU = {"GPU": 1.0}
 
@@ -19,8 +27,8 @@ GPU = {"GPU": 1.0}
         pytest.param(0.1, 1000, 1, 0.02, id="many that are nothing"),
     ],
 )
-def test_by_time(seconds, tasks, threads, pods):
-    assert by_time(seconds, tasks, target=5.0, lanes=threads) == pytest.approx(pods)
+def test_pods_for_tasks(seconds, tasks, threads, pods):
+    assert pods_for_tasks(seconds, tasks, target=5.0, slots=threads) == pytest.approx(pods)
 
 
 @pytest.mark.parametrize(
@@ -38,8 +46,8 @@ def test_by_time(seconds, tasks, threads, pods):
         pytest.param(GPU, {"GPU": 0}, 4, id="asks for nothing of it"),
     ],
 )
-def test_lanes(offers, asks, number):
-    assert lanes(4, offers, asks) == number
+def test_task_slots(offers, asks, number):
+    assert task_slots(4, offers, asks) == number
 
 
 @pytest.mark.parametrize(
@@ -51,8 +59,8 @@ def test_lanes(offers, asks, number):
         pytest.param(5, 0, 1, id="no limit: somebody has to keep it"),
     ],
 )
-def test_by_memory(data, free, pods):
-    assert by_memory(data, free) == pods
+def test_pods_for_data(data, free, pods):
+    assert pods_for_data(data, free) == pods
 
 
 @pytest.mark.parametrize(
@@ -66,22 +74,22 @@ def test_by_memory(data, free, pods):
         pytest.param(500, 100, 0, 1, 0, id="no limit"),
     ],
 )
-def test_room(memory, data, limit, processes, free):
-    pool = Pool({}, workers=10, idle=0, threads=10, memory=memory, data=data, limit=limit)
-    assert room(pool, processes) == pytest.approx(free)
+def test_data_capacity(memory, data, limit, processes, free):
+    pool = WorkerPool({}, workers=10, idle=0, threads=10, memory=memory, data=data, limit=limit)
+    assert data_capacity(pool, processes) == pytest.approx(free)
 
 
-def test_shape():
-    connected = Pool({}, workers=2, idle=0, threads=8, limit=200)
-    known = Shape(3.0)
-    assert shape(connected, known, threads=2, processes=1) == Shape(4.0, 60.0)
-    assert shape(connected, known, threads=2, processes=2) == Shape(8.0, 120.0)
-    assert shape(None, known, threads=2, processes=1) == known
-    assert shape(None, None, threads=2, processes=1) == Shape(2.0)
-    assert shape(None, None, threads=0, processes=1) == Shape(1.0)
-    assert shape(Pool({}, 0, 0, 0), None, threads=0, processes=4) == Shape(4.0)
+def test_pod_capacity():
+    connected = WorkerPool({}, workers=2, idle=0, threads=8, limit=200)
+    known = PodCapacity(3.0)
+    assert pod_capacity(connected, known, threads=2, processes=1) == PodCapacity(4.0, 60.0)
+    assert pod_capacity(connected, known, threads=2, processes=2) == PodCapacity(8.0, 120.0)
+    assert pod_capacity(None, known, threads=2, processes=1) == known
+    assert pod_capacity(None, None, threads=2, processes=1) == PodCapacity(2.0)
+    assert pod_capacity(None, None, threads=0, processes=1) == PodCapacity(1.0)
+    assert pod_capacity(WorkerPool({}, 0, 0, 0), None, threads=0, processes=4) == PodCapacity(4.0)
 
 
 @pytest.mark.parametrize("number, whole", [(0, 0), (0.01, 1), (3, 3), (3.0000000001, 3), (3.1, 4)])
-def test_up(number, whole):
-    assert up(number) == whole
+def test_round_up(number, whole):
+    assert round_up(number) == whole

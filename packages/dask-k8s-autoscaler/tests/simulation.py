@@ -1,6 +1,6 @@
 """A small simulated Dask cluster: tasks arrive, pods take their time to start, workers work and go.
 
-Time is seconds since 1970; nothing here waits for real.
+Time is in seconds since 1970; nothing here waits for real.
 """
 
 import heapq
@@ -9,8 +9,8 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 
 from dask_k8s_autoscaler.history import History
+from dask_k8s_autoscaler.model import Bounds, Group, Settings, WaitingTasks, Work, WorkerPool
 from dask_k8s_autoscaler.policy import decide, within_bounds
-from dask_k8s_autoscaler.values import Bounds, Group, Pool, Rules, Waiting, Work
 
 UNKNOWN_SECONDS = 0.5
 """What Dask takes a task to last before it has seen one of its kind."""
@@ -22,7 +22,7 @@ class Task:
     asks: dict[str, float] = field(default_factory=dict)
     kind: str = "task"
     data: int = 0
-    """Bytes of the result, which is kept until `Dask.release`."""
+    """Bytes of the result, which is kept until `Simulation.release`."""
     arrived: float = 0.0
     started: float | None = None
 
@@ -50,7 +50,7 @@ class Pod:
 
 
 @dataclass
-class Sort:
+class GroupSpec:
     """What the pods of a group are like."""
 
     offers: dict[str, float] = field(default_factory=dict)
@@ -65,15 +65,15 @@ class Sort:
     replicas: int = 0
 
 
-class Dask:
-    """Everything together, and an autoscaler that looks at it every ``rules.interval`` seconds."""
+class Simulation:
+    """Everything together, and an autoscaler that looks at it every ``settings.interval`` seconds."""
 
-    def __init__(self, sorts, rules=None, *, start=1_000_000.0):
-        self.sorts = sorts
-        self.rules = rules or Rules()
+    def __init__(self, specs, settings=None, *, start=1_000_000.0):
+        self.specs = specs
+        self.settings = settings or Settings()
         self.now = self.start = start
-        self.replicas = {name: sort.replicas for name, sort in sorts.items()}
-        self.pods = {name: [] for name in sorts}
+        self.replicas = {name: spec.replicas for name, spec in specs.items()}
+        self.pods = {name: [] for name in specs}
         self.waiting = deque()
         self.seen = {}
         """By kind, how long tasks of it last."""
@@ -86,7 +86,7 @@ class Dask:
         self.changes = []
         """Of sizes: time, change."""
         self.last_arrival = start
-        self.sizes = {name: [] for name in sorts}
+        self.sizes = {name: [] for name in specs}
         self._events = []
         self._count = itertools.count()
         self._kubelet()
@@ -99,11 +99,11 @@ class Dask:
     def release(self, when):
         self._at(self.start + when, self._release)
 
-    def run(self, seconds, check=lambda dask: None):
+    def run(self, seconds, check=lambda simulation: None):
         """Let time pass; ``check`` after every look of the autoscaler."""
         end = self.now + seconds
         while self.now < end:
-            look = self.now + self.rules.interval
+            look = self.now + self.settings.interval
             while self._events and self._events[0][0] <= look:
                 self.now, _, what, args = heapq.heappop(self._events)
                 what(*args)
@@ -118,18 +118,18 @@ class Dask:
 
     def groups(self):
         return [
-            Group(name, self.replicas[name], sort.offers, sort.bounds, sort.priority)
-            for name, sort in self.sorts.items()
+            Group(name, self.replicas[name], spec.offers, spec.bounds, spec.priority)
+            for name, spec in self.specs.items()
         ]
 
     def look(self):
         for change in within_bounds(self.groups()):
             self.replicas[change.group] = change.after
-        decision = decide(self.groups(), self.work(), self.rules, self.history, self.now)
+        decision = decide(self.groups(), self.work(), self.settings, self.history, self.now)
         for change in decision.changes:
             self.changes.append((self.now, change))
             self.replicas[change.group] = change.after
-        self.history = decision.history.settled(self.now, self.replicas)
+        self.history = decision.history.resized(self.now, self.replicas)
         self._kubelet()
         self._assign()
         for name, sizes in self.sizes.items():
@@ -146,7 +146,7 @@ class Dask:
             target=5.0,
             pools=tuple(self._pool(dict(offers), pods) for offers, pods in pools.items()),
             waiting=tuple(
-                Waiting(dict(asks), len(tasks), sum(map(self._estimate, tasks)))
+                WaitingTasks(dict(asks), len(tasks), sum(map(self._estimate, tasks)))
                 for asks, tasks in waiting.items()
             ),
         )
@@ -154,14 +154,14 @@ class Dask:
     def _pool(self, offers, pods):
         tasks = [task for pod in pods for task in pod.tasks]
         data = sum(pod.data for pod in pods)
-        return Pool(
+        return WorkerPool(
             offers=offers,
             workers=len(pods),
             idle=sum(pod.idle for pod in pods),
             threads=sum(pod.threads for pod in pods),
             tasks=len(tasks),
             seconds=sum(map(self._estimate, tasks)),
-            memory=data + sum(self.sorts[pod.group].own for pod in pods),
+            memory=data + sum(self.specs[pod.group].own for pod in pods),
             data=data,
             limit=sum(pod.limit for pod in pods),
             busy=Counter(pod.group for pod in pods if not pod.idle),
@@ -176,12 +176,12 @@ class Dask:
     # Kubernetes and the controller.
 
     def _kubelet(self):
-        for name, sort in self.sorts.items():
+        for name, spec in self.specs.items():
             staying = [pod for pod in self.pods[name] if not pod.retiring]
             for _ in range(self.replicas[name] - len(staying)):
-                pod = Pod(name, sort.offers, sort.threads, sort.limit, self.now)
+                pod = Pod(name, spec.offers, spec.threads, spec.limit, self.now)
                 self.pods[name].append(pod)
-                self._at(self.now + sort.start, self._connect, pod)
+                self._at(self.now + spec.start, self._connect, pod)
             surplus = len(staying) - self.replicas[name]
             # As the agent chooses: not connected yet, then idle, then with least data.
             staying.sort(key=lambda pod: (pod.connected, not pod.idle, pod.data))
