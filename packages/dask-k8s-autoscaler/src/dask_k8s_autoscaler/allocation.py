@@ -10,16 +10,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from dask_k8s_autoscaler import sizing
 from dask_k8s_autoscaler.model import Group, Resources, Work, WorkerPool
-from dask_k8s_autoscaler.sizing import (
-    Capacities,
-    PodCapacity,
-    pod_capacity,
-    pods_for_data,
-    pods_for_tasks,
-    round_up,
-    task_slots,
-)
+from dask_k8s_autoscaler.sizing import Capacities, PodCapacity
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +71,7 @@ class _Pods:
     @property
     def needed(self) -> int:
         """The pods that everything allocated so far needs."""
-        return max(self.minimum, round_up(self.for_tasks))
+        return max(self.minimum, sizing.round_up(self.for_tasks))
 
     def rank(self, asks: Resources) -> tuple[bool, int, int]:
         """Return the sort key by which tasks that ask for these resources choose pods."""
@@ -87,11 +80,11 @@ class _Pods:
 
     def slots(self, asks: Resources) -> float:
         """Return how many tasks that ask for these resources one pod runs at a time."""
-        return task_slots(self.capacity.threads, self.offers, asks)
+        return sizing.task_slots(self.capacity.threads, self.offers, asks)
 
     def allocate(self, tasks: _Tasks, target: float, limit: float) -> _Tasks | None:
         """Allocate as many tasks as `limit` pods can run, and return the rest."""
-        pods = pods_for_tasks(tasks.seconds, tasks.count, target=target, slots=self.slots(tasks.asks))
+        pods = sizing.pods_for_tasks(tasks.seconds, tasks.count, target=target, slots=self.slots(tasks.asks))
         free = limit - self.for_tasks
         if limit < 1 or (free <= 0 and pods > 0):
             return tasks
@@ -133,7 +126,7 @@ class _Allocator:
     def reserve_for_data(self, pool: WorkerPool) -> None:
         """Reserve pods for the data of these workers; more than exist only while there are tasks."""
         equal = self._offering(pool.offers)
-        count = max((pods_for_data(pool.data, pods.capacity.data) for pods in equal), default=0)
+        count = max((sizing.pods_for_data(pool.data, pods.capacity.data) for pods in equal), default=0)
         for pods in equal:
             if pods.group is not None and count > pods.needed:
                 self.for_data.add(pods.group.name)
@@ -220,7 +213,9 @@ def _tasks_of_workers(pool: WorkerPool) -> Iterable[_Tasks]:
 
 def _pods(group: Group, work: Work, known: Capacities) -> _Pods:
     pool = next((pool for pool in work.pools if pool.offers == group.offers), None)
-    capacity = pod_capacity(pool, known.get(group.name), threads=group.threads, processes=group.processes)
+    capacity = sizing.pod_capacity(
+        pool, known.get(group.name), threads=group.threads, processes=group.processes
+    )
     maximum: float = group.replicas
     if group.bounds is not None:
         maximum = math.inf if group.bounds.maximum is None else group.bounds.maximum
@@ -234,5 +229,5 @@ def _pods_of_no_group(groups: Sequence[Group], work: Work) -> Iterable[_Pods]:
         processes = max((group.processes for group in equal), default=1)
         surplus = pool.workers // processes - sum(group.replicas for group in equal)
         if surplus > 0:
-            capacity = pod_capacity(pool, None, threads=0, processes=processes)
+            capacity = sizing.pod_capacity(pool, None, threads=0, processes=processes)
             yield _Pods(None, pool.offers, capacity, surplus, surplus)

@@ -8,29 +8,17 @@ from typing import Any, NamedTuple
 from dask_k8s_autoscaler.model import Bounds, Group, ScalingRules, Settings, WaitingTasks, Work, WorkerPool
 from dask_k8s_autoscaler.template import WorkerShape, worker_shape
 from dask_k8s_controller import Demand, Key, Record, World
-from dask_k8s_crds import (
-    DaskAutoscaler,
-    DaskAutoscalerStatus,
-    DaskWorkerGroup,
-    DaskWorkerGroupStatus,
-    InvalidObject,
-    labels,
-    names,
-)
+from dask_k8s_crds import DaskAutoscaler, DaskWorkerGroup, DaskWorkerGroupStatus, InvalidObject, labels, names
 from dask_k8s_crds.resources import DASK_AUTOSCALERS, DASK_CLUSTERS, DASK_WORKER_GROUPS
 
 
 class _ParsedAutoscaler(NamedTuple):
-    """An autoscaler at this resource version."""
-
     version: int
     model: DaskAutoscaler
     settings: Settings
 
 
 class _ParsedGroup(NamedTuple):
-    """The spec of a group at this generation."""
-
     generation: int | None
     replicas: int
     shape: WorkerShape
@@ -82,11 +70,6 @@ class Observed:
     def groups(self) -> tuple[Group, ...]:
         """All groups of the cluster."""
         return (*(each.group for each in self.scaled), *self.others)
-
-    @property
-    def status(self) -> DaskAutoscalerStatus:
-        """The status that was reported last."""
-        return DaskAutoscalerStatus.of(self.record.value)
 
 
 def observe(record: Record, world: World, cache: ParseCache) -> Observed:

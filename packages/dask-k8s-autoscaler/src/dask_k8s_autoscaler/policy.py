@@ -55,19 +55,17 @@ def decide(groups: Sequence[Group], work: Work, settings: Settings, history: His
     sizes = {group.name: group.replicas for group in groups if group.bounds is not None}
     max_gap = max(MAX_MISSED_POLLS * settings.interval, MAX_GAP_SECONDS)
     keep = max(settings.up.window, settings.down.window, settings.idle)
-    history = history.at(now, sizes, max_gap=max_gap).append(
-        now, allocation.needs, allocation.capacities, keep
-    )
+    history = history.at(now, sizes, max_gap=max_gap)
+    history = history.append(now, allocation.needs, allocation.capacities, keep)
     changes = []
     for group in groups:
         if group.bounds is not None:
-            past, need = history.groups[group.name], allocation.needs[group.name]
+            past = history.groups[group.name]
             enough = _enough(past, settings, now)
-            size = group.bounds.clamp(
-                _next_size(group.replicas, past.min_pods(now, settings.up.window), enough, settings)
-            )
+            needed = past.min_pods(now, settings.up.window)
+            size = group.bounds.clamp(_next_size(group.replicas, needed, enough, settings))
             if size > group.replicas:
-                message = messages.scaled_up(group, size, need, work)
+                message = messages.scaled_up(group, size, allocation.needs[group.name], work)
                 changes.append(Change(group.name, group.replicas, size, "ScaledUp", message))
             elif size < group.replicas:
                 message = messages.scaled_down(group, size, enough, settings)

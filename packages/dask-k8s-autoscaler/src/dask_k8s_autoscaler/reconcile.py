@@ -52,7 +52,7 @@ class Autoscaling:
             self._states.pop(key, None)
             return await world.report(key, Report(observed, inactive).status(world.now()))
         if state is None or state.parse_cache is not cache:
-            state = self._states[key] = _new_state(observed, cache, world)
+            state = self._states[key] = State.start(observed, cache, world.now())
         if observed.cluster is not None:
             state.end_back_off(observed.cluster.version, observed.settings.interval)
         changes = policy.within_bounds(observed.groups)
@@ -67,8 +67,7 @@ async def _scale(observed: Observed, state: State, changes: Sequence[Change], wo
     """Decide, unless there are changes for the sake of bounds, then apply and report."""
     if not changes and state.work is not None:
         decision = policy.decide(observed.groups, state.work, observed.settings, state.history, _now(world))
-        state.decided(decision)
-        changes = decision.changes
+        state.history, state.limit, changes = decision.history, decision.limit, decision.changes
         if not changes:
             DECISIONS.labels("Steady").inc()
     for change in changes:
@@ -145,14 +144,6 @@ async def _report(observed: Observed, state: State, outcome: Outcome, world: Wor
     if later is None:
         state.reported = report.content
     return later
-
-
-def _new_state(observed: Observed, cache: ParseCache, world: World) -> State:
-    now = world.now()
-    age = (now - (observed.autoscaler.metadata.creation_timestamp or now)).total_seconds()
-    state = State.start(observed.record.uid, age, observed.settings.interval, now.timestamp())
-    state.parse_cache = cache
-    return state
 
 
 def _now(world: World) -> float:

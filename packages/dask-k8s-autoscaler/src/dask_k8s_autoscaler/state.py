@@ -8,8 +8,8 @@ from zlib import crc32
 
 from dask_k8s_autoscaler.history import History
 from dask_k8s_autoscaler.model import Group, Work
-from dask_k8s_autoscaler.observe import ParseCache
-from dask_k8s_autoscaler.policy import Change, Decision
+from dask_k8s_autoscaler.observe import Observed, ParseCache
+from dask_k8s_autoscaler.policy import Change
 from dask_k8s_controller import Finding
 
 MAX_POLL_SECONDS = 60.0
@@ -48,12 +48,15 @@ class State:
     parse_cache: ParseCache = field(default_factory=ParseCache)
 
     @classmethod
-    def start(cls, uid: str, age: float, interval: float, now: float) -> Self:
+    def start(cls, observed: Observed, cache: ParseCache, now: datetime) -> Self:
         """Start; the first poll of an autoscaler older than its interval has a delay that depends on its uid.
 
         After a restart of the controller, polls of all autoscalers are therefore spread over the interval.
         """
-        return cls(uid, now, interval * crc32(uid.encode()) / 2**32 if age > interval else 0.0)
+        uid, interval = observed.record.uid, observed.settings.interval
+        age = now - (observed.autoscaler.metadata.creation_timestamp or now)
+        delay = interval * crc32(uid.encode()) / 2**32 if age.total_seconds() > interval else 0.0
+        return cls(uid, now.timestamp(), delay, parse_cache=cache)
 
     def seconds_to_poll(self, now: float) -> float:
         """Return the seconds until the next poll; 0 if it is due."""
@@ -82,10 +85,6 @@ class State:
         factor = 2.0 ** max(0, self.failures - FREE_FAILURES)
         self.last_poll, self.poll_delay = now, min(interval * factor, max(interval, MAX_POLL_SECONDS))
         self.work, self.poll_error, self.limit = None, error, None
-
-    def decided(self, decision: Decision) -> None:
-        """Record a decision; its changes are yet to be applied."""
-        self.history, self.limit = decision.history, decision.limit
 
     def applied(self, changes: Sequence[Change], groups: Sequence[Group], now: datetime) -> bool:
         """Record which changes were applied; return whether all were.

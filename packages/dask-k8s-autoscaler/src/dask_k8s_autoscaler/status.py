@@ -36,7 +36,8 @@ class Report:
 
     def status(self, now: datetime) -> dict[str, Any]:
         """Return the status; `now` is the transition time of conditions that change."""
-        observed, before = self.observed, self.observed.status
+        observed = self.observed
+        before = DaskAutoscalerStatus.of(observed.record.value)
         generation = observed.autoscaler.metadata.generation
         found = conditions(generation, Active=self._active(before), Limited=self._limited())
         groups = tuple(

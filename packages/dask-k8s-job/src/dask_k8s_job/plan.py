@@ -39,7 +39,7 @@ def advance(job: DaskJob, observed: Observed) -> Plan:
 
 
 def _workers_may_start(job: DaskJob, observed: Observed) -> bool:
-    """Whether the runner has a pod, and nobody has changed the cluster since it was created without workers."""
+    """Whether the runner has a pod, and nobody has changed the cluster since its creation without workers."""
     cluster = observed.live_cluster
     if cluster is None or cluster.value["metadata"].get("generation") != 1:
         return False
