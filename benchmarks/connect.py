@@ -27,7 +27,7 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from typing import NamedTuple
 
 from distributed import Client
-from raw import LIMIT_SECONDS, POD_FAMILY, Made, address, all_made, post
+from raw import CLUSTER_CHILDREN, LIMIT_SECONDS, Made, address, all_made, post
 from rich.table import Table
 from scale import CONSOLE, controller, namespace
 
@@ -88,7 +88,7 @@ async def start(raw: RawApi, api: Api, where: str, name: str) -> tuple[Times, li
         again = time.perf_counter()
         async with KubeCluster.from_name(name, namespace=where, asynchronous=True, quiet=True) as found:
             again = (await first_result(found))[0] - again
-        made = await all_made(raw, where, *POD_FAMILY)
+        made = await all_made(raw, where, *CLUSTER_CHILDREN)
     return Times(result - began, result - pods, after_worker, again), made
 
 

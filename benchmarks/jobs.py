@@ -1,4 +1,4 @@
-"""Many jobs at once on a given API server: are all done, and how long it takes, as a ratio to a raw client.
+"""Many jobs at once on any API server: are all done, and how long it takes, as a ratio to a raw client.
 
     nox -s bench -- jobs [--jobs 200] [--rounds 1]
 

@@ -8,7 +8,7 @@ from dask_k8s_controller.runtime.api import Api
 from dask_k8s_crds.resources import PODS, SECRETS, SERVICES, Resource
 
 JOBS = Resource("batch", "v1", "Job", "jobs")
-POD_FAMILY = (SECRETS, SERVICES, PODS)
+CLUSTER_CHILDREN = (SECRETS, SERVICES, PODS)
 CONCURRENCY = 32
 LIMIT_SECONDS = 120.0
 

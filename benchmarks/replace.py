@@ -1,4 +1,4 @@
-"""From "a pod is gone" to "its successor is there" on a given API server, as ratios to a raw client's POST.
+"""From "a pod is gone" to "its successor is there" on any API server, as ratios to a raw client's POST.
 
     nox -s bench -- replace [--workers 50] [--pods 200] [--schedulers 20]
 
