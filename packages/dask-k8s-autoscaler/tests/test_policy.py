@@ -156,7 +156,8 @@ def test_messages():
     group = Group("g", 2, bounds=Bounds(), threads=1)
     (up,) = decide([group], Work(5.0, (), (WaitingTasks({}, 40, 25.0),)), Settings(), History(), NOW).changes
     assert (
-        up.message == "scaled g from 2 to 5: 40 tasks with 25 s of work are there, 5 s per thread are wanted"
+        up.message == "scaled g from 2 to 5: 40 tasks with 25 s of work are there, "
+        "5 s per thread are wanted"  # codespell:ignore wanted
     )
     full = WorkerPool({}, 2, 1, 2, tasks=1, seconds=0.1, data=100, memory=100, limit=100)
     (up,) = decide([group], Work(5.0, (full,)), Settings(), History(), NOW).changes

@@ -54,7 +54,8 @@ async def test_work_makes_workers():
     status, reason, message = turns.world.condition()
     assert (status, reason) == ("True", "ScaledUp")
     assert message == (
-        "scaled c-default from 2 to 6: 48 tasks with 60 s of work are there, 5 s per thread are wanted"
+        "scaled c-default from 2 to 6: 48 tasks with 60 s of work are there, "
+        "5 s per thread are wanted"  # codespell:ignore wanted
     )
     numbers = {name: value for name, value in turns.world.status().items() if name != "conditions"}
     assert numbers == {

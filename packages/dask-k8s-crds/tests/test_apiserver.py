@@ -195,7 +195,7 @@ def test_fills_in_that_a_cluster_stays_and_what_would_happen(make, created):
         pytest.param({"metadata.name": "Example"}, id="name"),
     ],
 )
-def test_refuses_in_the_words_of_the_models(make, send, changes):
+def test_refuses_with_the_messages_of_the_models(make, send, changes):
     body = make("DaskAutoscaler", set=changes)
     (problem,) = DaskAutoscaler.problems(body)
     assert str(problem) in send("create", body, check=False).stderr
@@ -221,7 +221,7 @@ def test_a_job_stays_on_its_cluster(make, send):
         pytest.param({"spec.podFailurePolicy": {"rules": [{"action": "FailJob"}]}}, id="policy"),
     ],
 )
-def test_refuses_a_job_in_the_words_of_the_models(make, send, changes):
+def test_refuses_a_job_with_the_messages_of_the_models(make, send, changes):
     body = make("DaskJob", set=changes)
     (problem,) = DaskJob.problems(body)
     assert str(problem) in send("create", body, check=False).stderr

@@ -21,9 +21,8 @@ def scaled_up(group: Group, size: int, need: Need, work: Work) -> str:
         return f"{_scaled(group, size)}: so many hold the data without filling their memory"
     tasks = f"{work.tasks} task{'s' * (work.tasks != 1)}"
     seconds = f"{work.seconds:.0f} s of work" if work.seconds >= 1 else "less than 1 s of work"
-    return (
-        f"{_scaled(group, size)}: {tasks} with {seconds} are there, {work.target:g} s per thread are wanted"
-    )
+    target = f"{work.target:g} s per thread are wanted"  # codespell:ignore wanted
+    return f"{_scaled(group, size)}: {tasks} with {seconds} are there, {target}"
 
 
 def scaled_down(group: Group, size: int, enough: int, settings: Settings) -> str:

@@ -24,7 +24,7 @@ IDLE_SINCE = "kubernetes.dask.org/idle-since"
 """On a group: the `idleSince` of the cluster for which the group was scaled to zero."""
 TEMPLATE_DIGEST = "kubernetes.dask.org/template-digest"
 """On a pod: a digest of its template. The pod is outdated if the current template has another one."""
-LAST_APPLIED = "kubernetes.dask.org/given"
+LAST_APPLIED = "kubernetes.dask.org/given"  # codespell:ignore given
 """On the children that we create: the labels, annotations and fields that we last applied."""
 DRAINING_SINCE = "kubernetes.dask.org/draining-since"
 """On an outdated worker: when it began to drain."""
