@@ -23,8 +23,8 @@ DECISIONS = Counter(
 )
 NO_SCHEDULER = Finding("NoScheduler", "no scheduler of the cluster runs")
 
-for each in REASONS:
-    DECISIONS.labels(each)  # a counter that starts at 0 shows the first decision as an increase
+for reason in REASONS:
+    DECISIONS.labels(reason)  # a counter that starts at 0 shows the first decision as an increase
 
 
 @dataclass(slots=True)
