@@ -138,7 +138,8 @@ async def _report(observed: Observed, state: State, outcome: Outcome, world: Wor
     refused = next((Finding("Refused", str(error)) for error in outcome.errors), None)
     inactive = refused or state.poll_error
     report = Report(observed, inactive, state.limit, state.last_change, state.last_scale_time)
-    if state.reported == report.content or (state.is_new and refused is None):
+    nothing_yet = not (inactive or state.history.groups or state.last_change)
+    if nothing_yet or state.reported == report.content:
         return None
     later = await world.report(observed.record.key, report.status(world.now()))
     if later is None:

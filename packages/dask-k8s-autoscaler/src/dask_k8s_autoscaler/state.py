@@ -69,11 +69,6 @@ class State:
         if cluster_version != self.cluster_version:
             self.cluster_version, self.poll_delay = cluster_version, min(self.poll_delay, interval)
 
-    @property
-    def is_new(self) -> bool:
-        """Whether there is nothing to report yet."""
-        return self.poll_error is None and not self.history.groups and self.last_change is None
-
     def poll_succeeded(self, work: Work, interval: float, now: float) -> None:
         """Record the answer of the scheduler."""
         self.last_poll, self.poll_delay, self.failures = now, interval, 0
