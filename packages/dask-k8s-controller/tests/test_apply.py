@@ -7,6 +7,7 @@ import pytest
 
 from dask_k8s_controller.runtime.apply import Applier
 from dask_k8s_controller.runtime.cache import Cache
+from dask_k8s_controller.runtime.clock import SystemClock
 from dask_k8s_controller.runtime.expectations import Expectations
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.plan import Create, Delete, Event, Patch, Plan
@@ -52,12 +53,13 @@ class Stand:
         self.server = Server()
         # Else the garbage collector takes what it owns.
         self.server.model.objects[Key(DASK_WORKER_GROUPS, "ns", "owner")] = group("owner", uid="owner")
-        self.now = asyncio.get_running_loop().time
+        self.clock = SystemClock()
+        self.now = self.clock.monotonic
         self.expectations = Expectations()
         self.cache = Cache(WATCHES, lambda change: self.told.append(change.record.key.name))
         self.told = []
         self.throttle = Throttle(slots=8, rate=1e6)
-        self.applier = Applier(self.server, self.cache, self.throttle, self.expectations, self.now)
+        self.applier = Applier(self.server, self.cache, self.throttle, self.expectations, self.clock)
 
     async def apply(self, **plan):
         """Carry out a plan; return the errors as text."""
@@ -68,7 +70,7 @@ class Stand:
         return sorted(body["metadata"]["name"] for body in self.server.model.all(resource))
 
     def expected(self):
-        return sorted(key.name for key in self.expectations.created("owner", now=self.now()))
+        return sorted(key.name for key in self.expectations.creations("owner", now=self.now()))
 
 
 @pytest.fixture
@@ -152,7 +154,7 @@ async def test_what_nobody_answered_is_expected_for_a_short_while(stand):
     stand.server.errors = {"w000": SILENCE}
     assert len(await stand.apply(create=numbered(1))) == 1
     assert stand.expected() == ["w000"]
-    await asyncio.sleep(stand.expectations.doubt)
+    await asyncio.sleep(stand.expectations.unanswered_timeout)
     assert stand.expected() == []
 
 
@@ -219,7 +221,7 @@ async def test_what_is_deleted_goes_and_counts_as_going(stand):
     record = known(stand, Key(PODS, "ns", "w"), pod("w", owner=OWNER))
     assert await stand.apply(delete=(Delete(record.key, record.uid),)) == []
     assert "deletionTimestamp" in stand.server.model.get(record.key)["metadata"]
-    assert stand.expectations.deleted(record.uid, now=stand.now())
+    assert stand.expectations.expects_deletion(record.uid, now=stand.now())
 
 
 async def test_another_object_of_the_name_is_not_deleted(stand):
@@ -233,7 +235,7 @@ async def test_what_has_changed_meanwhile_is_not_deleted_for_what_it_was(stand):
     stand.server.model.patch(record.key, {"status": {"phase": "Running"}}, status=True)
     assert await stand.apply(delete=(Delete(record.key, record.uid, record.version),)) == []
     assert "deletionTimestamp" not in stand.server.model.get(record.key)["metadata"]
-    assert not stand.expectations.deleted(record.uid, now=stand.now())
+    assert not stand.expectations.expects_deletion(record.uid, now=stand.now())
 
 
 async def test_what_is_gone_is_deleted(stand):
@@ -242,15 +244,18 @@ async def test_what_is_gone_is_deleted(stand):
 
 @pytest.mark.parametrize(
     "error, seconds",
-    [pytest.param(QUOTA, 0, id="refused"), pytest.param(SILENCE, Expectations().doubt, id="not answered")],
+    [
+        pytest.param(QUOTA, 0, id="refused"),
+        pytest.param(SILENCE, Expectations().unanswered_timeout, id="not answered"),
+    ],
 )
 async def test_a_deletion_that_failed_is_not_believed_for_long(stand, error, seconds):
     record = known(stand, Key(PODS, "ns", "w"), pod("w", owner=OWNER))
     stand.server.errors = {"w": error}
     assert len(await stand.apply(delete=(Delete(record.key, record.uid),))) == 1
-    assert stand.expectations.deleted(record.uid, now=stand.now()) is (seconds > 0)
+    assert stand.expectations.expects_deletion(record.uid, now=stand.now()) is (seconds > 0)
     await asyncio.sleep(seconds)
-    assert not stand.expectations.deleted(record.uid, now=stand.now())
+    assert not stand.expectations.expects_deletion(record.uid, now=stand.now())
 
 
 async def test_an_event_is_told_once(stand):

@@ -6,7 +6,7 @@ import weakref
 
 import pytest
 
-from dask_k8s_controller.runtime.cache import Cache, What
+from dask_k8s_controller.runtime.cache import Cache, ChangeType
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_crds.resources import DASK_WORKER_GROUPS, PODS, SERVICES
 
@@ -20,7 +20,7 @@ class Heard:
     """A cache, and what it told."""
 
     def __init__(self):
-        self.cache = Cache(WATCHES, lambda change: self.changes.append((change.what, change.record.key.name)))
+        self.cache = Cache(WATCHES, lambda change: self.changes.append((change.type, change.record.key.name)))
         self.changes = []
 
     def record(self, body, version=None, resource=PODS):
@@ -112,7 +112,7 @@ def test_replace_tells_what_is_new_changed_and_gone_and_nothing_else(heard):
     listed = [heard.record(pod("same"), 1), heard.record(pod("changed"), 2), heard.record(pod("new"), 3)]
     heard.cache.replace(PODS, "ns", listed)
     assert sorted(heard.changes, key=str) == sorted(
-        [(What.GONE, "gone"), (What.SET, "changed"), (What.SET, "new")], key=str
+        [(ChangeType.DELETED, "gone"), (ChangeType.SET, "changed"), (ChangeType.SET, "new")], key=str
     )
     assert heard.names() == ["changed", "elsewhere", "new", "same"]
 
@@ -122,14 +122,14 @@ def test_replace_in_all_namespaces_removes_in_all(heard):
     heard.set(pod("b", namespace="other"))
     heard.cache.replace(PODS, None, [])
     assert heard.names() == []
-    assert {name for what, name in heard.changes if what is What.GONE} == {"a", "b"}
+    assert {name for kind, name in heard.changes if kind is ChangeType.DELETED} == {"a", "b"}
 
 
 def test_replace_tells_that_an_object_made_way_for_one_of_its_name(heard):
     heard.set(pod("w", uid="earlier"), 1)
     heard.clear()
     heard.cache.replace(PODS, "ns", [heard.record(pod("w", uid="later"), 2)])
-    assert heard.changes == [(What.GONE, "w"), (What.SET, "w")]
+    assert heard.changes == [(ChangeType.DELETED, "w"), (ChangeType.SET, "w")]
 
 
 def test_replace_is_believed_though_versions_went_back(heard):
@@ -140,7 +140,7 @@ def test_replace_is_believed_though_versions_went_back(heard):
 
 
 @pytest.mark.parametrize(
-    "known, answer, absorbed",
+    "known, answer, stored",
     [
         pytest.param(None, ("uid", 5), False, id="not known: it may be gone again"),
         pytest.param(("uid", 4), ("uid", 5), True, id="newer"),
@@ -149,15 +149,15 @@ def test_replace_is_believed_though_versions_went_back(heard):
         pytest.param(("later", 4), ("uid", 5), False, id="another of this name"),
     ],
 )
-def test_absorb(heard, known, answer, absorbed):
+def test_set_from_response(heard, known, answer, stored):
     if known is not None:
         heard.set(pod("w", uid=known[0]), known[1])
         heard.clear()
     uid, version = answer
-    heard.cache.absorb(heard.record(pod("w", uid=uid, ready=True), version))
-    assert heard.changes == [(What.SET, "w")] * absorbed
+    heard.cache.set_from_response(heard.record(pod("w", uid=uid, ready=True), version))
+    assert heard.changes == [(ChangeType.SET, "w")] * stored
     found = heard.cache.get(Key(PODS, "ns", "w"))
-    assert (found is not None and found.value.ready) is absorbed
+    assert (found is not None and found.value.ready) is stored
 
 
 def test_the_listener_sees_the_change_in_the_cache():

@@ -24,12 +24,14 @@ def invoke(monkeypatch, tmp_path):
     "text, message",
     [
         pytest.param(
-            "log_fromat: json", "unknown log_fromat; there are all_namespaces, api_concurrency", id="unknown"
+            "log_fromat: json",
+            "unknown log_fromat; the options are all_namespaces, api_concurrency",
+            id="unknown",
         ),
-        pytest.param("log-format: json", "unknown log-format; there are", id="written as the flag"),
-        pytest.param("- json", "is no mapping of options", id="a list"),
-        pytest.param("json", "is no mapping of options", id="a word"),
-        pytest.param("a: [", "is no YAML", id="no YAML"),
+        pytest.param("log-format: json", "unknown log-format; the options are", id="written as the flag"),
+        pytest.param("- json", "is not a mapping of options", id="a list"),
+        pytest.param("json", "is not a mapping of options", id="a word"),
+        pytest.param("a: [", "is not valid YAML", id="no YAML"),
         pytest.param("log_format: xml", "'xml' is not one of", id="a bad value"),
         pytest.param("namespaces: team-a", "must be an iterable", id="a word where there may be many"),
         pytest.param("api_concurrency: 0", "0 is not in the range", id="nothing at a time"),

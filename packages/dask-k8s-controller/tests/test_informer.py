@@ -7,16 +7,16 @@ from itertools import pairwise
 import pytest
 from aiohttp import web
 
-from dask_k8s_controller.runtime.cache import Cache, What
+from dask_k8s_controller.runtime.backoff import Backoff
+from dask_k8s_controller.runtime.cache import Cache, ChangeType
 from dask_k8s_controller.runtime.informer import Informer
-from dask_k8s_controller.runtime.work_queue import Pace
 from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import PODS
 
 from .builders import WATCHES, pod
 from .fake_server import status
 
-FAST = Pace(first_backoff=0.001, longest_backoff=0.01)
+FAST = Backoff(first=0.001, longest=0.01)
 
 
 def at(name, version, **more):
@@ -88,8 +88,8 @@ async def run(api, server):
 
     async def run(*answers, watched=WATCHES[PODS], namespace="ns"):
         told = []
-        cache = Cache({PODS: watched}, lambda change: told.append((change.what, change.record.key.name)))
-        informer = Informer(api, cache, watched, namespace, 240, pace=FAST)
+        cache = Cache({PODS: watched}, lambda change: told.append((change.type, change.record.key.name)))
+        informer = Informer(api, cache, watched, namespace, 240, backoff=FAST)
         server.answer = script = Script(*answers)
         task = asyncio.create_task(informer.run())
         done = asyncio.create_task(script.done.wait())
@@ -107,7 +107,12 @@ async def test_list_and_watch_from_there(run):
         listing(5, at("a", 1), at("b", 3)), watch(("ADDED", at("c", 6)), ("DELETED", at("a", 7)))
     )
     assert asked == [LIST, watching(5), watching(7)]
-    assert told == [(What.SET, "a"), (What.SET, "b"), (What.SET, "c"), (What.GONE, "a")]
+    assert told == [
+        (ChangeType.SET, "a"),
+        (ChangeType.SET, "b"),
+        (ChangeType.SET, "c"),
+        (ChangeType.DELETED, "a"),
+    ]
     assert names == ["b", "c"]
 
 
@@ -174,7 +179,7 @@ async def test_after_a_410_the_list_is_the_truth(run, too_old):
         listing(90, at("changed", 80), at("same", 3), at("new", 85)),
     )
     assert asked == [LIST, watching(5), LIST, watching(90)]
-    assert told[3:] == [(What.GONE, "gone"), (What.SET, "changed"), (What.SET, "new")]
+    assert told[3:] == [(ChangeType.DELETED, "gone"), (ChangeType.SET, "changed"), (ChangeType.SET, "new")]
     assert names == ["changed", "new", "same"]
 
 
@@ -182,7 +187,7 @@ async def test_a_successor_that_was_missed_is_told(run):
     _, told, _ = await run(
         listing(5, at("w", 1, uid="first")), refusal(410), listing(9, at("w", 8, uid="second"))
     )
-    assert told == [(What.SET, "w"), (What.GONE, "w"), (What.SET, "w")]
+    assert told == [(ChangeType.SET, "w"), (ChangeType.DELETED, "w"), (ChangeType.SET, "w")]
 
 
 async def test_items_of_lists_look_like_those_of_watches(run):
@@ -274,4 +279,4 @@ async def test_silence_is_counted_from_the_last_word(informer_of, error, silent)
     assert not informer.synced.is_set()
     await asyncio.sleep(1005)
     assert informer.synced.is_set()
-    assert informer.silent_for() == pytest.approx(silent, abs=31)
+    assert informer.seconds_since_contact() == pytest.approx(silent, abs=31)

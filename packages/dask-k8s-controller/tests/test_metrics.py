@@ -29,7 +29,7 @@ def operator_of():
     """An operator of which nothing runs, and the API server is never asked."""
 
     def make(*namespaces, election=None):
-        return Operator.of(None, [plugin.PLUGIN], Settings(namespaces=namespaces), election=election)
+        return Operator(None, [plugin.PLUGIN], Settings(namespaces=namespaces), election=election)
 
     return make
 
@@ -54,7 +54,7 @@ async def test_clusters_and_workers_by_phase(operator_of):
     see(
         operator, PODS, *(pod(f"{at}", phase=phase) for at, phase in enumerate(("Pending", "Odd", "Running")))
     )
-    with metrics.collected(operator):
+    with metrics.registered(operator):
         assert told("dask_k8s_clusters") == {
             "Created": 0, "Pending": 1, "Running": 2, "Suspended": 0, "Error": 0, "Unknown": 2,
         }  # fmt: skip
@@ -64,19 +64,19 @@ async def test_clusters_and_workers_by_phase(operator_of):
 
 
 async def test_a_standby_counts_nobody_elses_clusters(operator_of):
-    operator = operator_of(election=Election(None, Key(LEASES, "ns", "lease"), lost=lambda: None))
+    operator = operator_of(election=Election(None, Key(LEASES, "ns", "lease"), on_lost=lambda: None))
     see(operator, PODS, pod("w"))
-    with metrics.collected(operator):
+    with metrics.registered(operator):
         assert told("dask_k8s_leader") == {"": 0}
         assert sum(told("dask_k8s_workers").values()) == 0
-        operator.leads.set()
+        operator.leading.set()
         assert told("dask_k8s_leader") == {"": 1}
         assert sum(told("dask_k8s_workers").values()) == 1
 
 
 async def test_the_queue(operator_of):
     operator = operator_of()
-    with metrics.collected(operator):
+    with metrics.registered(operator):
         assert told("dask_k8s_queue_depth") == {"DaskCluster": 0, "DaskWorkerGroup": 0}
         assert told("dask_k8s_queue_oldest_key_seconds") == {"": 0}
         operator.queue.put(Key(DASK_CLUSTERS, "ns", "a"))
@@ -97,9 +97,9 @@ async def test_the_watch_that_is_silent_for_longest(operator_of):
     await asyncio.sleep(3)
     for informer in operator.informers:
         if informer.namespace == "a" or informer.watched.resource != PODS:
-            informer._heard()  # noqa: SLF001 - as an event would do
+            informer._record_contact()  # noqa: SLF001 - as an event would do
     await asyncio.sleep(1)
-    with metrics.collected(operator):
+    with metrics.registered(operator):
         ages = told("dask_k8s_watch_age_seconds")
     assert ages.pop("pods") == 4
     assert set(ages.values()) == {1}
@@ -108,6 +108,6 @@ async def test_the_watch_that_is_silent_for_longest(operator_of):
 
 async def test_one_operator_after_the_other(operator_of):
     for _ in range(2):
-        with metrics.collected(operator_of()):
+        with metrics.registered(operator_of()):
             assert told("dask_k8s_leader") == {"": 1}
     assert told("dask_k8s_leader") == {}

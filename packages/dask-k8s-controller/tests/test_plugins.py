@@ -21,13 +21,13 @@ PARTS = Resource("example.org", "v1", "Part", "parts")
 async def reconcile(key, world):
     ...
 
-def wake(part, world):
+def trigger(part, world):
     return []
 
 """
 WHOLE = """PLUGIN = Plugin(
     watches=(Watched(THINGS), Watched(PARTS)),
-    reconcilers=(Reconciler(THINGS, reconcile, triggers={PARTS: wake}),),
+    reconcilers=(Reconciler(THINGS, reconcile, triggers={PARTS: trigger}),),
     rules=(Rule("example.org", ("parts",), ("create",)),),
 )
 """
@@ -135,13 +135,13 @@ def test_plugins_come_in_the_order_of_their_names(install, installed):
         pytest.param(
             VALUE + "PLUGIN = Plugin(reconcilers=(Reconciler(THINGS, reconcile),))",
             ":PLUGIN",
-            "things.example.org is reconciled or wakes a reconciler, and no plugin watches it",
+            "things.example.org is reconciled or triggers a reconciler, but no plugin watches it",
             id="nobody watches",
         ),
         pytest.param(
-            VALUE + "PLUGIN = Plugin((Watched(THINGS),), (Reconciler(THINGS, reconcile, {PARTS: wake}),))",
+            VALUE + "PLUGIN = Plugin((Watched(THINGS),), (Reconciler(THINGS, reconcile, {PARTS: trigger}),))",
             ":PLUGIN",
-            "parts.example.org is reconciled or wakes a reconciler, and no plugin watches it",
+            "parts.example.org is reconciled or triggers a reconciler, but no plugin watches it",
             id="nobody watches who wakes",
         ),
         pytest.param(
@@ -153,13 +153,13 @@ def test_plugins_come_in_the_order_of_their_names(install, installed):
         pytest.param(
             VALUE + "PLUGIN = Plugin((Watched(THINGS),), (reconcile,))",
             ":PLUGIN",
-            "reconcilers is no sequence of Reconciler",
+            "reconcilers is not a sequence of Reconciler",
             id="a function is no reconciler",
         ),
         pytest.param(
             VALUE + "PLUGIN = Plugin(Watched(THINGS))",
             ":PLUGIN",
-            "watches is no sequence of Watched",
+            "watches is not a sequence of Watched",
             id="one watch and no sequence",
         ),
     ],

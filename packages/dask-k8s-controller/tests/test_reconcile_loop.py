@@ -7,7 +7,7 @@ from prometheus_client import REGISTRY
 
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.plan import Create
-from dask_k8s_controller.runtime.reconcile_loop import Loop
+from dask_k8s_controller.runtime.reconcile_loop import ReconcileLoop
 from dask_k8s_controller.runtime.results import After, WriteError
 from dask_k8s_controller.runtime.work_queue import WorkQueue
 from dask_k8s_crds.api_errors import ApiError
@@ -42,7 +42,7 @@ async def turns_of(*answers):
         return answer
 
     queue = WorkQueue()
-    task = asyncio.create_task(Loop(queue, {PODS: reconcile}, None).run())
+    task = asyncio.create_task(ReconcileLoop(queue, {PODS: reconcile}, None).run())
     queue.put(KEY)
     for _ in range(100):
         queue.put(Key(PODS, "ns", "other"))
@@ -76,7 +76,7 @@ async def test_turns(answers, times):
 async def test_refusals_are_told_in_one_line_and_defects_with_their_place(caplog):
     await turns_of(ExceptionGroup("", [REFUSED, WRITE]), SURPRISE)
     refused, defect = [record for record in caplog.records if record.levelname in {"WARNING", "ERROR"}]
-    assert refused.getMessage() == "Pod ns/a: Invalid: spec.x: no (and 1 more); next try in 7.0 s"
+    assert refused.getMessage() == "Pod ns/a: Invalid: spec.x: no (and 1 more); retrying in 7.0 s"
     assert refused.exc_info is None
     assert defect.levelname == "ERROR"
     assert defect.exc_info
@@ -110,7 +110,7 @@ async def test_keys_are_reconciled_at_the_same_time_and_each_only_once():
         running.remove(key)
 
     queue = WorkQueue()
-    task = asyncio.create_task(Loop(queue, {PODS: reconcile}, None).run())
+    task = asyncio.create_task(ReconcileLoop(queue, {PODS: reconcile}, None).run())
     for _ in range(30):
         for name in "abc":
             queue.put(Key(PODS, "ns", name))

@@ -250,11 +250,11 @@ async def test_a_token_that_cannot_be_renewed_is_an_error_of_the_request(api, se
     loaded.refresh_api_key_hook = renew
     error = await refused(api)
     assert error.status == 401
-    assert "Token file exists but empty" in api.refusal
+    assert "Token file exists but empty" in api.login_problem
 
     loaded.refresh_api_key_hook = None
     await api.get(PODS)
-    assert not api.refusal
+    assert not api.login_problem
 
 
 async def test_a_token_that_was_read_while_it_was_written_is_read_again(server, tmp_path):
@@ -285,7 +285,7 @@ async def test_refused_credentials_are_said_once(api, server, caplog, outcome):
     lines = [record.message for record in caplog.records if record.name == "dask_k8s_controller.runtime.api"]
     assert len(lines) == len(said)
     assert all(words in line for words, line in zip(said, lines, strict=True))
-    assert bool(api.refusal) == (outcome == "still refused")
+    assert bool(api.login_problem) == (outcome == "still refused")
 
 
 @pytest.mark.parametrize(

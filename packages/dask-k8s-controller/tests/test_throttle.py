@@ -143,7 +143,7 @@ async def test_nothing_is_remembered_of_keys_that_wait_no_more():
 async def test_who_must_not_write_gets_no_slot():
     """Also not for what waited while it might."""
     may = [True]
-    server = Server(Throttle(slots=1, rate=1e6, is_open=lambda: may[0]))
+    server = Server(Throttle(slots=1, rate=1e6, may_write=lambda: may[0]))
     tasks = [asyncio.create_task(server.request("a")) for _ in range(3)]
     await asyncio.sleep(0.5)
     may[0] = False

@@ -240,7 +240,7 @@ class Scene:
     async def controller(self) -> AsyncIterator[Operator]:
         """A controller that knows nothing yet; at the end it is gone at once, and its memory with it."""
         async with Api() as api:
-            operator = Operator.of(
+            operator = Operator(
                 api, [plugin.PLUGIN], Settings(namespaces=(self.namespace,)), agents=Agents(Random(1))
             )
             task = asyncio.create_task(operator.run())

@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import random
 from collections import defaultdict
 from random import Random
 
@@ -13,14 +12,13 @@ from dask_k8s_controller.app.settings import Settings
 from dask_k8s_controller.dask import plugin
 from dask_k8s_controller.dask.cluster.desired import children
 from dask_k8s_controller.dask.workergroup.desired import example
-from dask_k8s_controller.runtime import apply, world
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_crds import DaskCluster, DaskWorkerGroup, labels
 from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SERVICES
 
 from .agents import Agents
 from .faults import Faults, ModelApi
-from .model import Model, now, owners
+from .model import Model, VirtualClock, owners
 
 pytestmark = pytest.mark.looptime
 SETTINGS = Settings(namespaces=("ns",))
@@ -31,17 +29,9 @@ MEMORY = 20.0
 """What a group was told so many seconds ago may still be acted on."""
 
 
-class Clock:
-    """The time of day, where the controller asks for it."""
-
-    now = staticmethod(lambda _: now())
-
-
 @pytest.fixture(autouse=True)
 async def _virtual_time(monkeypatch):
-    """The time of day follows the loop's; and that moves on a bit when one looks at it, as real time does."""
-    monkeypatch.setattr(world, "datetime", Clock)
-    monkeypatch.setattr(apply, "datetime", Clock)
+    """Virtual time advances a little whenever it is read, as real time does."""
     loop = asyncio.get_running_loop()
     time, looks = loop.time, itertools.count()
     monkeypatch.setattr(loop, "time", lambda: time() + next(looks) * 1e-9)
@@ -71,7 +61,6 @@ class Simulation:
 
     def __init__(self, seed, faults):
         self.random = Random(seed)
-        random.seed(seed)
         self.model = Model(self.random, self.check)
         self.api = ModelApi(self.model, faults)
         self.agents = Agents(self.random, silent=faults.lost, slow=3.0)
@@ -82,7 +71,9 @@ class Simulation:
         self.companions = set()
 
     async def begin(self):
-        operator = Operator.of(self.api, [plugin.PLUGIN], SETTINGS, agents=self.agents)
+        operator = Operator(
+            self.api, [plugin.PLUGIN], SETTINGS, self.agents, clock=VirtualClock(), random=self.random
+        )
         self.controllers.append(asyncio.create_task(operator.run()))
 
     async def kill(self):

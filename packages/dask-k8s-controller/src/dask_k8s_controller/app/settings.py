@@ -1,4 +1,4 @@
-"""What can be set, as one value. Flags, environment and file are read by the command line."""
+"""The settings of a controller, as one value. The command line reads flags, environment and file."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,16 @@ from dataclasses import dataclass
 class Settings:
     """Settings of a controller.
 
-    ``namespaces`` is empty for all namespaces; ``api_concurrency`` is requests at a time and
-    ``api_rate`` requests per second that write; ``watch_seconds`` is how long one watch lasts;
-    ``health_address`` is ``host:port`` or empty for none. With ``leader_elect`` it works only while it holds
-    the Lease ``lease_name`` in ``lease_namespace`` (empty: where it runs).
+    Attributes:
+        namespaces: The namespaces to serve; empty for all.
+        cluster_domain: The DNS domain of the Kubernetes cluster.
+        api_concurrency: How many writes to the API server run at the same time.
+        api_rate: How many writes to the API server start per second.
+        watch_seconds: How long one watch lasts.
+        health_address: ``host:port`` of the health endpoints; empty for none.
+        leader_elect: Whether to reconcile only while holding a Lease.
+        lease_name: The name of the Lease.
+        lease_namespace: The namespace of the Lease; empty for the namespace that the controller runs in.
     """
 
     namespaces: tuple[str, ...] = ()

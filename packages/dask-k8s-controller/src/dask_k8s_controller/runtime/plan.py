@@ -1,6 +1,6 @@
-"""A plan: what is to be created, patched, retired and deleted, as a value that can be printed and compared.
+"""A plan: what to create, patch and delete, and which Events to emit, as a value to print and compare.
 
-No I/O: `apply` is the only verb that writes.
+No I/O: only `apply` writes.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,27 +13,27 @@ from dask_k8s_crds.resources import Resource
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """Make an object; one of this name that exists already is as good."""
+    """Create an object, unless it exists and has the same controller."""
 
     resource: Resource
     body: Body
 
     @property
     def key(self) -> Key:
-        """The object that will exist."""
+        """The key of the object that will exist."""
         return key_of(self.resource, self.body)
 
     def __str__(self) -> str:
-        """Verb and object."""
+        """Return the verb and the object."""
         return f"create {self.key}"
 
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """Change an object by a JSON merge patch.
+    """Change an object with a JSON merge patch.
 
-    ``needs_owner``: only if the object whose plan it is still exists by the word of the API server, for the
-    cache may not know yet that it was deleted.
+    With ``needs_owner``, `apply` first asks the API server whether the object that the plan belongs to still
+    exists, because the cache may not yet show that it was deleted.
     """
 
     key: Key
@@ -41,16 +41,15 @@ class Patch:
     needs_owner: bool = False
 
     def __str__(self) -> str:
-        """Verb and object."""
+        """Return the verb and the object."""
         return f"patch {self.key}"
 
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Delete the one object that has this uid.
+    """Delete the object that has this uid.
 
-    ``version``: only as long as it is the object's resource version, for what the cache showed of its state
-    may be over.
+    With ``version``, delete it only while it has this resource version, since the cache may be out of date.
     """
 
     key: Key
@@ -58,7 +57,7 @@ class Delete:
     version: int | None = None
 
     def __str__(self) -> str:
-        """Verb and object."""
+        """Return the verb and the object."""
         return f"delete {self.key}"
 
 
@@ -72,7 +71,7 @@ class Event:
     type: str = "Normal"
 
     def __str__(self) -> str:
-        """Verb, object and reason."""
+        """Return the verb, the reason and the object."""
         metadata = self.about["metadata"]
         return f"report {self.reason} for {self.about['kind']} {metadata['namespace']}/{metadata['name']}"
 
@@ -82,9 +81,9 @@ Action = Create | Patch | Delete | Event
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that one reconcile wants to write, apart from the status.
+    """Everything that a reconcile writes, apart from the status.
 
-    ``create`` is in order of importance: where something is refused, what stands first was tried first.
+    ``create`` is ordered by importance: earlier objects are tried first, and a failure stops later ones.
     """
 
     create: tuple[Create, ...] = ()
@@ -94,7 +93,7 @@ class Plan:
 
     @property
     def others(self) -> tuple[Action, ...]:
-        """All actions that create nothing; their order means nothing."""
+        """All actions except creations; they are applied in any order."""
         return (*self.patch, *self.delete, *self.events)
 
     def __iter__(self) -> Iterator[Action]:
@@ -103,9 +102,9 @@ class Plan:
         yield from self.others
 
     def __bool__(self) -> bool:
-        """Whether there is something to do."""
+        """Return whether there is anything to do."""
         return bool(self.create or self.others)
 
     def __str__(self) -> str:
-        """One line per action."""
+        """Return one line per action."""
         return "\n".join(map(str, self)) or "nothing to do"
