@@ -7,7 +7,7 @@ import pytest
 
 from dask_k8s_controller.runtime.apply import Applier
 from dask_k8s_controller.runtime.cache import Cache
-from dask_k8s_controller.runtime.clock import SystemClock
+from dask_k8s_controller.runtime.clock import Clock
 from dask_k8s_controller.runtime.expectations import Expectations
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.plan import Create, Delete, Event, Patch, Plan
@@ -53,7 +53,7 @@ class Stand:
         self.server = Server()
         # Else the garbage collector takes what it owns.
         self.server.model.objects[Key(DASK_WORKER_GROUPS, "ns", "owner")] = group("owner", uid="owner")
-        self.clock = SystemClock()
+        self.clock = Clock()
         self.now = self.clock.monotonic
         self.expectations = Expectations()
         self.cache = Cache(WATCHES, lambda change: self.told.append(change.record.key.name))

@@ -35,7 +35,7 @@ def rung():
     """Change the cache, and return what rang."""
     queue = Queue()
     cache = Cache(WATCHES, lambda change: triggers.enqueue(change))  # noqa: PLW0108 - triggers come after the cache
-    triggers = Triggers.of(plugin.PLUGIN.reconcilers, queue, cache)
+    triggers = Triggers(plugin.PLUGIN.reconcilers, queue, cache)
     cache.set(cache.record(DASK_WORKER_GROUPS, group(ownerReferences=[OF_CLUSTER])))
     cache.set(cache.record(DASK_WORKER_GROUPS, group("c-more")))
 

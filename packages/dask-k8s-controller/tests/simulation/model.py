@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-from dask_k8s_controller.runtime.clock import SystemClock
+from dask_k8s_controller.runtime.clock import Clock
 from dask_k8s_controller.runtime.objects import Body, Key
 from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import (
@@ -38,7 +38,7 @@ def now() -> datetime:
     return _START + timedelta(seconds=asyncio.get_running_loop().time())
 
 
-class VirtualClock(SystemClock):
+class VirtualClock(Clock):
     """The time of day in the simulation, and the time of its event loop."""
 
     def now(self) -> datetime:

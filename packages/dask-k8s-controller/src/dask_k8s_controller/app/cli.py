@@ -55,7 +55,11 @@ skip_plugin = click.option(
 
 
 @click.group(
-    context_settings={"auto_envvar_prefix": "DASK_K8S_CONTROLLER", "help_option_names": ["-h", "--help"]}
+    context_settings={
+        "auto_envvar_prefix": "DASK_K8S_CONTROLLER",
+        "help_option_names": ["-h", "--help"],
+        "show_default": True,
+    }
 )
 @click.version_option(package_name="dask-k8s-controller")
 def main() -> None:
@@ -75,33 +79,23 @@ def main() -> None:
     "-n", "--namespace", "namespaces", multiple=True, help="Serve this namespace only; may be repeated."
 )
 @click.option("-A", "--all-namespaces", is_flag=True, help="Serve all namespaces (the default).")
+@click.option("--cluster-domain", default="cluster.local", help="DNS domain of the cluster.")
 @click.option(
-    "--cluster-domain", default="cluster.local", show_default=True, help="DNS domain of the cluster."
+    "--api-concurrency", type=click.IntRange(min=1), default=32, help="Concurrent writes to the API server."
 )
 @click.option(
-    "--api-concurrency",
-    type=click.IntRange(min=1),
-    default=32,
-    show_default=True,
-    help="Concurrent writes to the API server.",
-)
-@click.option(
-    "--api-rate",
-    type=click.FloatRange(min=1),
-    default=1000.0,
-    show_default=True,
-    help="Writes to the API server per second.",
+    "--api-rate", type=click.FloatRange(min=1), default=1000.0, help="Writes to the API server per second."
 )
 @click.option(
     "--watch-seconds",
     type=click.IntRange(min=1),
     default=240,
-    show_default=True,
     help="Duration of one watch; /livez fails if nothing is received for 1.5 times as long.",
 )
 @click.option(
     "--health-address",
     default="",
+    show_default=False,
     metavar="HOST:PORT",
     callback=_check_address,
     help="Address of /livez, /readyz and /metrics; by default they are not served.",
@@ -111,13 +105,15 @@ def main() -> None:
     is_flag=True,
     help="Reconcile only while holding the Lease; until then, wait as a standby that is ready.",
 )
+@click.option("--lease-name", default="dask-k8s-controller", help="The Lease of --leader-elect.")
 @click.option(
-    "--lease-name", default="dask-k8s-controller", show_default=True, help="The Lease of --leader-elect."
+    "--lease-namespace",
+    default="",
+    show_default=False,
+    metavar="NAMESPACE",
+    help="Its namespace; by default that of the controller.",
 )
-@click.option(
-    "--lease-namespace", default="", metavar="NAMESPACE", help="Its namespace; by default the pod's."
-)
-@click.option("--log-format", type=click.Choice(["full", "plain", "json"]), default="full", show_default=True)
+@click.option("--log-format", type=click.Choice(["full", "plain", "json"]), default="full")
 @click.option("-v", "--verbose", is_flag=True, help="Log debug messages too.")
 @click.option("-q", "--quiet", is_flag=True, help="Log warnings and errors only.")
 @skip_plugin
@@ -164,9 +160,7 @@ def show_plugins(skip_plugins: tuple[str, ...]) -> None:
     multiple=True,
     help="Grant access to this namespace only; may be repeated.",
 )
-@click.option(
-    "--controller-namespace", default="dask-operator", show_default=True, help="Namespace of the controller."
-)
+@click.option("--controller-namespace", default="dask-operator", help="Namespace of the controller.")
 @skip_plugin
 def manifests(namespaces: tuple[str, ...], controller_namespace: str, skip_plugins: tuple[str, ...]) -> None:
     """Print the CRDs and RBAC for the installed plugins, for `kubectl apply -f -`."""

@@ -1,7 +1,6 @@
 """CRDs and RBAC for a set of plugins, as manifests. No I/O."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dask_k8s_controller.runtime.plugin import Plugin, Rule
@@ -19,23 +18,19 @@ def manifests(
     The permissions apply to ``namespaces``, or to all namespaces if it is empty. Those for the leader
     election apply only to the controller's own namespace.
     """
-    account = {
-        "apiVersion": "v1",
-        "kind": "ServiceAccount",
-        "metadata": {"name": NAME, "namespace": controller_namespace},
-    }
+    account = {"name": NAME, "namespace": controller_namespace}
     rules = _rules(plugins)
-    grants = [_Grant(NAME, namespace, rules) for namespace in namespaces]
-    if not namespaces:
-        grants = [_Grant(NAME, None, [*rules, *_kopf_rules()])]
     lease = Rule(LEASES.group, (LEASES.plural,), ("get", "watch", "create", "patch"))
-    grants.append(_Grant(ELECTION, controller_namespace, [lease]))
+    grants: list[tuple[str, str | None, list[Rule]]] = [(NAME, namespace, rules) for namespace in namespaces]
+    if not namespaces:
+        grants.append((NAME, None, rules + _kopf_rules()))
+    grants.append((ELECTION, controller_namespace, [lease]))
     return [
         *(dict(crd) for plugin in plugins for crd in plugin.crds),
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": controller_namespace}},
-        account,
-        *(grant.role() for grant in grants),
-        *(grant.binding(controller_namespace) for grant in grants),
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account},
+        *(_role(*grant) for grant in grants),
+        *(_binding(name, namespace, account) for name, namespace, _ in grants),
     ]
 
 
@@ -66,39 +61,32 @@ def _kopf_rules() -> list[Rule]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Grant:
-    """Permissions of the controller in one namespace, or in all if ``namespace`` is None."""
+def _role(name: str, namespace: str | None, rules: Iterable[Rule]) -> dict[str, Any]:
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": _role_kind(namespace),
+        "metadata": _metadata(name, namespace),
+        "rules": [
+            {"apiGroups": [rule.group], "resources": list(rule.resources), "verbs": list(rule.verbs)}
+            for rule in rules
+        ],
+    }
 
-    name: str
-    namespace: str | None
-    rules: Iterable[Rule]
 
-    @property
-    def kind(self) -> str:
-        return "ClusterRole" if self.namespace is None else "Role"
+def _binding(name: str, namespace: str | None, account: Mapping[str, str]) -> dict[str, Any]:
+    kind = _role_kind(namespace)
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": f"{kind}Binding",
+        "metadata": _metadata(name, namespace),
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name},
+        "subjects": [{"kind": "ServiceAccount", **account}],
+    }
 
-    def role(self) -> dict[str, Any]:
-        return self._manifest(
-            self.kind,
-            rules=[
-                {"apiGroups": [rule.group], "resources": list(rule.resources), "verbs": list(rule.verbs)}
-                for rule in self.rules
-            ],
-        )
 
-    def binding(self, controller_namespace: str) -> dict[str, Any]:
-        return self._manifest(
-            f"{self.kind}Binding",
-            roleRef={"apiGroup": "rbac.authorization.k8s.io", "kind": self.kind, "name": self.name},
-            subjects=[{"kind": "ServiceAccount", "name": NAME, "namespace": controller_namespace}],
-        )
+def _role_kind(namespace: str | None) -> str:
+    return "ClusterRole" if namespace is None else "Role"
 
-    def _manifest(self, kind: str, **content: Any) -> dict[str, Any]:
-        namespace = {} if self.namespace is None else {"namespace": self.namespace}
-        return {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": kind,
-            "metadata": {"name": self.name, **namespace},
-            **content,
-        }
+
+def _metadata(name: str, namespace: str | None) -> dict[str, str]:
+    return {"name": name} if namespace is None else {"name": name, "namespace": namespace}

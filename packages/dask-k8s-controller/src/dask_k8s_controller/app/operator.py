@@ -16,7 +16,7 @@ from dask_k8s_controller.dask.world import LiveDaskWorld
 from dask_k8s_controller.runtime.api import Api
 from dask_k8s_controller.runtime.apply import Applier
 from dask_k8s_controller.runtime.cache import Cache, Change, ChangeType
-from dask_k8s_controller.runtime.clock import Clock, SystemClock
+from dask_k8s_controller.runtime.clock import Clock
 from dask_k8s_controller.runtime.expectations import Expectations
 from dask_k8s_controller.runtime.informer import Informer
 from dask_k8s_controller.runtime.leader_election import Election
@@ -48,7 +48,7 @@ class Operator:
     settings: Settings
     agents: Agents = field(default_factory=Agents)
     election: Election | None = None
-    clock: Clock = field(default_factory=SystemClock)
+    clock: Clock = field(default_factory=Clock)
     random: Random = field(default_factory=Random)
     ready: asyncio.Event = field(init=False, default_factory=asyncio.Event)
     """Set once the cache has been filled."""
@@ -59,7 +59,6 @@ class Operator:
     informers: tuple[Informer, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Wire the parts."""
         if self.election is None:
             self.leading.set()
 
@@ -92,7 +91,7 @@ class Operator:
             agents=self.agents,
             cluster_domain=self.settings.cluster_domain,
         )
-        triggers = Triggers.of(reconcilers, self.queue, world)
+        triggers = Triggers(reconcilers, self.queue, world)
         reconciles = {reconciler.resource: reconciler.reconcile for reconciler in reconcilers}
         self.loop = ReconcileLoop(self.queue, reconciles, world)
         self.informers = tuple(

@@ -5,18 +5,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Settings of a controller.
+    """Settings of a controller, as the options of ``dask-k8s-controller run`` describe them.
 
-    Attributes:
-        namespaces: The namespaces to serve; empty for all.
-        cluster_domain: The DNS domain of the Kubernetes cluster.
-        api_concurrency: How many writes to the API server run at the same time.
-        api_rate: How many writes to the API server start per second.
-        watch_seconds: How long one watch lasts.
-        health_address: ``host:port`` of the health endpoints; empty for none.
-        leader_elect: Whether to reconcile only while holding a Lease.
-        lease_name: The name of the Lease.
-        lease_namespace: The namespace of the Lease; empty for the namespace that the controller runs in.
+    ``namespaces`` is empty for all, ``health_address`` for none, ``lease_namespace`` for that of the pod.
     """
 
     namespaces: tuple[str, ...] = ()

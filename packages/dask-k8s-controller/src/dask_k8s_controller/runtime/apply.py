@@ -13,7 +13,6 @@ from typing import Any
 from dask_k8s_controller.runtime.api import Api
 from dask_k8s_controller.runtime.cache import Cache
 from dask_k8s_controller.runtime.clock import Clock
-from dask_k8s_controller.runtime.events import event_body
 from dask_k8s_controller.runtime.expectations import Expectations
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.plan import Action, Create, Delete, Event, Patch, Plan
@@ -52,11 +51,7 @@ class Applier:
         return Outcome(tuple(errors))
 
     async def write(self, key: Key, uid: str, action: Action) -> None:
-        """Carry out one action.
-
-        Raises:
-            WriteError: The API server refused it or did not answer.
-        """
+        """Carry out one action; raise `WriteError` if the API server refuses it or does not answer."""
         async with self.throttle.slot(key):
             try:
                 match action:
@@ -144,7 +139,7 @@ class Applier:
         return metadata["uid"] == uid and "deletionTimestamp" not in metadata
 
     async def _create_event(self, action: Event) -> None:
-        body = event_body(action, self.clock.now())
+        body = action.manifest(self.clock.now())
         try:
             await self.api.create(EVENTS.path(body["metadata"]["namespace"]), body)
         except ApiError as error:

@@ -13,7 +13,7 @@ from typing import Any
 from dask_k8s_controller.runtime.api import Api
 from dask_k8s_controller.runtime.backoff import Backoff
 from dask_k8s_controller.runtime.cache import Cache
-from dask_k8s_controller.runtime.clock import Clock, SystemClock
+from dask_k8s_controller.runtime.clock import Clock
 from dask_k8s_controller.runtime.watched import Watched
 from dask_k8s_crds.api_errors import ApiError
 
@@ -34,7 +34,7 @@ class Informer:
     watched: Watched
     namespace: str | None
     watch_seconds: int
-    clock: Clock = field(default_factory=SystemClock)
+    clock: Clock = field(default_factory=Clock)
     random: Random = field(default_factory=Random)
     backoff: Backoff = field(default_factory=Backoff)
     synced: asyncio.Event = field(default_factory=asyncio.Event)
@@ -44,7 +44,6 @@ class Informer:
     _last_contact: float = field(init=False)
 
     def __post_init__(self) -> None:
-        """Count the time without contact from now on."""
         self._record_contact()
 
     async def run(self) -> None:
@@ -85,33 +84,28 @@ class Informer:
         return self.clock.monotonic() - self._last_contact
 
     def __str__(self) -> str:
-        """Return the resource and the namespace."""
         return f"{self.watched.resource} in {self.namespace or 'all namespaces'}"
-
-    @property
-    def _path(self) -> str:
-        return self.watched.resource.path(self.namespace)
 
     @property
     def _selector(self) -> dict[str, str]:
         return {"labelSelector": self.watched.selector} if self.watched.selector else {}
 
     async def _list(self) -> None:
-        records = []
+        records, resource = [], self.watched.resource
         parameters = {"limit": PAGE_SIZE} | self._selector
         while True:
-            page = await self.api.get(self._path, **parameters)
+            page = await self.api.get(resource.path(self.namespace), **parameters)
             self._record_contact()
             for body in page["items"]:
                 # Items of a list lack both fields; trimmed objects must not depend on how they were read.
-                body.setdefault("apiVersion", self.watched.resource.api_version)
-                body.setdefault("kind", self.watched.resource.kind)
-                records.append(self.cache.record(self.watched.resource, body))
+                body.setdefault("apiVersion", resource.api_version)
+                body.setdefault("kind", resource.kind)
+                records.append(self.cache.record(resource, body))
             next_page = page["metadata"].get("continue")
             if not next_page:
                 break
             parameters["continue"] = next_page
-        self.cache.replace(self.watched.resource, self.namespace, records)
+        self.cache.replace(resource, self.namespace, records)
         self._version = page["metadata"]["resourceVersion"]
         self.synced.set()
 
@@ -122,7 +116,8 @@ class Informer:
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(int(seconds)),
         } | self._selector
-        events = self.api.watch(self._path, idle_timeout=self.idle_timeout, **parameters)
+        path = self.watched.resource.path(self.namespace)
+        events = self.api.watch(path, idle_timeout=self.idle_timeout, **parameters)
         async with aclosing(events):
             async for event in events:
                 self._record_contact()

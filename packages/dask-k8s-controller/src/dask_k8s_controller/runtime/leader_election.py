@@ -18,7 +18,7 @@ from random import Random
 from typing import Any, NoReturn
 
 from dask_k8s_controller.runtime.api import Api
-from dask_k8s_controller.runtime.clock import Clock, SystemClock
+from dask_k8s_controller.runtime.clock import Clock
 from dask_k8s_controller.runtime.objects import Body, Key
 from dask_k8s_crds.api_errors import ApiError
 
@@ -56,7 +56,7 @@ class Election:
     key: Key
     on_lost: Callable[[], None]
     identity: str = field(default_factory=identity)
-    clock: Clock = field(default_factory=SystemClock)
+    clock: Clock = field(default_factory=Clock)
     random: Random = field(default_factory=Random)
     _lease: Body | None = None
     """The Lease as last observed, or None if it does not exist."""

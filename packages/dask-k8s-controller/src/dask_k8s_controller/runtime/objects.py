@@ -26,7 +26,6 @@ class Key(NamedTuple):
         return self.resource.path(self.namespace)
 
     def __str__(self) -> str:
-        """Return kind, namespace and name, as logs show them."""
         return f"{self.resource.kind} {self.namespace}/{self.name}"
 
 

@@ -3,12 +3,17 @@
 No I/O: only `apply` writes.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from dask_k8s_controller.runtime.objects import Body, Key, key_of
 from dask_k8s_crds.resources import Resource
+
+COMPONENT = "dask-k8s-controller"
+"""The component that Events name as their source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +29,6 @@ class Create:
         return key_of(self.resource, self.body)
 
     def __str__(self) -> str:
-        """Return the verb and the object."""
         return f"create {self.key}"
 
 
@@ -41,7 +45,6 @@ class Patch:
     needs_owner: bool = False
 
     def __str__(self) -> str:
-        """Return the verb and the object."""
         return f"patch {self.key}"
 
 
@@ -57,7 +60,6 @@ class Delete:
     version: int | None = None
 
     def __str__(self) -> str:
-        """Return the verb and the object."""
         return f"delete {self.key}"
 
 
@@ -70,8 +72,33 @@ class Event:
     message: str
     type: str = "Normal"
 
+    def manifest(self, now: datetime) -> dict[str, Any]:
+        """Return the Event, named after object, reason and message, so that the same one exists only once."""
+        metadata = self.about["metadata"]
+        digest = hashlib.sha256(f"{metadata['uid']}/{self.reason}/{self.message}".encode()).hexdigest()[:16]
+        time = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": f"{metadata['name']}.{digest}", "namespace": metadata["namespace"]},
+            "involvedObject": {
+                "apiVersion": self.about["apiVersion"],
+                "kind": self.about["kind"],
+                "name": metadata["name"],
+                "namespace": metadata["namespace"],
+                "uid": metadata["uid"],
+            },
+            "reason": self.reason,
+            "message": self.message,
+            "type": self.type,
+            "source": {"component": COMPONENT},
+            "reportingComponent": COMPONENT,
+            "firstTimestamp": time,
+            "lastTimestamp": time,
+            "count": 1,
+        }
+
     def __str__(self) -> str:
-        """Return the verb, the reason and the object."""
         metadata = self.about["metadata"]
         return f"report {self.reason} for {self.about['kind']} {metadata['namespace']}/{metadata['name']}"
 
@@ -97,14 +124,11 @@ class Plan:
         return (*self.patch, *self.delete, *self.events)
 
     def __iter__(self) -> Iterator[Action]:
-        """Iterate over all actions."""
         yield from self.create
         yield from self.others
 
     def __bool__(self) -> bool:
-        """Return whether there is anything to do."""
         return bool(self.create or self.others)
 
     def __str__(self) -> str:
-        """Return one line per action."""
         return "\n".join(map(str, self)) or "nothing to do"

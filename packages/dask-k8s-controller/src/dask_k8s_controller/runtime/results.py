@@ -22,7 +22,6 @@ class WriteError(ApiError):
         self.action = action
 
     def __str__(self) -> str:
-        """Return the action and what the API server said."""
         return f"{self.action}: {super().__str__()}"
 
 
@@ -50,7 +49,6 @@ class Outcome:
     errors: tuple[Exception, ...] = ()
 
     def __add__(self, other: Self) -> Self:
-        """Return the outcome of two plans, one applied after the other."""
         return type(self)((*self.errors, *other.errors))
 
     def raise_errors(self) -> None:

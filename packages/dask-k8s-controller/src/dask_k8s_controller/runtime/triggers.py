@@ -1,8 +1,8 @@
 """Turns a change of the cache into keys of the work queue, and does nothing else."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Self
+from dataclasses import InitVar, dataclass, field
+from typing import Any
 
 from dask_k8s_controller.runtime.cache import Change, ChangeType
 from dask_k8s_controller.runtime.objects import Key
@@ -16,22 +16,19 @@ from dask_k8s_crds.resources import Resource
 class Triggers:
     """The triggers of all reconcilers."""
 
+    reconcilers: InitVar[Sequence[Reconciler[Any]]]
     queue: WorkQueue[Key]
     world: World
     _reconciled: dict[tuple[str, str], Resource] = field(default_factory=dict)
     """Reconciled resources by group and kind, as owner references name them."""
     _triggers: dict[Resource, list[Trigger[Any]]] = field(default_factory=dict)
 
-    @classmethod
-    def of(cls, reconcilers: Sequence[Reconciler[Any]], queue: WorkQueue[Key], world: World) -> Self:
-        """Collect the triggers of these reconcilers."""
-        triggers = cls(queue, world)
+    def __post_init__(self, reconcilers: Sequence[Reconciler[Any]]) -> None:
         for reconciler in reconcilers:
             resource = reconciler.resource
-            triggers._reconciled[resource.group, resource.kind] = resource
+            self._reconciled[resource.group, resource.kind] = resource
             for watched, trigger in reconciler.triggers.items():
-                triggers._triggers.setdefault(watched, []).append(trigger)
-        return triggers
+                self._triggers.setdefault(watched, []).append(trigger)
 
     def enqueue(self, change: Change) -> None:
         """Enqueue the changed object, its owner, and the keys that triggers of its resource return."""
