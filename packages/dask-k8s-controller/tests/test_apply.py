@@ -1,4 +1,4 @@
-"""What becomes of a plan on an API server that refuses, is slow or says nothing. Time is virtual."""
+"""Plans applied to an API server that refuses, is slow or does not answer. Time is virtual."""
 
 import asyncio
 from random import Random
@@ -28,7 +28,7 @@ SILENCE = ApiError(0, "Unreachable", "no answer")
 
 
 class Server(ModelApi):
-    """A model that takes a second for each write, and gives the errors that it is told to."""
+    """A model that takes a second for each write, and raises the errors that a test sets."""
 
     def __init__(self):
         super().__init__(Model(Random(1)), Faults(latency=0.0, lag=0.0))
@@ -47,17 +47,17 @@ class Server(ModelApi):
 
 
 class Stand:
-    """An applier with all that it needs."""
+    """An applier and all its parts."""
 
     def __init__(self):
         self.server = Server()
-        # Else the garbage collector takes what it owns.
+        # Otherwise the garbage collector deletes its dependents.
         self.server.model.objects[Key(DASK_WORKER_GROUPS, "ns", "owner")] = group("owner", uid="owner")
         self.clock = Clock()
         self.now = self.clock.monotonic
         self.expectations = Expectations()
-        self.cache = Cache(WATCHES, lambda change: self.told.append(change.record.key.name))
-        self.told = []
+        self.cache = Cache(WATCHES, lambda change: self.changed.append(change.record.key.name))
+        self.changed = []
         self.throttle = Throttle(slots=8, rate=1e6)
         self.applier = Applier(self.server, self.cache, self.throttle, self.expectations, self.clock)
 
@@ -171,7 +171,7 @@ def known(stand, key, body):
     made = stand.server.model.create(key, body)
     record = stand.cache.record(key.resource, made)
     stand.cache.set(record)
-    stand.told.clear()
+    stand.changed.clear()
     return record
 
 
@@ -179,7 +179,7 @@ async def test_the_answer_to_a_patch_reaches_the_cache_at_once(stand):
     known(stand, GROUP, group(replicas=3))
     assert await stand.apply(patch=(Patch(GROUP, {"spec": {"worker": {"replicas": 5}}}),)) == []
     assert stand.cache.get(GROUP).value["spec"]["worker"]["replicas"] == 5
-    assert stand.told == ["c-default"]
+    assert stand.changed == ["c-default"]
 
 
 async def test_a_patch_that_others_were_faster_than_is_left_to_the_next_turn(stand):
@@ -258,13 +258,17 @@ async def test_a_deletion_that_failed_is_not_believed_for_long(stand, error, sec
     assert not stand.expectations.expects_deletion(record.uid, now=stand.now())
 
 
-async def test_an_event_is_told_once(stand):
-    tell = Event(group(), "LegacyCommand", "started it otherwise")
-    await stand.apply(events=(tell,))
-    assert await stand.apply(events=(tell,)) == []
-    [event] = stand.server.model.all(EVENTS)
-    assert event["involvedObject"]["name"] == "c-default"
-    assert (event["reason"], event["message"], event["type"]) == ("LegacyCommand", tell.message, "Normal")
+async def test_an_event_is_created_once(stand):
+    event = Event(group(), "LegacyCommand", "started it otherwise")
+    await stand.apply(events=(event,))
+    assert await stand.apply(events=(event,)) == []
+    [created] = stand.server.model.all(EVENTS)
+    assert created["involvedObject"]["name"] == "c-default"
+    assert (created["reason"], created["message"], created["type"]) == (
+        "LegacyCommand",
+        event.message,
+        "Normal",
+    )
 
 
 async def test_a_plan_can_be_read():

@@ -1,4 +1,4 @@
-"""Writes that the watch has not shown yet are believed for a while. Time is a number that is passed in."""
+"""Writes that the watch has not shown yet count until they expire. Time is a number that is passed in."""
 
 import random
 
@@ -76,7 +76,7 @@ def test_a_ghost_that_came_and_went_before_the_answer_does_not_count(expectation
     expectations.expect_creation("owner", KEY, now=0)
     expectations.observe(shown())
     expectations.observe(gone())
-    # The POST answers only now, and nobody expects anything anew.
+    # The POST answers only now, and nobody expects anything again.
     assert expectations.creations("owner", now=3) == set()
 
 
@@ -93,7 +93,7 @@ def test_a_ghost_of_which_only_the_end_was_seen_does_not_count(expectations):
         pytest.param(gone(), id="it is gone"),
     ],
 )
-def test_what_was_deleted_counts_as_going_until_that_is_seen(expectations, change):
+def test_what_was_deleted_counts_as_deleted_until_that_is_seen(expectations, change):
     expectations.expect_deletion(UID, now=0)
     expectations.observe(shown())
     assert expectations.expects_deletion(UID, now=1)

@@ -1,4 +1,4 @@
-"""What a turn of a key leads to: the next look, a back-off, never the end of the others. Time is virtual."""
+"""What follows a reconcile: the next one, a retry with back-off, never the end of others. Time is virtual."""
 
 import asyncio
 
@@ -21,7 +21,7 @@ KEY = Key(PODS, "ns", "a")
 REFUSED = ApiError(422, "Invalid", "spec.x: no")
 LATER = ApiError(429, "TooManyRequests", "later", retry_after=7.0)
 WRITE = WriteError(Create(PODS, pod("p")), LATER)
-SURPRISE = ValueError("a surprise")
+DEFECT = ValueError("a defect")
 
 
 async def turns_of(*answers):
@@ -64,17 +64,17 @@ async def turns_of(*answers):
         pytest.param(
             [ExceptionGroup("", [REFUSED, ExceptionGroup("", [WRITE])])], [0, 7], id="several refused"
         ),
-        pytest.param([SURPRISE], [0, 0.25], id="a defect of the reconciler"),
-        pytest.param([ExceptionGroup("", [WRITE, SURPRISE])], [0, 7], id="a refusal and a defect"),
-        pytest.param([5.0], [0, 0.25], id="an answer that is none"),
+        pytest.param([DEFECT], [0, 0.25], id="a defect of the reconciler"),
+        pytest.param([ExceptionGroup("", [WRITE, DEFECT])], [0, 7], id="a refusal and a defect"),
+        pytest.param([5.0], [0, 0.25], id="not a valid result"),
     ],
 )
 async def test_turns(answers, times):
     assert await turns_of(*answers) == times
 
 
-async def test_refusals_are_told_in_one_line_and_defects_with_their_place(caplog):
-    await turns_of(ExceptionGroup("", [REFUSED, WRITE]), SURPRISE)
+async def test_refusals_are_logged_in_one_line_and_defects_with_a_traceback(caplog):
+    await turns_of(ExceptionGroup("", [REFUSED, WRITE]), DEFECT)
     refused, defect = [record for record in caplog.records if record.levelname in {"WARNING", "ERROR"}]
     assert refused.getMessage() == "Pod ns/a: Invalid: spec.x: no (and 1 more); retrying in 7.0 s"
     assert refused.exc_info is None
@@ -93,7 +93,7 @@ async def test_turns_and_failures_are_counted():
         return [REGISTRY.get_sample_value(*sample) or 0 for sample in samples]
 
     before = counted()
-    await turns_of(REFUSED, ExceptionGroup("", [WRITE, SURPRISE]), WRITE, None)
+    await turns_of(REFUSED, ExceptionGroup("", [WRITE, DEFECT]), WRITE, None)
     assert [after - known for after, known in zip(counted(), before, strict=True)] == [100 + 4, 2, 1]
 
 

@@ -119,13 +119,13 @@ async def test_who_is_cancelled_leaves_no_trace(when):
     assert server.of("last")[0] <= 2
 
 
-async def test_who_is_cancelled_in_the_moment_of_its_turn_gives_it_on():
+async def test_who_is_cancelled_in_the_moment_of_its_turn_passes_it_on():
     throttle = Throttle(slots=1, rate=1e6)
     server = Server(throttle, seconds=0)
     async with throttle.slot("first"):
         waiting = asyncio.create_task(server.request("cancelled"))
         await asyncio.sleep(0)
-    waiting.cancel()  # its turn was given, and it did not run yet
+    waiting.cancel()  # it has got the slot, but has not run yet
     await server.request("next")
     assert [key for key, _ in server.started] == ["next"]
 
