@@ -20,8 +20,8 @@ pytestmark = pytest.mark.looptime
 
 def metric(name):
     """The values of a metric by those of its label."""
-    families = (family for family in REGISTRY.collect() if family.name == name)
-    return {"".join(sample.labels.values()): sample.value for family in families for sample in family.samples}
+    found = (each for each in REGISTRY.collect() if each.name == name)
+    return {"".join(sample.labels.values()): sample.value for each in found for sample in each.samples}
 
 
 @pytest.fixture
