@@ -66,7 +66,6 @@ PODS = _resource(
     "", "Pod", "pods", "po", sub="status log exec attach portforward binding eviction", categories="all"
 )
 SERVICES = _resource("", "Service", "services", "svc", sub="status", categories="all")
-ENDPOINTS = _resource("", "Endpoints", "endpoints", "ep", singular="endpoints")
 CONFIGMAPS = _resource("", "ConfigMap", "configmaps", "cm")
 SECRETS = _resource("", "Secret", "secrets")
 EVENTS = _resource("", "Event", "events", "ev")
@@ -91,7 +90,6 @@ CRDS = _resource(
 
 BUILTIN: tuple[Resource, ...] = (
     CONFIGMAPS,
-    ENDPOINTS,
     EVENTS,
     NAMESPACES,
     NODES,

@@ -201,16 +201,6 @@ class TestUpdate:
             "the name of the object (other) does not match the name on the URL (named)",
         )
 
-    def test_makes_a_lease(self, api, namespace):
-        path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/made"
-        body = {"metadata": {"name": "made"}, "spec": {"holderIdentity": "me"}}
-        made = api.put(path, body)
-        assert made.status == 201
-        refused = api.put(path, body)
-        words = "metadata.resourceVersion: Invalid value: 0: must be specified for an update"
-        assert refused["message"] == f'leases.coordination.k8s.io "made" is invalid: {words}'
-        assert api.put(path, {**made.body, "spec": {"holderIdentity": "you"}}).status == 200
-
     def test_status_has_a_door_of_its_own(self, api, home):
         path = f"{home}/pods/doors"
         api.post(f"{home}/pods", pod("doors"))

@@ -171,24 +171,8 @@ async def test_an_update_counts_what_is_more(cluster, limit, create):
             pod(),
             pod(container(requests={"cpu": "1"})),
         ),
-        (
-            {"scopeSelector": {"matchExpressions": [{"scopeName": "PriorityClass", "operator": "Exists"}]}},
-            pod(priorityClassName="high"),
-            pod(),
-        ),
-        (
-            {
-                "scopeSelector": {
-                    "matchExpressions": [
-                        {"scopeName": "PriorityClass", "operator": "NotIn", "values": ["high"]}
-                    ]
-                }
-            },
-            pod(),
-            pod(priorityClassName="high"),
-        ),
     ],
-    ids=["best effort", "not", "terminating", "not terminating", "both", "priority", "other priority"],
+    ids=["best effort", "not", "terminating", "not terminating", "both"],
 )
 async def test_scopes(limit, create, spec, inside, outside):
     limit(spec=spec, pods="1")

@@ -81,7 +81,6 @@ _STRATEGIES: dict[str, tuple[type[Strategy], names.NameCheck]] = {
     "events": (small.Events, names.subdomain),
     "customresourcedefinitions.apiextensions.k8s.io": (Definitions, names.subdomain),
     "jobs.batch": (Jobs, names.subdomain),
-    "leases.coordination.k8s.io": (small.Leases, names.subdomain),
     "namespaces": (small.Namespaces, names.label),
     "pods": (Pods, names.subdomain),
     "resourcequotas": (quotas.ResourceQuotas, names.subdomain),

@@ -36,9 +36,6 @@ def read_options(query: Mapping[str, str], body: Mapping[str, Any]) -> DeleteOpt
     """Read the options from the query, or, where there is one, from the body."""
     grace = body.get("gracePeriodSeconds", query.get("gracePeriodSeconds"))
     propagation = body.get("propagationPolicy", query.get("propagationPolicy"))
-    orphan = body.get("orphanDependents", query.get("orphanDependents"))
-    if propagation is None and orphan is not None:
-        propagation = "Orphan" if orphan in {True, "true", "1"} else "Background"
     if propagation not in {None, "", *_PROPAGATION}:
         supported = ("Foreground", "Background", "Orphan", "nil")
         wrong = problems.not_supported("propagationPolicy", propagation, supported)

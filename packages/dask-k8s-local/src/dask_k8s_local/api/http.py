@@ -109,20 +109,6 @@ class Handler:
             return openapi.index(self._catalog)
         if path.startswith("/openapi/v3/"):
             return openapi.document(self._catalog, path.removeprefix("/openapi/v3/"))
-        if path == "":
-            groups = [f"/{name}" for name, _ in discovery.group_versions(self._catalog)]
-            return {
-                "paths": [
-                    "/api",
-                    "/apis",
-                    *groups,
-                    "/healthz",
-                    "/livez",
-                    "/openapi/v3",
-                    "/readyz",
-                    "/version",
-                ]
-            }
         return discovery.answer(self._catalog, path, aggregated=aggregated)
 
     async def _resource(self, http: web.BaseRequest, path: str, user: str) -> web.StreamResponse:
@@ -197,8 +183,7 @@ class Handler:
         obj = bodies.read_object(request.content_type, body, request.served.resource.kind)
         if request.subresource == "scale":
             return 200, self._scaled(request, obj)
-        found, is_new = self._registry.update(request, obj)
-        return 201 if is_new else 200, found
+        return 200, self._registry.update(request, obj)
 
     def _patch(self, request: Request, body: bytes) -> tuple[int, Any]:
         if request.content_type not in patch.TYPES:

@@ -73,23 +73,19 @@ class Registry:
             return draft
         return self.store.insert(resource, self._assigned(resource, draft, None))
 
-    def update(self, request: Request, body: Object) -> tuple[Stored, bool]:
-        """Replace an object; tells whether it is new (leases and events may be)."""
+    def update(self, request: Request, body: Object) -> Stored:
+        """Replace an object."""
         resource, strategy = request.served.resource, request.served.strategy
-        old = self.store.get(resource, request.namespace, request.name)
-        if old is None and not strategy.create_on_update:
-            raise errors.not_found(resource, request.name)
+        old = self.get(request)
         obj = decode(request, body)
         metadata = obj["metadata"] = {**(obj.get("metadata") or {})}
         place(request, metadata)
-        if old is None:
-            return self.create(request, body), True
         if metadata.get("uid") not in (None, old["metadata"]["uid"]):
             self.store.update(resource, {**old, "metadata": {**old["metadata"], "uid": metadata["uid"]}})
         if not metadata.get("resourceVersion") and not strategy.unconditional_update:
             wrong = problems.invalid("metadata.resourceVersion", 0, "must be specified for an update")
             raise errors.invalid(resource.group, resource.plural, request.name, [wrong])
-        return self.replace(request, old, obj), False
+        return self.replace(request, old, obj)
 
     def replace(self, request: Request, old: Stored, obj: Object, owners: Owners | None = None) -> Stored:
         """Put a decoded object in the place of another: the common end of PUT and PATCH."""
@@ -111,8 +107,7 @@ class Registry:
         metadata = obj["metadata"]
         keep(metadata, before, "resourceVersion")
         _write_owners(metadata, owners)
-        wrong = list(meta.validate_update(metadata, before))
-        found = [*wrong, *wrong, *judge(obj, old)]  # the API server judges metadata twice, and says so
+        found = [*meta.validate_update(metadata, before), *judge(obj, old)]
         if found:
             raise self._invalid(resource, obj, found)
         self.admit(resource, obj, old)
@@ -125,7 +120,7 @@ class Registry:
         written = obj["metadata"].get("managedFields")
         if written == [{}]:
             return []
-        owners = managers.read(obj if written and managers.is_readable(written) else old)
+        owners = managers.read(obj if written else old)
         return managers.after_update(
             request.served.strategy.node, old, obj, owners, self._manager(request, "Update")
         )

@@ -78,9 +78,6 @@ def parse(catalog: Catalog, method: str, path: str, query: Mapping[str, str]) ->
         group, version, rest = "", parts[1], parts[2:]
     else:
         group, version, rest = parts[1], parts[2], parts[3:]
-    watching = rest[:1] == ["watch"]  # the old way: /api/v1/watch/...
-    if watching:
-        rest, query = rest[1:], {**query, "watch": "true"}
     namespace: str | None = None
     if rest[0] == "namespaces" and len(rest) > 2 and (group or rest[2] not in {"status", "finalize"}):
         namespace, rest = rest[1], rest[2:]
@@ -88,8 +85,6 @@ def parse(catalog: Catalog, method: str, path: str, query: Mapping[str, str]) ->
     if served is None:
         raise errors.no_such_resource()
     name = rest[1] if len(rest) > 1 else ""
-    if watching and name:
-        name, query = "", {**query, "fieldSelector": f"metadata.name={name}"}
     subresource = rest[2] if len(rest) > 2 else ""
     if subresource and subresource not in served.resource.subresources:
         raise errors.no_such_resource()

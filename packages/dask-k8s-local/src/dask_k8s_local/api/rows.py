@@ -172,15 +172,6 @@ def _service_ports(service: Object, _: datetime) -> str:
     return _or(",".join(f"{port['port']}{node[id(port)]}/{port['protocol']}" for port in ports))
 
 
-def _endpoints(obj: Object, _: datetime) -> str:
-    found: list[str] = []
-    for subset in obj.get("subsets") or ():
-        addresses = [item["ip"] for item in subset.get("addresses") or ()]
-        ports = subset.get("ports") or ()
-        found += [f"{ip}:{port['port']}" for port in ports for ip in addresses] if ports else addresses
-    return _joined(found)
-
-
 def _slice_ports(obj: Object, _: datetime) -> str:
     ports = obj.get("ports") or ()
     return _joined([str(port.get("port") or port.get("name") or "*") for port in ports]).replace(
@@ -345,7 +336,6 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
             wide=True,
         ),
     ),
-    "endpoints": (NAME, Column("Endpoints", _endpoints), AGE),
     "endpointslices.discovery.k8s.io": (
         NAME,
         Column("AddressType", _field("addressType")),

@@ -14,7 +14,6 @@ Predicate = Callable[[Object], bool]
 
 _SET = re.compile(r"\s*([^\s=!,()]+)\s+(in|notin)\s*\(([^)]*)\)\s*")
 _EQUAL = re.compile(r"\s*([^\s=!,()<>]+)\s*(==|=|!=)\s*([^\s,]*)\s*")
-_COMPARE = re.compile(r"\s*([^\s=!,()<>]+)\s*([<>])\s*(-?\d+)\s*")
 _EXISTS = re.compile(r"\s*(!?)\s*([^\s=!,()]+)\s*")
 
 _COMMON_FIELDS = ("metadata.name", "metadata.namespace")
@@ -67,19 +66,10 @@ def _label(text: str, at: int) -> tuple[Predicate, int]:
         if operator == "!=":
             return lambda obj: _labels_of(obj).get(key) != value, match.end()
         return lambda obj: _labels_of(obj).get(key) == value, match.end()
-    if match := _COMPARE.match(text, at):
-        key, sign, bound = match[1], match[2], int(match[3])
-        return lambda obj: _compares(_labels_of(obj).get(key), sign, bound), match.end()
     if match := _EXISTS.match(text, at):
         key, wanted = match[2], not match[1]
         return lambda obj: (key in _labels_of(obj)) == wanted, match.end()
     raise errors.bad_request(f"unable to parse requirement: found '{text[at:]}', expected: identifier")
-
-
-def _compares(value: str | None, sign: str, bound: int) -> bool:
-    if value is None or not re.fullmatch(r"-?\d+", value):
-        return False
-    return int(value) > bound if sign == ">" else int(value) < bound
 
 
 def _labels_of(obj: Object) -> Mapping[str, str]:

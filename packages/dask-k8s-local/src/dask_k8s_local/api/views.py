@@ -62,23 +62,6 @@ _ZERO: dict[str, dict[str, object]] = {
 }
 
 
-class Metadata(View):
-    """Metadata only."""
-
-    def one(self, obj: Stored) -> bytes:
-        """Write an object's metadata."""
-        return orjson.dumps(
-            {"kind": "PartialObjectMetadata", "apiVersion": _META, "metadata": obj["metadata"]}
-        )
-
-    def list(self, objects: Sequence[Stored], metadata: dict[str, object]) -> bytes:
-        """Write a list of metadata."""
-        head = orjson.dumps({"kind": "PartialObjectMetadataList", "apiVersion": _META, "metadata": metadata})[
-            :-1
-        ]
-        return head + b',"items":[' + b",".join(self.one(obj) for obj in objects) + b"]}"
-
-
 class Table(View):
     """Rows with the columns that `kubectl get` prints."""
 
@@ -151,6 +134,4 @@ def choose(served: Served, accept: str, include: str, *, watching: bool) -> View
 _VIEWS: dict[str, Callable[[Served, str, bool], View]] = {
     "": lambda served, _, __: View(served),
     "Table": lambda served, include, watching: Table(served, include, watching=watching),
-    "PartialObjectMetadata": lambda served, _, __: Metadata(served),
-    "PartialObjectMetadataList": lambda served, _, __: Metadata(served),
 }

@@ -17,7 +17,6 @@ from dask_k8s_local.store import Dropped, Event, Gone, Store, Stored, namespace_
 _BOOKMARK_SECONDS = 60
 _TIMEOUT_SECONDS = (1800, 3600)
 _INITIAL_END = {"k8s.io/initial-events-end": "true"}
-_NOT_OLDER = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
 
 Write = Callable[[bytes], Awaitable[None]]
 
@@ -51,9 +50,6 @@ class Follower:
         self._since = listing.version(request)
         self._bookmarks = request.flag("allowWatchBookmarks")
         query = request.query
-        if "sendInitialEvents" in query and query.get("resourceVersionMatch") != "NotOlderThan":
-            message = f'ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Forbidden: {_NOT_OLDER}'
-            raise errors.ApiError(422, "Invalid", message, {})
         fields = query.get("fieldSelector", "")
         self._matches = selectors.selector(request.served, query.get("labelSelector", ""), fields)
         seconds = listing.number(request, "timeoutSeconds") or random.uniform(*_TIMEOUT_SECONDS)

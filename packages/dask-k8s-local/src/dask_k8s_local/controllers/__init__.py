@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from dask_k8s_local.controllers import endpoints, serviceaccounts
+from dask_k8s_local.controllers import endpointslices, serviceaccounts
 from dask_k8s_local.controllers.doors import Doors, Resources
 from dask_k8s_local.controllers.garbage import GarbageCollector
 from dask_k8s_local.controllers.jobs import JobController
@@ -22,5 +22,5 @@ async def run_all(
         tasks.create_task(NamespaceController(store, resources, doors.delete).run())
         tasks.create_task(serviceaccounts.run(store, certificate))
         tasks.create_task(quotas.run())
-        tasks.create_task(endpoints.run(store))
+        tasks.create_task(endpointslices.run(store))
         tasks.create_task(JobController(store, doors).run())

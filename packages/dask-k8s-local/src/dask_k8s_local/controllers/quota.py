@@ -116,8 +116,7 @@ class Quotas:
         return counted
 
     def _tally(self, resource: Resource, quota: Object) -> _Tally:
-        spec = quota["spec"]
-        key = resource.key, repr((spec.get("scopes"), spec.get("scopeSelector")))
+        key = resource.key, repr(quota["spec"].get("scopes"))
         tally = self._tallies.get(key)
         if tally is None or tally.resource is not resource:  # a custom resource that came back
             tally = self._tallies[key] = _Tally(self._store, resource, quota)

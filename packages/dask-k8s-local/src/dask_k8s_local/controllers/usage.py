@@ -16,8 +16,6 @@ _COUNT = "count/"
 _PLAIN = frozenset(
     {
         "configmaps",
-        "persistentvolumeclaims",
-        "replicationcontrollers",
         "resourcequotas",
         "secrets",
         "services",
@@ -38,8 +36,6 @@ def responsible(name: str) -> str:
     """Return the key of the collection whose objects use what a quota limits under that name."""
     if name.startswith(_COUNT):
         return name.removeprefix(_COUNT)
-    if "storageclass.storage.k8s.io/" in name or name == "requests.storage":
-        return "persistentvolumeclaims"
     plural = name.partition(".")[0]
     return plural if plural in _PLAIN else PODS.key
 
@@ -80,12 +76,10 @@ def missing(pod: Object, names: Mapping[str, object]) -> dict[str, list[str]]:
 
 def in_scope(quota: Object, resource: Resource, obj: Object) -> bool:
     """Tell whether a quota is about an object: with scopes, it is about some pods only."""
-    spec = quota["spec"]
-    selector = (spec.get("scopeSelector") or {}).get("matchExpressions") or ()
-    scopes = [*selector, *({"scopeName": name, "operator": "Exists"} for name in spec.get("scopes") or ())]
+    scopes = quota["spec"].get("scopes") or ()
     if not scopes:
         return True
-    return resource.key == PODS.key and all(_SCOPES[one["scopeName"]](obj["spec"], one) for one in scopes)
+    return resource.key == PODS.key and all(_SCOPES[scope](obj["spec"]) for scope in scopes)
 
 
 def _of_service(spec: Object) -> Usage:
@@ -103,7 +97,7 @@ def _of_pod(spec: Object) -> Usage:
     used = {"pods": Decimal(1)}
     for name, amount in requested({"spec": spec}).items():
         used[f"requests.{name}"] = amount
-        if name in _MEASURED or name.startswith("hugepages-"):
+        if name in _MEASURED:
             used[name] = amount
     for name, amount in requested({"spec": _limits_for_requests(spec)}).items():
         if name in _MEASURED:
@@ -130,25 +124,9 @@ def _best_effort(spec: Object) -> bool:
     return not any({"cpu", "memory"} & one.keys() for one in amounts)
 
 
-def _of_priority(spec: Object, scope: Object) -> bool:
-    name: str | None = spec.get("priorityClassName")
-    values: list[str] = scope.get("values") or []
-    match scope["operator"]:
-        case "In":
-            return name in values
-        case "NotIn":
-            return name not in values
-        case "Exists":
-            return bool(name)
-        case _:
-            return not name
-
-
-_SCOPES: dict[str, Callable[[Object, Object], bool]] = {
-    "BestEffort": lambda spec, _: _best_effort(spec),
-    "NotBestEffort": lambda spec, _: not _best_effort(spec),
-    "Terminating": lambda spec, _: spec.get("activeDeadlineSeconds") is not None,
-    "NotTerminating": lambda spec, _: spec.get("activeDeadlineSeconds") is None,
-    "PriorityClass": _of_priority,
-    "CrossNamespacePodAffinity": lambda _spec, _scope: False,  # one node: where a pod goes is settled
+_SCOPES: dict[str, Callable[[Object], bool]] = {
+    "BestEffort": _best_effort,
+    "NotBestEffort": lambda spec: not _best_effort(spec),
+    "Terminating": lambda spec: spec.get("activeDeadlineSeconds") is not None,
+    "NotTerminating": lambda spec: spec.get("activeDeadlineSeconds") is None,
 }

@@ -72,16 +72,6 @@ class Manager:
 Owners = list[tuple[Manager, Fields]]
 
 
-def is_readable(entries: list[dict[str, Any]]) -> bool:
-    """Tell whether what a client says of owners can be taken for that."""
-    return all(
-        entry.get("operation") in {"Apply", "Update"}
-        and entry.get("fieldsType") == "FieldsV1"
-        and sets.is_valid(entry.get("fieldsV1") or {})
-        for entry in entries
-    )
-
-
 def read(obj: Object) -> Owners:
     """Return the managers of an object and what they own."""
     return [

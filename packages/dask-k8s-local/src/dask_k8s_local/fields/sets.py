@@ -18,7 +18,6 @@ Fields = dict[str, Any]
 
 _ANYTHING = Node()
 _KEYED = frozenset({"map", "set"})
-_ELEMENTS: dict[str, type] = {"k": dict, "v": object, "i": int}
 _SCALARS = frozenset({str, int, bool, float, type(None)})
 
 
@@ -46,23 +45,6 @@ def children(node: Node, value: Any) -> Iterator[tuple[str, Node, Any]] | None:
 
 def _field_node(node: Node, key: str) -> Node:
     return node.properties.get(key) or node.additional or _ANYTHING
-
-
-def is_valid(fields: Any) -> bool:
-    """Tell whether a client's value is a set of fields."""
-    return isinstance(fields, dict) and all(
-        key == "." or (_is_element(key) and is_valid(inner)) for key, inner in fields.items()
-    )
-
-
-def _is_element(text: str) -> bool:
-    kind, _, rest = text.partition(":")
-    if kind == "f":
-        return True
-    try:
-        return kind in _ELEMENTS and isinstance(orjson.loads(rest), _ELEMENTS[kind])
-    except orjson.JSONDecodeError:
-        return False
 
 
 def of(node: Node, value: Any) -> Fields:

@@ -24,7 +24,6 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "core.v1.ConfigMapVolumeSource": {"defaultMode": 420},
     "core.v1.Container": _CONTAINER,
     "core.v1.DownwardAPIVolumeSource": {"defaultMode": 420},
-    "core.v1.EndpointPort": {"protocol": "TCP"},
     "core.v1.EphemeralContainer": _CONTAINER,
     "core.v1.HTTPGetAction": {"path": "/", "scheme": "HTTP"},
     "core.v1.HostPathVolumeSource": {"type": ""},

@@ -23,7 +23,6 @@ _CHECKS = (
     "pattern",
     "minItems",
     "maxItems",
-    "uniqueItems",
     "minProperties",
     "maxProperties",
     "anyOf",

@@ -182,11 +182,6 @@ def _max_items(limit: int, value: Any, path: str, _: Node) -> Iterator[Problem]:
         yield problems.too_many(path, len(value), limit)
 
 
-def _unique_items(_: bool, value: Any, path: str, __: Node) -> Iterator[Problem]:  # noqa: FBT001  # the keyword's value
-    if isinstance(value, list) and len({json.dumps(item, sort_keys=True) for item in value}) < len(value):
-        yield problems.invalid(path, "", f"{_body(path)} shouldn't contain duplicates")
-
-
 def _min_properties(limit: int, value: Any, path: str, _: Node) -> Iterator[Problem]:
     if isinstance(value, dict) and len(value) < limit:
         yield problems.invalid(path, len(value), f"{_body(path)} should have at least {limit} properties")
@@ -240,7 +235,6 @@ _CHECKS: dict[str, _Check] = {
     "pattern": _pattern,
     "minItems": _min_items,
     "maxItems": _max_items,
-    "uniqueItems": _unique_items,
     "minProperties": _min_properties,
     "maxProperties": _max_properties,
     "anyOf": _any_of,

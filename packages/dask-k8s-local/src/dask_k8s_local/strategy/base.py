@@ -20,7 +20,6 @@ class Strategy:
 
     returns_deleted = False  # DELETE answers with the object, not with a Status
     unconditional_update = True  # PUT without resourceVersion
-    create_on_update = False  # PUT makes what is not there
 
     def __init__(self, resource: Resource, *, check_name: names.NameCheck = names.subdomain) -> None:
         self.resource = resource

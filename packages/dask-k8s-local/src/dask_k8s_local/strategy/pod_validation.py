@@ -237,7 +237,7 @@ def _resources(resources: Spec, path: str) -> Iterator[Problem]:
 
 
 def _resource_name(name: str, path: str) -> Iterator[Problem]:
-    known = name in amounts.COMPUTE or name.startswith("hugepages-")
+    known = name in amounts.COMPUTE
     yield from amounts.validate_name(name, path, known=known, of="containers")
     if "/" in name and "kubernetes.io/" not in name and not amounts.extended(name):
         yield problems.invalid(path, name, "doesn't follow extended resource name standard")

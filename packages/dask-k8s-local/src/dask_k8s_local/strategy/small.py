@@ -99,8 +99,6 @@ _UNSAID: Object = {
 class Events(Strategy):
     """Events."""
 
-    create_on_update = True
-
     def decode(self, obj: Object) -> tuple[Object, list[str]]:
         """Write what is not said, as Go does."""
         event, unknown = super().decode(obj)
@@ -113,21 +111,6 @@ class Events(Strategy):
         if about != namespace and (about or namespace != "default"):
             words = "does not match event.namespace" if about else "does not match involvedObject.namespace"
             yield problems.invalid("involvedObject.namespace", about, words)
-
-
-class Leases(Strategy):
-    """Leases."""
-
-    create_on_update = True
-    unconditional_update = False
-
-    def validate(self, obj: Object) -> Iterator[Problem]:
-        """Judge the numbers."""
-        spec = obj.get("spec") or {}
-        for key, least in (("leaseDurationSeconds", 1), ("leaseTransitions", 0)):
-            if key in spec and spec[key] < least:
-                words = "must be greater than 0" if least else "must be greater than or equal to 0"
-                yield problems.invalid(f"spec.{key}", spec[key], words)
 
 
 class Bindings(Strategy):
