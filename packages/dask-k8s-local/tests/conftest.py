@@ -12,7 +12,7 @@ asyncio.set_event_loop(None)
 
 @pytest.fixture
 def alive():
-    """Tell whether a process runs; one that only waits to be reaped does not."""
+    """Return whether a process runs; one that only waits to be reaped does not."""
 
     def alive(pid):
         try:

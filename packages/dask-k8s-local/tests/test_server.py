@@ -15,7 +15,7 @@ import urllib.request
 
 import pytest
 
-from dask_k8s_local.kubeconfig import NotOurs
+from dask_k8s_local.kubeconfig import ForeignKubeconfig
 from dask_k8s_local.server import LocalKubernetes
 
 SLEEP = ["--image=x", "--restart=Never", "--", "sh", "-c", "echo $$$$; exec sleep 100"]
@@ -110,7 +110,7 @@ def test_the_kubeconfig_goes_where_it_is_wanted(tmp_path):
 def test_somebody_elses_kubeconfig_stays(tmp_path):
     file = tmp_path / "config"
     file.write_text("apiVersion: v1\nkind: Config\nclusters: [{name: production}]\n")
-    with pytest.raises(NotOurs), LocalKubernetes.in_thread(kubeconfig=file):
+    with pytest.raises(ForeignKubeconfig), LocalKubernetes.in_thread(kubeconfig=file):
         pass
     assert "production" in file.read_text()
 
@@ -120,6 +120,6 @@ def test_a_failed_start_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", None)
     file = tmp_path / "config"
     file.write_text("kind: Config")
-    with pytest.raises(NotOurs), LocalKubernetes.in_thread(kubeconfig=file):
+    with pytest.raises(ForeignKubeconfig), LocalKubernetes.in_thread(kubeconfig=file):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["config"]

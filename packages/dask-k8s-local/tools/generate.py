@@ -5,8 +5,6 @@
 KUBERNETES is the root of a source tree of k8s.io/kubernetes, of the release in `RELEASE`.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

@@ -1,6 +1,4 @@
-"""Conditions of a pod as lists of maps. Pure."""
-
-from __future__ import annotations
+"""Conditions in a status. Pure functions of lists of dicts."""
 
 from collections.abc import Iterable
 
@@ -10,7 +8,7 @@ from dask_k8s_local.store import Object, timestamp
 def condition(
     kind: str, *, met: bool, reason: str = "", message: str = "", generation: int | None = None
 ) -> Object:
-    """Make a condition that changed now."""
+    """Return a condition whose transition time is now."""
     made: Object = {
         "type": kind,
         "status": str(met),
@@ -22,7 +20,7 @@ def condition(
 
 
 def with_condition(conditions: Iterable[Object], new: Object) -> list[Object]:
-    """Put a condition among others; its transition time moves only on a flip."""
+    """Add or replace a condition; its transition time changes only when its status changes."""
     result = [*conditions]
     for index, old in enumerate(result):
         if old["type"] == new["type"]:
@@ -33,5 +31,5 @@ def with_condition(conditions: Iterable[Object], new: Object) -> list[Object]:
 
 
 def is_true(conditions: Iterable[Object] | None, kind: str) -> bool:
-    """Tell whether a condition is met."""
+    """Return whether a condition is True."""
     return any(one["type"] == kind and one["status"] == "True" for one in conditions or ())

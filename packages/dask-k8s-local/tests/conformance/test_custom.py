@@ -1,4 +1,4 @@
-"""Custom resources: registration, schemas, rules, subresources."""
+"""CustomResources resources: registration, schemas, rules, subresources."""
 
 import copy
 import uuid

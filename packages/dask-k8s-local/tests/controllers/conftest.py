@@ -6,10 +6,10 @@ import pytest
 
 from dask_k8s_local.api.delete import Deleter
 from dask_k8s_local.controllers import run_all
-from dask_k8s_local.controllers.doors import Doors
+from dask_k8s_local.controllers.client import ApiClient
 from dask_k8s_local.controllers.namespaces import create_initial, initial
 from dask_k8s_local.controllers.quota import Quotas
-from dask_k8s_local.following import changed
+from dask_k8s_local.informer import wait_for_any_change
 from dask_k8s_local.resources import BUILTIN, CONFIGMAPS, CRDS, NAMESPACES
 from dask_k8s_local.store import Store
 
@@ -30,7 +30,11 @@ class Cluster:
 
     def run(self):
         return run_all(
-            self.store, self.resources, Doors(self.create, self.delete_for_controllers), self.quotas, "PEM"
+            self.store,
+            self.resources,
+            ApiClient(self.create, self.delete_for_controllers),
+            self.quotas,
+            "PEM",
         )
 
     def create(self, resource, namespace, body):
@@ -74,7 +78,7 @@ class Cluster:
     async def eventually(self, check):
         async with asyncio.timeout(30):
             while not check():
-                await changed(self.store, self.resources(), self.store.version)
+                await wait_for_any_change(self.store, self.resources(), self.store.version)
 
     async def gone(self, resource, *names, namespace="ns"):
         await self.eventually(lambda: not any(self.get(resource, name, namespace) for name in names))

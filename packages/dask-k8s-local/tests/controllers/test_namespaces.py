@@ -1,8 +1,8 @@
-"""How a namespace ends; words and order as on a real cluster."""
+"""How a namespace ends; message and order as on a real cluster."""
 
 import pytest
 
-from dask_k8s_local.controllers.doors import Forbidden
+from dask_k8s_local.controllers.client import Forbidden
 from dask_k8s_local.controllers.namespaces import refuse_immortal, refuse_in_terminating
 from dask_k8s_local.resources import (
     CONFIGMAPS,

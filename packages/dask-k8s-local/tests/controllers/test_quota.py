@@ -1,8 +1,8 @@
-"""ResourceQuotas: words and numbers as on a real cluster."""
+"""ResourceQuotas: message and numbers as on a real cluster."""
 
 import pytest
 
-from dask_k8s_local.controllers.doors import Forbidden
+from dask_k8s_local.controllers.client import Forbidden
 from dask_k8s_local.resources import CONFIGMAPS, LEASES, PODS, RESOURCEQUOTAS, SERVICES, Resource
 
 WIDGETS = Resource("example.com", "v1", "Widget", "widgets")

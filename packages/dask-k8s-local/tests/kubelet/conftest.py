@@ -12,8 +12,8 @@ from dask_k8s_local.kubelet.kubelet import Machine, NodeAgent
 from dask_k8s_local.kubelet.protocol import LogOptions
 from dask_k8s_local.kubelet.runtime.client import Runtime
 from dask_k8s_local.network.addresses import Block
-from dask_k8s_local.network.assignment import ServiceAddresses
-from dask_k8s_local.network.names import Names
+from dask_k8s_local.network.dns import Dns
+from dask_k8s_local.network.service_addresses import ServiceAddresses
 from dask_k8s_local.network.services import ServiceNetwork
 from dask_k8s_local.node import NAME, node
 from dask_k8s_local.resources import CONFIGMAPS, EVENTS, NODES, PODS, SECRETS, SERVICES
@@ -117,7 +117,7 @@ class Node:
 @pytest.fixture
 async def machine():
     directory = Path(tempfile.mkdtemp())
-    block, names = Block.reserve(), Names(directory / "names")
+    block, names = Block.reserve(), Dns(directory / "names")
     runtime = await Runtime.start(directory)
     async with aiohttp.ClientSession() as http:
         yield Machine(

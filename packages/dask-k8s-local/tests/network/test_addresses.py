@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from dask_k8s_local.network.addresses import AddressesExhausted, Block, Pool
-from dask_k8s_local.network.assignment import CannotAssign, ServiceAddresses
+from dask_k8s_local.network.service_addresses import CannotAssign, ServiceAddresses
 
 
 @pytest.fixture

@@ -1,6 +1,4 @@
-"""Label and field selectors: parsed once per request, then plain predicates over objects."""
-
-from __future__ import annotations
+"""Label and field selectors, parsed into predicates. Does not read the store."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -35,11 +33,11 @@ _FIELDS: dict[str, tuple[str, ...]] = {
 
 
 def selector(served: Served, labels: str, fields: str) -> Predicate | None:
-    """Return a predicate for both selectors, or None where everything is selected."""
-    wanted = [*_labels(labels), *_fields(served, fields)]
-    if not wanted:
+    """Return a predicate for both selectors, or None if both are empty."""
+    requirements = [*_labels(labels), *_fields(served, fields)]
+    if not requirements:
         return None
-    return lambda obj: all(requirement(obj) for requirement in wanted)
+    return lambda obj: all(requirement(obj) for requirement in requirements)
 
 
 def _labels(text: str) -> list[Predicate]:
@@ -67,8 +65,8 @@ def _label(text: str, at: int) -> tuple[Predicate, int]:
             return lambda obj: _labels_of(obj).get(key) != value, match.end()
         return lambda obj: _labels_of(obj).get(key) == value, match.end()
     if match := _EXISTS.match(text, at):
-        key, wanted = match[2], not match[1]
-        return lambda obj: (key in _labels_of(obj)) == wanted, match.end()
+        key, must_exist = match[2], not match[1]
+        return lambda obj: (key in _labels_of(obj)) == must_exist, match.end()
     raise errors.bad_request(f"unable to parse requirement: found '{text[at:]}', expected: identifier")
 
 
@@ -117,7 +115,7 @@ def _field_requirement(name: str, operator: str, value: str) -> Predicate:
 
 
 def exact(fields: str, name: str) -> str | None:
-    """Return the value that a field must have, if the selector says one (it saves a walk over everything)."""
+    """Return the value that a field must equal, if the selector requires one."""
     for part in fields.split(","):
         key, equals, value = part.partition("=")
         if key.strip() == name and equals:

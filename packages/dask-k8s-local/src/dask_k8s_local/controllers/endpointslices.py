@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from dask_k8s_local.conditions import is_true
-from dask_k8s_local.following import Change, Dirty, follow
+from dask_k8s_local.informer import Change, WorkQueue, run_informer
 from dask_k8s_local.network.backends import container_port, selects
 from dask_k8s_local.resources import ENDPOINTSLICES, NAMESPACES, PODS, SERVICES
 from dask_k8s_local.store import Object, Store, StoreError, namespace_of
@@ -22,11 +22,11 @@ _SLICE_MAX = 100
 
 async def run(store: Store) -> None:
     """Write the slices of every Service with a selector until cancelled."""
-    dirty: Dirty[tuple[str, str]] = Dirty()
+    queue: WorkQueue[tuple[str, str]] = WorkQueue()
 
     def service_changed(change: Change) -> None:
         service = change.new or change.old or {}
-        dirty.add((namespace_of(service), service["metadata"]["name"]))
+        queue.add((namespace_of(service), service["metadata"]["name"]))
 
     def pod_changed(change: Change) -> None:
         versions = [pod for pod in (change.old, change.new) if pod is not None]
@@ -34,19 +34,19 @@ async def run(store: Store) -> None:
         for service in store.list(SERVICES, namespace):
             selector = service["spec"].get("selector")
             if selector and any(selects(selector, pod) for pod in versions):
-                dirty.add((namespace, service["metadata"]["name"]))
+                queue.add((namespace, service["metadata"]["name"]))
 
     def slice_changed(change: Change) -> None:
         if change.new is None and change.old is not None:
             service = (change.old["metadata"].get("labels") or {}).get(_SERVICE_LABEL)
             if service:
-                dirty.add((namespace_of(change.old), service))
+                queue.add((namespace_of(change.old), service))
 
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(follow(store, SERVICES, service_changed))
-        tasks.create_task(follow(store, PODS, pod_changed))
-        tasks.create_task(follow(store, ENDPOINTSLICES, slice_changed))
-        async for namespace, name in dirty:
+        tasks.create_task(run_informer(store, SERVICES, service_changed))
+        tasks.create_task(run_informer(store, PODS, pod_changed))
+        tasks.create_task(run_informer(store, ENDPOINTSLICES, slice_changed))
+        async for namespace, name in queue:
             with suppress(StoreError):  # another writer was faster; its change adds the Service again
                 _sync(store, namespace, name)
 

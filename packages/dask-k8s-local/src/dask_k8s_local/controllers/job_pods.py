@@ -1,8 +1,6 @@
 """The pods of jobs: what one looks like, and what the job controller does to them."""
 
-from __future__ import annotations
-
-from dask_k8s_local.controllers.doors import Doors, Refused
+from dask_k8s_local.controllers.client import ApiClient, RequestRejected
 from dask_k8s_local.events import Recorder
 from dask_k8s_local.resources import JOBS, PODS
 from dask_k8s_local.store import Object, Store, namespace_of
@@ -15,11 +13,11 @@ _LONGEST_RETRY = 60
 class JobPods:
     """Makes, releases and deletes pods, and tells of it."""
 
-    def __init__(self, store: Store, doors: Doors, recorder: Recorder) -> None:
+    def __init__(self, store: Store, api: ApiClient, recorder: Recorder) -> None:
         self._store = store
-        self._doors = doors
+        self._api = api
         self._recorder = recorder
-        self._refusals: dict[str, int] = {}
+        self._rejections: dict[str, int] = {}
 
     def of(self, job: Object) -> list[Object]:
         """Return the pods that a job controls."""
@@ -32,12 +30,12 @@ class JobPods:
         uid = job["metadata"]["uid"]
         for _ in range(count):
             try:
-                pod = self._doors.create(PODS, namespace_of(job), _manifest(job))
-            except Refused as error:
+                pod = self._api.create(PODS, namespace_of(job), _manifest(job))
+            except RequestRejected as error:
                 self._recorder.record(job, "Warning", "FailedCreate", f"Error creating: {error}")
-                tries = self._refusals[uid] = self._refusals.get(uid, 0) + 1
+                tries = self._rejections[uid] = self._rejections.get(uid, 0) + 1
                 return float(min(2 ** (tries - 1), _LONGEST_RETRY))
-            self._refusals.pop(uid, None)
+            self._rejections.pop(uid, None)
             name = pod["metadata"]["name"]
             self._recorder.record(job, "Normal", "SuccessfulCreate", f"Created pod: {name}")
         return None
@@ -45,7 +43,7 @@ class JobPods:
     def delete(self, job: Object, pod: Object) -> None:
         """Delete a pod of a job."""
         name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
-        self._doors.delete(PODS, namespace_of(pod), name, uid, propagation="Background")
+        self._api.delete(PODS, namespace_of(pod), name, uid, propagation="Background")
         self._recorder.record(job, "Normal", "SuccessfulDelete", f"Deleted pod: {name}")
 
     def release(self, pod: Object) -> None:
@@ -64,7 +62,7 @@ class JobPods:
 
     def forget(self, job: Object) -> None:
         """Drop what is remembered of a job that is gone."""
-        self._refusals.pop(job["metadata"]["uid"], None)
+        self._rejections.pop(job["metadata"]["uid"], None)
 
 
 def owner_of(pod: Object) -> Object | None:
@@ -74,7 +72,7 @@ def owner_of(pod: Object) -> Object | None:
 
 
 def is_tracked(pod: Object) -> bool:
-    """Tell whether the end of a pod is still to be counted."""
+    """Return whether the end of a pod is still to be counted."""
     return TRACKING in (pod["metadata"].get("finalizers") or ())
 
 
@@ -88,8 +86,10 @@ def _manifest(job: Object) -> Object:
         "controller": True,
         "blockOwnerDeletion": True,
     }
-    given = template.get("metadata") or {}
-    kept = {key: given[key] for key in ("labels", "annotations") if given.get(key)}
-    finalizers = [*(given.get("finalizers") or ()), TRACKING]
+    metadata_of_template = template.get("metadata") or {}
+    kept = {
+        key: metadata_of_template[key] for key in ("labels", "annotations") if metadata_of_template.get(key)
+    }
+    finalizers = [*(metadata_of_template.get("finalizers") or ()), TRACKING]
     made = {"generateName": f"{metadata['name']}-", "finalizers": finalizers, "ownerReferences": [owner]}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {**kept, **made}, "spec": template["spec"]}

@@ -1,14 +1,12 @@
 """Namespaces: those that exist from the start, how one ends, what may not begin in it meanwhile."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import Counter
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 
-from dask_k8s_local.controllers.doors import Delete, Forbidden, Resources, collections
-from dask_k8s_local.following import Change, changed, follow
+from dask_k8s_local.controllers.client import Delete, Forbidden, ServedResources, deletable_resources
+from dask_k8s_local.informer import Change, run_informer, wait_for_any_change
 from dask_k8s_local.resources import NAMESPACES, PODS, Resource
 from dask_k8s_local.store import NotFound, Object, Store, StoreError, timestamp
 
@@ -76,7 +74,7 @@ def refuse_in_terminating(store: Store, resource: Resource, namespace: str, name
 class NamespaceController:
     """Empties namespaces that are being deleted, then lets them go."""
 
-    def __init__(self, store: Store, resources: Resources, delete: Delete) -> None:
+    def __init__(self, store: Store, resources: ServedResources, delete: Delete) -> None:
         self._store = store
         self._resources = resources
         self._delete = delete
@@ -94,12 +92,12 @@ class NamespaceController:
                     self._ending.add(uid)
                     tasks.create_task(self._end(change.new["metadata"]["name"], uid))
 
-            await follow(self._store, NAMESPACES, look_at)
+            await run_informer(self._store, NAMESPACES, look_at)
 
     async def _end(self, name: str, uid: str) -> None:
         try:
             while namespace := self._current(name, uid):
-                kinds = [one for one in collections(self._resources).values() if one.namespaced]
+                kinds = [one for one in deletable_resources(self._resources).values() if one.namespaced]
                 pods = self._empty([PODS], name)  # they end before what they may still need
                 left = {} if pods else self._empty(kinds, name)
                 emptied = self._store.version
@@ -107,7 +105,7 @@ class NamespaceController:
                 if not (pods or left):
                     self._finalize(namespace)
                     return
-                await changed(self._store, pods or left, emptied)
+                await wait_for_any_change(self._store, pods or left, emptied)
         finally:
             self._ending.discard(uid)
 

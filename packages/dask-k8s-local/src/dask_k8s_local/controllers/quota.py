@@ -1,13 +1,11 @@
 """ResourceQuotas: whether an object may come to be, and what is used of each quota."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from decimal import Decimal
 
-from dask_k8s_local.controllers.doors import Forbidden, Resources, collections
-from dask_k8s_local.controllers.usage import Usage, in_scope, missing, responsible, show, usage
-from dask_k8s_local.following import changed
+from dask_k8s_local.controllers.client import Forbidden, ServedResources, deletable_resources
+from dask_k8s_local.controllers.quota_usage import Usage, in_scope, missing, responsible, show, usage
+from dask_k8s_local.informer import wait_for_any_change
 from dask_k8s_local.resources import CRDS, PODS, RESOURCEQUOTAS, Resource
 from dask_k8s_local.schema.quantity import canonical, parse
 from dask_k8s_local.store import Gone, Object, Store, namespace_of
@@ -52,7 +50,7 @@ class _Tally:
 class Quotas:
     """What the quotas of all namespaces permit."""
 
-    def __init__(self, store: Store, resources: Resources) -> None:
+    def __init__(self, store: Store, resources: ServedResources) -> None:
         self._store = store
         self._resources = resources
         self._tallies: dict[tuple[str, str], _Tally] = {}
@@ -67,8 +65,8 @@ class Quotas:
         if resource.key == PODS.key and old is None:
             for quota in quotas:
                 if without := missing(new, _hard(quota)):
-                    words = "; ".join(f"{what} for: {','.join(which)}" for what, which in without.items())
-                    why = f"failed quota: {quota['metadata']['name']}: must specify {words}"
+                    message = "; ".join(f"{what} for: {','.join(which)}" for what, which in without.items())
+                    why = f"failed quota: {quota['metadata']['name']}: must specify {message}"
                     raise Forbidden(resource, name, why)
         before = usage(resource, old) if old is not None else {}
         more = {what: amount - before.get(what, _ZERO) for what, amount in usage(resource, new).items()}
@@ -80,7 +78,7 @@ class Quotas:
         """Keep the status of all quotas, until cancelled."""
         while True:
             counted = self._write_statuses()
-            await changed(self._store, {RESOURCEQUOTAS, CRDS, *counted}, self._store.version)
+            await wait_for_any_change(self._store, {RESOURCEQUOTAS, CRDS, *counted}, self._store.version)
 
     def _excess(self, quota: Object, resource: Resource, more: Usage) -> str:
         """Tell what there is no room for, or nothing."""
@@ -103,7 +101,7 @@ class Quotas:
         counted = set()
         for quota in self._store.list(RESOURCEQUOTAS):
             hard, used = _hard(quota), {}
-            served = collections(self._resources)
+            served = deletable_resources(self._resources)
             for name in hard:
                 resource = served.get(responsible(name))
                 if resource is not None:

@@ -1,1 +1,4 @@
-"""Custom resources: what a CustomResourceDefinition means, its CEL rules, its registration. No HTTP."""
+"""CustomResources resources: what a CustomResourceDefinition means, its CEL rules, its registration.
+
+No HTTP.
+"""

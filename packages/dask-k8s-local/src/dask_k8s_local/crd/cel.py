@@ -5,8 +5,6 @@ server does; that, and Python objects as values (quantities), is why it and not 
 whose strings count bytes and which takes half a second to import its command line.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -17,7 +15,7 @@ from celpy import celtypes
 from celpy.celparser import CELParseError
 from celpy.evaluation import CELEvalError
 
-from dask_k8s_local.crd.functions import FUNCTIONS
+from dask_k8s_local.crd.cel_functions import FUNCTIONS
 from dask_k8s_local.schema import problems
 from dask_k8s_local.schema.node import MISSING, Node
 from dask_k8s_local.schema.problems import Problem
@@ -43,7 +41,7 @@ def check(node: Node, value: Any, old: Any = MISSING, path: str = "") -> Iterato
 
 
 def has_rules(node: Node) -> bool:
-    """Tell whether there is a rule anywhere below."""
+    """Return whether there is a rule anywhere below."""
     return bool(node.rules) or any(has_rules(child) for child in _children(node))
 
 
@@ -89,8 +87,8 @@ def _check_rules(node: Node, value: Any, old: Any, path: str) -> Iterator[Proble
         try:
             holds = _program(text).evaluate(activation)
         except CELEvalError as error:
-            words = f"{_evaluation_error(error)} evaluating rule: {message or text}"
-            yield problems.invalid(path or "<nil>", node.type, words)
+            message = f"{_evaluation_error(error)} evaluating rule: {message or text}"
+            yield problems.invalid(path or "<nil>", node.type, message)
             continue
         if not holds:
             at = f"{path}{rule.get('fieldPath', '')}".removeprefix(".") or "<nil>"

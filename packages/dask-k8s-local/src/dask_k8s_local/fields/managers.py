@@ -1,10 +1,8 @@
 """Managers: what each owns, as `metadata.managedFields` records it, and what a write does to that."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from dask_k8s_local.fields import sets
 from dask_k8s_local.fields.sets import Fields
@@ -27,7 +25,7 @@ _NOT_SPEC = frozenset({"apiVersion", "kind", "metadata", "status"})
 class ApplyConflict(Exception):
     """Others own fields of the configuration and want other values."""
 
-    def __init__(self, conflicts: list[tuple[Manager, str]]) -> None:
+    def __init__(self, conflicts: list[tuple["Manager", str]]) -> None:
         self.conflicts = conflicts
         super().__init__(self._message())
 
@@ -60,8 +58,8 @@ class Manager:
             text += f" using {self.api_version}"
         return text
 
-    def is_same(self, other: Manager) -> bool:
-        """Tell whether their entries are one."""
+    def is_same(self, other: Self) -> bool:
+        """Return whether their entries are one."""
         return (self.name, self.operation, self.subresource) == (
             other.name,
             other.operation,
@@ -195,10 +193,10 @@ def _contested(
     found = []
     for index, (_, fields) in enumerate(others):
         for path in sets.leaves(sets.intersection(mine, fields)):
-            child, wanted = sets.find(node, applied, path)
+            child, applied_items = sets.find(node, applied, path)
             _, present = sets.find(node, live, path)
-            whole = sets.children(child, wanted) is None or sets.children(child, present) is None
-            if whole and present is not MISSING and wanted != present:
+            whole = sets.children(child, applied_items) is None or sets.children(child, present) is None
+            if whole and present is not MISSING and applied_items != present:
                 found.append((index, path))
     return found
 
@@ -235,13 +233,16 @@ def merge(node: Node, live: Any, applied: Any) -> Any:
 
 def _merge_items(node: Node, live: list[Any], applied: list[Any]) -> list[Any]:
     """Keep live items where they are; shared ones follow the configuration's order, new ones come after."""
-    wanted = {sets.element_key(node, item): item for item in applied}
+    applied_items = {sets.element_key(node, item): item for item in applied}
     present = {sets.element_key(node, item): item for item in live}
-    shared = (key for key in wanted if key in present)
+    shared = (key for key in applied_items if key in present)
     items = node.items or Node()
-    order = [next(shared) if key in wanted else key for key in present]
-    order += [key for key in wanted if key not in present]
-    return [merge(items, present.get(key), wanted[key]) if key in wanted else present[key] for key in order]
+    order = [next(shared) if key in applied_items else key for key in present]
+    order += [key for key in applied_items if key not in present]
+    return [
+        merge(items, present.get(key), applied_items[key]) if key in applied_items else present[key]
+        for key in order
+    ]
 
 
 def _now(manager: Manager) -> Manager:

@@ -4,8 +4,6 @@
 and an empty dict a leaf. Every function is a walk over one or two such trees, so nothing is ever converted.
 """
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Callable, Iterator
 from typing import Any

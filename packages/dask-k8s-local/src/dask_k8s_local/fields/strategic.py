@@ -3,8 +3,6 @@
 `$patch: replace | delete`, `$setElementOrder/<list>`, `$deleteFromPrimitiveList/<list>`, `$retainKeys`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -94,13 +92,13 @@ def _merge_list(node: Node, current: list[Any], patch: list[Any]) -> list[Any]:
     return _ordered(node, merged, patch, current)
 
 
-def _ordered(node: Node, merged: list[Any], wanted: list[Any], before: list[Any]) -> list[Any]:
+def _ordered(node: Node, merged: list[Any], order_keys: list[Any], before: list[Any]) -> list[Any]:
     """Put the items that are named in the order in which they are; others go before those they preceded."""
 
     def name(item: Any) -> Any:
         return item.get(node.merge_key) if node.merge_key and isinstance(item, dict) else item
 
-    order, places = [name(item) for item in wanted], [name(item) for item in before]
+    order, places = [name(item) for item in order_keys], [name(item) for item in before]
     named = sorted((item for item in merged if name(item) in order), key=lambda item: order.index(name(item)))
     others = [item for item in merged if name(item) not in order]
     result: list[Any] = []

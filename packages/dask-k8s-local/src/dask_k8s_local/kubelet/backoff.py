@@ -1,7 +1,5 @@
 """How long to wait before trying again: at once, then 10 s, doubling to 5 minutes, as a kubelet. Pure."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 _MAXIMUM = 300.0

@@ -1,12 +1,15 @@
 """The environment, command and arguments of a container: `env`, `envFrom`, `valueFrom`, `$(VAR)`. Pure."""
 
-from __future__ import annotations
-
+import os
 import re
+import site
+import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+import dask_k8s_local.network.pod
 from dask_k8s_local.kubelet.sources import Missing, Sources
 from dask_k8s_local.store import Object, namespace_of
 
@@ -27,8 +30,8 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
 
 def command_line(container: Object, variables: Mapping[str, str]) -> list[str]:
     """Return what to execute. The image has no entry point here: without a command, the arguments are one."""
-    words = [*(container.get("command") or ()), *(container.get("args") or ())]
-    return [expand(word, variables) for word in words]
+    args = [*(container.get("command") or ()), *(container.get("args") or ())]
+    return [expand(arg, variables) for arg in args]
 
 
 def environment(container: Object, sources: Sources, services: Iterable[Object]) -> dict[str, str]:
@@ -114,3 +117,41 @@ def _value_from(source: Mapping[str, Any], container: Object, sources: Sources) 
             where = f"{title} {namespace_of(sources.pod)}/{reference['name']}"
             raise Missing(f"couldn't find key {reference['key']} in {where}")
     raise Missing(f"unknown source of a variable: {', '.join(source)}")
+
+
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_INHERITED = (
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LD_LIBRARY_PATH",
+    "PYTHONPATH",
+    "TZ",
+    "CONDA_PREFIX",
+    "VIRTUAL_ENV",
+)
+_HOSTNAME_MAX = 63
+
+
+def base_variables(pod: Object, directory: Path, address: str, names: Path) -> dict[str, str]:
+    """Return the variables: those that make the server's Python environment the pod's, and the pod's own."""
+    home, temporary = directory / "home", directory / "tmp"
+    for path in (home, temporary):
+        path.mkdir(parents=True, exist_ok=True)
+    hostname = (pod["spec"].get("hostname") or pod["metadata"]["name"])[:_HOSTNAME_MAX].rstrip(".-")
+    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    return inherited | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{_SYSTEM_PATH}",
+        "PYTHONUSERBASE": site.getuserbase(),
+        "HOME": str(home),
+        "TMPDIR": str(temporary),
+        "HOSTNAME": hostname,
+        "K8S_LOCAL_ADDRESS": address,
+        "K8S_LOCAL_NAMES": str(names),
+        "K8S_LOCAL_NAMESPACE": namespace_of(pod),
+    }
+
+
+def python_path() -> str:
+    """Return the directory whose sitecustomize gives Python the pod's view of the network."""
+    return str(Path(dask_k8s_local.network.pod.__file__).parent)

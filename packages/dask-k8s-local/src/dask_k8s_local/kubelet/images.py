@@ -1,7 +1,5 @@
 """Images mean nothing here, except those that nobody can pull. Pure."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Logs of containers: files with a line per line and the time of each, as a container runtime writes them."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 from collections import deque

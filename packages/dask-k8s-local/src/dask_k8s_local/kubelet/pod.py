@@ -1,7 +1,5 @@
 """The life of one pod: volumes, initial containers, containers, status, deletion. One task per pod."""
 
-from __future__ import annotations
-
 import asyncio
 import shutil
 from collections.abc import Sequence
@@ -9,8 +7,8 @@ from contextlib import suppress
 from dataclasses import replace
 
 from dask_k8s_local.kubelet.container import Container
-from dask_k8s_local.kubelet.home import Home
-from dask_k8s_local.kubelet.status import Facts, Record, pod_status
+from dask_k8s_local.kubelet.pod_context import PodContext
+from dask_k8s_local.kubelet.status import PodFacts, Record, pod_status
 from dask_k8s_local.kubelet.volumes import CannotMount
 from dask_k8s_local.resources import PODS
 from dask_k8s_local.store import Conflict, NotFound, Object, Store, namespace_of
@@ -23,18 +21,18 @@ _DEADLINE = "Pod was active on the node longer than the specified deadline"
 class PodRunner:
     """Runs a pod from the moment it is bound until nothing of it is left."""
 
-    def __init__(self, store: Store, home: Home, facts: Facts) -> None:
-        self.home = home
+    def __init__(self, store: Store, context: PodContext, facts: PodFacts) -> None:
+        self.context = context
         self._store = store
         self._facts = facts
         self._stop_at: float | None = None
         self._removed = False
         self._changed = asyncio.Event()
-        spec = home.pod["spec"]
+        spec = context.pod["spec"]
         initial = spec.get("initContainers") or ()
         self._initial = [self._container(one, initial=True) for one in initial]
         self._main = [self._container(one, initial=False) for one in spec["containers"]]
-        home.publish = self.publish
+        context.publish = self.publish
 
     def container(self, name: str) -> Container | None:
         """Return a container by its name."""
@@ -43,8 +41,8 @@ class PodRunner:
     async def run(self) -> None:
         """Live; ends when the pod has been removed and its processes have ended."""
         loop = asyncio.get_running_loop()
-        self.update(self.home.pod)
-        seconds = self.home.pod["spec"].get("activeDeadlineSeconds")
+        self.update(self.context.pod)
+        seconds = self.context.pod["spec"].get("activeDeadlineSeconds")
         deadline = loop.call_later(seconds, self._fail, "DeadlineExceeded", _DEADLINE) if seconds else None
         try:
             await self._work()
@@ -53,15 +51,15 @@ class PodRunner:
                 deadline.cancel()
         self._facts = replace(self._facts, ending=True)
         self.publish()
-        while not self._removed and not self.home.pod["metadata"].get("deletionTimestamp"):
+        while not self._removed and not self.context.pod["metadata"].get("deletionTimestamp"):
             self._changed.clear()
             await self._changed.wait()
         self._remove()
-        await asyncio.to_thread(shutil.rmtree, self.home.directory, ignore_errors=True)
+        await asyncio.to_thread(shutil.rmtree, self.context.directory, ignore_errors=True)
 
     def update(self, pod: Object) -> None:
         """Take a new version of the pod; one that is being deleted ends now."""
-        self.home.pod = self.home.sources.pod = pod
+        self.context.pod = self.context.sources.pod = pod
         self._changed.set()
         if pod["metadata"].get("deletionTimestamp"):
             self._stop(float(pod["metadata"].get("deletionGracePeriodSeconds") or 0))
@@ -79,13 +77,13 @@ class PodRunner:
 
     def refresh(self) -> None:
         """Look again at ConfigMaps and Secrets."""
-        self.home.referenced_changed.set()
+        self.context.referenced_changed.set()
         with suppress(CannotMount):  # as it was is better than not at all
-            self.home.volumes.refresh()
+            self.context.volumes.refresh()
 
     def publish(self) -> None:
         """Write the status, where it is another one."""
-        metadata = self.home.pod["metadata"]
+        metadata = self.context.pod["metadata"]
         current = self._store.get(PODS, metadata["namespace"], metadata["name"])
         if current is None or current["metadata"]["uid"] != metadata["uid"]:
             return
@@ -93,10 +91,10 @@ class PodRunner:
         self._store.update(PODS, {**current, "status": pod_status(current, records, self._facts)})
 
     def _container(self, spec: Object, *, initial: bool) -> Container:
-        policy = spec.get("restartPolicy") or self.home.pod["spec"].get("restartPolicy", "Always")
+        policy = spec.get("restartPolicy") or self.context.pod["spec"].get("restartPolicy", "Always")
         if initial and not spec.get("restartPolicy") and policy == "Always":
             policy = "OnFailure"  # once it has succeeded, the next one's turn has come
-        waits = self.home.pod["spec"].get("initContainers")
+        waits = self.context.pod["spec"].get("initContainers")
         record = Record(
             name=spec["name"],
             image=spec["image"],
@@ -104,7 +102,7 @@ class PodRunner:
             initial=initial,
             waiting=("PodInitializing" if waits else "ContainerCreating", ""),
         )
-        return Container(spec, self.home, record)
+        return Container(spec, self.context, record)
 
     async def _work(self) -> None:
         """Run all containers to their end, sidecars beside the others."""
@@ -122,17 +120,17 @@ class PodRunner:
         """Wait until there are all volumes; False: the pod is stopped first."""
         said = ""
         while self._stop_at is None:
-            self.home.referenced_changed.clear()
+            self.context.referenced_changed.clear()
             try:
-                self.home.volumes.prepare()
+                self.context.volumes.prepare()
                 return True
             except CannotMount as error:
                 if str(error) != said:
                     said = str(error)
-                    self.home.recorder.record(self.home.pod, "Warning", "FailedMount", said)
+                    self.context.recorder.record(self.context.pod, "Warning", "FailedMount", said)
             with suppress(TimeoutError):
                 async with asyncio.timeout(_RECHECK_SECONDS):
-                    await self.home.referenced_changed.wait()
+                    await self.context.referenced_changed.wait()
         return False
 
     async def _initialize(self, tasks: asyncio.TaskGroup, sidecars: list[Container]) -> bool:
@@ -152,9 +150,9 @@ class PodRunner:
 
     def _fail(self, reason: str, message: str) -> None:
         self._facts = replace(self._facts, reason=reason, message=message)
-        self.home.recorder.record(self.home.pod, "Normal", reason, message)
+        self.context.recorder.record(self.context.pod, "Normal", reason, message)
         self.publish()
-        self._stop(self.home.grace)
+        self._stop(self.context.grace)
 
     def _stop(self, grace: float) -> None:
         """End everything within the grace period; a later call may only shorten it."""
@@ -163,7 +161,7 @@ class PodRunner:
             return
         self._stop_at = loop.time() + grace
         self._facts = replace(self._facts, ending=True)
-        self.home.referenced_changed.set()
+        self.context.referenced_changed.set()
         regular = [one for one in self._initial if not one.record.sidecar]
         self._stop_all([*regular, *self._main])
         if not any(one.record.running for one in self._main):
@@ -172,12 +170,12 @@ class PodRunner:
     def _stop_all(self, containers: Sequence[Container]) -> None:
         """Stop these within what is left of the grace period."""
         now = asyncio.get_running_loop().time()
-        left = self.home.grace if self._stop_at is None else max(self._stop_at - now, 0.0)
+        left = self.context.grace if self._stop_at is None else max(self._stop_at - now, 0.0)
         for container in containers:
             container.stop(left)
 
     def _remove(self) -> None:
         """Take the pod out of the store: nothing of it runs any more."""
-        metadata = self.home.pod["metadata"]
+        metadata = self.context.pod["metadata"]
         with suppress(NotFound, Conflict):
-            self._store.delete(PODS, namespace_of(self.home.pod), metadata["name"], uid=metadata["uid"])
+            self._store.delete(PODS, namespace_of(self.context.pod), metadata["name"], uid=metadata["uid"])

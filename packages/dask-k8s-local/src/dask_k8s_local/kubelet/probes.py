@@ -1,26 +1,24 @@
 """Probes and hooks: asks a container how it is. Reads answers, changes nothing but what its callbacks do."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import aiohttp
 
 from dask_k8s_local.network.backends import container_port
-from dask_k8s_local.network.errors import why
+from dask_k8s_local.network.errors import error_text
 from dask_k8s_local.store import Object
 
-Verdict = Literal["Success", "Failure"]
+ProbeResult = Literal["Success", "Failure"]
 Execute = Callable[[Sequence[str]], Awaitable[tuple[int, str]]]
 
 _HEADERS = {"User-Agent": "kube-probe/1.34", "Accept": "*/*"}
 _OUTPUT_MAX = 10 * 1024
 
 
-class Unanswerable(Exception):
+class ProbeError(Exception):
     """The question makes no sense; no answer is counted."""
 
 
@@ -44,12 +42,12 @@ class Target:
         if sleep := handler.get("sleep"):
             await asyncio.sleep(sleep["seconds"])
             return None
-        raise Unanswerable(f"probes of this kind are not possible on this node: {', '.join(handler)}")
+        raise ProbeError(f"probes of this kind are not possible on this node: {', '.join(handler)}")
 
     def _place(self, handler: Mapping[str, Any]) -> tuple[str, int]:
         port = container_port({"spec": {"containers": [self.container]}}, handler["port"])
         if port is None:
-            raise Unanswerable(f"couldn't find port: {handler['port']}")
+            raise ProbeError(f"couldn't find port: {handler['port']}")
         return handler.get("host") or self.address, port
 
     async def _get(self, get: Mapping[str, Any], timeout: float | None) -> str | None:
@@ -65,7 +63,7 @@ class Target:
         except TimeoutError:
             return f'Get "{url}": context deadline exceeded (Client.Timeout exceeded while awaiting headers)'
         except aiohttp.ClientConnectorError as error:
-            return f'Get "{url}": dial tcp {host}:{port}: connect: {why(error)}'
+            return f'Get "{url}": dial tcp {host}:{port}: connect: {error_text(error)}'
         except (aiohttp.ClientError, OSError) as error:
             return f'Get "{url}": {error!r}'
 
@@ -77,7 +75,7 @@ class Target:
         except TimeoutError:
             return f"dial tcp {host}:{port}: i/o timeout"
         except OSError as error:
-            return f"dial tcp {host}:{port}: connect: {why(error)}"
+            return f"dial tcp {host}:{port}: connect: {error_text(error)}"
         writer.close()
         return None
 
@@ -102,7 +100,7 @@ class Probe:
     successes: int
 
     @classmethod
-    def parse(cls, probe: Mapping[str, Any]) -> Probe:
+    def parse(cls, probe: Mapping[str, Any]) -> Self:
         """Read a probe of a container."""
         kinds = ("httpGet", "tcpSocket", "exec", "grpc")
         return cls(
@@ -115,9 +113,9 @@ class Probe:
         )
 
     async def run(
-        self, target: Target, judge: Callable[[Verdict], bool], failed: Callable[[str], None]
+        self, target: Target, on_result: Callable[[ProbeResult], bool], failed: Callable[[str], None]
     ) -> None:
-        """Ask until `judge`, which is told every verdict, returns False; `failed` hears of each failure."""
+        """Ask until `on_result`, which is told every result, returns False; `failed` hears of each failure."""
         loop = asyncio.get_running_loop()
         successes = failures = 0
         due = loop.time()
@@ -128,9 +126,9 @@ class Probe:
             else:
                 successes, failures = 0, failures + 1
                 failed(problem)
-            if successes >= self.successes and not judge("Success"):
+            if successes >= self.successes and not on_result("Success"):
                 return
-            if failures >= self.failures and not judge("Failure"):
+            if failures >= self.failures and not on_result("Failure"):
                 return
             due = max(due + self.period, loop.time())
             await asyncio.sleep(due - loop.time())

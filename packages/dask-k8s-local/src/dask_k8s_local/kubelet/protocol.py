@@ -1,7 +1,5 @@
 """What the API asks of the kubelet: logs, connections and commands of a pod. Types only."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What a pod may refer to: ConfigMaps and Secrets, its own fields, its containers' resources. Reads only."""
 
-from __future__ import annotations
-
 import base64
 import re
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """The status of a pod, computed from what is known of its containers, as a kubelet does it. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -36,7 +34,7 @@ class Termination:
 
 
 @dataclass(frozen=True)
-class Life:
+class ContainerRun:
     """From one start to the next end."""
 
     number: int
@@ -62,12 +60,12 @@ class Record:
 
     @property
     def sidecar(self) -> bool:
-        """Tell whether it is an initial container that stays."""
+        """Return whether it is an initial container that stays."""
         return self.initial and self.restart_policy == "Always"
 
     @property
     def ready(self) -> bool:
-        """Tell whether it is ready; an initial container is when it has done its work."""
+        """Return whether it is ready; an initial container is when it has done its work."""
         if self.initial and not self.sidecar:
             return self.terminated is not None and self.terminated.code == 0
         return bool(self.running) and self.started and self.probed_ready
@@ -77,27 +75,27 @@ class Record:
         """Return how it ended last, unless it runs again or has never run."""
         return self.terminated or (self.last if self.waiting else None)
 
-    def wait(self, reason: str, message: str) -> None:
+    def set_waiting(self, reason: str, message: str) -> None:
         """Take note that it waits."""
         self.waiting, self.last = (reason, message), self.terminated or self.last
         self.terminated = None
 
-    def run(self, life: Life, since: str, *, is_ready: bool) -> None:
+    def set_running(self, run: ContainerRun, since: str, *, is_ready: bool) -> None:
         """Take note that it runs."""
-        self.restarts, self.container_id = life.number, life.container_id
+        self.restarts, self.container_id = run.number, run.container_id
         self.waiting, self.last = None, self.terminated or self.last
         self.terminated, self.running = None, since
         self.started, self.probed_ready = False, is_ready
 
-    def terminate(self, life: Life, how: Termination) -> None:
+    def set_terminated(self, run: ContainerRun, how: Termination) -> None:
         """Take note that it has ended."""
-        self.restarts, self.container_id = life.number, life.container_id
+        self.restarts, self.container_id = run.number, run.container_id
         self.waiting, self.last = None, self.terminated or self.last
         self.terminated, self.running = how, ""
         self.started = self.probed_ready = False
 
     def restarts_after(self, code: int) -> bool:
-        """Tell whether it is started again after this exit code."""
+        """Return whether it is started again after this exit code."""
         return self.restart_policy == "Always" or (self.restart_policy == "OnFailure" and code != 0)
 
     def to_dict(self) -> Object:
@@ -123,7 +121,7 @@ class Record:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
+class PodFacts:
     """What the kubelet knows of a pod beside its containers."""
 
     addresses: Mapping[str, str]
@@ -133,7 +131,7 @@ class Facts:
     message: str = ""
 
 
-def pod_status(pod: Object, records: Sequence[Record], facts: Facts) -> Object:
+def pod_status(pod: Object, records: Sequence[Record], facts: PodFacts) -> Object:
     """Return the status to be written: what others wrote there stays."""
     old: Object = pod.get("status") or {}
     phase = "Failed" if facts.reason else pod_phase(records, old, ending=facts.ending)

@@ -1,7 +1,5 @@
 """Volumes of a pod as directories: emptyDir, hostPath, and what is projected from the API."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import tempfile

@@ -1,13 +1,12 @@
 """Which loopback addresses are ours, which are taken. Sockets only to see what is free; no objects."""
 
-from __future__ import annotations
-
 import errno
 import ipaddress
 import random
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from typing import Self
 
 _GUARD_PORT = 10127  # whoever holds it at the first address owns the block
 _ATTEMPTS = 50
@@ -48,7 +47,7 @@ class Pool:
         return True
 
     def holds(self, address: str) -> bool:
-        """Tell whether the address is of this range."""
+        """Return whether the address is of this range."""
         return 0 <= int(ipaddress.IPv4Address(address)) - self._first < self._size
 
     def give_back(self, address: str) -> None:
@@ -69,7 +68,7 @@ class Block:
         self.service_cidr = f"127.{second}.128.0/17"
 
     @classmethod
-    def reserve(cls) -> Block:
+    def reserve(cls) -> Self:
         """Find a block that no other server on this machine uses."""
         for second in _candidates():
             guard = socket.socket(socket.AF_INET, socket.SOCK_STREAM)

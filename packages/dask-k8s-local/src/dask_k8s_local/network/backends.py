@@ -1,7 +1,5 @@
 """Which pods stand behind a Service. Decides; opens nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,7 +30,7 @@ class Backends:
         return self.pods.pop(name, None) is not None
 
     def expected(self) -> bool:
-        """Tell whether a pod can be asked now or may be soon; where not, connections are refused."""
+        """Return whether a pod can be asked now or may be soon; where not, connections are refused."""
         return any(_lives(pod) for pod in self.pods.values())
 
     def serving(self) -> list[Object]:
@@ -72,13 +70,13 @@ def _lives(pod: Object) -> bool:
 
 
 def selects(selector: Mapping[str, str], pod: Object) -> bool:
-    """Tell whether an equality selector matches the pod's labels."""
+    """Return whether an equality selector matches the pod's labels."""
     labels = pod["metadata"].get("labels") or {}
     return all(labels.get(key) == value for key, value in selector.items())
 
 
 def ready(pod: Object) -> bool:
-    """Tell whether the pod takes connections."""
+    """Return whether the pod takes connections."""
     return is_true(pod["status"].get("conditions"), "Ready") and not pod["metadata"].get("deletionTimestamp")
 
 

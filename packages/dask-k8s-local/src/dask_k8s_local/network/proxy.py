@@ -4,8 +4,6 @@ A client is held until a pod takes the connection: one that is cut off takes tha
 Where no pod is expected, `refuse` it, as a real Service does.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import random
@@ -30,12 +28,12 @@ class Proxy:
 
     @property
     def listening(self) -> bool:
-        """Tell whether connections are accepted anywhere."""
+        """Return whether connections are accepted anywhere."""
         return bool(self._servers)
 
     @property
     def busy(self) -> bool:
-        """Tell whether there are connections."""
+        """Return whether there are connections."""
         return bool(self.clients)
 
     async def listen(self, address: str, port: int) -> None:

@@ -1,19 +1,17 @@
 """Carries Services: proxies at their addresses, names for pods. Reads Services and Pods, writes Events."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from dask_k8s_local.events import Recorder
-from dask_k8s_local.following import Change, Dirty, follow
-from dask_k8s_local.network.assignment import ServiceAddresses
+from dask_k8s_local.informer import Change, WorkQueue, run_informer
 from dask_k8s_local.network.backends import Backends
-from dask_k8s_local.network.errors import why
-from dask_k8s_local.network.names import Names
+from dask_k8s_local.network.dns import Dns
+from dask_k8s_local.network.errors import error_text
 from dask_k8s_local.network.proxy import Proxy
+from dask_k8s_local.network.service_addresses import ServiceAddresses
 from dask_k8s_local.resources import PODS, SERVICES
 from dask_k8s_local.store import Object, Store, namespace_of
 
@@ -22,7 +20,7 @@ Key = tuple[int, int | None]  # port and node port
 _LOCALHOST = "127.0.0.1"
 
 
-class Carried:
+class ProxiedService:
     """A Service and the listening ports that it has at the moment."""
 
     def __init__(self, service: Object) -> None:
@@ -46,52 +44,52 @@ class Carried:
 class ServiceNetwork:
     """All Services of the cluster."""
 
-    def __init__(self, store: Store, addresses: ServiceAddresses, names: Names, recorder: Recorder) -> None:
+    def __init__(self, store: Store, addresses: ServiceAddresses, names: Dns, recorder: Recorder) -> None:
         self._store = store
         self._addresses = addresses
         self._names = names
         self._recorder = recorder
-        self._dirty: Dirty[Carried] = Dirty()
-        self._left: set[Proxy] = set()  # of Services that are gone: their connections go on
-        self._carried: dict[str, dict[str, Carried]] = {}
+        self._queue: WorkQueue[ProxiedService] = WorkQueue()
+        self._draining: set[Proxy] = set()  # of Services that are gone: their connections go on
+        self._services: dict[str, dict[str, ProxiedService]] = {}
 
     async def run(self) -> None:
         """Follow Services and Pods until cancelled."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(follow(self._store, SERVICES, self._service_changed))
-                tasks.create_task(follow(self._store, PODS, self._pod_changed))
-                async for one in self._dirty:
-                    await self._carry(one)
+                tasks.create_task(run_informer(self._store, SERVICES, self._service_changed))
+                tasks.create_task(run_informer(self._store, PODS, self._pod_changed))
+                async for one in self._queue:
+                    await self._sync(one)
         finally:
-            for many in self._carried.values():
+            for many in self._services.values():
                 for one in many.values():
                     self._drop(one)
-            for proxy in self._left:
+            for proxy in self._draining:
                 proxy.close()
 
     def _service_changed(self, change: Change) -> None:
         service = change.new or change.old or {}
         namespace, name = namespace_of(service), service["metadata"]["name"]
-        many = self._carried.setdefault(namespace, {})
+        many = self._services.setdefault(namespace, {})
         if change.new is None:
             self._addresses.release(service)
             if name in many:
                 self._drop(many.pop(name))
             return
-        one = many.setdefault(name, Carried(service))
+        one = many.setdefault(name, ProxiedService(service))
         one.backends.service = service
         for pod in self._store.list(PODS, namespace):
             one.backends.consider(pod, deleted=False)
-        self._dirty.add(one)
+        self._queue.add(one)
 
     def _pod_changed(self, change: Change) -> None:
         pod = change.new or change.old or {}
-        for one in self._carried.get(namespace_of(pod), {}).values():
+        for one in self._services.get(namespace_of(pod), {}).values():
             if one.backends.consider(pod, deleted=change.new is None):
-                self._dirty.add(one)
+                self._queue.add(one)
 
-    async def _carry(self, one: Carried) -> None:
+    async def _sync(self, one: ProxiedService) -> None:
         """Open the ports that the Service has now, close those it had; publish its names."""
         if one.dropped.is_set():
             return
@@ -109,10 +107,10 @@ class ServiceNetwork:
         else:
             self._publish(one)
 
-    async def _listen(self, one: Carried, key: Key, port: Mapping[str, Any]) -> None:
+    async def _listen(self, one: ProxiedService, key: Key, port: Mapping[str, Any]) -> None:
         number, node_port = key
         if port.get("protocol", "TCP") != "TCP":
-            self._complain(one, f"port {number} is not carried: only TCP is possible on this node")
+            self._warn(one, f"port {number} is not carried: only TCP is possible on this node")
             return
         places = [(one.spec["clusterIP"], number)]
         if node_port:
@@ -121,23 +119,23 @@ class ServiceNetwork:
             try:
                 await one.proxies[key].listen(address, at)
             except OSError as error:
-                self._complain(one, f"cannot listen at {address}:{at}: {why(error)}")
+                self._warn(one, f"cannot listen at {address}:{at}: {error_text(error)}")
 
-    def _complain(self, one: Carried, message: str) -> None:
+    def _warn(self, one: ProxiedService, message: str) -> None:
         self._recorder.record(one.backends.service, "Warning", "FailedToListen", message)
 
-    def _publish(self, one: Carried) -> None:
+    def _publish(self, one: ProxiedService) -> None:
         """Let the names be resolved, and those it had no longer."""
-        wanted = {} if one.dropped.is_set() else one.backends.names()
-        for name in one.names - wanted.keys():
+        desired = {} if one.dropped.is_set() else one.backends.names()
+        for name in one.names - desired.keys():
             self._names.set(namespace_of(one.backends.service), name, [])
-        for name, addresses in wanted.items():
+        for name, addresses in desired.items():
             self._names.set(namespace_of(one.backends.service), name, addresses)
-        one.names = {*wanted}
+        one.names = {*desired}
 
-    def _drop(self, one: Carried) -> None:
+    def _drop(self, one: ProxiedService) -> None:
         one.dropped.set()
         self._publish(one)
         for proxy in one.proxies.values():
             proxy.refuse()
-        self._left = {proxy for proxy in (*self._left, *one.proxies.values()) if proxy.busy}
+        self._draining = {proxy for proxy in (*self._draining, *one.proxies.values()) if proxy.busy}

@@ -1,14 +1,12 @@
 """The loop that gives pending pods their node. Writes `spec.nodeName` and the condition PodScheduled."""
 
-from __future__ import annotations
-
 import asyncio
 
 from dask_k8s_local.conditions import condition, with_condition
 from dask_k8s_local.events import Recorder
-from dask_k8s_local.following import Change, follow
+from dask_k8s_local.informer import Change, run_informer
 from dask_k8s_local.resources import NODES, PODS
-from dask_k8s_local.scheduler.filters import refusal
+from dask_k8s_local.scheduler.filters import reject_reason
 from dask_k8s_local.scheduler.requests import Load
 from dask_k8s_local.store import Object, Store, namespace_of
 
@@ -29,8 +27,8 @@ class Scheduler:
     async def run(self) -> None:
         """Follow pods and the node until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(follow(self._store, PODS, self._pod_changed))
-            tasks.create_task(follow(self._store, NODES, lambda _: self._try_pending()))
+            tasks.create_task(run_informer(self._store, PODS, self._pod_changed))
+            tasks.create_task(run_informer(self._store, NODES, lambda _: self._try_pending()))
 
     def _pod_changed(self, change: Change) -> None:
         pod = change.new or change.old or {}
@@ -61,7 +59,7 @@ class Scheduler:
         if pod["spec"].get("schedulingGates"):
             self._write(pod, None, reason="SchedulingGated", message=_GATED)
             return
-        refused = refusal(pod, node, self._load.used)
+        refused = reject_reason(pod, node, self._load.used)
         if refused is None:
             if self._write(pod, self._node):
                 self._load.add(pod)

@@ -1,7 +1,5 @@
 """What a pod asks for: the sum of its containers, as the scheduler counts it. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any

@@ -1,7 +1,5 @@
 """The schemas of built-in kinds: Kubernetes' own (package data), and the defaults that they do not tell."""
 
-from __future__ import annotations
-
 from functools import cache
 from importlib import resources as package
 from typing import Any

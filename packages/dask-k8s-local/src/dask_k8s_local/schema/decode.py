@@ -3,8 +3,6 @@
 What the API server fills in field by field (see `builtin`) is filled in here.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 from collections.abc import Mapping

@@ -4,8 +4,6 @@ Built-in kinds and custom resources share the nodes, so that decoding, defaultin
 strategic merge are written once.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,10 +37,10 @@ class Node:
     type: str = ""
     name: str = ""  # of the Go type, for built-in kinds
     format: str = ""
-    properties: dict[str, Node] = field(default_factory=dict)
+    properties: dict[str, "Node"] = field(default_factory=dict)
     defaults: dict[str, Any] = field(default_factory=dict)  # of properties
-    additional: Node | None = None
-    items: Node | None = None
+    additional: "Node | None" = None
+    items: "Node | None" = None
     default: Any = MISSING
     required: tuple[str, ...] = ()
     nullable: bool = False

@@ -1,6 +1,4 @@
-"""What is wrong with a field, in the API server's words (apimachinery's `field.Error`)."""
-
-from __future__ import annotations
+"""What is wrong with a field, in the API server's message (apimachinery's `field.Error`)."""
 
 import json
 from collections.abc import Iterable
@@ -33,15 +31,15 @@ class Problem:
     @property
     def body(self) -> str:
         """Return the message without the field."""
-        words = _WORDS[self.reason]
+        message = _WORDS[self.reason]
         if self.reason not in _VALUELESS:
-            words += f": {json.dumps(self.value, ensure_ascii=False, separators=(',', ':'))}"
-        return f"{words}: {self.detail}" if self.detail else words
+            message += f": {json.dumps(self.value, ensure_ascii=False, separators=(',', ':'))}"
+        return f"{message}: {self.detail}" if self.detail else message
 
     def __str__(self) -> str:
         return f"{self.field}: {self.body}"
 
-    def under(self, path: str) -> Problem:
+    def under(self, path: str) -> "Problem":
         """Return the same problem of a field of the field at `path`."""
         joint = "" if self.field.startswith("[") or not self.field else "."
         return Problem(self.reason, f"{path}{joint}{self.field}", self.value, self.detail)
@@ -57,9 +55,9 @@ def invalid(field: str, value: Any, detail: str) -> Problem:
     return Problem("FieldValueInvalid", field, value, detail)
 
 
-def wrong_type(field: str, found: str, wanted: str) -> Problem:
+def wrong_type(field: str, found: str, expected: str) -> Problem:
     """Say that a value has another JSON type than the schema."""
-    detail = f'{field + " in body" if field else " in body"} must be of type {wanted}: "{found}"'
+    detail = f'{field + " in body" if field else " in body"} must be of type {expected}: "{found}"'
     return Problem("FieldValueTypeInvalid", field or "<nil>", found, detail)
 
 

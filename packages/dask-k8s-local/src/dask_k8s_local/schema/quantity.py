@@ -1,7 +1,5 @@
 """Quantities: `100m`, `1Gi`, `5e3`. Their values, and the one canonical way to write them."""
 
-from __future__ import annotations
-
 import re
 from decimal import ROUND_CEILING, Decimal
 from functools import lru_cache
@@ -16,7 +14,7 @@ ERROR = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkK
 
 @lru_cache(maxsize=4096)
 def parse(text: str) -> Decimal:
-    """Return the value of a quantity; ValueError carries the API server's words."""
+    """Return the value of a quantity; ValueError carries the API server's message."""
     number, suffix = _split(text)
     if suffix in _BINARY:
         value = number * Decimal(1024 ** _BINARY[suffix])

@@ -1,9 +1,7 @@
-"""Custom resources are judged: structural schemas, with the API server's words (kube-openapi's validation).
+"""CustomResources resources are judged: structural schemas, with the API server's message (kube-openapi's validation).
 
 Rules in CEL are the business of `crd.cel`.
 """
-
-from __future__ import annotations
 
 import base64
 import binascii
@@ -141,15 +139,15 @@ def _number(limit: Any) -> Any:
 def _minimum(limit: Any, value: Any, path: str, node: Node) -> Iterator[Problem]:
     exclusive = node.source.get("exclusiveMinimum")
     if isinstance(value, int | float) and (value < limit or (exclusive and value == limit)):
-        words = "greater than" if exclusive else "greater than or equal to"
-        yield problems.invalid(path, value, f"{_body(path)} should be {words} {_number(limit)}")
+        message = "greater than" if exclusive else "greater than or equal to"
+        yield problems.invalid(path, value, f"{_body(path)} should be {message} {_number(limit)}")
 
 
 def _maximum(limit: Any, value: Any, path: str, node: Node) -> Iterator[Problem]:
     exclusive = node.source.get("exclusiveMaximum")
     if isinstance(value, int | float) and (value > limit or (exclusive and value == limit)):
-        words = "less than" if exclusive else "less than or equal to"
-        yield problems.invalid(path, value, f"{_body(path)} should be {words} {_number(limit)}")
+        message = "less than" if exclusive else "less than or equal to"
+        yield problems.invalid(path, value, f"{_body(path)} should be {message} {_number(limit)}")
 
 
 def _multiple_of(factor: Any, value: Any, path: str, _: Node) -> Iterator[Problem]:

@@ -1,7 +1,5 @@
 """What a kind may say of itself; the defaults suit a kind that is plain data."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Jobs: their defaults, the selector that they get, and what may be asked of them here."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -64,11 +62,11 @@ class Jobs(Strategy):
             return
         metadata = {**(spec["template"].get("metadata") or {})}
         made = dict.fromkeys(_NAME_LABELS, name) | dict.fromkeys(_UID_LABELS, uid)
-        given = metadata.get("labels")
-        metadata["labels"] = {**made, **(given or {})}
+        labels = metadata.get("labels")
+        metadata["labels"] = {**made, **(labels or {})}
         # A job without labels of its own has those of its template, to the last one, in Kubernetes, too.
         own = obj["metadata"].get("labels")
-        if not own or own is given:
+        if not own or own is labels:
             obj["metadata"]["labels"] = metadata["labels"]
         selector = spec.get("selector") or {}
         selected = {UID_LABEL: uid, **(selector.get("matchLabels") or {})}
@@ -81,7 +79,7 @@ class Jobs(Strategy):
         count_generation(obj, old)
 
     def validate(self, obj: Object) -> Iterator[Problem]:
-        """Judge the spec."""
+        """Validate the spec."""
         spec = obj["spec"]
         for key in _NOT_NEGATIVE:
             if spec.get(key) is not None and spec[key] < 0:
@@ -126,8 +124,8 @@ def _restarts(spec: Mapping[str, Any]) -> Iterator[Problem]:
     if policy == "Always":
         yield problems.required(path, 'valid values: "OnFailure", "Never"')
     elif spec.get("podFailurePolicy") and policy != "Never":
-        words = 'only "Never" is supported when podFailurePolicy is specified'
-        yield problems.invalid(path, policy, words)
+        message = 'only "Never" is supported when podFailurePolicy is specified'
+        yield problems.invalid(path, policy, message)
 
 
 def _policy(policy: Mapping[str, Any], template: Mapping[str, Any]) -> Iterator[Problem]:
@@ -136,8 +134,8 @@ def _policy(policy: Mapping[str, Any], template: Mapping[str, Any]) -> Iterator[
     for index, rule in enumerate(policy.get("rules") or ()):
         path = f"spec.podFailurePolicy.rules[{index}]"
         if rule.get("action") == "FailIndex":
-            words = "requires the backoffLimitPerIndex to be set"
-            yield problems.invalid(f"{path}.action", rule["action"], words)
+            message = "requires the backoffLimitPerIndex to be set"
+            yield problems.invalid(f"{path}.action", rule["action"], message)
         elif rule.get("action") not in _ACTIONS:
             yield problems.not_supported(f"{path}.action", rule.get("action"), _ACTIONS)
         codes, conditions = rule.get("onExitCodes"), rule.get("onPodConditions")
@@ -158,8 +156,8 @@ def _codes(codes: Mapping[str, Any], path: str, names: set[Any]) -> Iterator[Pro
         yield problems.not_supported(f"{path}.operator", codes.get("operator"), _OPERATORS)
     container = codes.get("containerName")
     if container is not None and container not in names:
-        words = "must be one of the container or initContainer names in the pod template"
-        yield problems.invalid(f"{path}.containerName", container, words)
+        message = "must be one of the container or initContainer names in the pod template"
+        yield problems.invalid(f"{path}.containerName", container, message)
     values = codes.get("values") or []
     if not values:
         yield problems.invalid(f"{path}.values", values, "at least one value is required")

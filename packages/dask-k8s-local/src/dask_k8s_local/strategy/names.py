@@ -1,6 +1,4 @@
-"""How things may be called. Every check returns messages, in the API server's words; none means fine."""
-
-from __future__ import annotations
+"""How things may be called. Every check returns messages, in the API server's message; none means fine."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -23,10 +21,10 @@ _QUALIFIED_WORDS = (
 _ENV = "a valid environment variable name must consist only of printable ASCII characters other than '='"
 
 
-def _rule(pattern: str, longest: int, words: str, *examples: str) -> NameCheck:
+def _rule(pattern: str, longest: int, message: str, *examples: str) -> NameCheck:
     regex = re.compile(pattern)
     named = " or ".join(f"'{example}', " for example in examples)
-    message = f"{words} ({f'e.g. {named}' if named else ''}regex used for validation is '{pattern}')"
+    message = f"{message} ({f'e.g. {named}' if named else ''}regex used for validation is '{pattern}')"
 
     @lru_cache(maxsize=4096)
     def check(text: str) -> tuple[str, ...]:
@@ -85,7 +83,7 @@ def qualified(text: str) -> Sequence[str]:
     problems = []
     if slash:
         problems += [
-            f"prefix part {words}" for words in (subdomain(prefix) if prefix else ["must be non-empty"])
+            f"prefix part {message}" for message in (subdomain(prefix) if prefix else ["must be non-empty"])
         ]
     if not name:
         problems.append("name part must be non-empty")

@@ -1,7 +1,5 @@
 """Pods: the defaults that have to be computed, quality of service, and what an update may change."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -53,11 +51,11 @@ class Pods(Strategy):
             obj["status"] = {**status, "podIPs": [{"ip": status["podIP"]}]}
 
     def validate(self, obj: Object) -> Iterable[Problem]:
-        """Judge the spec."""
+        """Validate the spec."""
         return pod_validation.validate_spec(obj["spec"])
 
     def validate_update(self, obj: Object, old: Object) -> Iterable[Problem]:
-        """Judge the spec, and what changed in it."""
+        """Validate the spec, and what changed in it."""
         if obj["spec"] == old["spec"]:
             return []
         found = list(pod_validation.validate_spec(obj["spec"]))

@@ -1,14 +1,12 @@
 """ResourceQuotas: what may be limited, and in which scopes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 
 from dask_k8s_local.schema import problems
 from dask_k8s_local.schema.problems import Problem
-from dask_k8s_local.strategy import amounts
+from dask_k8s_local.strategy import resource_lists
 from dask_k8s_local.strategy.base import Object
-from dask_k8s_local.strategy.small import ReturnsDeleted
+from dask_k8s_local.strategy.simple_kinds import ReturnsDeleted
 
 _COMPUTE = frozenset(
     {"cpu", "memory", *(f"{kind}.{what}" for kind in ("limits", "requests") for what in ("cpu", "memory"))}
@@ -33,7 +31,7 @@ class ResourceQuotas(ReturnsDeleted):
         obj["status"] = {}
 
     def validate(self, obj: Object) -> Iterator[Problem]:
-        """Judge limits and scopes."""
+        """Validate limits and scopes."""
         spec = obj["spec"]
         limits: dict[str, str] = spec.get("hard") or {}
         for name, limit in limits.items():
@@ -52,9 +50,9 @@ class ResourceQuotas(ReturnsDeleted):
 
 
 def _limit(name: str, limit: str, path: str) -> Iterator[Problem]:
-    known = name in amounts.OF_QUOTAS
-    yield from amounts.validate_name(name, path, known=known, of="quota")
-    yield from amounts.validate(name, limit, path)
+    known = name in resource_lists.OF_QUOTAS
+    yield from resource_lists.validate_name(name, path, known=known, of="quota")
+    yield from resource_lists.validate(name, limit, path)
 
 
 def _scopes(scopes: list[str], limits: Iterable[str]) -> Iterator[Problem]:
@@ -69,5 +67,5 @@ def _scopes(scopes: list[str], limits: Iterable[str]) -> Iterator[Problem]:
 
 def _outside(scope: str, limits: Iterable[str]) -> list[str]:
     """Return the standard resources that cannot be limited in a scope."""
-    inside = _SCOPES.get(scope, amounts.OF_QUOTAS)
-    return [name for name in limits if name in amounts.OF_QUOTAS and name not in inside]
+    inside = _SCOPES.get(scope, resource_lists.OF_QUOTAS)
+    return [name for name in limits if name in resource_lists.OF_QUOTAS and name not in inside]

@@ -1,7 +1,5 @@
 """Services: computed defaults and rules. Addresses are assigned by the network, through `assign`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -61,15 +59,15 @@ class Services(Strategy):
         _single_stack(spec)
 
     def validate(self, obj: Object) -> Iterable[Problem]:
-        """Judge the spec."""
+        """Validate the spec."""
         spec = obj["spec"]
         headless = spec.get("clusterIP") == "None"
         ports = spec.get("ports") or ()
         if not ports and not headless and spec["type"] != "ExternalName":
             yield problems.required("spec.ports")
         if spec["type"] in _EXTERNAL and headless:
-            words = f"may not be set to 'None' for {spec['type']} services"
-            yield problems.invalid("spec.clusterIPs[0]", "None", words)
+            message = f"may not be set to 'None' for {spec['type']} services"
+            yield problems.invalid("spec.clusterIPs[0]", "None", message)
         if spec["type"] == "ExternalName":
             yield from _external_name(spec)
         yield from _ports(ports)
@@ -83,13 +81,13 @@ class Services(Strategy):
         yield from _duplicates(spec)
 
     def validate_update(self, obj: Object, old: Object) -> Iterable[Problem]:
-        """Judge the spec, and the address, which stays."""
+        """Validate the spec, and the address, which stays."""
         spec, before = obj["spec"], old["spec"]
         if "ExternalName" not in (spec["type"], before["type"]) and spec.get("clusterIP") != before.get(
             "clusterIP"
         ):
-            words = "may not change once set"
-            yield problems.invalid("spec.clusterIPs[0]", [spec.get("clusterIP", "")], words)
+            message = "may not change once set"
+            yield problems.invalid("spec.clusterIPs[0]", [spec.get("clusterIP", "")], message)
         yield from self.validate(obj)
 
 
@@ -109,7 +107,7 @@ def _external_name(spec: Object) -> Iterator[Problem]:
     if not name:
         yield problems.required("spec.externalName")
     else:
-        yield from (problems.invalid("spec.externalName", name, words) for words in names.subdomain(name))
+        yield from (problems.invalid("spec.externalName", name, message) for message in names.subdomain(name))
 
 
 def _ports(ports: Any) -> Iterator[Problem]:
@@ -118,7 +116,7 @@ def _ports(ports: Any) -> Iterator[Problem]:
         path = f"spec.ports[{index}]"
         name = port.get("name", "")
         if name:
-            yield from (problems.invalid(f"{path}.name", name, words) for words in names.label(name))
+            yield from (problems.invalid(f"{path}.name", name, message) for message in names.label(name))
             if name in found:
                 yield problems.duplicate(f"{path}.name", name)
             found.add(name)
@@ -130,7 +128,9 @@ def _ports(ports: Any) -> Iterator[Problem]:
         if port["protocol"] not in _PROTOCOLS:
             yield problems.not_supported(f"{path}.protocol", port["protocol"], _PROTOCOLS)
         if isinstance(target, str):
-            yield from (problems.invalid(f"{path}.targetPort", target, words) for words in names.port(target))
+            yield from (
+                problems.invalid(f"{path}.targetPort", target, message) for message in names.port(target)
+            )
         elif not 1 <= target <= 65535:
             yield problems.invalid(f"{path}.targetPort", target, "must be between 1 and 65535, inclusive")
 

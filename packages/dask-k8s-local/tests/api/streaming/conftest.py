@@ -19,7 +19,7 @@ import pytest
 from aiohttp import web
 
 from dask_k8s_local.api import streams
-from dask_k8s_local.api.errors import ApiError
+from dask_k8s_local.api.errors import StatusError
 from dask_k8s_local.kubelet.protocol import PodUnavailable
 
 
@@ -175,7 +175,7 @@ async def server():
         handlers.add(task)
         try:
             return await SUBRESOURCES[found[2]](request, node, PODS[found[1]])
-        except ApiError as error:
+        except StatusError as error:
             return web.json_response(error.status(), status=error.code)
         finally:
             handlers.discard(task)

@@ -165,7 +165,7 @@ async def test_a_client_that_does_not_read_holds_the_pod_back(connect, listen, s
 
 
 async def test_a_cut_connection_reaches_a_pod_that_does_not_read(connect, listen, server, monkeypatch):
-    monkeypatch.setattr("dask_k8s_local.api.streaming.inbox._PROBE_SECONDS", 0.1)
+    monkeypatch.setattr("dask_k8s_local.api.streaming.stream_buffer._PROBE_SECONDS", 0.1)
 
     async def stall(reader, writer):
         await asyncio.Event().wait()

@@ -1,11 +1,10 @@
 """Memory limits, where this user may make control groups (mostly root). Files below /sys/fs/cgroup only."""
 
-from __future__ import annotations
-
 import contextlib
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 _MOUNT = Path("/sys/fs/cgroup")
 _PROCS = "cgroup.procs"
@@ -21,7 +20,7 @@ class Cgroups:
     oom_events: str
 
     @classmethod
-    def find(cls) -> Cgroups | None:
+    def find(cls) -> Self | None:
         """Make the group that holds all others, or None where that is not permitted."""
         name = f"dask-k8s-local-{uuid.uuid4().hex[:8]}"
         with contextlib.suppress(OSError):

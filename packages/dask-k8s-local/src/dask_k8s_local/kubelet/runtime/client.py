@@ -1,7 +1,5 @@
 """The server's side of the supervisor: start processes, signal them, wait for them. No Kubernetes."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import json
@@ -49,7 +47,7 @@ class Command:
 class Supervised:
     """A process that the supervisor started."""
 
-    def __init__(self, runtime: Runtime, number: int) -> None:
+    def __init__(self, runtime: "Runtime", number: int) -> None:
         self._runtime = runtime
         self._number = number
         self.pid = 0
@@ -63,9 +61,9 @@ class Supervised:
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to it; SIGKILL goes to its whole process group."""
         if not self.ended.done():
-            self._runtime.tell({"id": self._number, "signal": int(number)})
+            self._runtime.send({"id": self._number, "signal": int(number)})
 
-    def hear(self, message: Mapping[str, Any]) -> None:
+    def handle(self, message: Mapping[str, Any]) -> None:
         """Take note of what the supervisor says of it."""
         if error := message.get("error"):
             self.started.set_exception(CannotStart(error))
@@ -90,7 +88,7 @@ class Runtime:
         self._numbers = iter(range(1, sys.maxsize))
         self._buffer = b""
         self._outbox: list[tuple[bytes, Sequence[int]]] = []
-        self._hello: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._ready: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.has_mounts = False
 
     @classmethod
@@ -107,7 +105,7 @@ class Runtime:
             )
         runtime = cls(control, process, groups)
         asyncio.get_running_loop().add_reader(control, runtime._receive)
-        runtime.has_mounts = await runtime._hello
+        runtime.has_mounts = await runtime._ready
         return runtime
 
     async def spawn(self, command: Command, stdin: int, stdout: int, stderr: int) -> Supervised:
@@ -127,7 +125,7 @@ class Runtime:
             "cgroup": str(group or ""),
             "root": str(command.root),
         }
-        self.tell(message, (stdin, stdout, stderr))
+        self.send(message, (stdin, stdout, stderr))
         try:
             await asyncio.shield(process.started)
         except CannotStart:
@@ -137,7 +135,7 @@ class Runtime:
 
     @property
     def has_cgroups(self) -> bool:
-        """Tell whether memory can be limited."""
+        """Return whether memory can be limited."""
         return self._groups is not None
 
     def was_out_of_memory(self, container: str) -> bool:
@@ -157,7 +155,7 @@ class Runtime:
             return []
         return [(str(group), str(self._groups.seen_at), False)]
 
-    def tell(self, message: Mapping[str, Any], fds: Sequence[int] = ()) -> None:
+    def send(self, message: Mapping[str, Any], fds: Sequence[int] = ()) -> None:
         """Send a message; what does not fit into the socket now follows later."""
         self._outbox.append((json.dumps(message).encode() + b"\n", fds))
         self._flush()
@@ -191,25 +189,25 @@ class Runtime:
         with contextlib.suppress(BlockingIOError):
             data = self._control.recv(_READ_SIZE)
             if not data:
-                self._lose()
+                self._supervisor_lost()
             *lines, self._buffer = (self._buffer + data).split(b"\n")
             for line in lines:
-                self._hear(json.loads(line))
+                self._handle(json.loads(line))
 
-    def _hear(self, message: Mapping[str, Any]) -> None:
+    def _handle(self, message: Mapping[str, Any]) -> None:
         if "mounts" in message:
-            self._hello.set_result(message["mounts"])
+            self._ready.set_result(message["mounts"])
             return
         process = self._processes[message["id"]]
-        process.hear(message)
+        process.handle(message)
         if "exit" in message:
             del self._processes[message["id"]]
 
-    def _lose(self) -> None:
+    def _supervisor_lost(self) -> None:
         """The supervisor is gone, and everything with it."""
         asyncio.get_running_loop().remove_reader(self._control)
-        if not self._hello.done():
-            self._hello.set_exception(RuntimeError("the supervisor of the containers did not start"))
+        if not self._ready.done():
+            self._ready.set_exception(RuntimeError("the supervisor of the containers did not start"))
         for process in self._processes.values():
             if not process.started.done():
                 process.started.set_exception(CannotStart("the supervisor of the containers has ended"))

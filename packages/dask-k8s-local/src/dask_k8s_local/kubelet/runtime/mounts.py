@@ -6,8 +6,6 @@ above it is made on a tmpfs, everything else is bound into that, and the process
 
 # ruff: noqa: PTH103, PTH106, PTH110, PTH112, PTH115, PTH120, PTH123, PTH211  # it speaks to the kernel
 
-from __future__ import annotations
-
 import ctypes
 import os
 import sys
@@ -36,7 +34,7 @@ Mount = tuple[str, str, bool]  # source, target, read-only
 
 
 def work(directory: str) -> bool:
-    """Tell whether this user may do it here, by trying in a child."""
+    """Return whether this user may do it here, by trying in a child."""
     if sys.platform != "linux":
         return False
     root = tempfile.mkdtemp(dir=directory)
@@ -54,15 +52,15 @@ def work(directory: str) -> bool:
 
 def enter(mounts: Sequence[Mount], root: str) -> None:
     """Move this process into a file system of its own that has these mounts; `root` is an empty directory."""
-    wanted = sorted((os.path.realpath(target), source, read_only) for source, target, read_only in mounts)
+    requested = sorted((os.path.realpath(target), source, read_only) for source, target, read_only in mounts)
     _unshare()
     _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
-    missing = [target for target, _, _ in wanted if not os.path.exists(target)]
+    missing = [target for target, _, _ in requested if not os.path.exists(target)]
     if missing:
         _mount("tmpfs", root, "tmpfs", 0)
         _mount(None, root, None, _MS_UNBINDABLE)  # or binding the directory that has it would have no end
         _copy("/", root, {parent for target in missing for parent in _parents(target)})
-    for target, source, read_only in wanted:
+    for target, source, read_only in requested:
         place = root + target if missing else target
         if not os.path.exists(place):
             _make_mount_point(place, directory=os.path.isdir(source))

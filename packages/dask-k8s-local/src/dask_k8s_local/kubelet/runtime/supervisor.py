@@ -6,8 +6,6 @@ and is the reaper of orphans (Linux). When the socket closes it kills everything
 
 # ruff: noqa: PTH123  # pathlib would double the time to start
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import fcntl
@@ -54,21 +52,21 @@ class Supervisor:
 
     def serve(self) -> None:
         """Work until the server closes the socket."""
-        wake, waker = socket.socketpair()
-        for end in (wake, waker):
+        wakeup_read, wakeup_write = socket.socketpair()
+        for end in (wakeup_read, wakeup_write):
             end.settimeout(0)
-        signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
+        signal.set_wakeup_fd(wakeup_write.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        self._tell({"mounts": mounts.work(self._directory)})
+        self._send({"mounts": mounts.work(self._directory)})
         with selectors.DefaultSelector() as selector:
             selector.register(self._control, selectors.EVENT_READ)
-            selector.register(wake, selectors.EVENT_READ)
+            selector.register(wakeup_read, selectors.EVENT_READ)
             while True:
                 for key, _ in selector.select():
                     if key.fileobj is self._control and not self._receive():
                         return
-                    if key.fileobj is wake:
-                        wake.recv(4096)
+                    if key.fileobj is wakeup_read:
+                        wakeup_read.recv(4096)
                 self._reap()
 
     def drain(self) -> None:
@@ -86,7 +84,7 @@ class Supervisor:
             if not pid:
                 time.sleep(0.002)
 
-    def _tell(self, message: Message) -> None:
+    def _send(self, message: Message) -> None:
         with contextlib.suppress(OSError):  # the server has gone: the socket says so to `serve`
             self._control.sendall(json.dumps(message).encode() + b"\n")
 
@@ -98,10 +96,10 @@ class Supervisor:
         self._fds += fds
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         for line in lines:
-            self._obey(json.loads(line))
+            self._handle(json.loads(line))
         return bool(data)
 
-    def _obey(self, message: Message) -> None:
+    def _handle(self, message: Message) -> None:
         if "argv" in message:
             fds, self._fds = self._fds[:_SPAWN_FDS], self._fds[_SPAWN_FDS:]
             self._spawn(message, fds)
@@ -124,10 +122,10 @@ class Supervisor:
             error = problem.read().decode()
         if error:
             os.waitpid(pid, 0)
-            self._tell({"id": message["id"], "error": error})
+            self._send({"id": message["id"], "error": error})
         else:
             self._running[pid] = message
-            self._tell({"id": message["id"], "pid": pid})
+            self._send({"id": message["id"], "pid": pid})
 
     def _reap(self) -> None:
         while True:
@@ -145,7 +143,7 @@ class Supervisor:
                 for other, running in self._running.items():
                     if running["container"] == process["container"]:
                         _kill_group(other, signal.SIGKILL)
-            self._tell({"id": process["id"], "exit": os.waitstatus_to_exitcode(status)})
+            self._send({"id": process["id"], "exit": os.waitstatus_to_exitcode(status)})
         for pid in self._orphans({running["container"] for running in self._running.values()}):
             _kill_group(pid, signal.SIGKILL)
 

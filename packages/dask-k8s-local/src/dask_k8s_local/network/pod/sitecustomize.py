@@ -6,8 +6,6 @@ same ports; names come from the files that `network.names` writes. Every Python 
 
 # ruff: noqa: PTH100, PTH120, PTH123  # pathlib is one of the imports saved
 
-from __future__ import annotations
-
 import os
 import socket
 import sys

@@ -1,7 +1,5 @@
 """Which address and node ports a new or changed Service gets. Decides before it is stored; opens nothing."""
 
-from __future__ import annotations
-
 from dask_k8s_local.network.addresses import AddressesExhausted, Block, free_port
 from dask_k8s_local.store import Object
 

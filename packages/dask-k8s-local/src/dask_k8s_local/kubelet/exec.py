@@ -1,7 +1,5 @@
 """Commands in running containers, for `pods/exec`: pipes or a terminal, as streams."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import fcntl
@@ -10,7 +8,7 @@ import signal
 import struct
 import termios
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, Self
 
 from dask_k8s_local.kubelet.protocol import PodUnavailable
 from dask_k8s_local.kubelet.runtime.client import CannotStart, Supervised
@@ -36,7 +34,7 @@ class Execution:
         self._terminal: int | None = None
 
     @classmethod
-    async def start(cls, container: Executor, argv: Sequence[str], *, stdin: bool, tty: bool) -> Execution:
+    async def start(cls, container: Executor, argv: Sequence[str], *, stdin: bool, tty: bool) -> Self:
         """Start it; raises PodUnavailable."""
         self = cls()
         theirs = await (self._open_terminal() if tty else self._open_pipes(stdin=stdin))

@@ -1,6 +1,4 @@
-"""Custom resources come in: unknown fields are pruned (and named), nulls and defaults settled."""
-
-from __future__ import annotations
+"""CustomResources resources come in: unknown fields are pruned (and named), nulls and defaults settled."""
 
 from collections.abc import Mapping
 from copy import deepcopy

@@ -1,7 +1,5 @@
 """What the containers of a pod share, and what each of them executes. Starts nothing."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import uuid
@@ -12,10 +10,10 @@ from pathlib import Path
 import aiohttp
 
 from dask_k8s_local.events import Recorder
-from dask_k8s_local.kubelet.access import Access
 from dask_k8s_local.kubelet.environment import command_line, environment
 from dask_k8s_local.kubelet.runtime.client import CannotStart, Command, Runtime
 from dask_k8s_local.kubelet.runtime.mounts import Mount
+from dask_k8s_local.kubelet.service_account import ServiceAccountAccess
 from dask_k8s_local.kubelet.sources import Sources
 from dask_k8s_local.kubelet.volumes import Volumes, relocate
 from dask_k8s_local.schema.quantity import parse
@@ -26,7 +24,7 @@ _GRACE_SECONDS = 30.0
 
 
 @dataclass(kw_only=True)
-class Home:
+class PodContext:
     """A pod as its containers see it."""
 
     pod: Object
@@ -41,7 +39,7 @@ class Home:
     http: aiohttp.ClientSession
     services: Callable[[], Iterable[Object]]
     first_backoff: float
-    access: Access | None = None  # to the API, if the pod is to have it
+    access: ServiceAccountAccess | None = None  # to the API, if the pod is to have it
     publish: Callable[[], None] = field(default=lambda: None)  # the pod's runner sets it
     referenced_changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -57,7 +55,7 @@ class Home:
         metadata = self.pod["metadata"]
         return f"{metadata['name']}_{metadata['namespace']}({metadata['uid']})"
 
-    def executable(self, spec: Object) -> Executable:
+    def executable(self, spec: Object) -> "Executable":
         """Return what a container of the pod executes; raises Missing, CannotMount, CannotStart."""
         variables = {**self.base, **environment(spec, self.sources, self.services())}
         paths = (self.python_path, variables.get("PYTHONPATH"))
@@ -98,5 +96,5 @@ class Executable:
 
     def further(self, argv: Sequence[str], *, main: bool = False, tty: bool = False) -> Command:
         """Return a command to run where this one runs."""
-        words = [relocate(word, self.unmounted) for word in argv]
-        return replace(self.command, argv=words, main=main, tty=tty)
+        args = [relocate(arg, self.unmounted) for arg in argv]
+        return replace(self.command, argv=args, main=main, tty=tty)

@@ -1,7 +1,5 @@
 """Amounts of resources: their names; what is counted comes in whole numbers, and nothing is negative."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from dask_k8s_local.schema import problems, quantity
@@ -32,14 +30,14 @@ _STANDARD = OF_QUOTAS | {"storage"}
 
 
 def extended(name: str) -> bool:
-    """Tell whether a resource is one that Kubernetes does not know itself, like `nvidia.com/gpu`."""
+    """Return whether a resource is one that Kubernetes does not know itself, like `nvidia.com/gpu`."""
     return "/" in name and "kubernetes.io/" not in name and not name.startswith("requests.")
 
 
 def validate_name(name: str, path: str, *, known: bool, of: str) -> Iterator[Problem]:
-    """Judge the name of a resource, and whether containers, or quotas, know it."""
+    """Validate the name of a resource, and whether containers, or quotas, know it."""
     if malformed := names.qualified(name):
-        yield from (problems.invalid(path, name, words) for words in malformed)
+        yield from (problems.invalid(path, name, message) for message in malformed)
     elif not known and "/" not in name and name not in _STANDARD:
         yield problems.invalid(path, name, "must be a standard resource type or fully qualified")
     if not known and "/" not in name:
@@ -47,7 +45,7 @@ def validate_name(name: str, path: str, *, known: bool, of: str) -> Iterator[Pro
 
 
 def validate(name: str, amount: str, path: str) -> Iterator[Problem]:
-    """Judge the amount of a resource."""
+    """Validate the amount of a resource."""
     value = quantity.parse(amount)
     if value < 0:
         yield problems.invalid(path, amount, "must be greater than or equal to 0")

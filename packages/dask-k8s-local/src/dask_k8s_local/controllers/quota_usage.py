@@ -1,7 +1,5 @@
 """What one object uses of a quota, and which quotas it concerns. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 
@@ -75,7 +73,7 @@ def missing(pod: Object, names: Mapping[str, object]) -> dict[str, list[str]]:
 
 
 def in_scope(quota: Object, resource: Resource, obj: Object) -> bool:
-    """Tell whether a quota is about an object: with scopes, it is about some pods only."""
+    """Return whether a quota is about an object: with scopes, it is about some pods only."""
     scopes = quota["spec"].get("scopes") or ()
     if not scopes:
         return True

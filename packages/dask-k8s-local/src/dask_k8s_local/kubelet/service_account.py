@@ -1,7 +1,5 @@
 """How programs in pods reach the API: files and variables of a service account, which may do everything."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +8,11 @@ from typing import Any
 from dask_k8s_local.kubelet.runtime.mounts import Mount
 from dask_k8s_local.store import Object, namespace_of
 
-_PLACE = "/var/run/secrets/kubernetes.io/serviceaccount"
+_MOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Access:
+class ServiceAccountAccess:
     """The API as pods see it."""
 
     host: str
@@ -22,8 +20,8 @@ class Access:
     sign: Callable[[dict[str, Any]], str]  # a token with these claims
     authority: str
 
-    def wanted_by(self, pod: Object) -> bool:
-        """Tell whether it has a service account of its own; on most clusters, `default` may do nothing."""
+    def is_enabled_for(self, pod: Object) -> bool:
+        """Return whether it has a service account of its own; on most clusters, `default` may do nothing."""
         spec = pod["spec"]
         account = spec.get("serviceAccountName", "default")
         return account != "default" and spec.get("automountServiceAccountToken") is not False
@@ -36,7 +34,7 @@ class Access:
             token = self.sign(_claims(pod))
             for name, text in (("token", token), ("ca.crt", self.authority), ("namespace", namespace)):
                 (directory / name).write_text(text)
-        return (str(directory), _PLACE, True)
+        return (str(directory), _MOUNT_PATH, True)
 
     def variables(self) -> dict[str, str]:
         """Return the variables that every client library knows."""

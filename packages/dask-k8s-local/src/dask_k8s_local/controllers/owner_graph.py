@@ -1,13 +1,11 @@
 """Who belongs to whom: an index of owner references, kept by changes. Decides nothing, writes nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dask_k8s_local.controllers.doors import Propagation
-from dask_k8s_local.following import Change
+from dask_k8s_local.controllers.client import Propagation
+from dask_k8s_local.informer import Change
 from dask_k8s_local.resources import Resource
 from dask_k8s_local.store import Object, Store, namespace_of
 
@@ -20,7 +18,7 @@ _REMEMBERED = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ObjectKey:
     """Where an object is."""
 
     resource: Resource
@@ -28,7 +26,7 @@ class Place:
     name: str
 
 
-class Ownership:
+class OwnerGraph:
     """Every object by its uid, and the dependents of each.
 
     What it knows may be a moment old; the objects themselves are read from the store.
@@ -36,11 +34,11 @@ class Ownership:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._places: dict[str, Place] = {}
+        self._keys: dict[str, ObjectKey] = {}
         self._dependents: dict[str, dict[str, None]] = {}
         self._gone: dict[str, None] = {}
 
-    def learn(self, change: Change) -> Iterator[str]:
+    def update(self, change: Change) -> Iterator[str]:
         """Take in a change; yield the uids of those for whom it may mean something."""
         old, new = change.old, change.new
         uid = (new or old or {})["metadata"]["uid"]
@@ -49,31 +47,31 @@ class Ownership:
             self._link(uid, before, after)
             yield from (reference["uid"] for reference in before)
         if new is None:
-            del self._places[uid]
+            del self._keys[uid]
             yield from self._forget(uid)
             return
-        self._places.setdefault(uid, Place(change.resource, namespace_of(new), new["metadata"]["name"]))
-        if (after and before != after) or going(new) != going(old):
+        self._keys.setdefault(uid, ObjectKey(change.resource, namespace_of(new), new["metadata"]["name"]))
+        if (after and before != after) or pending_finalizer(new) != pending_finalizer(old):
             yield uid
-        if going(new) == FOREGROUND != going(old):
+        if pending_finalizer(new) == FOREGROUND != pending_finalizer(old):
             yield from self.dependents(uid)
 
-    def place(self, uid: str) -> Place | None:
+    def key(self, uid: str) -> ObjectKey | None:
         """Return where the object is or was."""
-        return self._places.get(uid)
+        return self._keys.get(uid)
 
-    def get(self, uid: str) -> tuple[Place, Object] | None:
+    def get(self, uid: str) -> tuple[ObjectKey, Object] | None:
         """Return the object as it is now."""
-        place = self._places.get(uid)
-        obj = place and self._store.get(place.resource, place.namespace, place.name)
-        return (place, obj) if place and obj and obj["metadata"]["uid"] == uid else None
+        key = self._keys.get(uid)
+        obj = key and self._store.get(key.resource, key.namespace, key.name)
+        return (key, obj) if key and obj and obj["metadata"]["uid"] == uid else None
 
     def dependents(self, uid: str) -> list[str]:
         """Return the uids of those that name the object as an owner."""
         return [*self._dependents.get(uid, ())]
 
     def is_gone(self, uid: str) -> bool:
-        """Tell whether an object of that uid was there lately: its kind may have gone together with it."""
+        """Return whether an object of that uid was there lately: its kind may have gone together with it."""
         return uid in self._gone
 
     def _link(self, uid: str, before: Iterable[Reference], after: Iterable[Reference]) -> None:
@@ -97,7 +95,7 @@ def owners(obj: Object | None) -> list[Reference]:
     return (obj and obj["metadata"].get("ownerReferences")) or []
 
 
-def going(obj: Object | None) -> str:
+def pending_finalizer(obj: Object | None) -> str:
     """Return which finalizer of the garbage collector an object that is being deleted waits for, if any."""
     if obj is None or not obj["metadata"].get("deletionTimestamp"):
         return ""
@@ -112,5 +110,5 @@ def propagation(obj: Object) -> Propagation:
 
 
 def blocks(obj: Object, uid: str) -> bool:
-    """Tell whether a dependent must go before that owner does."""
+    """Return whether a dependent must go before that owner does."""
     return any(one["uid"] == uid and one.get("blockOwnerDeletion") for one in owners(obj))

@@ -1,7 +1,5 @@
 """Kinds with a rule or two."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Iterable, Iterator
 
@@ -52,12 +50,12 @@ class Data(Strategy):
         return decoded, unknown
 
     def validate(self, obj: Object) -> Iterator[Problem]:
-        """Judge keys and size."""
+        """Validate keys and size."""
         size = 0
         for field in ("data", "binaryData"):
             for key, value in (obj.get(field) or {}).items():
                 yield from (
-                    problems.invalid(f"{field}[{key}]", key, words) for words in names.config_key(key)
+                    problems.invalid(f"{field}[{key}]", key, message) for message in names.config_key(key)
                 )
                 size += len(value.encode())
         both = {*(obj.get("data") or ())} & {*(obj.get("binaryData") or ())}
@@ -109,8 +107,8 @@ class Events(Strategy):
         about = (obj.get("involvedObject") or {}).get("namespace", "")
         namespace = obj["metadata"]["namespace"]
         if about != namespace and (about or namespace != "default"):
-            words = "does not match event.namespace" if about else "does not match involvedObject.namespace"
-            yield problems.invalid("involvedObject.namespace", about, words)
+            message = "does not match event.namespace" if about else "does not match involvedObject.namespace"
+            yield problems.invalid("involvedObject.namespace", about, message)
 
 
 class Bindings(Strategy):

@@ -1,7 +1,5 @@
 """What the controllers ask of the API server, and how they refuse. No loops, no decisions."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, NamedTuple, Protocol
 
@@ -10,7 +8,7 @@ from dask_k8s_local.store import Object
 
 Propagation = Literal["Background", "Foreground", "Orphan"]
 
-Resources = Callable[[], Iterable[Resource]]
+ServedResources = Callable[[], Iterable[Resource]]
 """Every collection that is served now; a custom one from before its CRD says `Established`."""
 
 
@@ -29,21 +27,21 @@ class Delete(Protocol):
 class Create(Protocol):
     """What a POST request does once it is decoded: defaults, judgement, quotas, storage.
 
-    Synchronous. Raises Refused.
+    Synchronous. Raises RequestRejected.
     """
 
     def __call__(self, resource: Resource, namespace: str, body: Object) -> Object:
         """Create the object."""
 
 
-class Doors(NamedTuple):
+class ApiClient(NamedTuple):
     """The verbs of the API server that controllers use."""
 
     create: Create
     delete: Delete
 
 
-class Refused(Exception):
+class RequestRejected(Exception):
     """The API server refuses what a controller asks; its message is that of the answer."""
 
 
@@ -60,6 +58,6 @@ class Forbidden(Exception):
         self.causes = tuple(causes)
 
 
-def collections(resources: Resources) -> dict[str, Resource]:
+def deletable_resources(resources: ServedResources) -> dict[str, Resource]:
     """Return the collections whose objects come and go, each once, by the name that its versions share."""
     return {one.key: one for one in resources() if {"delete", "list", "watch"} <= {*one.verbs}}

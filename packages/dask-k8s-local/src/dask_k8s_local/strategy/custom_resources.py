@@ -1,6 +1,4 @@
-"""Custom resources: decoded, defaulted and judged by the schema of their CustomResourceDefinition."""
-
-from __future__ import annotations
+"""CustomResources resources: decoded, defaulted and validated_node by the schema of their CustomResourceDefinition."""
 
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
@@ -11,7 +9,7 @@ from dask_k8s_local.schema import builtin, problems
 from dask_k8s_local.schema.decode import DecodeError, decode
 from dask_k8s_local.schema.node import MISSING, Node, compile_node
 from dask_k8s_local.schema.problems import Problem
-from dask_k8s_local.schema.structural import conform
+from dask_k8s_local.schema.pruning import conform
 from dask_k8s_local.schema.validate import check_lists, validate
 from dask_k8s_local.strategy.base import Object, Strategy, keep
 
@@ -33,7 +31,7 @@ _NOT_CHECKED = (
 )
 
 
-class Custom(Strategy):
+class CustomResources(Strategy):
     """A custom resource; `rules` yields which rules an object, after what it was before, breaks."""
 
     unconditional_update = False
@@ -43,8 +41,8 @@ class Custom(Strategy):
 
     def __init__(self, resource: Resource, schema: Mapping[str, Any]) -> None:
         super().__init__(resource)
-        self.judged = compile_node(schema)
-        node = copy(self.judged)
+        self.validated_node = compile_node(schema)
+        node = copy(self.validated_node)
         text = Node(type="string")
         meta = {"apiVersion": text, "kind": text, "metadata": builtin.node(_META)}
         node.properties = {**node.properties, **meta}
@@ -77,20 +75,20 @@ class Custom(Strategy):
         keep(obj["metadata"], old["metadata"], "generation")
 
     def validate(self, obj: Object) -> Iterator[Problem]:
-        """Judge a new object."""
-        return self._judge(obj, MISSING)
+        """Validate a new object."""
+        return self._validate(obj, MISSING)
 
     def validate_update(self, obj: Object, old: Object) -> Iterator[Problem]:
-        """Judge a changed object; what has not changed is not refused."""
-        return self._judge(obj, old)
+        """Validate a changed object; what has not changed is not refused."""
+        return self._validate(obj, old)
 
     def validate_status(self, obj: Object, old: Object) -> Iterator[Problem]:
-        """Judge the status."""
-        return self._judge(obj, old)
+        """Validate the status."""
+        return self._validate(obj, old)
 
-    def _judge(self, obj: Object, old: Any) -> Iterator[Problem]:
-        found = [*validate(self.judged, obj, old=old), *self._judge_scale(obj)]
-        found += check_lists(self.judged, obj)
+    def _validate(self, obj: Object, old: Any) -> Iterator[Problem]:
+        found = [*validate(self.validated_node, obj, old=old), *self._validate_scale(obj)]
+        found += check_lists(self.validated_node, obj)
         yield from found
         if self.rules is None:
             return
@@ -99,8 +97,8 @@ class Custom(Strategy):
         else:
             yield from self.rules(obj, old)
 
-    def _judge_scale(self, obj: Object) -> Iterator[Problem]:
-        """Judge the size, which the scale subresource must be able to read."""
+    def _validate_scale(self, obj: Object) -> Iterator[Problem]:
+        """Validate the size, which the scale subresource must be able to read."""
         path = self.replicas_path
         at: Any = obj
         for key in path.strip(".").split(".") if path else ():
@@ -108,7 +106,7 @@ class Custom(Strategy):
         if at is None or not path:
             return
         if not isinstance(at, int):
-            words = f"{path} accessor error: {at} is of the type string, expected int64"
-            yield problems.invalid(path, 0, words)
+            message = f"{path} accessor error: {at} is of the type string, expected int64"
+            yield problems.invalid(path, 0, message)
         elif at < 0:
             yield problems.invalid(path, at, "should be a non-negative integer")

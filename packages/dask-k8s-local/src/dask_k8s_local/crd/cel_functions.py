@@ -1,7 +1,5 @@
 """The functions that Kubernetes adds to CEL, as far as rules use them: of strings, lists and quantities."""
 
-from __future__ import annotations
-
 import ipaddress
 from collections.abc import Callable
 from decimal import Decimal
