@@ -60,12 +60,12 @@ def test_up_status_down(local, state, alive):
     assert status.returncode == 0
     assert f"process {server(state)}" in status.stdout
     again = local("up", "--detach")
-    assert (again.returncode, "it runs already" in again.stderr) == (1, True)
+    assert (again.returncode, "already running" in again.stderr) == (1, True)
     assert alive(pid)
     assert local("down").returncode == 0
     assert not alive(pid)
     assert not (state / "kubeconfig").exists()
-    assert "does not run" in local("down").stdout
+    assert "is not running" in local("down").stdout
 
 
 async def test_killed(local, state, alive, until):
@@ -87,7 +87,7 @@ def test_foreground(state, tmp_path, alive):
                 break
         pid = sleeper(tmp_path / "mine")
         process.send_signal(signal.SIGINT)
-        assert process.stdout.read().strip() == "Ending all pods."
+        assert process.stdout.read().strip() == "Stopping all pods."
         assert process.wait(10) == 0
     assert not alive(pid)
     assert not (tmp_path / "mine").exists()

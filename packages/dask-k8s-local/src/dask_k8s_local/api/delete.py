@@ -10,7 +10,7 @@ from typing import Any
 
 from dask_k8s_local.api import errors
 from dask_k8s_local.controllers.client import Propagation
-from dask_k8s_local.controllers.namespaces import refuse_immortal
+from dask_k8s_local.controllers.namespaces import reject_protected
 from dask_k8s_local.resources import CRDS, JOBS, NAMESPACES, PODS, Resource
 from dask_k8s_local.schema import problems
 from dask_k8s_local.store import Object, Store, Stored, timestamp
@@ -72,7 +72,7 @@ class Deleter:
         if old is None:
             raise errors.not_found(resource, name)
         if resource is NAMESPACES:
-            refuse_immortal(name)
+            reject_protected(name)
         self._check(resource, old, options)
         marked = _marked(resource, old, options)
         if options.dry_run:

@@ -9,7 +9,7 @@ from dask_k8s_local.api import errors
 from dask_k8s_local.api.catalog import Catalog, Served
 from dask_k8s_local.api.request import Request
 from dask_k8s_local.controllers.client import Forbidden
-from dask_k8s_local.controllers.namespaces import refuse_in_terminating
+from dask_k8s_local.controllers.namespaces import reject_terminating_namespace
 from dask_k8s_local.fields import managers
 from dask_k8s_local.fields.managers import Manager, Owners
 from dask_k8s_local.resources import SERVICEACCOUNTS, Resource
@@ -131,7 +131,7 @@ class Registry:
         """Reject creation in a namespace that does not exist or is terminating."""
         if resource.namespaced:
             namespace = metadata["namespace"]
-            refuse_in_terminating(self.store, resource, namespace, metadata.get("name", ""))
+            reject_terminating_namespace(self.store, resource, namespace, metadata.get("name", ""))
 
     def _check_service_account(self, resource: Resource, obj: Object) -> None:
         """Reject a pod whose service account does not exist, apart from `default`."""

@@ -59,8 +59,8 @@ class Request:
         if len(self.field_manager) > _MANAGER_MAX:
             found.append(problems.too_long("fieldManager", _MANAGER_MAX))
         if self.field_validation not in _FIELD_VALIDATIONS:
-            message = ("", *sorted(_FIELD_VALIDATIONS))
-            found.append(problems.not_supported("fieldValidation", self.field_validation, message))
+            supported = ("", *sorted(_FIELD_VALIDATIONS))
+            found.append(problems.not_supported("fieldValidation", self.field_validation, supported))
         if found:
             raise errors.invalid("meta.k8s.io", kind, "", found)
 

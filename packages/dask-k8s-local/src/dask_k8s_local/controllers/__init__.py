@@ -1,4 +1,7 @@
-"""The control loops of a bare cluster: each watches the store and writes to it. No HTTP, no processes."""
+"""The controllers of the control plane.
+
+They watch and write the store, and know neither HTTP nor processes.
+"""
 
 import asyncio
 
@@ -14,7 +17,7 @@ from dask_k8s_local.store import Store
 async def run_all(
     store: Store, resources: ServedResources, api: ApiClient, quotas: Quotas, certificate: str | None = None
 ) -> None:
-    """Run every controller until cancelled. `quotas` are those that the API server asks."""
+    """Run all controllers until cancelled; `quotas` is also used by the API server."""
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(GarbageCollector(store, resources, api.delete).run())
         tasks.create_task(NamespaceController(store, resources, api.delete).run())

@@ -1,4 +1,4 @@
-"""The garbage collector: what belongs to owners that are all gone, goes. Knows no kinds."""
+"""The garbage collector: deletes objects whose owners are all deleted. Treats all kinds alike."""
 
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,21 +26,22 @@ from dask_k8s_local.store import Object, Store, StoreError, namespace_of
 
 @dataclass(slots=True)
 class _Owners:
-    """The owners of an object, by what has become of them."""
+    """The owner references of an object, by the state of the owner."""
 
     present: list[Reference] = field(default_factory=list)
     gone: list[Reference] = field(default_factory=list)
-    waiting: list[Reference] = field(default_factory=list)  # for their dependents to go first
+    waiting: list[Reference] = field(default_factory=list)
+    """Owners in foreground deletion, which wait for their dependents."""
 
 
 class _UnknownOwner(Exception):
-    """Nobody can say whether there is such an owner."""
+    """It is unknown whether the owner exists, because its kind is not served."""
 
 
 class GarbageCollector:
-    """Deletes dependents, ends orphaning and foreground deletions.
+    """Deletes dependents and finishes foreground deletion and orphaning.
 
-    Changes only tell it whom to look at; what it then does, it decides on what the store has.
+    Changes only enqueue uids; decisions use the current objects of the store.
     """
 
     def __init__(self, store: Store, resources: ServedResources, delete: Delete) -> None:
@@ -53,7 +54,7 @@ class GarbageCollector:
         self._queue: WorkQueue[str] = WorkQueue()
 
     async def run(self) -> None:
-        """Collect until cancelled."""
+        """Run until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             informers = DynamicInformers(
                 self._store, tasks, lambda change: self._queue.add(*self._graph.update(change))
@@ -66,7 +67,9 @@ class GarbageCollector:
             find_collections()
             tasks.create_task(run_informer(self._store, CRDS, find_collections))
             async for uid in self._queue:
-                with suppress(StoreError, Forbidden):  # a change is on its way here; `default` stays
+                with suppress(
+                    StoreError, Forbidden
+                ):  # a newer change enqueues it again; some namespaces cannot be deleted
                     self._process(uid)
 
     def _collections(self) -> list[Resource]:
@@ -89,7 +92,7 @@ class GarbageCollector:
                 self._unresolved.add(uid)
 
     def _process_owners(self, key: ObjectKey, obj: Object, known: _Owners) -> None:
-        """Delete an object whose last owner went; or take those that went off the list of its owners."""
+        """Delete an object without remaining owners, or remove references to deleted owners."""
         removed = {reference["uid"] for reference in (*known.gone, *known.waiting)}
         if not removed:
             return
@@ -101,7 +104,7 @@ class GarbageCollector:
             how = "Foreground"
             found = (self._graph.get(dependent) for dependent in dependents)
             if any(one is not None and pending_finalizer(one[1]) == FOREGROUND for one in found):
-                self._unblock(key.resource, obj)  # or two would wait for each other
+                self._unblock(key.resource, obj)  # otherwise, both would wait for each other
         self._delete(key.resource, key.namespace or None, key.name, uid, propagation=how)
 
     def _classify_owners(self, key: ObjectKey, obj: Object) -> _Owners:
@@ -150,7 +153,7 @@ class GarbageCollector:
         self._remove_finalizer(resource, owner, ORPHAN)
 
     def _end_foreground(self, resource: Resource, owner: Object) -> None:
-        """Let an owner go when no dependent blocks that any more."""
+        """Remove the finalizer of an owner when no dependent blocks its deletion."""
         uid = owner["metadata"]["uid"]
         known = (self._graph.get(dependent) for dependent in self._graph.dependents(uid))
         if any(one is not None and blocks(one[1], uid) for one in known):
@@ -159,7 +162,7 @@ class GarbageCollector:
             self._remove_finalizer(resource, owner, FOREGROUND)
 
     def _find_dependents(self, owner: Object) -> Iterator[tuple[Resource, Object]]:
-        """Search everything: a dependent may be so new that its change has not come here yet."""
+        """Search the store, because the owner graph may not contain new dependents yet."""
         uid, namespace = owner["metadata"]["uid"], namespace_of(owner)
         for resource in self._collections():
             for obj in self._store.list(resource, namespace or None):

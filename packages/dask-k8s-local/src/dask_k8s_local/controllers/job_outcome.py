@@ -1,4 +1,4 @@
-"""How a job ends: which pods have failed, what its policy makes of that, when it may try again. Pure."""
+"""Decides how a Job ends: failed pods, pod failure policy, deadline and back-off. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ TERMINAL = ("Complete", "Failed")
 
 
 class Outcome(NamedTuple):
-    """What the job comes to, and why; `kind` is the condition that says so before all pods are gone."""
+    """How a Job ends and why; `kind` is the condition that is set before all pods have terminated."""
 
     kind: str
     reason: str
@@ -21,7 +21,7 @@ class Outcome(NamedTuple):
 
     @property
     def terminal(self) -> str:
-        """The condition that says so afterwards."""
+        """Return the condition that is set after all pods have terminated."""
         return "Complete" if self.kind == "SuccessCriteriaMet" else "Failed"
 
 
@@ -29,13 +29,13 @@ COMPLETED = Outcome("SuccessCriteriaMet", "CompletionsReached", "Reached expecte
 
 
 def condition_of(job: Object, *kinds: str) -> Object | None:
-    """Return the first condition of these kinds that is met."""
+    """Return the first of these conditions that is True."""
     conditions = job["status"].get("conditions") or ()
     return next((one for one in conditions if one["type"] in kinds and one["status"] == "True"), None)
 
 
 def recorded_outcome(job: Object) -> Outcome | None:
-    """Return what was recorded_outcome before."""
+    """Return the outcome that an earlier sync has written to the conditions."""
     found = condition_of(job, "SuccessCriteriaMet") or condition_of(job, "FailureTarget")
     return Outcome(found["type"], found["reason"], found["message"]) if found else None
 
@@ -47,45 +47,45 @@ def phase(pod: Object) -> str:
 
 
 def is_finished(pod: Object) -> bool:
-    """Return whether a pod has ended."""
+    """Return whether a pod has terminated."""
     return phase(pod) in _FINISHED
 
 
 def is_active(pod: Object) -> bool:
-    """Return whether a pod runs or will run, and is not being deleted."""
+    """Return whether a pod is pending or running and not being deleted."""
     return not is_finished(pod) and not pod["metadata"].get("deletionTimestamp")
 
 
 def is_terminating(pod: Object) -> bool:
-    """Return whether a pod is being deleted and has not ended."""
+    """Return whether a pod is being deleted and has not terminated."""
     return not is_finished(pod) and bool(pod["metadata"].get("deletionTimestamp"))
 
 
 def waits_for_termination(job: Object) -> bool:
-    """Return whether a pod is replaced only once it has ended."""
+    """Return whether a pod is replaced only after it has terminated."""
     spec = job["spec"]
     return spec.get("podReplacementPolicy") == "Failed" or bool(spec.get("podFailurePolicy"))
 
 
 def has_failed(pod: Object, job: Object) -> bool:
-    """Return whether a pod has failed; one that is being deleted has, unless its end is waited for."""
+    """Return whether a pod counts as failed; a pod being deleted does, unless its termination is awaited."""
     return phase(pod) == "Failed" or (is_terminating(pod) and not waits_for_termination(job))
 
 
 def is_ignored(pod: Object, job: Object) -> bool:
-    """Return whether the policy ignores this failure."""
+    """Return whether the pod failure policy ignores this failure."""
     rule = _matching(job, pod)
     return rule is not None and rule[1]["action"] == "Ignore"
 
 
 def failure(job: Object, pods: Sequence[Object], failures: int, now: datetime) -> Outcome | None:
-    """Return why the job has failed, if it has."""
+    """Return the outcome of a Job that has failed, or None."""
     for pod in pods:
         if has_failed(pod, job) and (rule := _matching(job, pod)) and rule[1]["action"] == "FailJob":
             return Outcome("FailureTarget", "PodFailurePolicy", rule[2])
     if failures > job["spec"]["backoffLimit"] or _restarted_too_often(job, pods):
-        message = "Job has reached the specified backoff limit"
-        return Outcome("FailureTarget", "BackoffLimitExceeded", message)
+        text = "Job has reached the specified backoff limit"
+        return Outcome("FailureTarget", "BackoffLimitExceeded", text)
     rest = deadline(job, now)
     if rest is not None and rest <= 0:
         return Outcome("FailureTarget", "DeadlineExceeded", "Job was active longer than specified deadline")
@@ -93,7 +93,7 @@ def failure(job: Object, pods: Sequence[Object], failures: int, now: datetime) -
 
 
 def deadline(job: Object, now: datetime) -> float | None:
-    """Return the seconds until the job is over time; it has none while it is suspended."""
+    """Return the seconds until the deadline of a Job; None without one and while suspended."""
     seconds, started = job["spec"].get("activeDeadlineSeconds"), job["status"].get("startTime")
     if seconds is None or started is None or job["spec"].get("suspend"):
         return None
@@ -101,7 +101,7 @@ def deadline(job: Object, now: datetime) -> float | None:
 
 
 def backoff(failures: int, last: datetime | None, now: datetime) -> float:
-    """Return the seconds before a pod is made again, after so many failures in a row."""
+    """Return the seconds to wait before the next pod, after a number of failures in a row."""
     if not failures or last is None:
         return 0.0
     pause = min(_FIRST_BACKOFF * 2 ** min(failures - 1, 10), _LONGEST_BACKOFF)
@@ -110,7 +110,7 @@ def backoff(failures: int, last: datetime | None, now: datetime) -> float:
 
 
 def ended_at(pod: Object) -> datetime:
-    """Return when a pod ended, as far as it tells."""
+    """Return when a pod terminated, as far as its status shows."""
     status = pod.get("status") or {}
     ends = [one["state"].get("terminated") for one in status.get("containerStatuses") or ()]
     times = [end["finishedAt"] for end in ends if end and end.get("finishedAt")]
@@ -135,7 +135,7 @@ def _statuses(pod: Object) -> Iterator[Object]:
 
 
 def _matching(job: Object, pod: Object) -> tuple[int, Mapping[str, Any], str] | None:
-    """Return the first rule of the policy that speaks of this failure, its place, and a sentence."""
+    """Return the index of the first rule that matches a failed pod, the rule, and a message."""
     rules = (job["spec"].get("podFailurePolicy") or {}).get("rules") or ()
     whose = f"{namespace_of(pod)}/{pod['metadata']['name']}"
     for index, rule in enumerate(rules):

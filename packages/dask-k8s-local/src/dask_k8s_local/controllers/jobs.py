@@ -1,6 +1,6 @@
-"""The job controller: has pods made until enough have succeeded, or the job has failed; then it tidies up.
+"""The Job controller: creates pods until a Job has succeeded or failed.
 
-What an end is, is decided in `job_ends`; what is done to pods, in `job_pods`.
+Outcomes are decided in `job_outcome`; pods are created and deleted in `job_pods`.
 """
 
 import asyncio
@@ -24,14 +24,14 @@ Key = tuple[str, str]
 
 
 class _Failures(NamedTuple):
-    """Of one job: how many in a row, and when the last was."""
+    """Failures of a Job in a row, and the time of the last one."""
 
     number: int = 0
     last: datetime | None = None
 
 
 class JobController:
-    """Runs all jobs."""
+    """Controls all Jobs."""
 
     def __init__(self, store: Store, api: ApiClient) -> None:
         self._store = store
@@ -42,12 +42,12 @@ class JobController:
         self._failures: dict[str, _Failures] = {}
 
     async def run(self) -> None:
-        """Follow jobs and their pods until cancelled."""
+        """Run until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(run_informer(self._store, JOBS, self._job_changed))
             tasks.create_task(run_informer(self._store, PODS, self._pod_changed))
             async for key in self._queue:
-                with suppress(StoreError):  # somebody else was quicker: the change is on its way here
+                with suppress(StoreError):  # another writer was faster; its change enqueues the Job again
                     self._process(key)
 
     def _job_changed(self, change: Change) -> None:
@@ -82,7 +82,7 @@ class JobController:
             self._sync(job)
 
     def _sync(self, found: Object) -> None:
-        """Bring pods and status to where they should be."""
+        """Reconcile the pods and the status of an unfinished Job."""
         now, pods = datetime.now(UTC), self._pods.of(found)
         status: Object = {**found["status"]}
         job: Object = {**found, "status": status}
@@ -104,7 +104,7 @@ class JobController:
         elif end != COMPLETED:
             for pod in filter(job_outcome.is_active, pods):
                 self._pods.delete(job, pod)
-            # All that have not succeeded count as failed.
+            # Pods of a failed Job that have not succeeded count as failed.
             failed = [pod for pod in tracked if pod not in succeeded]
             failures = status.get("failed", 0) + len(_counted(failed, job))
         status |= {"succeeded": successes, "failed": failures}
@@ -113,7 +113,7 @@ class JobController:
         self._report(job, end)
 
     def _manage_pods(self, job: Object, successes: int, now: datetime) -> None:
-        """Make the pods that are missing, or delete those of a suspended job."""
+        """Create missing pods, or delete the pods of a suspended Job."""
         spec, pods = job["spec"], self._pods.of(job)
         active = [pod for pod in pods if job_outcome.is_active(pod)]
         if spec["suspend"]:
@@ -134,10 +134,10 @@ class JobController:
             if pause := job_outcome.backoff(known.number, known.last, now):
                 self._requeue_after(job, pause)
                 return
-            self._requeue_after(job, self._pods.make(job, missing))
+            self._requeue_after(job, self._pods.create(job, missing))
 
     def _suspend(self, job: Object, now: datetime) -> None:
-        """Say so when the job has been suspended or resumed; one that is resumed starts anew."""
+        """Write the condition Suspended when it changes; resuming resets the start time."""
         status, suspended = job["status"], job["spec"]["suspend"]
         conditions = status.get("conditions") or []
         if suspended == is_true(conditions, "Suspended"):
@@ -154,7 +154,7 @@ class JobController:
         self._recorder.record(job, "Normal", event, message)
 
     def _report(self, job: Object, end: Outcome | None) -> None:
-        """Write the status; the end is final when no pod is left that terminates."""
+        """Write the status; the outcome is final when no pod is terminating."""
         now, pods, status = datetime.now(UTC), self._pods.of(job), job["status"]
         terminating = sum(map(job_outcome.is_terminating, pods))
         active = [pod for pod in pods if job_outcome.is_active(pod)]
@@ -175,7 +175,7 @@ class JobController:
         self._store.update(JOBS, {**job, "status": written})
 
     def _expire(self, job: Object) -> None:
-        """Delete a job that ended long enough ago."""
+        """Delete a finished Job after its TTL."""
         seconds = job["spec"].get("ttlSecondsAfterFinished")
         end = job_outcome.condition_of(job, *TERMINAL)
         if seconds is None or end is None or job["metadata"].get("deletionTimestamp"):
@@ -189,7 +189,7 @@ class JobController:
         self._api.delete(JOBS, namespace_of(job), metadata["name"], metadata["uid"], propagation="Foreground")
 
     def _record_failures(self, job: Object, succeeded: Sequence[Object], failed: Sequence[Object]) -> None:
-        """Count failures since the last success; they make the next pod wait."""
+        """Count failures since the last success, for the back-off."""
         uid = job["metadata"]["uid"]
         known = _Failures() if succeeded else self._failures.get(uid, _Failures())
         if failed:

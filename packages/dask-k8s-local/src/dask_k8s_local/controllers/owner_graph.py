@@ -1,4 +1,4 @@
-"""Who belongs to whom: an index of owner references, kept by changes. Decides nothing, writes nothing."""
+"""The graph of owner references, updated from changes. Decides and writes nothing."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,11 +15,12 @@ FOREGROUND = "foregroundDeletion"
 Reference = Mapping[str, Any]
 
 _REMEMBERED = 500
+"""How many deleted uids are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectKey:
-    """Where an object is."""
+    """Identifies an object in the store."""
 
     resource: Resource
     namespace: str
@@ -27,9 +28,9 @@ class ObjectKey:
 
 
 class OwnerGraph:
-    """Every object by its uid, and the dependents of each.
+    """All objects by uid, with their dependents.
 
-    What it knows may be a moment old; the objects themselves are read from the store.
+    The graph can lag behind the store; objects are always read from the store.
     """
 
     def __init__(self, store: Store) -> None:
@@ -39,7 +40,7 @@ class OwnerGraph:
         self._gone: dict[str, None] = {}
 
     def update(self, change: Change) -> Iterator[str]:
-        """Take in a change; yield the uids of those for whom it may mean something."""
+        """Apply a change; yield the uids of objects that must be processed."""
         old, new = change.old, change.new
         uid = (new or old or {})["metadata"]["uid"]
         before, after = owners(old), owners(new)
@@ -57,21 +58,21 @@ class OwnerGraph:
             yield from self.dependents(uid)
 
     def key(self, uid: str) -> ObjectKey | None:
-        """Return where the object is or was."""
+        """Return the key of an object."""
         return self._keys.get(uid)
 
     def get(self, uid: str) -> tuple[ObjectKey, Object] | None:
-        """Return the object as it is now."""
+        """Return the current object with its key."""
         key = self._keys.get(uid)
         obj = key and self._store.get(key.resource, key.namespace, key.name)
         return (key, obj) if key and obj and obj["metadata"]["uid"] == uid else None
 
     def dependents(self, uid: str) -> list[str]:
-        """Return the uids of those that name the object as an owner."""
+        """Return the uids of objects with this owner."""
         return [*self._dependents.get(uid, ())]
 
     def is_gone(self, uid: str) -> bool:
-        """Return whether an object of that uid was there lately: its kind may have gone together with it."""
+        """Return whether an object with this uid was deleted recently; its kind may be gone, too."""
         return uid in self._gone
 
     def _link(self, uid: str, before: Iterable[Reference], after: Iterable[Reference]) -> None:
@@ -96,7 +97,7 @@ def owners(obj: Object | None) -> list[Reference]:
 
 
 def pending_finalizer(obj: Object | None) -> str:
-    """Return which finalizer of the garbage collector an object that is being deleted waits for, if any."""
+    """Return the garbage collector's finalizer on an object that is being deleted, or an empty string."""
     if obj is None or not obj["metadata"].get("deletionTimestamp"):
         return ""
     finalizers = obj["metadata"].get("finalizers") or ()
@@ -104,11 +105,11 @@ def pending_finalizer(obj: Object | None) -> str:
 
 
 def propagation(obj: Object) -> Propagation:
-    """Tell what the finalizers of an object want to happen to its dependents."""
+    """Return the propagation policy that follows from the finalizers of an object."""
     finalizers = obj["metadata"].get("finalizers") or ()
     return "Orphan" if ORPHAN in finalizers else "Foreground" if FOREGROUND in finalizers else "Background"
 
 
 def blocks(obj: Object, uid: str) -> bool:
-    """Return whether a dependent must go before that owner does."""
+    """Return whether a dependent blocks the deletion of this owner."""
     return any(one["uid"] == uid and one.get("blockOwnerDeletion") for one in owners(obj))

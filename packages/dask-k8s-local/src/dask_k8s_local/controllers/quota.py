@@ -1,4 +1,7 @@
-"""ResourceQuotas: whether an object may come to be, and what is used of each quota."""
+"""ResourceQuotas: rejects objects that exceed a quota, and keeps the status of quotas.
+
+Reads usage from `quota_usage`.
+"""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -14,7 +17,7 @@ _ZERO = Decimal(0)
 
 
 class _Tally:
-    """What the objects of one collection use, per namespace: exact at any time, yet not counted anew."""
+    """The usage of one collection per namespace, updated from events instead of counted each time."""
 
     def __init__(self, store: Store, resource: Resource, quota: Object) -> None:
         self._store = store
@@ -24,7 +27,7 @@ class _Tally:
         self._totals: dict[str, Usage] = {}
 
     def of(self, namespace: str) -> Mapping[str, Decimal]:
-        """Return what is used now."""
+        """Return the current usage in a namespace."""
         try:
             events = [*self._store.events(self.resource, self._since)]
         except Gone:
@@ -48,7 +51,7 @@ class _Tally:
 
 
 class Quotas:
-    """What the quotas of all namespaces permit."""
+    """The quotas of all namespaces."""
 
     def __init__(self, store: Store, resources: ServedResources) -> None:
         self._store = store
@@ -56,7 +59,7 @@ class Quotas:
         self._tallies: dict[tuple[str, str], _Tally] = {}
 
     def admit(self, resource: Resource, new: Object, old: Object | None = None) -> None:
-        """Refuse (Forbidden) what a quota has no room for. Between this and the write: no await."""
+        """Raise Forbidden if a quota would be exceeded; the caller writes without an `await` in between."""
         there = self._store.list(RESOURCEQUOTAS, namespace_of(new)) if resource.namespaced else []
         quotas = [quota for quota in there if in_scope(quota, resource, new)]
         if not quotas:
@@ -75,13 +78,13 @@ class Quotas:
                 raise Forbidden(resource, name, why)
 
     async def run(self) -> None:
-        """Keep the status of all quotas, until cancelled."""
+        """Keep the status of all quotas up to date until cancelled."""
         while True:
             counted = self._write_statuses()
             await wait_for_any_change(self._store, {RESOURCEQUOTAS, CRDS, *counted}, self._store.version)
 
     def _excess(self, quota: Object, resource: Resource, more: Usage) -> str:
-        """Tell what there is no room for, or nothing."""
+        """Return a message about what exceeds the quota, or an empty string."""
         hard = _hard(quota)
         concerned = sorted(name for name in hard.keys() & more.keys() if more[name] > 0)
         if not concerned:
@@ -97,7 +100,7 @@ class Quotas:
         return f"exceeded quota: {which}, requested: {requested}, used: {so_far}, limited: {limited}"
 
     def _write_statuses(self) -> set[Resource]:
-        """Bring all up to date, and return the collections that they depend on."""
+        """Write the status of all quotas, and return the collections that they count."""
         counted = set()
         for quota in self._store.list(RESOURCEQUOTAS):
             hard, used = _hard(quota), {}
@@ -116,7 +119,7 @@ class Quotas:
     def _tally(self, resource: Resource, quota: Object) -> _Tally:
         key = resource.key, repr(quota["spec"].get("scopes"))
         tally = self._tallies.get(key)
-        if tally is None or tally.resource is not resource:  # a custom resource that came back
+        if tally is None or tally.resource is not resource:  # its CRD was created again
             tally = self._tallies[key] = _Tally(self._store, resource, quota)
         return tally
 

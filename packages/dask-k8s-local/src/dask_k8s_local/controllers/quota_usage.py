@@ -1,4 +1,4 @@
-"""What one object uses of a quota, and which quotas it concerns. Pure."""
+"""What an object uses of a quota, and which quotas apply to it. Pure."""
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -31,7 +31,7 @@ _REQUIRED = {
 
 
 def responsible(name: str) -> str:
-    """Return the key of the collection whose objects use what a quota limits under that name."""
+    """Return the key of the collection that a quota counts under this name."""
     if name.startswith(_COUNT):
         return name.removeprefix(_COUNT)
     plural = name.partition(".")[0]
@@ -39,7 +39,7 @@ def responsible(name: str) -> str:
 
 
 def usage(resource: Resource, obj: Object) -> Usage:
-    """Return what an object uses, under the names that a quota may have for it."""
+    """Return what an object uses, by the names that quotas have for it."""
     used = {_COUNT + resource.key: Decimal(1)}
     if resource.key in _PLAIN:
         used[resource.key] = Decimal(1)
@@ -51,13 +51,13 @@ def usage(resource: Resource, obj: Object) -> Usage:
 
 
 def show(name: str, amount: Decimal) -> str:
-    """Write an amount: memory in powers of two where that is exact."""
+    """Format an amount; memory in binary units where that is exact."""
     binary = ("memory" in name or "storage" in name) and not amount % 1024
     return write(amount, like="1Ki" if binary else "1")
 
 
 def missing(pod: Object, names: Mapping[str, object]) -> dict[str, list[str]]:
-    """Return the containers that leave open what a quota limits, by its name."""
+    """Return the containers without a request or limit that a quota requires, by its name."""
     spec = pod["spec"]
     containers = (*spec["containers"], *(spec.get("initContainers") or ()))
     found = {
@@ -73,7 +73,7 @@ def missing(pod: Object, names: Mapping[str, object]) -> dict[str, list[str]]:
 
 
 def in_scope(quota: Object, resource: Resource, obj: Object) -> bool:
-    """Return whether a quota is about an object: with scopes, it is about some pods only."""
+    """Return whether a quota applies to an object; with scopes, it applies to some pods only."""
     scopes = quota["spec"].get("scopes") or ()
     if not scopes:
         return True
@@ -104,7 +104,7 @@ def _of_pod(spec: Object) -> Usage:
 
 
 def _limits_for_requests(spec: Object) -> Object:
-    """Return the containers so that what they request is what limits them."""
+    """Return the containers with their limits as requests."""
     changed = {}
     for key in ("containers", "initContainers"):
         changed[key] = [

@@ -1,4 +1,4 @@
-"""The service account `default`, and the certificate of the API server, in each namespace."""
+"""Creates the service account `default` and the ConfigMap `kube-root-ca.crt` in each namespace."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ _DESCRIPTION = (
 
 
 async def run(store: Store, certificate: str | None = None) -> None:
-    """Let every namespace have them, whatever is done to them, for ever."""
+    """Create and restore the objects in every namespace until cancelled."""
     desired: dict[Resource, Object] = {SERVICEACCOUNTS: _service_account()}
     if certificate:
         desired[CONFIGMAPS] = _config_map(certificate)
@@ -26,10 +26,10 @@ async def run(store: Store, certificate: str | None = None) -> None:
                 ensure(store, resource, change.new, obj)
 
     def object_changed(change: Change) -> None:
-        obj, right = change.new or change.old or {}, desired[change.resource]
+        obj, expected = change.new or change.old or {}, desired[change.resource]
         home = store.get(NAMESPACES, None, namespace_of(obj))
-        if obj["metadata"]["name"] == right["metadata"]["name"] and home is not None:
-            ensure(store, change.resource, home, right)
+        if obj["metadata"]["name"] == expected["metadata"]["name"] and home is not None:
+            ensure(store, change.resource, home, expected)
 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(run_informer(store, NAMESPACES, namespace_changed))
@@ -38,7 +38,7 @@ async def run(store: Store, certificate: str | None = None) -> None:
 
 
 def ensure(store: Store, resource: Resource, namespace: Object, obj: Object) -> None:
-    """Create the object in a namespace that lasts, or put its data right."""
+    """Create the object, or restore its data, unless the namespace is terminating."""
     if namespace["metadata"].get("deletionTimestamp"):
         return
     home = namespace["metadata"]["name"]

@@ -1,4 +1,4 @@
-"""CustomResources resources: what a CustomResourceDefinition means, its CEL rules, its registration.
+"""CustomResourceDefinitions: serving their kinds, and evaluating their CEL rules.
 
-No HTTP.
+Schemas are validated in `schema`.
 """

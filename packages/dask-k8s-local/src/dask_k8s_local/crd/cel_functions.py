@@ -1,4 +1,4 @@
-"""The functions that Kubernetes adds to CEL, as far as rules use them: of strings, lists and quantities."""
+"""Kubernetes' CEL functions for strings, lists, quantities and addresses."""
 
 import ipaddress
 from collections.abc import Callable

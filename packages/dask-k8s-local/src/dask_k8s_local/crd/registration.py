@@ -1,4 +1,4 @@
-"""Follows CustomResourceDefinitions: serves what they define, says so, and cleans up after them."""
+"""Serves the kinds of CustomResourceDefinitions, sets their conditions and deletes their objects."""
 
 import asyncio
 from collections.abc import Iterator, Mapping
@@ -24,11 +24,12 @@ class Registration:
     def __init__(self, store: Store, catalog: Catalog) -> None:
         self._store = store
         self._catalog = catalog
-        self._specs: dict[str, Any] = {}  # by name, as served now
-        self._leaving: set[str] = set()
+        self._specs: dict[str, Any] = {}
+        """The specs that are served, by the name of the definition."""
+        self._terminating: set[str] = set()
 
     async def run(self) -> None:
-        """Follow definitions until cancelled."""
+        """Run until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             async for event in self._store.watch(CRDS):
                 name = event.object["metadata"]["name"]
@@ -40,8 +41,8 @@ class Registration:
                     self._serve(name, current)
                 if not current["metadata"].get("deletionTimestamp"):
                     self._accept(current)
-                elif name not in self._leaving:
-                    self._leaving.add(name)
+                elif name not in self._terminating:
+                    self._terminating.add(name)
                     tasks.create_task(self._clean_up(name, current))
 
     def _serve(self, name: str, crd: Object) -> None:
@@ -66,7 +67,7 @@ class Registration:
                 self._store.drop(resource)
 
     def _accept(self, crd: Object) -> None:
-        """Say that it is established, once."""
+        """Set the conditions and names of an accepted definition."""
         status = crd.get("status") or {}
         conditions = {item["type"]: item for item in status.get("conditions") or ()}
         for kind, reason, message in _ACCEPTED:
@@ -90,7 +91,7 @@ class Registration:
         self._store.update(CRDS, {**crd, "status": new})
 
     async def _clean_up(self, name: str, crd: Object) -> None:
-        """Delete what it defined; it goes when nothing is left."""
+        """Delete all objects of a kind, then the finalizer of its definition."""
         resource = self._resource(crd)
         while resource is not None and (found := self._store.list(resource)):
             version = self._store.version
@@ -99,7 +100,7 @@ class Registration:
                     self._store.delete(resource, obj["metadata"].get("namespace"), obj["metadata"]["name"])
             if self._store.version == version:
                 await self._store.wait_for_change(resource, version)
-        self._leaving.discard(name)
+        self._terminating.discard(name)
         current = self._store.get(CRDS, None, name)
         if current is not None:
             metadata = current["metadata"]
@@ -116,7 +117,7 @@ class Registration:
 
 
 def served_versions(definition: Object) -> Iterator[Served]:
-    """Yield the collections that a definition adds."""
+    """Yield the served versions of a definition."""
     spec = definition["spec"]
     names = spec["names"]
     for version in spec["versions"]:
@@ -153,7 +154,7 @@ def served_versions(definition: Object) -> Iterator[Served]:
 def _strategy(resource: Resource, schema: Object) -> CustomResources:
     strategy = CustomResources(resource, schema)
     if _mentions_rules(schema):
-        from dask_k8s_local.crd import cel  # noqa: PLC0415  # 0.2 s, for those who have rules
+        from dask_k8s_local.crd import cel  # noqa: PLC0415  # slow to import, and only needed for rules
 
         root: Node = cel.root(strategy.validated_node)
         strategy.rules = partial(cel.check, root)

@@ -1,4 +1,4 @@
-"""Managers: what each owns, as `metadata.managedFields` records it, and what a write does to that."""
+"""Field managers: reads and writes `metadata.managedFields`, and implements server-side apply."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,17 +13,17 @@ Object = Mapping[str, Any]
 
 _ANYTHING = Node()
 
-# What the server itself keeps is owned by nobody.
 _SERVERS_METADATA = frozenset({
     "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generation",
     "managedFields", "name", "namespace", "resourceVersion", "selfLink", "uid",
 })  # fmt: skip
+"""Fields that the server sets, which have no owner."""
 _NOT_STATUS = frozenset({"apiVersion", "kind", "metadata", "spec"})
 _NOT_SPEC = frozenset({"apiVersion", "kind", "metadata", "status"})
 
 
 class ApplyConflict(Exception):
-    """Others own fields of the configuration and want other values."""
+    """Other managers own fields of the applied configuration, with other values."""
 
     def __init__(self, conflicts: list[tuple["Manager", str]]) -> None:
         self.conflicts = conflicts
@@ -34,15 +34,15 @@ class ApplyConflict(Exception):
             ((manager, path),) = self.conflicts
             return f"Apply failed with 1 conflict: conflict with {manager}: {path}"
         lines = []
-        for words in sorted({str(manager) for manager, _ in self.conflicts}):
-            lines.append(f"conflicts with {words}:")
-            lines += [f"- {path}" for manager, path in self.conflicts if str(manager) == words]
+        for name in sorted({str(manager) for manager, _ in self.conflicts}):
+            lines.append(f"conflicts with {name}:")
+            lines += [f"- {path}" for manager, path in self.conflicts if str(manager) == name]
         return f"Apply failed with {len(self.conflicts)} conflicts: " + "\n".join(lines)
 
 
 @dataclass(frozen=True)
 class Manager:
-    """Who writes, how, through which subresource."""
+    """A field manager: a client, its operation and the subresource."""
 
     name: str
     operation: str
@@ -59,7 +59,7 @@ class Manager:
         return text
 
     def is_same(self, other: Self) -> bool:
-        """Return whether their entries are one."""
+        """Return whether both have the same entry in `managedFields`."""
         return (self.name, self.operation, self.subresource) == (
             other.name,
             other.operation,
@@ -71,7 +71,7 @@ Owners = list[tuple[Manager, Fields]]
 
 
 def read(obj: Object) -> Owners:
-    """Return the managers of an object and what they own."""
+    """Return the managers of an object and their fields."""
     return [
         (
             Manager(
@@ -112,7 +112,7 @@ def _order(owner: tuple[Manager, Fields]) -> tuple[str, ...]:
 
 
 def after_create(node: Node, obj: Object, manager: Manager) -> Owners:
-    """Return the owners of a new object: all of it, but for its status, belongs to who made it."""
+    """Return the owners of a new object: its creator owns everything but the status."""
     mine: Fields = {}
     for key, value in _visible(obj, manager).items():
         child = node.properties.get(key, _ANYTHING)
@@ -126,14 +126,14 @@ def after_create(node: Node, obj: Object, manager: Manager) -> Owners:
 
 
 def _disown_zero(node: Node, fields: Fields) -> None:
-    """Leave out what Go writes of an empty struct: no one owns `spec` or `spec.containers` themselves."""
+    """Remove fields that Go writes for an empty struct, such as `spec` and `spec.containers` themselves."""
     fields.pop(".", None)
     for key in node.required:
         fields.get(f"f:{key}", {}).pop(".", None)
 
 
 def after_update(node: Node, old: Object, new: Object, owners: Owners, manager: Manager) -> Owners:
-    """Return the owners after a write that is not an apply: who changes a field owns it, alone."""
+    """Return the owners after an update: the manager becomes the only owner of the fields that it changes."""
     more, less = sets.changed(node, _visible(old, manager), _visible(new, manager))
     if not more and not less:
         return owners
@@ -146,7 +146,7 @@ def after_update(node: Node, old: Object, new: Object, owners: Owners, manager: 
 
 
 def _visible(obj: Object, manager: Manager) -> dict[str, Any]:
-    """Leave out what is the server's own, and what cannot be written through the manager's door."""
+    """Return the parts of an object that a manager can own."""
     hidden = _NOT_STATUS if manager.subresource == "status" else _NOT_SPEC
     visible = {key: value for key, value in obj.items() if key not in hidden}
     if manager.subresource != "status":
@@ -158,14 +158,14 @@ def _visible(obj: Object, manager: Manager) -> dict[str, Any]:
 def apply(
     node: Node, live: Object, applied: Object, manager: Manager, *, force: bool
 ) -> tuple[dict[str, Any], Owners]:
-    """Merge a configuration into an object: what it names is its manager's; what it no longer names goes.
+    """Merge a configuration into an object; fields that the manager no longer applies are removed.
 
-    Fields that others own with another value are a conflict, or, with `force`, taken from them.
+    Fields that other managers own with another value are a conflict; with `force`, they change their owner.
     """
     owners = read(live)
     mine = sets.of(node, _visible(applied, manager))
     if not mine.get("f:metadata", True):
-        del mine["f:metadata"]  # it has nothing but a name
+        del mine["f:metadata"]  # the configuration contains only a name
     others = [(other, fields) for other, fields in owners if not manager.is_same(other)]
     taken = _contested(node, live, applied, mine, others)
     if taken and not force:
@@ -209,7 +209,7 @@ def _as_fields(path: tuple[str, ...]) -> Fields:
 
 
 def _without(gone: Fields, owned: Fields) -> Fields:
-    """Keep what another owns: its fields, and the list items that hold any of them."""
+    """Return the removed fields without those that another manager owns, or that contain such fields."""
     result: Fields = {}
     for key, inner in gone.items():
         if key not in owned:
@@ -222,7 +222,7 @@ def _without(gone: Fields, owned: Fields) -> Fields:
 
 
 def merge(node: Node, live: Any, applied: Any) -> Any:
-    """Put the applied values over the live ones."""
+    """Merge applied values into live ones."""
     if isinstance(live, dict) and isinstance(applied, dict) and not node.atomic:
         fields = {key: node.properties.get(key) or node.additional or Node() for key in applied}
         return {**live, **{key: merge(fields[key], live.get(key), item) for key, item in applied.items()}}
@@ -232,7 +232,7 @@ def merge(node: Node, live: Any, applied: Any) -> Any:
 
 
 def _merge_items(node: Node, live: list[Any], applied: list[Any]) -> list[Any]:
-    """Keep live items where they are; shared ones follow the configuration's order, new ones come after."""
+    """Merge lists: common items follow the order of the configuration, and new ones are appended."""
     applied_items = {sets.element_key(node, item): item for item in applied}
     present = {sets.element_key(node, item): item for item in live}
     shared = (key for key in applied_items if key in present)

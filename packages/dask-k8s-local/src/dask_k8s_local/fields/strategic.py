@@ -1,4 +1,4 @@
-"""Strategic merge patch: lists merged by key, with the directives that kubectl writes.
+"""Strategic merge patch: merges lists by key, and supports the directives that kubectl writes.
 
 `$patch: replace | delete`, `$setElementOrder/<list>`, `$deleteFromPrimitiveList/<list>`, `$retainKeys`.
 """
@@ -10,7 +10,7 @@ from dask_k8s_local.schema.node import Node
 
 
 class BadPatch(ValueError):
-    """The patch does not fit the object."""
+    """The patch cannot be applied to the object."""
 
 
 def merge(node: Node, current: Any, patch: Any) -> Any:
@@ -59,7 +59,7 @@ def _merge_map(node: Node, current: Mapping[str, Any], patch: Mapping[str, Any])
 
 
 def _retained(current: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is left of a map by the directives that take away."""
+    """Return a map after the directives that remove keys and items."""
     keys = patch.get("$retainKeys", current)
     result = {key: value for key, value in current.items() if key in keys}
     for key, items in patch.items():
@@ -93,7 +93,7 @@ def _merge_list(node: Node, current: list[Any], patch: list[Any]) -> list[Any]:
 
 
 def _ordered(node: Node, merged: list[Any], order_keys: list[Any], before: list[Any]) -> list[Any]:
-    """Put the items that are named in the order in which they are; others go before those they preceded."""
+    """Sort the items in `order_keys`; other items stay before the items that they preceded."""
 
     def name(item: Any) -> Any:
         return item.get(node.merge_key) if node.merge_key and isinstance(item, dict) else item

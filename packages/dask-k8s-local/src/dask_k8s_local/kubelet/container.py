@@ -1,4 +1,4 @@
-"""The run of one container: image, start, end, and again. Keeps its Record; the pod publishes it."""
+"""Runs one container: image checks, start, probes, termination and restarts. `pod` publishes its record."""
 
 import asyncio
 import contextlib
@@ -8,7 +8,7 @@ import signal
 from collections.abc import Sequence
 
 from dask_k8s_local.events import Severity
-from dask_k8s_local.kubelet.backoff import Backoff, written
+from dask_k8s_local.kubelet.backoff import Backoff, format_duration
 from dask_k8s_local.kubelet.exec import Standard, output_of
 from dask_k8s_local.kubelet.health import Health
 from dask_k8s_local.kubelet.images import pull_error
@@ -32,13 +32,14 @@ _CANNOT_CREATE = (
 
 
 class Container:
-    """One container of a pod; `run` it, `stop` it, look at its `record`."""
+    """One container of a pod."""
 
     def __init__(self, spec: Object, context: PodContext, record: Record) -> None:
         self.spec = spec
         self.record = record
         self.logs: list[Log] = []
-        self.ready_to_go_on = asyncio.Event()  # a sidecar that has started lets the next ones start
+        self.start_next = asyncio.Event()
+        """Set when the next init container can start, after a sidecar has started."""
         self._context = context
         self._stopping = asyncio.Event()
         self._grace = 0.0
@@ -52,7 +53,7 @@ class Container:
         self._health = Health(spec, target, self)
 
     async def run(self) -> None:
-        """Start it, and start it again as its policy says; returns when that is over."""
+        """Run the container, and restart it as its policy says, until it is finished."""
         while not self._stopping.is_set():
             if not await self._pull():
                 continue
@@ -63,10 +64,10 @@ class Container:
             if self._stopping.is_set() or not self.record.restarts_after(code):
                 break
             await self._back_off()
-        self.ready_to_go_on.set()
+        self.start_next.set()
 
     def stop(self, grace: float) -> None:
-        """End it for good: preStop and SIGTERM now, SIGKILL after the grace period. Again: only sooner."""
+        """Stop for good: preStop and SIGTERM now, SIGKILL after the grace period. Later calls shorten it."""
         again, self._grace = self._stopping.is_set(), grace
         self._stopping.set()
         self._health.stop_probing_liveness()
@@ -76,39 +77,39 @@ class Container:
             self._end(self._process, grace, f"Stopping container {self.spec['name']}")
 
     async def execute(self, argv: Sequence[str], standard: Standard, *, tty: bool) -> Supervised:
-        """Start a further command in the running container; raises CannotStart."""
+        """Start another command in the running container; raises CannotStart."""
         if self._executable is None or not self.record.running:
             raise CannotStart(f'container not found ("{self.spec["name"]}")')
         return await self._context.runtime.spawn(
-            self._executable.further(argv, main=False, tty=tty), *standard
+            self._executable.with_args(argv, main=False, tty=tty), *standard
         )
 
-    # What its health says
+    # Callbacks of Health
 
     def on_started(self) -> None:
-        """Take note that it has started."""
+        """Record that the startup probe has succeeded."""
         self.record.started = True
-        self.ready_to_go_on.set()
+        self.start_next.set()
         self._context.publish()
 
     def on_ready(self, ready: bool) -> None:  # noqa: FBT001  # see `HealthListener`
-        """Take note whether it is ready."""
+        """Record the result of the readiness probe."""
         if self.record.probed_ready != ready:
             self.record.probed_ready = ready
             self._context.publish()
 
     def restart(self, grace: float | None, why: str) -> None:
-        """End this run of it."""
+        """Stop the current run."""
         if self._process is not None:
             self._end(self._process, self._context.grace if grace is None else grace, why)
 
     def event(self, severity: Severity, reason: str, message: str) -> None:
-        """Write an Event about it."""
+        """Record an Event about the container."""
         kind = "initContainers" if self.record.initial else "containers"
         path = f"spec.{kind}{{{self.spec['name']}}}"
         self._context.recorder.record(self._context.pod, severity, reason, message, field_path=path)
 
-    # What it needs before it can start
+    # Before the start
 
     async def _pull(self) -> bool:
         image = self.spec["image"]
@@ -135,7 +136,7 @@ class Container:
         return False
 
     async def _executable_or_wait(self) -> Executable | None:
-        """Return what to execute; if something is missing, say so and wait for it."""
+        """Return what to execute; if something is missing, report it, wait, and return None."""
         try:
             return self._context.executable(self.spec)
         except (Missing, CannotMount) as error:
@@ -154,7 +155,7 @@ class Container:
         if not delay:
             return
         name, pod = self.spec["name"], self._context.full_name
-        message = f"back-off {written(delay)} restarting failed container={name} pod={pod}"
+        message = f"back-off {format_duration(delay)} restarting failed container={name} pod={pod}"
         self._wait_for("CrashLoopBackOff", message)
         self.event("Warning", "BackOff", f"Back-off restarting failed container {name} in pod {pod}")
         await self._pause(delay)
@@ -164,7 +165,7 @@ class Container:
         self._context.publish()
 
     async def _pause(self, seconds: float, other: asyncio.Event | None = None) -> None:
-        """Wait so long, or until the container is stopped or the other event comes."""
+        """Wait until the time is over, the container is stopped, or the other event is set."""
         events = [event for event in (self._stopping, other) if event is not None]
         waits = [asyncio.ensure_future(event.wait()) for event in events]
         try:
@@ -173,7 +174,7 @@ class Container:
             for wait in waits:
                 wait.cancel()
 
-    # One run
+    # One run of the container
 
     async def _run_once(self, executable: Executable) -> int:
         name = self.spec["name"]
@@ -194,7 +195,7 @@ class Container:
         self._running(run, started)
         try:
             code = await process.wait()
-        finally:  # also where the kubelet ends before its processes do
+        finally:  # also if the kubelet stops before its processes
             self._process = None
             self._health.end()
             for timer in self._timers:
@@ -231,7 +232,7 @@ class Container:
 
     @staticmethod
     async def _complete(log: Log) -> None:
-        """Wait for what is still in the pipes; a process that has left the pod may hold them for ever."""
+        """Wait for the rest of the output, but not for ever: a detached process can keep the pipes open."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_DRAIN_SECONDS):
                 await log.complete.wait()

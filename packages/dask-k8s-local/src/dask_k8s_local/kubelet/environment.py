@@ -1,4 +1,7 @@
-"""The environment, command and arguments of a container: `env`, `envFrom`, `valueFrom`, `$(VAR)`. Pure."""
+"""The command, arguments and environment of a container: `env`, `envFrom`, `valueFrom`, `$(VAR)`.
+
+Starts nothing.
+"""
 
 import os
 import re
@@ -14,11 +17,11 @@ from dask_k8s_local.kubelet.sources import Missing, Sources
 from dask_k8s_local.store import Object, namespace_of
 
 _REFERENCE = re.compile(r"\$(\$|\([^()]*\))")
-_NOT_A_WORD = re.compile(r"[^A-Z0-9_]")
+_INVALID_CHARACTER = re.compile(r"[^A-Z0-9_]")
 
 
 def expand(text: str, variables: Mapping[str, str]) -> str:
-    """Replace `$(VAR)` where VAR is known; `$$` is a dollar sign."""
+    """Replace `$(VAR)` by the value of a defined variable, and `$$` by a dollar sign."""
 
     def replace(match: re.Match[str]) -> str:
         if match[1] == "$":
@@ -29,7 +32,7 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
 
 
 def command_line(container: Object, variables: Mapping[str, str]) -> list[str]:
-    """Return what to execute. The image has no entry point here: without a command, the arguments are one."""
+    """Return `command` and `args`. Images have no entry point here, so `args` alone are a command."""
     args = [*(container.get("command") or ()), *(container.get("args") or ())]
     return [expand(arg, variables) for arg in args]
 
@@ -53,7 +56,7 @@ def environment(container: Object, sources: Sources, services: Iterable[Object])
 
 
 def service_links(pod: Object, services: Iterable[Object]) -> dict[str, str]:
-    """Return the variables that tell of the Services of the pod's namespace."""
+    """Return the variables for the Services of the pod's namespace."""
     variables: dict[str, str] = {}
     for service in services:
         address, ports = service["spec"].get("clusterIP"), service["spec"].get("ports") or ()
@@ -80,7 +83,7 @@ def service_links(pod: Object, services: Iterable[Object]) -> dict[str, str]:
 
 
 def _variable(name: str) -> str:
-    return _NOT_A_WORD.sub("_", name.upper())
+    return _INVALID_CHARACTER.sub("_", name.upper())
 
 
 def _all_of(source: Mapping[str, Any], sources: Sources) -> dict[str, str]:
@@ -116,7 +119,7 @@ def _value_from(source: Mapping[str, Any], container: Object, sources: Sources) 
                 return None
             where = f"{title} {namespace_of(sources.pod)}/{reference['name']}"
             raise Missing(f"couldn't find key {reference['key']} in {where}")
-    raise Missing(f"unknown source of a variable: {', '.join(source)}")
+    raise Missing(f"unsupported source of an environment variable: {', '.join(source)}")
 
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -134,7 +137,7 @@ _HOSTNAME_MAX = 63
 
 
 def base_variables(pod: Object, directory: Path, address: str, names: Path) -> dict[str, str]:
-    """Return the variables: those that make the server's Python environment the pod's, and the pod's own."""
+    """Return the variables of all processes of a pod, which make it use the server's Python environment."""
     home, temporary = directory / "home", directory / "tmp"
     for path in (home, temporary):
         path.mkdir(parents=True, exist_ok=True)
@@ -153,5 +156,5 @@ def base_variables(pod: Object, directory: Path, address: str, names: Path) -> d
 
 
 def python_path() -> str:
-    """Return the directory whose sitecustomize gives Python the pod's view of the network."""
+    """Return the directory of the sitecustomize module for pods."""
     return str(Path(dask_k8s_local.network.pod.__file__).parent)

@@ -1,4 +1,7 @@
-"""A running container's probes and hooks as tasks: when to ask, and what the answers mean for it."""
+"""Runs the probes and hooks of a running container and reports the results to a listener.
+
+Stops no processes.
+"""
 
 import asyncio
 import contextlib
@@ -11,23 +14,23 @@ from dask_k8s_local.store import Object
 
 
 class HealthListener(Protocol):
-    """Whoever wants to know."""
+    """Receives the results of probes and hooks."""
 
     def on_started(self) -> None:
-        """Take note that it has started; the other probes begin."""
+        """Handle a successful startup probe."""
 
-    def on_ready(self, ready: bool) -> None:  # noqa: FBT001  # that is the message
-        """Take note whether it is ready."""
+    def on_ready(self, ready: bool) -> None:  # noqa: FBT001  # the result of the probe
+        """Handle a result of the readiness probe."""
 
     def restart(self, grace: float | None, why: str) -> None:
-        """End it, so that it is started anew."""
+        """Stop the container so that it is restarted."""
 
     def event(self, severity: Severity, reason: str, message: str) -> None:
-        """Tell the user."""
+        """Record an Event."""
 
 
 class Health:
-    """Asks a container from its start to its end."""
+    """The probes and hooks of a container during one run."""
 
     def __init__(self, spec: Object, target: Target, listener: HealthListener) -> None:
         self._spec = spec
@@ -37,7 +40,7 @@ class Health:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def begin(self) -> None:
-        """Ask from now on."""
+        """Start the probes and the postStart hook."""
         handlers: dict[str, Callable[[ProbeResult], bool]] = {
             "startupProbe": self._on_startup_result,
             "livenessProbe": self._on_liveness_result,
@@ -53,19 +56,19 @@ class Health:
             self._task("postStart", self._post_start(hook))
 
     def stop_probing_liveness(self) -> None:
-        """Ask no more whether it lives: it is about to end."""
+        """Stop startup and liveness probes, because the container is being stopped."""
         for kind in ("livenessProbe", "startupProbe"):
             if task := self._tasks.pop(kind, None):
                 task.cancel()
 
     def end(self) -> None:
-        """Ask nothing any more."""
+        """Cancel all probes and hooks."""
         for task in self._tasks.values():
             task.cancel()
         self._tasks.clear()
 
     def before_stop(self, grace: float, then: Callable[[], None]) -> None:
-        """Run the preStop hook, if there is one and time for it, and then this."""
+        """Run the preStop hook, if there is one and a grace period, then call `then`."""
         self._task("preStop", self._pre_stop(grace, then))
 
     def _task(self, kind: str, work: Coroutine[None, None, None]) -> None:
@@ -110,11 +113,11 @@ class Health:
         grace = self._spec[f"{kind}Probe"].get("terminationGracePeriodSeconds")
         why = f"Container {self._spec['name']} failed {kind} probe, will be restarted"
         self._listener.restart(grace, why)
-        return False  # not asked again
+        return False  # ends the probe
 
     async def _post_start(self, hook: Object) -> None:
         with contextlib.suppress(ProbeError):
-            problem = await self._target.ask(hook, timeout=None)
+            problem = await self._target.execute_handler(hook, timeout=None)
             if problem is not None:
                 self._listener.event("Warning", "FailedPostStartHook", f"PostStartHook failed: {problem}")
                 self._listener.restart(None, "FailedPostStartHook")
@@ -123,7 +126,7 @@ class Health:
         hook = self._hook("preStop")
         if grace and hook:
             with contextlib.suppress(ProbeError):
-                problem = await self._target.ask(hook, grace)
+                problem = await self._target.execute_handler(hook, grace)
                 if problem is not None:
                     self._listener.event("Warning", "FailedPreStopHook", f"PreStopHook failed: {problem}")
         then()

@@ -1,4 +1,4 @@
-"""The node's agent: a runner for every pod bound to the node; logs, connections and commands for the API."""
+"""The node agent: runs every pod of the node, and serves logs, connections and commands to the API server."""
 
 import asyncio
 import logging
@@ -28,7 +28,8 @@ from dask_k8s_local.resources import CONFIGMAPS, NODES, PODS, SECRETS, SERVICES
 from dask_k8s_local.store import Object, Store, namespace_of, timestamp
 
 _LOG = logging.getLogger(__name__)
-_UID_SHORT = 13  # paths of sockets below the pod's directory must not exceed 107 bytes
+_UID_LENGTH = 13
+"""Characters of the uid in a pod's directory; paths of sockets are limited to 107 bytes."""
 _WAITING = {
     "ErrImagePull": "image can't be pulled",
     "ImagePullBackOff": "trying and failing to pull image",
@@ -37,7 +38,7 @@ _WAITING = {
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """What the node's pods live on."""
+    """The resources of the machine that pods use."""
 
     node: str
     directory: Path
@@ -49,7 +50,7 @@ class Machine:
 
 
 class NodeAgent:
-    """The kubelet of the one node (see `protocol.Kubelet`)."""
+    """The kubelet of the only node; implements `protocol.Kubelet`."""
 
     def __init__(self, store: Store, machine: Machine) -> None:
         self._store = store
@@ -59,7 +60,7 @@ class NodeAgent:
         self.access: ServiceAccountAccess | None = None
 
     async def run(self) -> None:
-        """Run pods until cancelled; the runtime then ends their processes."""
+        """Run pods until cancelled; then the runtime stops their processes."""
         async with asyncio.TaskGroup() as tasks:
 
             def pod_changed(change: Change) -> None:
@@ -79,7 +80,7 @@ class NodeAgent:
             tasks.create_task(run_informer(self._store, SECRETS, self._referenced_changed))
 
     async def logs(self, pod: Pod, container: str, options: LogOptions) -> AsyncIterator[bytes]:
-        """Yield the log of a container, in pieces."""
+        """Yield the log of a container in chunks."""
         async for piece in self._log(pod, container, options):
             yield piece
 
@@ -128,7 +129,7 @@ class NodeAgent:
         machine = self._machine
         address = machine.block.node if pod["spec"].get("hostNetwork") else machine.block.pods.take()
         addresses = {"podIP": address, "hostIP": machine.block.node}
-        directory = machine.directory / pod["metadata"]["uid"][:_UID_SHORT]
+        directory = machine.directory / pod["metadata"]["uid"][:_UID_LENGTH]
         node: Object = self._store.get(NODES, None, machine.node) or {"status": {"allocatable": {}}}
         sources = Sources(self._store, pod, node, addresses)
         context = PodContext(
@@ -151,14 +152,14 @@ class NodeAgent:
     async def _run(self, runner: PodRunner) -> None:
         try:
             await runner.run()
-        except Exception:  # noqa: BLE001  # one pod that we fail to run must not be the end of all
+        except Exception:  # noqa: BLE001  # a bug in one pod must not stop the others
             _LOG.exception("pod %s", runner.context.full_name)
             runner.abandon()
         finally:
-            self._machine.block.pods.give_back(runner.context.address)
+            self._machine.block.pods.release(runner.context.address)
 
     def _referenced_changed(self, change: Change) -> None:
-        """Tell pods when something that they may refer to has changed."""
+        """Refresh the pods of a namespace when one of its ConfigMaps or Secrets changes."""
         namespace = namespace_of(change.new or change.old or {})
         for runner in self._runners.values():
             if namespace_of(runner.context.pod) == namespace:

@@ -1,4 +1,4 @@
-"""The life of one pod: volumes, initial containers, containers, status, deletion. One task per pod."""
+"""Runs one pod: volumes, init containers, containers, status and deletion. Each pod has one task."""
 
 import asyncio
 import shutil
@@ -19,7 +19,7 @@ _DEADLINE = "Pod was active on the node longer than the specified deadline"
 
 
 class PodRunner:
-    """Runs a pod from the moment it is bound until nothing of it is left."""
+    """Runs a pod from binding until it is removed from the store."""
 
     def __init__(self, store: Store, context: PodContext, facts: PodFacts) -> None:
         self.context = context
@@ -39,7 +39,7 @@ class PodRunner:
         return next((one for one in (*self._main, *self._initial) if one.spec["name"] == name), None)
 
     async def run(self) -> None:
-        """Live; ends when the pod has been removed and its processes have ended."""
+        """Run the pod; returns when its processes have ended and it has been removed."""
         loop = asyncio.get_running_loop()
         self.update(self.context.pod)
         seconds = self.context.pod["spec"].get("activeDeadlineSeconds")
@@ -58,31 +58,31 @@ class PodRunner:
         await asyncio.to_thread(shutil.rmtree, self.context.directory, ignore_errors=True)
 
     def update(self, pod: Object) -> None:
-        """Take a new version of the pod; one that is being deleted ends now."""
+        """Use a new version of the pod; stop it if it is being deleted."""
         self.context.pod = self.context.sources.pod = pod
         self._changed.set()
         if pod["metadata"].get("deletionTimestamp"):
             self._stop(float(pod["metadata"].get("deletionGracePeriodSeconds") or 0))
-        self.publish()  # others write conditions that count, such as readiness gates
+        self.publish()  # other writers can change conditions that count, such as readiness gates
 
     def removed(self) -> None:
-        """Note that the pod is not in the store any more; what still runs ends now."""
+        """Stop everything, because the pod was removed from the store."""
         self._removed = True
         self._changed.set()
         self._stop(_REMOVED_GRACE_SECONDS)
 
     def abandon(self) -> None:
-        """Leave nothing running, after a failure of our own."""
+        """Stop everything at once, after a bug."""
         self._stop(0.0)
 
     def refresh(self) -> None:
-        """Look again at ConfigMaps and Secrets."""
+        """Read ConfigMaps and Secrets again."""
         self.context.referenced_changed.set()
-        with suppress(CannotMount):  # as it was is better than not at all
+        with suppress(CannotMount):  # keep the old contents
             self.context.volumes.refresh()
 
     def publish(self) -> None:
-        """Write the status, where it is another one."""
+        """Write the status if it has changed."""
         metadata = self.context.pod["metadata"]
         current = self._store.get(PODS, metadata["namespace"], metadata["name"])
         if current is None or current["metadata"]["uid"] != metadata["uid"]:
@@ -93,7 +93,7 @@ class PodRunner:
     def _container(self, spec: Object, *, initial: bool) -> Container:
         policy = spec.get("restartPolicy") or self.context.pod["spec"].get("restartPolicy", "Always")
         if initial and not spec.get("restartPolicy") and policy == "Always":
-            policy = "OnFailure"  # once it has succeeded, the next one's turn has come
+            policy = "OnFailure"  # an init container is not restarted after success
         waits = self.context.pod["spec"].get("initContainers")
         record = Record(
             name=spec["name"],
@@ -105,7 +105,7 @@ class PodRunner:
         return Container(spec, self.context, record)
 
     async def _work(self) -> None:
-        """Run all containers to their end, sidecars beside the others."""
+        """Run all containers until they are finished, together with sidecars."""
         if not await self._prepare_volumes():
             return
         async with asyncio.TaskGroup() as tasks:
@@ -117,31 +117,31 @@ class PodRunner:
             self._stop_all(sidecars)
 
     async def _prepare_volumes(self) -> bool:
-        """Wait until there are all volumes; False: the pod is stopped first."""
-        said = ""
+        """Wait until all volumes are ready; return False if the pod is stopped before."""
+        reported = ""
         while self._stop_at is None:
             self.context.referenced_changed.clear()
             try:
                 self.context.volumes.prepare()
                 return True
             except CannotMount as error:
-                if str(error) != said:
-                    said = str(error)
-                    self.context.recorder.record(self.context.pod, "Warning", "FailedMount", said)
+                if str(error) != reported:
+                    reported = str(error)
+                    self.context.recorder.record(self.context.pod, "Warning", "FailedMount", reported)
             with suppress(TimeoutError):
                 async with asyncio.timeout(_RECHECK_SECONDS):
                     await self.context.referenced_changed.wait()
         return False
 
     async def _initialize(self, tasks: asyncio.TaskGroup, sidecars: list[Container]) -> bool:
-        """Run the initial containers, one after the other; tell whether all went well."""
+        """Run the init containers one after the other; return whether all have succeeded."""
         for container in self._initial:
             if self._stop_at is not None:
                 return False
             if container.record.sidecar:
                 sidecars.append(container)
                 tasks.create_task(container.run())
-                await container.ready_to_go_on.wait()
+                await container.start_next.wait()
             else:
                 await container.run()
                 if not container.record.ready:
@@ -155,7 +155,7 @@ class PodRunner:
         self._stop(self.context.grace)
 
     def _stop(self, grace: float) -> None:
-        """End everything within the grace period; a later call may only shorten it."""
+        """Stop everything within the grace period; later calls only shorten it."""
         loop = asyncio.get_running_loop()
         if self._stop_at is not None and self._stop_at <= loop.time() + grace:
             return
@@ -168,14 +168,14 @@ class PodRunner:
             self._stop_all(self._initial)
 
     def _stop_all(self, containers: Sequence[Container]) -> None:
-        """Stop these within what is left of the grace period."""
+        """Stop containers within the rest of the grace period."""
         now = asyncio.get_running_loop().time()
         left = self.context.grace if self._stop_at is None else max(self._stop_at - now, 0.0)
         for container in containers:
             container.stop(left)
 
     def _remove(self) -> None:
-        """Take the pod out of the store: nothing of it runs any more."""
+        """Remove the pod from the store after its processes have ended."""
         metadata = self.context.pod["metadata"]
         with suppress(NotFound, Conflict):
             self._store.delete(PODS, namespace_of(self.context.pod), metadata["name"], uid=metadata["uid"])

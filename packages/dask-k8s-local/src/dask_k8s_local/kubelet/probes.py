@@ -1,4 +1,4 @@
-"""Probes and hooks: asks a container how it is. Reads answers, changes nothing but what its callbacks do."""
+"""Probes and hooks: HTTP, TCP, exec and sleep. Changes nothing except through callbacks."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -19,20 +19,20 @@ _OUTPUT_MAX = 10 * 1024
 
 
 class ProbeError(Exception):
-    """The question makes no sense; no answer is counted."""
+    """The probe cannot be executed; no result is counted."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """Whom to ask: a container of a pod at an address, and how to execute a command in it."""
+    """The container to probe, its address, and how to execute a command in it."""
 
     container: Object
     address: str
     http: aiohttp.ClientSession
     execute: Execute
 
-    async def ask(self, handler: Mapping[str, Any], timeout: float | None) -> str | None:
-        """Return what is wrong, or None."""
+    async def execute_handler(self, handler: Mapping[str, Any], timeout: float | None) -> str | None:
+        """Execute a probe or hook; return a message about its failure, or None."""
         if get := handler.get("httpGet"):
             return await self._get(get, timeout)
         if socket := handler.get("tcpSocket"):
@@ -42,16 +42,16 @@ class Target:
         if sleep := handler.get("sleep"):
             await asyncio.sleep(sleep["seconds"])
             return None
-        raise ProbeError(f"probes of this kind are not possible on this node: {', '.join(handler)}")
+        raise ProbeError(f"dask-k8s-local does not support probes of this kind: {', '.join(handler)}")
 
-    def _place(self, handler: Mapping[str, Any]) -> tuple[str, int]:
+    def _host_and_port(self, handler: Mapping[str, Any]) -> tuple[str, int]:
         port = container_port({"spec": {"containers": [self.container]}}, handler["port"])
         if port is None:
             raise ProbeError(f"couldn't find port: {handler['port']}")
         return handler.get("host") or self.address, port
 
     async def _get(self, get: Mapping[str, Any], timeout: float | None) -> str | None:
-        host, port = self._place(get)
+        host, port = self._host_and_port(get)
         path = (get.get("path") or "/").removeprefix("/")
         url = f"{get.get('scheme', 'HTTP').lower()}://{host}:{port}/{path}"
         headers = _HEADERS | {header["name"]: header["value"] for header in get.get("httpHeaders") or ()}
@@ -68,7 +68,7 @@ class Target:
             return f'Get "{url}": {error!r}'
 
     async def _connect(self, socket: Mapping[str, Any], timeout: float | None) -> str | None:
-        host, port = self._place(socket)
+        host, port = self._host_and_port(socket)
         try:
             async with asyncio.timeout(timeout):
                 _, writer = await asyncio.open_connection(host, port)
@@ -90,7 +90,7 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """How often to ask and how many answers decide, with Kubernetes' defaults."""
+    """A probe with its timing and thresholds, with the defaults of Kubernetes."""
 
     handler: Mapping[str, Any]
     initial_delay: float
@@ -101,7 +101,7 @@ class Probe:
 
     @classmethod
     def parse(cls, probe: Mapping[str, Any]) -> Self:
-        """Read a probe of a container."""
+        """Parse a probe of a container."""
         kinds = ("httpGet", "tcpSocket", "exec", "grpc")
         return cls(
             handler={kind: probe[kind] for kind in kinds if probe.get(kind)},
@@ -115,12 +115,12 @@ class Probe:
     async def run(
         self, target: Target, on_result: Callable[[ProbeResult], bool], failed: Callable[[str], None]
     ) -> None:
-        """Ask until `on_result`, which is told every result, returns False; `failed` hears of each failure."""
+        """Run the probe until `on_result` returns False; `failed` is called with each failure."""
         loop = asyncio.get_running_loop()
         successes = failures = 0
         due = loop.time()
         while True:
-            problem = await target.ask(self.handler, self.timeout)
+            problem = await target.execute_handler(self.handler, self.timeout)
             if problem is None:
                 successes, failures = successes + 1, 0
             else:

@@ -1,4 +1,7 @@
-"""How programs in pods reach the API: files and variables of a service account, which may do everything."""
+"""Access to the API from pods: the files and variables of their service account.
+
+There is no authorization.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,21 +16,22 @@ _MOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceAccountAccess:
-    """The API as pods see it."""
+    """How pods reach the API server."""
 
     host: str
     port: int
-    sign: Callable[[dict[str, Any]], str]  # a token with these claims
+    sign: Callable[[dict[str, Any]], str]
+    """Returns a token with these claims."""
     authority: str
 
     def is_enabled_for(self, pod: Object) -> bool:
-        """Return whether it has a service account of its own; on most clusters, `default` may do nothing."""
+        """Return whether the pod gets access: not with `default`, which has no rights on most clusters."""
         spec = pod["spec"]
         account = spec.get("serviceAccountName", "default")
         return account != "default" and spec.get("automountServiceAccountToken") is not False
 
     def mount(self, pod: Object, directory: Path) -> Mount:
-        """Return the directory with token, authority and namespace, at its usual place."""
+        """Return the mount with `token`, `ca.crt` and `namespace`."""
         namespace = namespace_of(pod)
         if not directory.exists():
             directory.mkdir(parents=True)
@@ -37,7 +41,7 @@ class ServiceAccountAccess:
         return (str(directory), _MOUNT_PATH, True)
 
     def variables(self) -> dict[str, str]:
-        """Return the variables that every client library knows."""
+        """Return the environment variables that client libraries read."""
         return {
             "KUBERNETES_SERVICE_HOST": self.host,
             "KUBERNETES_SERVICE_PORT": str(self.port),
@@ -47,7 +51,7 @@ class ServiceAccountAccess:
 
 
 def _claims(pod: Object) -> dict[str, Any]:
-    """Say what a token of a pod says, but for times: it is good as long as the server."""
+    """Return the claims of a pod's token, which is valid as long as the server runs."""
     metadata, account = pod["metadata"], pod["spec"].get("serviceAccountName", "default")
     namespace = namespace_of(pod)
     bound = {

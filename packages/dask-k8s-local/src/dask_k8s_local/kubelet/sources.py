@@ -1,4 +1,7 @@
-"""What a pod may refer to: ConfigMaps and Secrets, its own fields, its containers' resources. Reads only."""
+"""Values that a pod refers to: ConfigMaps, Secrets, fields of the pod and resources of containers.
+
+Reads only.
+"""
 
 import base64
 import re
@@ -14,14 +17,14 @@ _KEYED = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 
 
 class Missing(Exception):
-    """Something that the pod refers to is not there; the message is the kubelet's."""
+    """An object or key that the pod refers to does not exist; the message is the kubelet's."""
 
 
 class Sources:
-    """The view of one pod."""
+    """The sources of one pod."""
 
     def __init__(self, store: Store, pod: Object, node: Object, addresses: Mapping[str, str]) -> None:
-        """Take the pod, its node, and the fields of its status that are known early (podIP, hostIP)."""
+        """`addresses` contains `podIP` and `hostIP`, which are known before the status is written."""
         self._store = store
         self.pod = pod
         self._node = node
@@ -39,7 +42,7 @@ class Sources:
         return {key: base64.b64decode(value) for key, value in (found.get("data") or {}).items()}
 
     def field(self, path: str) -> str:
-        """Return what a `fieldRef` names."""
+        """Return the value of a `fieldRef`."""
         metadata = self.pod["metadata"]
         if match := _KEYED.fullmatch(path):
             return str((metadata.get(match[1]) or {}).get(match[2], ""))
@@ -60,7 +63,7 @@ class Sources:
         raise Missing(f"field label not supported: {path}")
 
     def resource(self, reference: Mapping[str, Any], container: Object | None = None) -> str:
-        """Return what a `resourceFieldRef` names; without a limit it is what the node has."""
+        """Return the value of a `resourceFieldRef`; without a limit, it is the capacity of the node."""
         name = reference.get("containerName")
         if name:
             everyone = [*self.pod["spec"]["containers"], *(self.pod["spec"].get("initContainers") or ())]

@@ -1,4 +1,4 @@
-"""Carries Services: proxies at their addresses, names for pods. Reads Services and Pods, writes Events."""
+"""Implements Services: proxies at their addresses and DNS names. Writes Events, but no Services and pods."""
 
 import asyncio
 from collections.abc import Mapping
@@ -15,13 +15,14 @@ from dask_k8s_local.network.service_addresses import ServiceAddresses
 from dask_k8s_local.resources import PODS, SERVICES
 from dask_k8s_local.store import Object, Store, namespace_of
 
-Key = tuple[int, int | None]  # port and node port
+Key = tuple[int, int | None]
+"""Port and node port."""
 
 _LOCALHOST = "127.0.0.1"
 
 
 class ProxiedService:
-    """A Service and the listening ports that it has at the moment."""
+    """A Service with its proxies and DNS names."""
 
     def __init__(self, service: Object) -> None:
         self.backends = Backends(service)
@@ -35,7 +36,7 @@ class ProxiedService:
         return self.backends.spec
 
     def ports(self) -> dict[Key, Mapping[str, Any]]:
-        """Return the ports that are to be open."""
+        """Return the ports that should be open."""
         if self.spec.get("clusterIP") in (None, "", "None"):
             return {}
         return {(port["port"], port.get("nodePort")): port for port in self.spec.get("ports") or ()}
@@ -50,11 +51,12 @@ class ServiceNetwork:
         self._names = names
         self._recorder = recorder
         self._queue: WorkQueue[ProxiedService] = WorkQueue()
-        self._draining: set[Proxy] = set()  # of Services that are gone: their connections go on
+        self._draining: set[Proxy] = set()
+        """Proxies of deleted Services that still have connections."""
         self._services: dict[str, dict[str, ProxiedService]] = {}
 
     async def run(self) -> None:
-        """Follow Services and Pods until cancelled."""
+        """Serve all Services until cancelled."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(run_informer(self._store, SERVICES, self._service_changed))
@@ -90,7 +92,7 @@ class ServiceNetwork:
                 self._queue.add(one)
 
     async def _sync(self, one: ProxiedService) -> None:
-        """Open the ports that the Service has now, close those it had; publish its names."""
+        """Open the ports of a Service, close ports that it no longer has, and publish its names."""
         if one.dropped.is_set():
             return
         for key in one.proxies.keys() - one.ports().keys():
@@ -110,7 +112,7 @@ class ServiceNetwork:
     async def _listen(self, one: ProxiedService, key: Key, port: Mapping[str, Any]) -> None:
         number, node_port = key
         if port.get("protocol", "TCP") != "TCP":
-            self._warn(one, f"port {number} is not carried: only TCP is possible on this node")
+            self._warn(one, f"port {number} is not served: dask-k8s-local supports TCP only")
             return
         places = [(one.spec["clusterIP"], number)]
         if node_port:
@@ -125,7 +127,7 @@ class ServiceNetwork:
         self._recorder.record(one.backends.service, "Warning", "FailedToListen", message)
 
     def _publish(self, one: ProxiedService) -> None:
-        """Let the names be resolved, and those it had no longer."""
+        """Publish the DNS names of a Service and remove old ones."""
         desired = {} if one.dropped.is_set() else one.backends.names()
         for name in one.names - desired.keys():
             self._names.set(namespace_of(one.backends.service), name, [])

@@ -1,4 +1,4 @@
-"""The loop that gives pending pods their node. Writes `spec.nodeName` and the condition PodScheduled."""
+"""The scheduling loop. Writes `spec.nodeName` and the condition PodScheduled."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ _GATED = "Scheduling is blocked due to non-empty scheduling gates"
 
 
 class Scheduler:
-    """Binds every pod that names no other scheduler."""
+    """Binds pods that request the default scheduler."""
 
     def __init__(self, store: Store, node: str) -> None:
         self._store = store
@@ -25,7 +25,7 @@ class Scheduler:
         self._pending: dict[str, Object] = {}
 
     async def run(self) -> None:
-        """Follow pods and the node until cancelled."""
+        """Schedule pods until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(run_informer(self._store, PODS, self._pod_changed))
             tasks.create_task(run_informer(self._store, NODES, lambda _: self._try_pending()))
@@ -71,7 +71,7 @@ class Scheduler:
             self._recorder.record(pod, "Warning", "FailedScheduling", refused.message)
 
     def _write(self, pod: Object, node: str | None, *, reason: str = "", message: str = "") -> bool:
-        """Bind the pod, or say why it is not bound; False: that is nothing new."""
+        """Bind the pod, or write why it is not bound; return whether anything has changed."""
         current = self._store.get(PODS, namespace_of(pod), pod["metadata"]["name"])
         if current is None or current["metadata"]["uid"] != pod["metadata"]["uid"]:
             return False

@@ -1,4 +1,4 @@
-"""Whether a pod may run on a node: a list of filters, each with the scheduler's own words. Pure."""
+"""Filters that decide whether a pod fits on the node, with the messages of the real scheduler. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from dask_k8s_local.store import Object
 
 @dataclass(frozen=True, kw_only=True)
 class Rejection:
-    """Why not; `unresolvable`: not even if every other pod went."""
+    """Why a pod does not fit; `unresolvable` if removing other pods would not help."""
 
     reasons: tuple[str, ...]
     unresolvable: bool = True
 
     @property
     def message(self) -> str:
-        """Return the sentence that `kubectl describe` shows for a cluster of one node."""
+        """Return the message that `kubectl describe` shows for a cluster with one node."""
         why = "Preemption is not helpful for scheduling" if self.unresolvable else _NO_VICTIMS
         filtered = ", ".join(sorted(f"1 {reason}" for reason in self.reasons))
         return f"0/1 nodes are available: {filtered}. {_DEALLOCATE}0/1 nodes are available: 1 {why}."
@@ -29,7 +29,7 @@ _DEALLOCATE = "no new claims to deallocate, preemption: "
 
 
 def reject_reason(pod: Object, node: Object, used: Mapping[str, Decimal]) -> Rejection | None:
-    """Return why the pod may not run on the node, of which so much is used; or None."""
+    """Return why the pod does not fit on the node with these resources in use, or None."""
     for check in (_unschedulable, _taints, _affinity):
         if reason := check(pod, node):
             return Rejection(reasons=(reason,))

@@ -1,6 +1,6 @@
-"""CustomResources resources are judged: structural schemas, with the API server's message (kube-openapi's validation).
+"""Validation of custom resources by their structural schema, with Kubernetes' messages.
 
-Rules in CEL are the business of `crd.cel`.
+Rules in CEL are evaluated in `crd.cel`.
 """
 
 import base64
@@ -25,7 +25,7 @@ _JSON_TYPES = {
 
 
 def validate(node: Node, value: Any, path: str = "", old: Any = MISSING) -> Iterator[Problem]:
-    """Yield what is wrong with a value; what is as it was before (`old`) is not judged again."""
+    """Yield the problems of a value; parts that equal `old` are not validated again."""
     if old is not MISSING and value == old:
         return
     found = "object" if isinstance(value, dict) else _JSON_TYPES[type(value)]
@@ -105,20 +105,20 @@ def _array(node: Node, value: list[Any], path: str, old: Any) -> Iterator[Proble
 
 
 def correlated(node: Node, old: Any) -> dict[Any, Any]:
-    """Return old items by their keys; only items of lists that are maps can be told from one another."""
+    """Return old items by their keys, for lists of type `map`."""
     if node.list_type != "map" or not isinstance(old, list):
         return {}
     return {item_key(node, item): item for item in old}
 
 
 def item_key(node: Node, item: Any) -> Any:
-    """Return the values of an item's keys."""
+    """Return the values of an item's map keys."""
     if node.list_type != "map" or not isinstance(item, dict):
         return None
     return tuple(json.dumps(item.get(key)) for key in node.map_keys)
 
 
-# ---- value checks: one function per keyword of the schema
+# ---- one function per keyword of the schema
 
 _Check = Callable[[Any, Any, str, Node], Iterator[Problem]]
 
@@ -249,11 +249,11 @@ def _subschema(text: str) -> Node:
 
 @cache
 def _regex(pattern: str) -> Any:
-    """Compile with Go's regular expressions, which are not Python's."""
+    """Compile a regular expression with the syntax of Go."""
     return re2.compile(pattern)
 
 
-# ---- formats of strings; those not named here are not checked
+# ---- formats of strings; other formats are not checked
 
 
 def _base64(text: str) -> None:

@@ -1,4 +1,4 @@
-"""CustomResourceDefinitions: defaults of names, and the rules that people run into."""
+"""The strategy of CustomResourceDefinitions: default names; validation of names, versions and schemas."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -17,7 +17,7 @@ class CustomResourceDefinitions(Strategy):
     unconditional_update = False
 
     def decode(self, obj: Object) -> tuple[Object, list[str]]:
-        """Fill in names."""
+        """Decode the definition and set default names."""
         decoded, unknown = super().decode({**obj, "spec": {} if obj.get("spec") is None else obj["spec"]})
         spec = decoded["spec"]
         if (kind := (spec.get("names") or {}).get("kind")) is not None:
@@ -27,14 +27,14 @@ class CustomResourceDefinitions(Strategy):
         return decoded, unknown
 
     def prepare_create(self, obj: Object) -> None:
-        """Begin at the first generation."""
+        """Set the first generation and the initial status."""
         obj["metadata"]["generation"] = 1
         stored = [item.get("name", "") for item in obj["spec"].get("versions") or () if item.get("storage")]
         nothing = {"plural": "", "kind": ""}
         obj["status"] = {"conditions": None, "acceptedNames": nothing, "storedVersions": stored}
 
     def prepare_update(self, obj: Object, old: Object) -> None:
-        """Count changes."""
+        """Increase the generation if the spec has changed."""
         super().prepare_update(obj, old)
         count_generation(obj, old)
 
@@ -61,7 +61,7 @@ class CustomResourceDefinitions(Strategy):
         yield from _versions(spec.get("versions") or [])
 
     def validate_update(self, obj: Object, old: Object) -> Iterable[Problem]:
-        """Keep what objects in the store depend on."""
+        """Validate a changed definition; group, scope, kind and plural are immutable."""
         for key in ("group", "scope"):
             if obj["spec"].get(key) != old["spec"].get(key):
                 yield problems.invalid(f"spec.{key}", obj["spec"].get(key), "field is immutable")
@@ -101,7 +101,7 @@ _TEXTS = frozenset({"rule", "message", "messageExpression", "fieldPath"})
 
 
 def _schema(schema: Mapping[str, Any], path: str, where: str = "at the root") -> Iterator[Problem]:
-    """Yield what is wrong with a schema."""
+    """Validate a structural schema and its rules."""
     kind = schema.get("type")
     free = schema.get("x-kubernetes-int-or-string") or schema.get("x-kubernetes-preserve-unknown-fields")
     if not kind and not free:
@@ -122,7 +122,7 @@ def _schema(schema: Mapping[str, Any], path: str, where: str = "at the root") ->
 
 def _rules(schema: Mapping[str, Any], path: str) -> Iterator[Problem]:
     for index, rule in enumerate(schema.get("x-kubernetes-validations") or ()):
-        from dask_k8s_local.crd import cel  # noqa: PLC0415  # 0.2 s, for those who have rules
+        from dask_k8s_local.crd import cel  # noqa: PLC0415  # slow to import, and only needed for rules
 
         wrong = cel.compile_rule(rule.get("rule", "").strip())
         if wrong:

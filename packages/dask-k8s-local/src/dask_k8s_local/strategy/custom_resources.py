@@ -1,4 +1,7 @@
-"""CustomResources resources: decoded, defaulted and validated_node by the schema of their CustomResourceDefinition."""
+"""The strategy of custom resources: pruning, defaults and validation by their schema.
+
+CEL rules are in `crd`.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
@@ -32,12 +35,13 @@ _NOT_CHECKED = (
 
 
 class CustomResources(Strategy):
-    """A custom resource; `rules` yields which rules an object, after what it was before, breaks."""
+    """Custom resources; `rules` yields the CEL rules that an object, or its change, violates."""
 
     unconditional_update = False
 
     rules: Rules | None = None
-    replicas_path = ""  # of the scale subresource
+    replicas_path = ""
+    """`specReplicasPath` of the scale subresource."""
 
     def __init__(self, resource: Resource, schema: Mapping[str, Any]) -> None:
         super().__init__(resource)
@@ -49,7 +53,7 @@ class CustomResources(Strategy):
         self._node = node
 
     def decode(self, obj: Object) -> tuple[Object, list[str]]:
-        """Prune and default."""
+        """Prune unknown fields and set defaults."""
         metadata = obj.get("metadata")
         if not isinstance(metadata, dict | None):
             raise DecodeError("json: cannot unmarshal into Go struct field .metadata of type v1.ObjectMeta")
@@ -58,19 +62,19 @@ class CustomResources(Strategy):
         return conformed, [*(f"metadata.{path}" for path in unknown), *more]
 
     def prepare_create(self, obj: Object) -> None:
-        """Begin at the first generation."""
+        """Set the first generation."""
         super().prepare_create(obj)
         obj["metadata"]["generation"] = 1
 
     def prepare_update(self, obj: Object, old: Object) -> None:
-        """Count changes of anything but metadata (and status, where that has its own door)."""
+        """Increase the generation after changes of anything but metadata and the status subresource."""
         super().prepare_update(obj, old)
         before = old["metadata"].get("generation", 1)
         changed = any(obj.get(key) != old.get(key) for key in {*obj, *old} - {"metadata"})
         obj["metadata"]["generation"] = before + changed
 
     def prepare_status(self, obj: Object, old: Object) -> None:
-        """Keep everything but the status, and of the metadata only who manages it."""
+        """Keep everything but the status and the managed fields."""
         super().prepare_status(obj, old)
         keep(obj["metadata"], old["metadata"], "generation")
 
@@ -79,7 +83,7 @@ class CustomResources(Strategy):
         return self._validate(obj, MISSING)
 
     def validate_update(self, obj: Object, old: Object) -> Iterator[Problem]:
-        """Validate a changed object; what has not changed is not refused."""
+        """Validate a changed object; unchanged fields stay valid."""
         return self._validate(obj, old)
 
     def validate_status(self, obj: Object, old: Object) -> Iterator[Problem]:
@@ -98,7 +102,7 @@ class CustomResources(Strategy):
             yield from self.rules(obj, old)
 
     def _validate_scale(self, obj: Object) -> Iterator[Problem]:
-        """Validate the size, which the scale subresource must be able to read."""
+        """Validate the replicas of the scale subresource."""
         path = self.replicas_path
         at: Any = obj
         for key in path.strip(".").split(".") if path else ():

@@ -1,4 +1,4 @@
-"""Jobs: their defaults, the selector that they get, and what may be asked of them here."""
+"""The strategy of Jobs: defaults, selector and validation. Indexed Jobs are not supported."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -21,7 +21,7 @@ _NOT_NEGATIVE = (
 )
 _FIXED = ("completions", "selector", "template", "podFailurePolicy")
 _SCHEDULING = ("nodeSelector", "tolerations", "schedulingGates", "affinity")
-_NOT_HERE = ("backoffLimitPerIndex", "managedBy", "maxFailedIndexes", "successPolicy")
+_UNSUPPORTED = ("backoffLimitPerIndex", "managedBy", "maxFailedIndexes", "successPolicy")
 _ACTIONS = ("Count", "FailIndex", "FailJob", "Ignore")
 _OPERATORS = ("In", "NotIn")
 _STATUSES = ("False", "True", "Unknown")
@@ -31,7 +31,7 @@ class Jobs(Strategy):
     """Jobs."""
 
     def decode(self, obj: Object) -> tuple[Object, list[str]]:
-        """Fill in what depends on other fields, too."""
+        """Decode the Job and set defaults that depend on other fields."""
         job, unknown = super().decode(obj)
         spec = job.get("spec")
         if not spec:
@@ -51,12 +51,12 @@ class Jobs(Strategy):
         return job, unknown
 
     def prepare_create(self, obj: Object) -> None:
-        """Begin with nothing done."""
+        """Set the first generation and an empty status."""
         obj["status"] = {}
         obj["metadata"]["generation"] = 1
 
     def prepare_named(self, obj: Object) -> None:
-        """Label the pods, and select them by that."""
+        """Set the labels of the pods and the selector."""
         spec, uid, name = obj["spec"], obj["metadata"]["uid"], obj["metadata"]["name"]
         if spec.get("manualSelector"):
             return
@@ -64,7 +64,7 @@ class Jobs(Strategy):
         made = dict.fromkeys(_NAME_LABELS, name) | dict.fromkeys(_UID_LABELS, uid)
         labels = metadata.get("labels")
         metadata["labels"] = {**made, **(labels or {})}
-        # A job without labels of its own has those of its template, to the last one, in Kubernetes, too.
+        # A Job without labels gets all labels of its template, as in Kubernetes.
         own = obj["metadata"].get("labels")
         if not own or own is labels:
             obj["metadata"]["labels"] = metadata["labels"]
@@ -74,7 +74,7 @@ class Jobs(Strategy):
         obj["spec"] = {**spec, "selector": {**selector, "matchLabels": selected}, "template": template}
 
     def prepare_update(self, obj: Object, old: Object) -> None:
-        """Count changes of the spec."""
+        """Increase the generation if the spec has changed."""
         super().prepare_update(obj, old)
         count_generation(obj, old)
 
@@ -84,9 +84,9 @@ class Jobs(Strategy):
         for key in _NOT_NEGATIVE:
             if spec.get(key) is not None and spec[key] < 0:
                 yield problems.invalid(f"spec.{key}", spec[key], "must be greater than or equal to 0")
-        for key in _NOT_HERE:
+        for key in _UNSUPPORTED:
             if spec.get(key) is not None:
-                yield problems.forbidden(f"spec.{key}", "dask-k8s-local does not run such jobs")
+                yield problems.forbidden(f"spec.{key}", "dask-k8s-local does not support such Jobs")
         if spec["completionMode"] != "NonIndexed":
             yield problems.not_supported("spec.completionMode", spec["completionMode"], ["NonIndexed"])
         if policy := spec.get("podFailurePolicy"):
@@ -96,7 +96,7 @@ class Jobs(Strategy):
         yield from _restarts(spec)
 
     def validate_update(self, obj: Object, old: Object) -> Iterable[Problem]:
-        """Keep what makes the job the one it is."""
+        """Validate a changed Job; some fields are immutable."""
         spec, before = obj["spec"], old["spec"]
         yield from self.validate(obj)
         may_move = before.get("suspend") and not (old.get("status") or {}).get("startTime")
@@ -111,11 +111,11 @@ def _same(new: Any, old: Any) -> bool:
 
 
 def _same_template(new: Object, old: Object) -> bool:
-    """Compare all but where the pods may run: that is for queues to say, before the job starts."""
-    return _unplaced(new) == _unplaced(old)
+    """Compare everything but scheduling fields, which queues such as Kueue set before the Job starts."""
+    return _without_scheduling(new) == _without_scheduling(old)
 
 
-def _unplaced(template: Object) -> Object:
+def _without_scheduling(template: Object) -> Object:
     return {key: value for key, value in template["spec"].items() if key not in _SCHEDULING}
 
 

@@ -1,4 +1,4 @@
-"""Metadata: what every object has, judged."""
+"""Validation of metadata, for all kinds."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -15,7 +15,7 @@ _IMMUTABLE = "field is immutable"
 
 
 def validate(metadata: Metadata, check_name: names.NameCheck) -> Iterator[Problem]:
-    """Yield what is wrong with the metadata of a new object; its name is set or generated already."""
+    """Yield the problems of the metadata of a new object, whose name is already generated."""
     if generate := metadata.get("generateName"):
         masked = generate[:-1] + "a" if generate.endswith("-") else generate
         yield from (
@@ -34,7 +34,7 @@ def validate(metadata: Metadata, check_name: names.NameCheck) -> Iterator[Proble
 
 
 def validate_update(metadata: Metadata, old: Metadata) -> Iterator[Problem]:
-    """Yield what is wrong with the metadata of a changed object."""
+    """Yield the problems of the metadata of a changed object."""
     if old.get("deletionTimestamp"):
         more = sorted({*(metadata.get("finalizers") or ())} - {*(old.get("finalizers") or ())})
         if more:
@@ -48,21 +48,21 @@ def validate_update(metadata: Metadata, old: Metadata) -> Iterator[Problem]:
 
 
 def validate_common(metadata: Metadata) -> Iterator[Problem]:
-    """Yield what is wrong with labels, annotations and owners."""
+    """Yield the problems of labels, annotations and owner references."""
     yield from validate_labels(metadata.get("labels") or {}, "metadata.labels")
     yield from validate_annotations(metadata.get("annotations") or {}, "metadata.annotations")
     yield from _owners(metadata.get("ownerReferences") or ())
 
 
 def validate_labels(labels: Mapping[str, str], path: str) -> Iterator[Problem]:
-    """Yield what is wrong with labels."""
+    """Yield the problems of labels."""
     for key, value in labels.items():
         yield from (problems.invalid(path, key, message) for message in names.qualified(key))
         yield from (problems.invalid(path, value, message) for message in names.label_value(value))
 
 
 def validate_annotations(annotations: Mapping[str, str], path: str) -> Iterator[Problem]:
-    """Yield what is wrong with annotations."""
+    """Yield the problems of annotations."""
     for key in annotations:
         yield from (problems.invalid(path, key, message) for message in names.qualified(key.lower()))
     if sum(len(key.encode()) + len(value.encode()) for key, value in annotations.items()) > _ANNOTATIONS_MAX:

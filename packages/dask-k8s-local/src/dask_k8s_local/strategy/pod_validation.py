@@ -1,4 +1,4 @@
-"""Pods judged: the rules of the API server that people run into, with its message and in its order."""
+"""Validation of pods: the rules of the API server that people run into, with its messages."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -33,17 +33,17 @@ _MAX_INT32 = 2**31 - 1
 
 
 def validate_spec(spec: Spec) -> Iterator[Problem]:
-    """Yield what is wrong with a pod's spec."""
+    """Yield the problems of a pod's spec."""
     volumes: set[str] = set()
     yield from _volumes(spec.get("volumes") or (), volumes)
     containers = spec.get("containers") or ()
     if not containers:
         yield problems.required("spec.containers")
-    taken: set[str] = set()
+    container_names: set[str] = set()
     for path, container in _each("spec.containers", containers):
-        yield from _container(container, path, volumes, taken)
+        yield from _container(container, path, volumes, container_names)
     for path, container in _each("spec.initContainers", spec.get("initContainers") or ()):
-        yield from _container(container, path, volumes, taken)
+        yield from _container(container, path, volumes, container_names)
     yield from _scheduling(spec)
     for path, container in _each("spec.containers", containers):
         image = container.get("image", "")
@@ -75,7 +75,7 @@ _NAMES: dict[str, names.NameCheck] = {
 
 
 def validate_update(spec: Spec, old: Spec) -> Iterator[Problem]:
-    """Yield what may not change in a pod that exists."""
+    """Yield the changes of a pod that are not allowed."""
     for kind in ("containers", "initContainers"):
         if len(spec.get(kind) or ()) != len(old.get(kind) or ()):
             yield problems.forbidden(f"spec.{kind}", "pod updates may not add or remove containers")
@@ -98,7 +98,7 @@ def validate_update(spec: Spec, old: Spec) -> Iterator[Problem]:
 
 
 def _fixed(spec: Spec) -> dict[str, Any]:
-    """Return what may not change, apart from how many containers there are."""
+    """Return the immutable fields of a pod's spec."""
     fixed = {**spec}
     for key in ("activeDeadlineSeconds", "tolerations", "schedulingGates"):
         fixed.pop(key, None)
@@ -139,7 +139,7 @@ def _label(path: str, name: str) -> Iterator[Problem]:
         yield from (problems.invalid(path, name, message) for message in names.label(name))
 
 
-def _container(container: Spec, path: str, volumes: set[str], taken: set[str]) -> Iterator[Problem]:
+def _container(container: Spec, path: str, volumes: set[str], container_names: set[str]) -> Iterator[Problem]:
     name = container.get("name", "")
     yield from _label(f"{path}.name", name)
     if not container.get("image"):
@@ -151,9 +151,9 @@ def _container(container: Spec, path: str, volumes: set[str], taken: set[str]) -
         if part := container.get(key):
             yield from check(part, f"{path}.{key}")
     yield from _mounts(container.get("volumeMounts") or (), f"{path}.volumeMounts", volumes)
-    if name in taken:
+    if name in container_names:
         yield problems.duplicate(f"{path}.name", name)
-    taken.add(name)
+    container_names.add(name)
 
 
 def _ports(ports: Sequence[Any], path: str) -> Iterator[Problem]:
@@ -225,13 +225,13 @@ def _resources(resources: Spec, path: str) -> Iterator[Problem]:
             yield from resource_lists.validate(name, amount, at)
     for name, amount in requests.items():
         limit = limits.get(name)
-        own = "/" in name  # extended resources are not shared
+        is_extended = "/" in name  # limits and requests of extended resources must be equal
         if limit is None:
-            if own:
+            if is_extended:
                 yield problems.required(
                     f"{path}.limits", "Limit must be set for non overcommitable resources"
                 )
-        elif own and quantity.parse(amount) != quantity.parse(limit):
+        elif is_extended and quantity.parse(amount) != quantity.parse(limit):
             yield problems.invalid(f"{path}.requests", amount, f"must be equal to {name} limit of {limit}")
         elif quantity.parse(amount) > quantity.parse(limit):
             message = f"must be less than or equal to {name} limit of {limit}"

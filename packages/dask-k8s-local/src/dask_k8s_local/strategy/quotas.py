@@ -1,4 +1,4 @@
-"""ResourceQuotas: what may be limited, and in which scopes."""
+"""The strategy of ResourceQuotas: validation of limits and scopes. Scope selectors are not supported."""
 
 from collections.abc import Iterable, Iterator
 
@@ -24,10 +24,10 @@ _CONFLICTS = ({"BestEffort", "NotBestEffort"}, {"NotTerminating", "Terminating"}
 
 
 class ResourceQuotas(ReturnsDeleted):
-    """Quotas."""
+    """ResourceQuotas."""
 
     def prepare_create(self, obj: Object) -> None:
-        """Begin with nothing counted."""
+        """Set an empty status."""
         obj["status"] = {}
 
     def validate(self, obj: Object) -> Iterator[Problem]:
@@ -42,7 +42,7 @@ class ResourceQuotas(ReturnsDeleted):
             yield problems.forbidden("spec.scopeSelector", "dask-k8s-local supports `scopes` only")
 
     def validate_update(self, obj: Object, old: Object) -> Iterable[Problem]:
-        """Keep the scopes."""
+        """Validate a changed quota; the scopes are immutable."""
         scopes, before = obj["spec"].get("scopes") or [], old["spec"].get("scopes") or []
         if set(scopes) != set(before):
             yield problems.invalid("spec.scopes", scopes, "field is immutable")

@@ -1,4 +1,4 @@
-"""Amounts of resources: their names; what is counted comes in whole numbers, and nothing is negative."""
+"""Validation of resource lists (requests, limits and quotas): names and amounts of resources."""
 
 from collections.abc import Iterator
 
@@ -30,12 +30,12 @@ _STANDARD = OF_QUOTAS | {"storage"}
 
 
 def extended(name: str) -> bool:
-    """Return whether a resource is one that Kubernetes does not know itself, like `nvidia.com/gpu`."""
+    """Return whether a resource is an extended resource such as `nvidia.com/gpu`."""
     return "/" in name and "kubernetes.io/" not in name and not name.startswith("requests.")
 
 
 def validate_name(name: str, path: str, *, known: bool, of: str) -> Iterator[Problem]:
-    """Validate the name of a resource, and whether containers, or quotas, know it."""
+    """Validate the name of a resource; `known` if it is valid in a resource list `of` this kind."""
     if malformed := names.qualified(name):
         yield from (problems.invalid(path, name, message) for message in malformed)
     elif not known and "/" not in name and name not in _STANDARD:
@@ -45,7 +45,7 @@ def validate_name(name: str, path: str, *, known: bool, of: str) -> Iterator[Pro
 
 
 def validate(name: str, amount: str, path: str) -> Iterator[Problem]:
-    """Validate the amount of a resource."""
+    """Validate an amount: not negative, and an integer for counted resources."""
     value = quantity.parse(amount)
     if value < 0:
         yield problems.invalid(path, amount, "must be greater than or equal to 0")

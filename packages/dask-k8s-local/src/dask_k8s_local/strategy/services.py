@@ -1,4 +1,4 @@
-"""Services: computed defaults and rules. Addresses are assigned by the network, through `assign`."""
+"""The strategy of Services: defaults and validation. Addresses are assigned by `network` through `assign`."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -16,13 +16,13 @@ Assign = Callable[[Object, Object | None], Object]
 
 
 class Services(Strategy):
-    """Services; `assign` returns one with its addresses and node ports."""
+    """Services; `assign` returns a Service with its addresses and node ports."""
 
     returns_deleted = True
     assign: Assign | None = None
 
     def decode(self, obj: Object) -> tuple[Object, list[str]]:
-        """Fill in what depends on other fields, too."""
+        """Decode the Service and set defaults that depend on other fields."""
         service, unknown = super().decode({**obj, "spec": {} if obj.get("spec") is None else obj["spec"]})
         spec = service["spec"]
         for port in spec.get("ports") or ():
@@ -40,12 +40,12 @@ class Services(Strategy):
         return service, unknown
 
     def prepare_create(self, obj: Object) -> None:
-        """Begin without a load balancer."""
+        """Set an empty status, and the IP families."""
         obj["status"] = {"loadBalancer": {}}
         _single_stack(obj["spec"])
 
     def prepare_update(self, obj: Object, old: Object) -> None:
-        """Keep the addresses that the client does not mention."""
+        """Keep addresses and node ports that the update leaves out."""
         super().prepare_update(obj, old)
         spec, before = obj["spec"], old["spec"]
         if "ExternalName" not in (spec["type"], before["type"]):
@@ -81,7 +81,7 @@ class Services(Strategy):
         yield from _duplicates(spec)
 
     def validate_update(self, obj: Object, old: Object) -> Iterable[Problem]:
-        """Validate the spec, and the address, which stays."""
+        """Validate a changed Service; its address is immutable."""
         spec, before = obj["spec"], old["spec"]
         if "ExternalName" not in (spec["type"], before["type"]) and spec.get("clusterIP") != before.get(
             "clusterIP"

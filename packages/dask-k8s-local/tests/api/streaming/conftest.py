@@ -18,8 +18,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from dask_k8s_local.api import streams
 from dask_k8s_local.api.errors import StatusError
+from dask_k8s_local.api.streaming import upgrade
 from dask_k8s_local.kubelet.protocol import PodUnavailable
 
 
@@ -45,7 +45,7 @@ class Command:
             loop, self.stdout = asyncio.get_running_loop(), asyncio.StreamReader()
             loop.add_reader(self.terminal, self._read)
             pipe = os.fdopen(os.dup(self.terminal), "wb", buffering=0)
-            transport, protocol = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, pipe)
+            transport, protocol = await loop.connect_write_pipe(asyncio.upgrade.FlowControlMixin, pipe)
             self.stdin = asyncio.StreamWriter(transport, protocol, None, loop)
         return self
 
@@ -123,7 +123,7 @@ PODS = {
     )
 }
 KUBECTL = Path(sys.executable).with_name("kubectl")
-SUBRESOURCES = {"exec": streams.exec_, "attach": streams.attach, "portforward": streams.port_forward}
+SUBRESOURCES = {"exec": upgrade.exec_, "attach": upgrade.attach, "portforward": upgrade.port_forward}
 DISCOVERY = {
     "/api": {"kind": "APIVersions", "versions": ["v1"]},
     "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": []},

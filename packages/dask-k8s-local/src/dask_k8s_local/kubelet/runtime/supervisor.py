@@ -1,10 +1,11 @@
-"""The parent of all containers: a process of its own that ends them when the server goes, however it goes.
+"""The parent process of all containers, which stops them when the server ends for whatever reason.
 
-Standard library only, one thread, no asyncio: it forks. It speaks lines of JSON on one socket (see `client`)
-and is the reaper of orphans (Linux). When the socket closes it kills everything and removes the directory.
+Uses only the standard library, one thread and no asyncio, because it forks. Messages are lines of JSON on one
+socket (see `client`). On Linux, it also reaps orphans. When the socket closes, it kills everything and
+removes the directory.
 """
 
-# ruff: noqa: PTH123  # pathlib would double the time to start
+# ruff: noqa: PTH123  # pathlib doubles the start time
 
 import contextlib
 import ctypes
@@ -22,7 +23,8 @@ from typing import Any, NoReturn
 
 from dask_k8s_local.kubelet.runtime import cgroups, mounts
 
-MARK = "K8S_LOCAL_CONTAINER"  # in the environment of every process: tells whose orphan it is
+MARK = "K8S_LOCAL_CONTAINER"
+"""The environment variable that identifies the container of an orphan."""
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -41,7 +43,7 @@ def _prctl(option: int, value: int) -> None:
 
 
 class Supervisor:
-    """What runs: each process by its pid, with the number that the server gave it and its container."""
+    """Starts, signals and reaps processes."""
 
     def __init__(self, control: socket.socket, directory: str) -> None:
         self._control = control
@@ -51,7 +53,7 @@ class Supervisor:
         self._fds: list[int] = []
 
     def serve(self) -> None:
-        """Work until the server closes the socket."""
+        """Handle messages until the server closes the socket."""
         wakeup_read, wakeup_write = socket.socketpair()
         for end in (wakeup_read, wakeup_write):
             end.settimeout(0)
@@ -70,7 +72,7 @@ class Supervisor:
                 self._reap()
 
     def drain(self) -> None:
-        """Kill everything, and what that orphans, until nothing is left."""
+        """Kill all processes and their orphans until none is left."""
         signal.set_wakeup_fd(-1)
         deadline = time.monotonic() + _DRAIN_SECONDS
         while time.monotonic() < deadline:
@@ -85,7 +87,7 @@ class Supervisor:
                 time.sleep(0.002)
 
     def _send(self, message: Message) -> None:
-        with contextlib.suppress(OSError):  # the server has gone: the socket says so to `serve`
+        with contextlib.suppress(OSError):  # the server has ended; `serve` notices that, too
             self._control.sendall(json.dumps(message).encode() + b"\n")
 
     def _receive(self) -> bool:
@@ -118,7 +120,7 @@ class Supervisor:
             _become(message, fds, write_report)
         for fd in (*fds, write_report):
             os.close(fd)
-        with open(report, "rb") as problem:  # closed without a word by a successful exec
+        with open(report, "rb") as problem:  # a successful exec closes the pipe
             error = problem.read().decode()
         if error:
             os.waitpid(pid, 0)
@@ -139,7 +141,7 @@ class Supervisor:
             process = self._running.pop(pid, None)
             if process is None:
                 continue
-            if process["main"]:  # what else runs in the container ends with it
+            if process["main"]:  # all processes of the container end with its main process
                 for other, running in self._running.items():
                     if running["container"] == process["container"]:
                         _kill_group(other, signal.SIGKILL)
@@ -148,7 +150,7 @@ class Supervisor:
             _kill_group(pid, signal.SIGKILL)
 
     def _orphans(self, alive: set[str]) -> list[int]:
-        """Return adopted processes of containers that have ended."""
+        """Return orphaned processes of containers that have ended."""
         try:
             with open(f"/proc/self/task/{os.getpid()}/children", "rb") as children:
                 pids = [int(pid) for pid in children.read().split()]
@@ -168,13 +170,13 @@ def _container_of(pid: int) -> str | None:
 
 
 def _kill_group(pid: int, number: int) -> None:
-    for kill in (os.killpg, os.kill):  # an orphan may have joined a group that is not its own
+    for kill in (os.killpg, os.kill):  # an orphan can be in the process group of another process
         with contextlib.suppress(ProcessLookupError, PermissionError):
             kill(pid, number)
 
 
 def _become(message: Message, fds: list[int], report: int) -> NoReturn:
-    """Turn the forked child into the command; on failure write why to the pipe."""
+    """Execute the command in the forked child; write the error to the pipe on failure."""
     try:
         os.setsid()
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -191,7 +193,7 @@ def _become(message: Message, fds: list[int], report: int) -> NoReturn:
             mounts.enter(message["mounts"], message["root"])
         _change_directory(message["cwd"])
         _execute(message["argv"], env)
-    except BaseException as error:  # noqa: BLE001  # nothing may return into the supervisor's loop
+    except BaseException as error:  # noqa: BLE001  # the child must never return to the supervisor's loop
         os.write(report, str(error).encode()[:4096] or b"unknown error")
     os._exit(127)
 
@@ -206,7 +208,7 @@ def _change_directory(path: str) -> None:
 def _execute(argv: list[str], env: dict[str, str]) -> NoReturn:
     program = argv[0]
     try:
-        os.execvpe(program, argv, env)  # noqa: S606  # its trade
+        os.execvpe(program, argv, env)  # noqa: S606  # runs the user's command
     except FileNotFoundError:
         missing = f"stat {program}: no such file or directory" if "/" in program else _NOT_ON_PATH
         raise RuntimeError(f'exec: "{program}": {missing}') from None
@@ -219,11 +221,11 @@ def _reason(error: OSError) -> str:
 
 
 def main() -> None:
-    """Run; arguments are the number of the socket, the working directory, the control group (or nothing)."""
+    """Run the supervisor; arguments are the socket's number, the directory, and the control group or ''."""
     control, directory, group = socket.socket(fileno=int(sys.argv[1])), *sys.argv[2:]
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # only the server ends it, by closing the socket
+        signal.signal(number, signal.SIG_IGN)  # only the server stops it, by closing the socket
     supervisor = Supervisor(control, directory)
     try:
         supervisor.serve()
