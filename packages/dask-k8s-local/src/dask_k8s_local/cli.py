@@ -18,7 +18,6 @@ from dask_k8s_local.kubeconfig import ForeignKubeconfig, check
 from dask_k8s_local.network.addresses import NoLoopback
 from dask_k8s_local.state import AlreadyRunning, Running, State
 
-_START_SECONDS = 60.0
 _STOP_SECONDS = 60.0
 
 

@@ -120,10 +120,9 @@ class LocalKubernetes:
         agent = NodeAgent(store, machine)
         token, authority = secrets.token_urlsafe(), trustme.CA()
         tokens = Tokens(token)
-        api = ApiServer(store, tokens)
+        api = ApiServer(store, tokens, agent, addresses.assign)
         quotas = Quotas(store, api.resources)
-        api.kubelet, api.admit = agent, quotas.admit
-        api.assign(addresses.assign)
+        api.registry.admit = quotas.admit
         create_initial(store)
         store.create(NODES, node(block, RELEASE))
         certificate = authority.cert_pem.bytes()

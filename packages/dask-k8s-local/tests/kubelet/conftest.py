@@ -124,7 +124,7 @@ async def machine():
             node=NAME,
             directory=directory / "pods",
             block=block,
-            names=names,
+            dns=names,
             runtime=runtime,
             http=http,
             first_backoff=0.2,

@@ -15,7 +15,7 @@ from dask_k8s_local.strategy.base import Strategy
 from dask_k8s_local.strategy.crds import CustomResourceDefinitions
 from dask_k8s_local.strategy.jobs import Jobs
 from dask_k8s_local.strategy.pods import Pods
-from dask_k8s_local.strategy.services import Services
+from dask_k8s_local.strategy.services import Assign, Services
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +38,8 @@ class Served:
 class Catalog:
     """The collections, by group, version and plural."""
 
-    def __init__(self) -> None:
-        self.services = Services(resources.SERVICES, check_name=names.label_1035)
+    def __init__(self, assign: Assign) -> None:
+        self.services = Services(resources.SERVICES, assign)
         self._served: dict[tuple[str, str, str], Served] = {}
         self.generation = 0
         """Increases with every change, to invalidate caches."""
@@ -51,13 +51,6 @@ class Catalog:
     def find(self, group: str, version: str, plural: str) -> Served | None:
         """Return a collection."""
         return self._served.get((group, version, plural))
-
-    def of_kind(self, api_version: str, kind: str) -> Served | None:
-        """Return the collection of a kind."""
-        return next(
-            (one for one in self if one.resource.kind == kind and one.resource.api_version == api_version),
-            None,
-        )
 
     def add(self, served: Served) -> None:
         """Add a collection, or replace an older definition of it."""
@@ -82,8 +75,8 @@ class Catalog:
 
 
 _STRATEGIES: dict[str, tuple[type[Strategy], names.NameCheck]] = {
-    "configmaps": (simple_kinds.Data, names.subdomain),
-    "secrets": (simple_kinds.Data, names.subdomain),
+    "configmaps": (simple_kinds.DataObjects, names.subdomain),
+    "secrets": (simple_kinds.DataObjects, names.subdomain),
     "events": (simple_kinds.Events, names.subdomain),
     "customresourcedefinitions.apiextensions.k8s.io": (CustomResourceDefinitions, names.subdomain),
     "jobs.batch": (Jobs, names.subdomain),

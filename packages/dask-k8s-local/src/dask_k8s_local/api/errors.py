@@ -80,11 +80,10 @@ def no_such_resource() -> StatusError:
     return StatusError(404, "NotFound", "the server could not find the requested resource", {})
 
 
-def method_not_allowed(resource: Resource | None = None) -> StatusError:
+def method_not_allowed() -> StatusError:
     """Return the error for a verb that the resource does not support."""
-    about = details(resource) if resource else {}
     return StatusError(
-        405, "MethodNotAllowed", "the server does not allow this method on the requested resource", about
+        405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {}
     )
 
 

@@ -42,8 +42,8 @@ _STREAMED = frozenset({"log", "exec", "attach", "portforward"})
 class Handler:
     """Handles all requests."""
 
-    def __init__(self, registry: Registry, delete: Deleter, tokens: Tokens) -> None:
-        self.kubelet: Kubelet | None = None
+    def __init__(self, registry: Registry, delete: Deleter, tokens: Tokens, kubelet: Kubelet) -> None:
+        self._kubelet = kubelet
         self._registry = registry
         self._store = registry.store
         self._catalog = registry.catalog
@@ -123,7 +123,7 @@ class Handler:
         request.user_agent = headers.get("User-Agent", "")
         request.user = user
         if request.subresource in _STREAMED and http.method in {"GET", "POST"}:
-            return await pod_subresources.connect(http, self.kubelet, request, self._registry.get(request))
+            return await pod_subresources.connect(http, self._kubelet, request, self._registry.get(request))
         if http.method == "GET":
             return await self._read(http, request)
         try:

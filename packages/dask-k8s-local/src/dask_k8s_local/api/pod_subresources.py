@@ -23,13 +23,11 @@ _STREAMS = {
 
 
 async def connect(
-    http: web.BaseRequest, kubelet: Kubelet | None, request: Request, pod: Stored
+    http: web.BaseRequest, kubelet: Kubelet, request: Request, pod: Stored
 ) -> web.StreamResponse:
     """Handle log, exec, attach and portforward."""
     if not pod["spec"].get("nodeName"):
         raise errors.bad_request(f"pod {request.name} does not have a host assigned")
-    if kubelet is None:
-        raise errors.internal("the kubelet is not running")
     if request.subresource == "log":
         return await _log(http, kubelet, request, pod)
     return await _STREAMS[request.subresource](http, kubelet, pod)

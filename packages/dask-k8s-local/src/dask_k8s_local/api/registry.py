@@ -145,9 +145,8 @@ class Registry:
 
     def _assigned(self, resource: Resource, obj: Stored | Object, old: Object | None) -> Stored:
         """Assign addresses to a Service, as the last step before it is stored."""
-        assign = self.catalog.services.assign
-        if resource.key == "services" and assign is not None:
-            return Stored(assign(obj, old))
+        if resource.key == "services":
+            return Stored(self.catalog.services.assign(obj, old))
         return obj if isinstance(obj, Stored) else Stored(obj)
 
     @staticmethod

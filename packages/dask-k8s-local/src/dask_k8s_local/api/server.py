@@ -13,7 +13,7 @@ from dask_k8s_local.api.catalog import Catalog
 from dask_k8s_local.api.delete import Deleter
 from dask_k8s_local.api.errors import BODY_MAX, StatusError
 from dask_k8s_local.api.http import Handler
-from dask_k8s_local.api.registry import Admit, Registry
+from dask_k8s_local.api.registry import Registry
 from dask_k8s_local.api.request import Request
 from dask_k8s_local.controllers.client import Forbidden, RequestRejected
 from dask_k8s_local.crd.registration import Registration
@@ -28,38 +28,16 @@ _LINE_MAX = 64 * 1024
 
 
 class ApiServer:
-    """The API of the cluster. Other packages provide `kubelet`, `admit` and `assign`."""
+    """The API of the cluster; `assign` assigns addresses to Services."""
 
-    def __init__(self, store: Store, tokens: Tokens) -> None:
+    def __init__(self, store: Store, tokens: Tokens, kubelet: Kubelet, assign: Assign) -> None:
         self._store = store
-        self._catalog = Catalog()
+        self._catalog = Catalog(assign)
         self.delete = Deleter(store)
-        self._registry = Registry(store, self._catalog)
-        self._handler = Handler(self._registry, self.delete, tokens)
+        self.registry = Registry(store, self._catalog)
+        self._handler = Handler(self.registry, self.delete, tokens, kubelet)
         self._http: web.Server | None = None
         self._listening: asyncio.Server | None = None
-
-    @property
-    def kubelet(self) -> Kubelet | None:
-        """The kubelet, which serves logs, connections and commands."""
-        return self._handler.kubelet
-
-    @kubelet.setter
-    def kubelet(self, kubelet: Kubelet) -> None:
-        self._handler.kubelet = kubelet
-
-    @property
-    def admit(self) -> Admit:
-        """The admission function, which checks quotas before an object is stored."""
-        return self._registry.admit
-
-    @admit.setter
-    def admit(self, admit: Admit) -> None:
-        self._registry.admit = admit
-
-    def assign(self, assign: Assign) -> None:
-        """Use this function to assign addresses to new and changed Services."""
-        self._catalog.services.assign = assign
 
     def create(self, resource: Resource, namespace: str, body: Object) -> Object:
         """Create an object for a controller; raises RequestRejected."""
@@ -68,7 +46,7 @@ class ApiServer:
             raise RequestRejected(errors.no_such_resource().message)
         request = Request("POST", served, namespace, "", "", {"fieldManager": _FIELD_MANAGER})
         try:
-            return self._registry.create(request, body)
+            return self.registry.create(request, body)
         except (StatusError, Forbidden, StoreError) as error:
             raise RequestRejected(str(error)) from None
 

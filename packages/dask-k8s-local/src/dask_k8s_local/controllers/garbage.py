@@ -67,9 +67,8 @@ class GarbageCollector:
             find_collections()
             tasks.create_task(run_informer(self._store, CRDS, find_collections))
             async for uid in self._queue:
-                with suppress(
-                    StoreError, Forbidden
-                ):  # a newer change enqueues it again; some namespaces cannot be deleted
+                # After a conflict, a newer change enqueues the uid again; some namespaces are protected.
+                with suppress(StoreError, Forbidden):
                     self._process(uid)
 
     def _collections(self) -> list[Resource]:

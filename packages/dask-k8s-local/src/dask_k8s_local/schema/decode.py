@@ -61,9 +61,8 @@ def _value(node: Node, value: Any, path: Path, unknown: list[str], parent: Node)
             raise _mismatch(node, value, path, parent)
         return _list(node, value, path, unknown, parent)
     if not kind and node.additional is not None and isinstance(value, dict):
-        return _struct(
-            node.additional, value, path, unknown
-        )  # an object or another type, such as JSONSchemaPropsOrBool
+        # an object or another type, such as JSONSchemaPropsOrBool
+        return _struct(node.additional, value, path, unknown)
     return _scalar(node, value, path, parent)
 
 

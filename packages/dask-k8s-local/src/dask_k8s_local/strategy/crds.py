@@ -12,7 +12,7 @@ _SCOPES = ("Cluster", "Namespaced")
 
 
 class CustomResourceDefinitions(Strategy):
-    """CustomResourceDefinitions."""
+    """The strategy of CustomResourceDefinitions."""
 
     unconditional_update = False
 

@@ -28,7 +28,7 @@ _STATUSES = ("False", "True", "Unknown")
 
 
 class Jobs(Strategy):
-    """Jobs."""
+    """The strategy of Jobs."""
 
     def decode(self, obj: Object) -> tuple[Object, list[str]]:
         """Decode the Job and set defaults that depend on other fields."""

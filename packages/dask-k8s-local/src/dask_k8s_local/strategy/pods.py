@@ -12,7 +12,7 @@ _TOLERATED = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 
 class Pods(Strategy):
-    """Pods."""
+    """The strategy of Pods."""
 
     returns_deleted = True
 

@@ -24,7 +24,7 @@ _CONFLICTS = ({"BestEffort", "NotBestEffort"}, {"NotTerminating", "Terminating"}
 
 
 class ResourceQuotas(ReturnsDeleted):
-    """ResourceQuotas."""
+    """The strategy of ResourceQuotas."""
 
     def prepare_create(self, obj: Object) -> None:
         """Set an empty status."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from dask_k8s_local.resources import Resource
 from dask_k8s_local.schema import problems
 from dask_k8s_local.schema.problems import Problem
 from dask_k8s_local.strategy import metadata, names
@@ -19,7 +20,10 @@ class Services(Strategy):
     """Services; `assign` returns a Service with its addresses and node ports."""
 
     returns_deleted = True
-    assign: Assign | None = None
+
+    def __init__(self, resource: Resource, assign: Assign) -> None:
+        super().__init__(resource, check_name=names.label_1035)
+        self.assign = assign
 
     def decode(self, obj: Object) -> tuple[Object, list[str]]:
         """Decode the Service and set defaults that depend on other fields."""

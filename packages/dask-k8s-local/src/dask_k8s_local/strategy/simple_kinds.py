@@ -38,8 +38,8 @@ class Namespaces(Strategy):
         keep(obj, old, "spec")
 
 
-class Data(Strategy):
-    """ConfigMaps and Secrets."""
+class DataObjects(Strategy):
+    """The strategy of ConfigMaps and Secrets."""
 
     def decode(self, obj: Object) -> tuple[Object, list[str]]:
         """Decode the object and encode `stringData` as `data`."""
@@ -96,7 +96,7 @@ _EMPTY_FIELDS: Object = {
 
 
 class Events(Strategy):
-    """Events."""
+    """The strategy of Events."""
 
     def decode(self, obj: Object) -> tuple[Object, list[str]]:
         """Decode the Event and add the empty fields that Go writes."""

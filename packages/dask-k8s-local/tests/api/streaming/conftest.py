@@ -45,7 +45,7 @@ class Command:
             loop, self.stdout = asyncio.get_running_loop(), asyncio.StreamReader()
             loop.add_reader(self.terminal, self._read)
             pipe = os.fdopen(os.dup(self.terminal), "wb", buffering=0)
-            transport, protocol = await loop.connect_write_pipe(asyncio.upgrade.FlowControlMixin, pipe)
+            transport, protocol = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, pipe)
             self.stdin = asyncio.StreamWriter(transport, protocol, None, loop)
         return self
 

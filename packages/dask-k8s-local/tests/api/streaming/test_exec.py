@@ -168,7 +168,7 @@ async def test_a_client_that_does_not_read_holds_the_command_back(connect, serve
         pytest.param("two/exec", {"container": "x"}, 400, "container x is not valid for pod two", id="wrong"),
         pytest.param("crashed/exec", {}, 500, 'container not found ("main")', id="crashed"),
         pytest.param("pending/exec", {}, 400, "pod pending does not have a host assigned", id="pending"),
-        pytest.param("web/attach", {}, 400, "attach is not supported here", id="attach"),
+        pytest.param("web/attach", {}, 400, "does not support attach", id="attach"),
     ],
 )
 async def test_refusals(refused, path, options, status, words):

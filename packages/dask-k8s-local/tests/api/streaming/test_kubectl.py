@@ -130,7 +130,7 @@ async def test_exec_with_much_input(kubectl, server):
         pytest.param(["exec", "two", "-c", "x", "--", "true"], "container x is not valid", id="container"),
         pytest.param(["exec", "crashed", "--", "true"], 'container not found ("main")', id="crashed"),
         pytest.param(["exec", "pending", "--", "true"], "does not have a host assigned", id="pending"),
-        pytest.param(["attach", "web"], "attach is not supported here", id="attach"),
+        pytest.param(["attach", "web"], "does not support attach", id="attach"),
     ],
 )
 async def test_refusals(kubectl, arguments, words):

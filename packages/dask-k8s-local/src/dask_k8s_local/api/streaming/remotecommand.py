@@ -69,10 +69,8 @@ class _Command:
         await self.channels.send(_ERROR, orjson.dumps(_status(code)))
 
     async def _connect_streams(self, process: Process, requested: dict[int, bool]) -> int:
-        inputs = [
-            asyncio.create_task(
-                _apply_resizes(self._resize, process.resize)
-            ),  # before the input is sent to the terminal
+        inputs = [  # the size of the terminal is set before it gets input
+            asyncio.create_task(_apply_resizes(self._resize, process.resize)),
             asyncio.create_task(_forward_stdin(self._stdin, process.stdin)),
         ]
         try:
@@ -84,9 +82,7 @@ class _Command:
                         )
                 return await process.wait()
         except ExceptionGroup as group:
-            raise group.exceptions[
-                0
-            ] from None  # the client has disconnected; all outputs raise the same error
+            raise group.exceptions[0] from None  # the client has disconnected; both outputs raise the same
         finally:
             for task in inputs:
                 task.cancel()

@@ -11,8 +11,10 @@ from enum import IntEnum
 
 _VERSION = 3
 _CONTROL = 0x8000
-_HEADER = struct.Struct(">HHI")  # control bit and version, type, flags and length
-_DATA_HEADER = struct.Struct(">II")  # stream, flags and length
+_HEADER = struct.Struct(">HHI")
+"""Of a control frame: control bit and version, type, flags and length."""
+_DATA_HEADER = struct.Struct(">II")
+"""Of a data frame: stream, flags and length."""
 _NUMBER = struct.Struct(">I")
 _STREAM = 0x7FFFFFFF
 _LENGTH = 0xFFFFFF
@@ -36,7 +38,6 @@ class Type(IntEnum):
 class Reset(IntEnum):
     """Status codes of RST_STREAM."""
 
-    PROTOCOL_ERROR = 1
     CANCEL = 5
 
 
@@ -76,7 +77,6 @@ _LAYOUT = {
 """The numbers at the start of each control frame; the contents of SETTINGS are ignored."""
 _WITH_HEADERS = {Type.SYN_STREAM, Type.SYN_REPLY, Type.HEADERS}
 
-# The compression dictionary of the protocol: names with their lengths, then values.
 _NAMES = """
 options head post put delete trace accept accept-charset accept-encoding accept-language accept-ranges age
 allow authorization cache-control connection content-base content-encoding content-language content-length
@@ -101,6 +101,7 @@ def _counted(text: str) -> bytes:
 
 
 DICTIONARY = b"".join(_counted(name.replace("_", " ")) for name in _NAMES.split()) + _VALUES.encode()
+"""The compression dictionary of the protocol: names with their lengths, then values."""
 
 
 class Decoder:

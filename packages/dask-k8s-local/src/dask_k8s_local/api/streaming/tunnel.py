@@ -40,8 +40,10 @@ class _Tunnel:
         self._kubelet = kubelet
         self._pod = pod
         self._encoder = spdy.Encoder()
-        self._pairs: dict[str, _Pair] = {}  # by request
-        self._data: dict[int, _Pair] = {}  # by stream
+        self._pairs: dict[str, _Pair] = {}
+        """Incomplete pairs by their request id."""
+        self._data: dict[int, _Pair] = {}
+        """Pairs by the id of their data stream."""
         self._last = 0
         self._disconnected = asyncio.Event()
 

@@ -28,7 +28,8 @@ _MS_OF_STATVFS = {
     1024: 1024,
     2048: 2048,
     4096: _MS_RELATIME,
-}  # nosuid, nodev, noexec, atimes
+}
+"""Mount flags by the flags of `statvfs`: nosuid, nodev, noexec and access times."""
 
 Mount = tuple[str, str, bool]
 """Source, target, read-only."""

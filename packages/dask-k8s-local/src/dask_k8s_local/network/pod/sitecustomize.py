@@ -12,7 +12,8 @@ import socket
 import sys
 from importlib.machinery import PathFinder
 
-TYPE_CHECKING = False  # typing is slow to import
+TYPE_CHECKING = False
+"""Defined here because `typing` is slow to import."""
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
