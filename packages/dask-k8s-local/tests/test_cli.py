@@ -1,4 +1,4 @@
-"""The command line, as people use it."""
+"""The command line, run as a command."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture
 def state(tmp_path):
-    """A user of our own, whose server is ended in any case."""
+    """A user with a state directory of its own, whose server is stopped after the test."""
     yield tmp_path / "dask-k8s-local"
     command(tmp_path)("down")
 
@@ -40,7 +40,7 @@ def server(state):
 
 
 def sleeper(kubeconfig):
-    """Run a pod; give its process."""
+    """Run a pod and return its process."""
     script = "echo $$$$; exec sleep 100"
     kubectl(kubeconfig, "run", "sleeper", "--image=x", "--restart=Never", "--", "sh", "-c", script)
     kubectl(kubeconfig, "wait", "--for=jsonpath={.status.phase}=Running", "pod/sleeper", "--timeout=30s")

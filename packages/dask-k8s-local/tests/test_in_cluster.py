@@ -1,4 +1,4 @@
-"""Programs in pods that talk to the API."""
+"""Programs in pods that use the API."""
 
 import json
 import subprocess

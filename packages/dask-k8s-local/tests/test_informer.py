@@ -1,4 +1,4 @@
-"""Keeping up with the store, whatever happens between two looks."""
+"""Informers and the work queue."""
 
 import asyncio
 from dataclasses import replace
@@ -18,7 +18,7 @@ def short(change: Change):
 
 
 class Seen:
-    """What was handed over; `until` waits for so many changes."""
+    """Records changes; `until` waits for a number of them."""
 
     def __init__(self):
         self.changes = []
@@ -85,7 +85,7 @@ async def test_collections_come_and_go():
         assert seen.changes == [(("a", ""), None)]
 
 
-async def test_a_collection_is_defined_anew():
+async def test_a_collection_is_recreated():
     store, seen = Store(), Seen()
     store.create(CONFIGMAPS, config_map("a"))
     store.create(CONFIGMAPS, config_map("b"))
@@ -104,7 +104,7 @@ async def test_a_collection_is_defined_anew():
         informers.set_resources([])
 
 
-async def test_each_thing_is_looked_at_once():
+async def test_each_key_is_processed_once():
     queue: WorkQueue[str] = WorkQueue()
     queue.add("a", "b", "a")
     seen = []

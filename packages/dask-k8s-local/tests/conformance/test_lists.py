@@ -1,4 +1,4 @@
-"""Lists, watches, tables, and what the server says of itself."""
+"""Lists, watches, tables and discovery."""
 
 import itertools
 import json
@@ -49,9 +49,9 @@ class TestList:
         "y=z,x in (2)": ["c"],
     }
 
-    @pytest.mark.parametrize("selector, wanted", LABELS.items())
-    def test_labels(self, api, maps, selector, wanted):
-        assert names(api.get(maps, labelSelector=selector)) == wanted
+    @pytest.mark.parametrize("selector, expected", LABELS.items())
+    def test_labels(self, api, maps, selector, expected):
+        assert names(api.get(maps, labelSelector=selector)) == expected
 
     FIELDS: ClassVar = {
         "metadata.name=a": ["a"],
@@ -59,20 +59,20 @@ class TestList:
         "metadata.name==b": ["b"],
     }
 
-    @pytest.mark.parametrize("selector, wanted", FIELDS.items())
-    def test_fields(self, api, maps, selector, wanted):
-        assert names(api.get(maps, fieldSelector=selector)) == wanted
+    @pytest.mark.parametrize("selector, expected", FIELDS.items())
+    def test_fields(self, api, maps, selector, expected):
+        assert names(api.get(maps, fieldSelector=selector)) == expected
 
     def test_fields_of_pods(self, api, home):
         api.post(f"{home}/pods", pod("f"))
-        for selector, wanted in (
+        for selector, expected in (
             ("spec.nodeName=", ["f"]),
             ("spec.nodeName=x", []),
             ("status.phase=Pending", ["f"]),
             ("status.phase!=Pending", []),
             ("spec.restartPolicy=Always,metadata.name=f", ["f"]),
         ):
-            assert names(api.get(f"{home}/pods", fieldSelector=selector)) == wanted, selector
+            assert names(api.get(f"{home}/pods", fieldSelector=selector)) == expected, selector
 
     def test_fields_of_events(self, api, home, namespace):
         about = {"kind": "Pod", "name": "p", "namespace": namespace, "uid": "1"}

@@ -1,4 +1,4 @@
-"""A cluster of store and controllers: no HTTP, no kubelet."""
+"""A cluster that consists of store and controllers, without HTTP and kubelet."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ ABSENT = "11111111-1111-1111-1111-111111111111"
 
 
 class Cluster:
-    """What a test does to a cluster, and how it waits for what follows."""
+    """The cluster, with methods to change it and to wait."""
 
     def __init__(self):
         self.store = Store()
@@ -84,7 +84,7 @@ class Cluster:
         await self.eventually(lambda: not any(self.get(resource, name, namespace) for name in names))
 
     async def settled(self, namespace="ns"):
-        """Wait until the garbage collector has looked at everything that happened before."""
+        """Wait until the garbage collector has processed all earlier changes."""
         owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "nobody", "uid": ABSENT}
         for name in ("first", "second"):
             self.make(CONFIGMAPS, name, owners=[owner], namespace=namespace)
@@ -99,7 +99,7 @@ def reference(obj, **more):
 
 @pytest.fixture
 def refer():
-    """Make an owner reference."""
+    """Return an owner reference."""
     return reference
 
 

@@ -1,4 +1,4 @@
-"""EndpointSlices of Services; what they contain was compared with a real cluster."""
+"""EndpointSlices of Services; their contents were compared with a real cluster."""
 
 import pytest
 
@@ -11,7 +11,7 @@ HTTP = {"name": "http", "port": 80, "targetPort": 8080}
 
 @pytest.fixture
 def serve(cluster):
-    """Make a Service."""
+    """Create a Service."""
 
     def make(name="web", *ports, **spec):
         spec = {"selector": APP, "clusterIP": "127.0.0.1", "ports": [*ports], **spec}
@@ -22,7 +22,7 @@ def serve(cluster):
 
 @pytest.fixture
 def start(cluster):
-    """Make a pod."""
+    """Create a pod."""
 
     def make(name, address, *, ready=True, ports=(), phase="Running", **spec):
         conditions = [{"type": "Ready", "status": str(ready)}]
@@ -34,7 +34,7 @@ def start(cluster):
 
 
 def slices(cluster, service="web"):
-    """Return ports and endpoints: addresses with their conditions."""
+    """Return ports and endpoints (addresses with their conditions)."""
     found = []
     for one in cluster.store.list(ENDPOINTSLICES, "ns"):
         if one["metadata"]["labels"]["kubernetes.io/service-name"] == service:

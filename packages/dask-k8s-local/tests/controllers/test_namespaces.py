@@ -1,4 +1,4 @@
-"""How a namespace ends; message and order as on a real cluster."""
+"""Deletion of namespaces; messages and order are those of a real cluster."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Volumes, seen by containers at their mount paths."""
+"""Volumes, as containers see them at their mount paths."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""Loopback addresses: two servers share a machine, Services get and keep what they ask for."""
+"""Loopback addresses of servers, and addresses and ports of Services."""
 
 import socket
 

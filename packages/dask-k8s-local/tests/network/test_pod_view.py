@@ -1,4 +1,4 @@
-"""What Python sees in a pod: run with the sitecustomize, in processes of their own."""
+"""The network as Python sees it in a pod, in processes with the sitecustomize module."""
 
 import os
 import socket

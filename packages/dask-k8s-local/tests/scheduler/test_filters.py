@@ -1,4 +1,4 @@
-"""Whether pods fit the node, and what they are told."""
+"""The filters of the scheduler and their messages."""
 
 from decimal import Decimal
 

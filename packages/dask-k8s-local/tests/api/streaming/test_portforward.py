@@ -1,4 +1,4 @@
-"""Port-forward as Python clients speak it (`v4.channel.k8s.io`), and kubectl's tunnel by hand."""
+"""Port-forwarding with `v4.channel.k8s.io` (Python clients) and with SPDY frames (kubectl)."""
 
 import asyncio
 import contextlib
@@ -115,7 +115,7 @@ async def test_the_last_bytes_of_a_client_arrive(connect, listen, server):
 
 
 async def pour_into(ws, limit):
-    """Send as much as goes; returns how much it was."""
+    """Send until the connection is full; return the number of bytes."""
     sent = 0
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(1):
