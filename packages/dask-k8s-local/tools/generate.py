@@ -1,4 +1,4 @@
-"""Write the package data about built-in kinds: Kubernetes' OpenAPI v3 schemas, from a checkout of it.
+"""Generate the package data: Kubernetes' OpenAPI v3 schemas, from a checkout of it.
 
     python tools/generate.py KUBERNETES [--check]
 
