@@ -1,6 +1,7 @@
-"""Conditions in a status. Pure functions of lists of dicts."""
+"""Conditions and phases in a status. Pure functions of objects."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from dask_k8s_local.store import Object, timestamp
 
@@ -33,3 +34,8 @@ def with_condition(conditions: Iterable[Object], new: Object) -> list[Object]:
 def is_true(conditions: Iterable[Object] | None, kind: str) -> bool:
     """Return whether a condition is True."""
     return any(one["type"] == kind and one["status"] == "True" for one in conditions or ())
+
+
+def is_finished(pod: Mapping[str, Any]) -> bool:
+    """Return whether a pod has succeeded or failed."""
+    return (pod.get("status") or {}).get("phase") in {"Failed", "Succeeded"}

@@ -55,8 +55,8 @@ def kubernetes(request: pytest.FixtureRequest) -> Iterator[Kubernetes]:
         return
     from dask_k8s_local.server import LocalKubernetes  # noqa: PLC0415  # slow to import
 
-    with LocalKubernetes.in_thread() as here:
-        yield Kubernetes(here.kubeconfig, is_local=True)
+    with LocalKubernetes.in_thread() as cluster:
+        yield Kubernetes(cluster.kubeconfig, is_local=True)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dask_k8s_local.api import errors
+from dask_k8s_local.conditions import is_finished
 from dask_k8s_local.controllers.client import Propagation
 from dask_k8s_local.controllers.namespaces import reject_protected
 from dask_k8s_local.resources import CRDS, JOBS, NAMESPACES, PODS, Resource
@@ -74,7 +75,7 @@ class Deleter:
         if resource is NAMESPACES:
             reject_protected(name)
         self._check(resource, old, options)
-        marked = _marked(resource, old, options)
+        marked = _marked_for_deletion(resource, old, options)
         if options.dry_run:
             return Stored(marked or old), marked is None
         if marked is None:
@@ -98,7 +99,7 @@ class Deleter:
                 )
 
 
-def _marked(resource: Resource, old: Stored, options: DeleteOptions) -> Object | None:
+def _marked_for_deletion(resource: Resource, old: Stored, options: DeleteOptions) -> Object | None:
     """Return the object with its deletionTimestamp, or None if it can be removed at once."""
     metadata = {**old["metadata"]}
     # Deleting a Job orphans its pods by default, for compatibility with old versions of Kubernetes.
@@ -116,7 +117,7 @@ def _marked(resource: Resource, old: Stored, options: DeleteOptions) -> Object |
     grace = _grace(resource, old, options)
     if not finalizers and not grace:
         return None
-    _mark(metadata, grace)
+    _set_deletion_timestamp(metadata, grace)
     return {**old, "metadata": metadata}
 
 
@@ -153,14 +154,14 @@ def _grace(resource: Resource, old: Stored, options: DeleteOptions) -> int:
     """Return the grace period of a pod in seconds."""
     if resource is not PODS:
         return 0
-    spec, phase = old["spec"], (old.get("status") or {}).get("phase")
-    if not spec.get("nodeName") or phase in {"Failed", "Succeeded"}:
+    spec = old["spec"]
+    if not spec.get("nodeName") or is_finished(old):
         return 0
     grace: int = options.grace if options.grace is not None else spec.get("terminationGracePeriodSeconds", 30)
     return grace
 
 
-def _mark(metadata: Object, grace: int) -> None:
+def _set_deletion_timestamp(metadata: Object, grace: int) -> None:
     """Set the deletionTimestamp, or shorten the grace period."""
     present = metadata.get("deletionGracePeriodSeconds")
     if metadata.get("deletionTimestamp"):

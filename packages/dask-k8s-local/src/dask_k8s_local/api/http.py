@@ -167,7 +167,7 @@ class Handler:
         if watching:
             return await watch.watch(self._store, http, request, encoder)
         one = request.name
-        body = encoder.one(self._registry.get(request)) if one else self._lists.list(request, encoder)
+        body = encoder.single(self._registry.get(request)) if one else self._lists.list(request, encoder)
         return web.Response(body=body, headers=_JSON)
 
     # ---- verbs that write; each returns the HTTP status and the body
@@ -184,7 +184,7 @@ class Handler:
     def _update(self, request: Request, body: bytes) -> tuple[int, Any]:
         obj = bodies.read_object(request.content_type, body, request.served.resource.kind)
         if request.subresource == "scale":
-            return 200, self._scaled(request, obj)
+            return 200, self._update_scale(request, obj)
         return 200, self._registry.update(request, obj)
 
     def _patch(self, request: Request, body: bytes) -> tuple[int, Any]:
@@ -193,11 +193,11 @@ class Handler:
         change = bodies.read_patch(request.content_type, body)
         if request.subresource == "scale":
             current = scale.read(request.served, self._registry.get(request))
-            return 200, self._scaled(request, patch.plain(request, current, change))
+            return 200, self._update_scale(request, patch.patch_unstored(request, current, change))
         found, is_new = patch.patch(self._registry, request, change)
         return 201 if is_new else 200, found
 
-    def _scaled(self, request: Request, requested: Any) -> Object:
+    def _update_scale(self, request: Request, requested: Any) -> Object:
         old = self._registry.get(request)
         changed = scale.write(request.served, old, requested)
         return scale.read(request.served, self._registry.replace(request, old, changed))
@@ -266,7 +266,7 @@ def _respond(request: Request, status: int, found: Any) -> web.Response:
     if isinstance(found, Stored):
         if "as=" in request.accept:
             encoder = negotiation.negotiate(request.served, request.accept, "", watching=False)
-            return web.Response(body=encoder.one(found), status=status, headers=_JSON)
+            return web.Response(body=encoder.single(found), status=status, headers=_JSON)
         return web.Response(body=found.json, status=status, headers=_JSON)
     return _json(found, status=status)
 

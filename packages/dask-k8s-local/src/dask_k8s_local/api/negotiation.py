@@ -22,7 +22,7 @@ class Encoder:
         self.served = served
         self.resource = served.resource
 
-    def one(self, obj: Stored) -> bytes:
+    def single(self, obj: Stored) -> bytes:
         """Return an object as JSON."""
         return obj.json
 
@@ -36,7 +36,7 @@ class Encoder:
 
     def event(self, kind: str, obj: Stored) -> bytes:
         """Return a watch event as a line of JSON."""
-        return b'{"type":"%s","object":%s}\n' % (kind.encode(), self.one(obj))
+        return b'{"type":"%s","object":%s}\n' % (kind.encode(), self.single(obj))
 
     def bookmark(self, version: int, annotations: dict[str, str] | None = None) -> bytes:
         """Return a bookmark event."""
@@ -71,7 +71,7 @@ class TableEncoder(Encoder):
         self._has_definitions = not watching
         self._now = printer_columns.now()
 
-    def one(self, obj: Stored) -> bytes:
+    def single(self, obj: Stored) -> bytes:
         """Return a Table with one row."""
         return self.list([obj], {"resourceVersion": obj["metadata"]["resourceVersion"]})
 

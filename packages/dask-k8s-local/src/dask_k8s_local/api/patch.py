@@ -10,7 +10,7 @@ import jsonpatch
 import orjson
 
 from dask_k8s_local.api import errors
-from dask_k8s_local.api.registry import Registry, check_kind, decode, metadata_of, place
+from dask_k8s_local.api.registry import Registry, check_kind, decode, metadata_of, set_name_and_namespace
 from dask_k8s_local.api.request import Request
 from dask_k8s_local.fields import managers, strategic
 from dask_k8s_local.schema import problems
@@ -49,12 +49,12 @@ def patch(registry: Registry, request: Request, body: Any) -> tuple[Stored, bool
     try:
         obj = decode(request, patched)
     except errors.StatusError as error:
-        raise _refused(patched, error) from None
-    place(request, obj.setdefault("metadata", {}))
+        raise _decode_error(patched, error) from None
+    set_name_and_namespace(request, obj.setdefault("metadata", {}))
     return registry.replace(request, old, obj), False
 
 
-def plain(request: Request, current: Object, body: Any) -> Object:
+def patch_unstored(request: Request, current: Object, body: Any) -> Object:
     """Patch an object that is not stored, such as a Scale."""
     if request.content_type == JSON_PATCH:
         return _json_patch(request, Stored(current), body)
@@ -62,7 +62,7 @@ def plain(request: Request, current: Object, body: Any) -> Object:
     return result
 
 
-def _refused(patched: Object, error: errors.StatusError) -> errors.StatusError:
+def _decode_error(patched: Object, error: errors.StatusError) -> errors.StatusError:
     """Return the error of Kubernetes, which describes the patched object instead of the patch."""
     why = error.message.partition(" cannot be handled as a ")[2].partition(": ")[2]
     value = orjson.dumps(patched, option=orjson.OPT_SORT_KEYS).decode()
@@ -124,7 +124,7 @@ def _apply(registry: Registry, request: Request, body: Any) -> tuple[Stored, boo
             raise errors.not_found(resource, request.name)
         return registry.create(request, merged, owners), True
     obj = decode(request, merged)
-    place(request, obj.setdefault("metadata", {}))
+    set_name_and_namespace(request, obj.setdefault("metadata", {}))
     return registry.replace(request, old, obj, owners), False
 
 

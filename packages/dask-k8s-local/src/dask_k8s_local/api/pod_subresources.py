@@ -78,13 +78,13 @@ def _options(request: Request) -> LogOptions:
         follow=request.flag("follow"),
         previous=request.flag("previous"),
         timestamps=request.flag("timestamps"),
-        tail_lines=_natural(query, "tailLines"),
-        limit_bytes=_natural(query, "limitBytes"),
+        tail_lines=_non_negative(query, "tailLines"),
+        limit_bytes=_non_negative(query, "limitBytes"),
         since_seconds=since,
     )
 
 
-def _natural(query: Mapping[str, str], name: str) -> int | None:
+def _non_negative(query: Mapping[str, str], name: str) -> int | None:
     text = query.get(name)
     if not text:
         return None

@@ -9,6 +9,7 @@ from typing import Any
 
 from dask_k8s_local.api.catalog import Served
 from dask_k8s_local.api.printer_columns import AGE, AGE_ONLY, NAME, Column, custom, since
+from dask_k8s_local.conditions import is_finished
 
 Object = Mapping[str, Any]
 
@@ -81,7 +82,7 @@ def _pod_status(pod: Object, _: datetime) -> str:
         reason = "SchedulingGated"
     initialising = _initialising(pod)
     reason = initialising or _container_reason(pod, reason)
-    if pod["metadata"].get("deletionTimestamp") and phase not in {"Failed", "Succeeded"}:
+    if pod["metadata"].get("deletionTimestamp") and not is_finished(pod):
         return "Unknown" if status.get("reason") == "NodeLost" else "Terminating"
     return reason
 

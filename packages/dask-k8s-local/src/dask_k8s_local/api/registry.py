@@ -47,7 +47,7 @@ class Registry:
         resource, strategy = request.served.resource, request.served.strategy
         obj = decode(request, body)
         metadata = obj["metadata"] = {**(obj.get("metadata") or {})}
-        place(request, metadata)
+        set_name_and_namespace(request, metadata)
         if metadata.get("resourceVersion"):
             raise errors.StatusError(500, "", "resourceVersion should not be set on objects to be created")
         for key in _SYSTEM:
@@ -69,7 +69,7 @@ class Registry:
         if request.dry_run:
             self.store.check_free(resource, draft)
             return draft
-        return self.store.insert(resource, self._assigned(resource, draft, None))
+        return self.store.insert(resource, self._with_addresses(resource, draft, None))
 
     def update(self, request: Request, body: Object) -> Stored:
         """Replace an object."""
@@ -77,7 +77,7 @@ class Registry:
         old = self.get(request)
         obj = decode(request, body)
         metadata = obj["metadata"] = {**(obj.get("metadata") or {})}
-        place(request, metadata)
+        set_name_and_namespace(request, metadata)
         if metadata.get("uid") not in (None, old["metadata"]["uid"]):
             self.store.update(resource, {**old, "metadata": {**old["metadata"], "uid": metadata["uid"]}})
         if not metadata.get("resourceVersion") and not strategy.unconditional_update:
@@ -95,7 +95,7 @@ class Registry:
             keep(metadata, before, key)
         metadata.setdefault("uid", before["uid"])
         if owners is None:
-            owners = self._updated(request, old, obj)
+            owners = self._owners_after_update(request, old, obj)
         if request.subresource == "status":
             strategy.prepare_status(obj, old)
             validate = strategy.validate_status
@@ -111,9 +111,9 @@ class Registry:
         self.admit(resource, obj, old)
         if request.dry_run:
             return Stored(obj)
-        return self.store.update(resource, self._assigned(resource, obj, old))
+        return self.store.update(resource, self._with_addresses(resource, obj, old))
 
-    def _updated(self, request: Request, old: Object, obj: Object) -> Owners:
+    def _owners_after_update(self, request: Request, old: Object, obj: Object) -> Owners:
         """Return the field owners after an update; `managedFields: [{}]` removes all."""
         written = obj["metadata"].get("managedFields")
         if written == [{}]:
@@ -143,7 +143,7 @@ class Registry:
             why = f"error looking up service account {namespace}/{account}: {missing}"
             raise Forbidden(resource, obj["metadata"]["name"], why)
 
-    def _assigned(self, resource: Resource, obj: Stored | Object, old: Object | None) -> Stored:
+    def _with_addresses(self, resource: Resource, obj: Stored | Object, old: Object | None) -> Stored:
         """Assign addresses to a Service, as the last step before it is stored."""
         if resource.key == "services":
             return Stored(self.catalog.services.assign(obj, old))
@@ -162,7 +162,7 @@ def _write_owners(metadata: Object, owners: Owners) -> None:
         metadata.pop("managedFields", None)
 
 
-def place(request: Request, metadata: dict[str, Any]) -> None:
+def set_name_and_namespace(request: Request, metadata: dict[str, Any]) -> None:
     """Set name and namespace from the path; raises StatusError if they differ."""
     if request.served.resource.namespaced:
         if metadata.setdefault("namespace", request.namespace) != request.namespace:

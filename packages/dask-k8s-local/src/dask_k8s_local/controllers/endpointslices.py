@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 
-from dask_k8s_local.conditions import is_true
+from dask_k8s_local.conditions import is_finished, is_true
 from dask_k8s_local.informer import Change, WorkQueue, run_informer
 from dask_k8s_local.network.backends import container_port, selects
 from dask_k8s_local.resources import ENDPOINTSLICES, NAMESPACES, PODS, SERVICES
@@ -70,7 +70,7 @@ def slices(service: Object, pods: Sequence[Object]) -> list[tuple[list[Object], 
     """
     groups: dict[str, tuple[list[Object], list[Object]]] = {}
     for pod in pods:
-        if pod["status"].get("podIP") and pod["status"].get("phase") not in {"Failed", "Succeeded"}:
+        if pod["status"].get("podIP") and not is_finished(pod):
             ports = _ports(service, pod)
             groups.setdefault(repr(ports), (ports, []))[1].append(_endpoint(service, pod))
     chunks = [

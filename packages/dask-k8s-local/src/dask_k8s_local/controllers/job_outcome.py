@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from dask_k8s_local.conditions import is_finished
 from dask_k8s_local.store import Object, namespace_of
 
 _FIRST_BACKOFF = timedelta(seconds=10)
 _LONGEST_BACKOFF = timedelta(minutes=10)
-_FINISHED = frozenset({"Failed", "Succeeded"})
 TERMINAL = ("Complete", "Failed")
 
 
@@ -44,11 +44,6 @@ def phase(pod: Object) -> str:
     """Return the phase of a pod."""
     found: str = (pod.get("status") or {}).get("phase", "Pending")
     return found
-
-
-def is_finished(pod: Object) -> bool:
-    """Return whether a pod has terminated."""
-    return phase(pod) in _FINISHED
 
 
 def is_active(pod: Object) -> bool:
@@ -137,17 +132,17 @@ def _statuses(pod: Object) -> Iterator[Object]:
 def _matching(job: Object, pod: Object) -> tuple[int, Mapping[str, Any], str] | None:
     """Return the index of the first rule that matches a failed pod, the rule, and a message."""
     rules = (job["spec"].get("podFailurePolicy") or {}).get("rules") or ()
-    whose = f"{namespace_of(pod)}/{pod['metadata']['name']}"
+    pod_name = f"{namespace_of(pod)}/{pod['metadata']['name']}"
     for index, rule in enumerate(rules):
         matching = f"matching {rule['action']} rule at index {index}"
         if (codes := rule.get("onExitCodes")) and (found := _matching_container(codes, pod)):
             code = found["state"]["terminated"]["exitCode"]
-            message = f"Container {found['name']} for pod {whose} failed with exit code {code} {matching}"
+            message = f"Container {found['name']} for pod {pod_name} failed with exit code {code} {matching}"
             return index, rule, message
         for pattern in rule.get("onPodConditions") or ():
             for one in (pod.get("status") or {}).get("conditions") or ():
                 if (one["type"], one["status"]) == (pattern["type"], pattern["status"]):
-                    return index, rule, f"Pod {whose} has condition {one['type']} {matching}"
+                    return index, rule, f"Pod {pod_name} has condition {one['type']} {matching}"
     return None
 
 

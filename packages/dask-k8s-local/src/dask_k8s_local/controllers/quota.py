@@ -60,8 +60,8 @@ class Quotas:
 
     def admit(self, resource: Resource, new: Object, old: Object | None = None) -> None:
         """Raise Forbidden if a quota would be exceeded; the caller writes without an `await` in between."""
-        there = self._store.list(RESOURCEQUOTAS, namespace_of(new)) if resource.namespaced else []
-        quotas = [quota for quota in there if in_scope(quota, resource, new)]
+        candidates = self._store.list(RESOURCEQUOTAS, namespace_of(new)) if resource.namespaced else []
+        quotas = [quota for quota in candidates if in_scope(quota, resource, new)]
         if not quotas:
             return
         name = new["metadata"]["name"]

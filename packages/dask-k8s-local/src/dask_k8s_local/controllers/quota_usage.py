@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 
+from dask_k8s_local.conditions import is_finished
 from dask_k8s_local.resources import PODS, SERVICES, Resource
 from dask_k8s_local.scheduler.requests import requested
 from dask_k8s_local.schema.quantity import write
@@ -45,7 +46,7 @@ def usage(resource: Resource, obj: Object) -> Usage:
         used[resource.key] = Decimal(1)
     if resource.key == SERVICES.key:
         used |= _of_service(obj["spec"])
-    if resource.key == PODS.key and obj.get("status", {}).get("phase") not in {"Failed", "Succeeded"}:
+    if resource.key == PODS.key and not is_finished(obj):
         used |= _of_pod(obj["spec"])
     return used
 

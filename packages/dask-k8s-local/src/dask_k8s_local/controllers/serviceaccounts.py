@@ -42,11 +42,11 @@ def ensure(store: Store, resource: Resource, namespace: Object, obj: Object) -> 
     if namespace["metadata"].get("deletionTimestamp"):
         return
     home = namespace["metadata"]["name"]
-    there = store.get(resource, home, obj["metadata"]["name"])
-    if there is None:
+    existing = store.get(resource, home, obj["metadata"]["name"])
+    if existing is None:
         store.create(resource, {**obj, "metadata": {**obj["metadata"], "namespace": home}})
-    elif there.get("data") != obj.get("data"):
-        store.update(resource, {**there, "data": obj["data"]})
+    elif existing.get("data") != obj.get("data"):
+        store.update(resource, {**existing, "data": obj["data"]})
 
 
 def _service_account() -> Object:

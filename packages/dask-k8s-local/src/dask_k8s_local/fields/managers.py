@@ -114,7 +114,7 @@ def _order(owner: tuple[Manager, Fields]) -> tuple[str, ...]:
 def after_create(node: Node, obj: Object, manager: Manager) -> Owners:
     """Return the owners of a new object: its creator owns everything but the status."""
     mine: Fields = {}
-    for key, value in _visible(obj, manager).items():
+    for key, value in _ownable(obj, manager).items():
         child = node.properties.get(key, _ANYTHING)
         fields = sets.added(child, value)
         if key == "metadata" or (child.name and child.properties):
@@ -134,7 +134,7 @@ def _disown_zero(node: Node, fields: Fields) -> None:
 
 def after_update(node: Node, old: Object, new: Object, owners: Owners, manager: Manager) -> Owners:
     """Return the owners after an update: the manager becomes the only owner of the fields that it changes."""
-    more, less = sets.changed(node, _visible(old, manager), _visible(new, manager))
+    more, less = sets.changed(node, _ownable(old, manager), _ownable(new, manager))
     if not more and not less:
         return owners
     lost = sets.union(more, less)
@@ -145,14 +145,14 @@ def after_update(node: Node, old: Object, new: Object, owners: Owners, manager: 
     return [*others, (_now(manager), sets.union(sets.difference(own, less), more))]
 
 
-def _visible(obj: Object, manager: Manager) -> dict[str, Any]:
+def _ownable(obj: Object, manager: Manager) -> dict[str, Any]:
     """Return the parts of an object that a manager can own."""
     hidden = _NOT_STATUS if manager.subresource == "status" else _NOT_SPEC
-    visible = {key: value for key, value in obj.items() if key not in hidden}
+    ownable = {key: value for key, value in obj.items() if key not in hidden}
     if manager.subresource != "status":
         metadata = obj.get("metadata") or {}
-        visible["metadata"] = {key: value for key, value in metadata.items() if key not in _SERVERS_METADATA}
-    return visible
+        ownable["metadata"] = {key: value for key, value in metadata.items() if key not in _SERVERS_METADATA}
+    return ownable
 
 
 def apply(
@@ -163,21 +163,21 @@ def apply(
     Fields that other managers own with another value are a conflict; with `force`, they change their owner.
     """
     owners = read(live)
-    mine = sets.of(node, _visible(applied, manager))
+    mine = sets.of(node, _ownable(applied, manager))
     if not mine.get("f:metadata", True):
         del mine["f:metadata"]  # the configuration contains only a name
     others = [(other, fields) for other, fields in owners if not manager.is_same(other)]
-    taken = _contested(node, live, applied, mine, others)
-    if taken and not force:
-        raise ApplyConflict([(others[index][0], sets.render(path)) for index, path in taken])
-    for index, path in taken:
+    conflicts_found = _conflicting(node, live, applied, mine, others)
+    if conflicts_found and not force:
+        raise ApplyConflict([(others[index][0], sets.render(path)) for index, path in conflicts_found])
+    for index, path in conflicts_found:
         other, fields = others[index]
         others[index] = (other, sets.difference(fields, _as_fields(path)))
     before = _of(manager, owners)
-    gone = sets.difference(before, mine)
+    removed = sets.difference(before, mine)
     for _, fields in others:
-        gone = _without(gone, fields)
-    kept = sets.remove(node, live, gone) if gone else dict(live)
+        removed = _without(removed, fields)
+    kept = sets.remove(node, live, removed) if removed else dict(live)
     merged = merge(node, {} if kept is MISSING else kept, applied)
     known = next((other for other, _ in owners if manager.is_same(other)), None)
     return merged, [*others, (known if known and mine == before else _now(manager), mine)]
@@ -187,7 +187,7 @@ def _of(manager: Manager, owners: Owners) -> Fields:
     return next((fields for other, fields in owners if manager.is_same(other)), {})
 
 
-def _contested(
+def _conflicting(
     node: Node, live: Object, applied: Object, mine: Fields, others: Owners
 ) -> list[tuple[int, tuple[str, ...]]]:
     found = []
@@ -208,10 +208,10 @@ def _as_fields(path: tuple[str, ...]) -> Fields:
     return fields
 
 
-def _without(gone: Fields, owned: Fields) -> Fields:
+def _without(removed: Fields, owned: Fields) -> Fields:
     """Return the removed fields without those that another manager owns, or that contain such fields."""
     result: Fields = {}
-    for key, inner in gone.items():
+    for key, inner in removed.items():
         if key not in owned:
             result[key] = inner
             continue

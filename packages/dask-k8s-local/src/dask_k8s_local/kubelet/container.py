@@ -16,7 +16,7 @@ from dask_k8s_local.kubelet.logs import Log
 from dask_k8s_local.kubelet.pod_context import Executable, PodContext
 from dask_k8s_local.kubelet.probes import Target
 from dask_k8s_local.kubelet.runtime.client import CannotStart, Supervised
-from dask_k8s_local.kubelet.sources import Missing
+from dask_k8s_local.kubelet.sources import MissingReference
 from dask_k8s_local.kubelet.status import ContainerRun, Record, Termination
 from dask_k8s_local.kubelet.volumes import CannotMount
 from dask_k8s_local.store import Object, timestamp
@@ -139,7 +139,7 @@ class Container:
         """Return what to execute; if something is missing, report it, wait, and return None."""
         try:
             return self._context.executable(self.spec)
-        except (Missing, CannotMount) as error:
+        except (MissingReference, CannotMount) as error:
             reason, message = "CreateContainerConfigError", str(error)
         except CannotStart as error:
             reason, message = "CreateContainerError", str(error)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import dask_k8s_local.network.pod
-from dask_k8s_local.kubelet.sources import Missing, Sources
+from dask_k8s_local.kubelet.sources import MissingReference, Sources
 from dask_k8s_local.store import Object, namespace_of
 
 _REFERENCE = re.compile(r"\$(\$|\([^()]*\))")
@@ -38,7 +38,7 @@ def command_line(container: Object, variables: Mapping[str, str]) -> list[str]:
 
 
 def environment(container: Object, sources: Sources, services: Iterable[Object]) -> dict[str, str]:
-    """Return the variables of a container; raises Missing."""
+    """Return the variables of a container; raises MissingReference."""
     pod = sources.pod
     linked = service_links(pod, services) if pod["spec"].get("enableServiceLinks", True) else {}
     variables: dict[str, str] = {}
@@ -91,7 +91,7 @@ def _all_of(source: Mapping[str, Any], sources: Sources) -> dict[str, str]:
     read = sources.config_map if source.get("configMapRef") else sources.secret
     try:
         contents = read(reference["name"])
-    except Missing:
+    except MissingReference:
         if reference.get("optional"):
             return {}
         raise
@@ -111,15 +111,15 @@ def _value_from(source: Mapping[str, Any], container: Object, sources: Sources) 
         if reference := source.get(kind):
             optional = reference.get("optional")
             contents: Mapping[str, bytes] = {}
-            with suppress(*[Missing] if optional else ()):
+            with suppress(*[MissingReference] if optional else ()):
                 contents = read(reference["name"])
             if reference["key"] in contents:
                 return contents[reference["key"]].decode(errors="replace")
             if optional:
                 return None
             where = f"{title} {namespace_of(sources.pod)}/{reference['name']}"
-            raise Missing(f"couldn't find key {reference['key']} in {where}")
-    raise Missing(f"unsupported source of an environment variable: {', '.join(source)}")
+            raise MissingReference(f"couldn't find key {reference['key']} in {where}")
+    raise MissingReference(f"unsupported source of an environment variable: {', '.join(source)}")
 
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -101,15 +101,15 @@ class Health:
 
     def _on_startup_result(self, result: ProbeResult) -> bool:
         if result == "Failure":
-            return self._replace("startup")
+            return self._restart("startup")
         self._started.set()
         self._listener.on_started()
         return False
 
     def _on_liveness_result(self, result: ProbeResult) -> bool:
-        return result == "Success" or self._replace("liveness")
+        return result == "Success" or self._restart("liveness")
 
-    def _replace(self, kind: str) -> bool:
+    def _restart(self, kind: str) -> bool:
         grace = self._spec[f"{kind}Probe"].get("terminationGracePeriodSeconds")
         why = f"Container {self._spec['name']} failed {kind} probe, will be restarted"
         self._listener.restart(grace, why)

@@ -60,7 +60,7 @@ class PodContext:
         return f"{metadata['name']}_{metadata['namespace']}({metadata['uid']})"
 
     def executable(self, spec: Object) -> "Executable":
-        """Return what a container executes; raises Missing, CannotMount and CannotStart."""
+        """Return what a container executes; raises MissingReference, CannotMount and CannotStart."""
         variables = {**self.base, **environment(spec, self.sources, self.services())}
         paths = (self.python_path, variables.get("PYTHONPATH"))
         variables["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)

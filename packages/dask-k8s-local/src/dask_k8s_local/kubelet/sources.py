@@ -16,7 +16,7 @@ from dask_k8s_local.store import Object, Store, namespace_of
 _KEYED = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 
 
-class Missing(Exception):
+class MissingReference(Exception):
     """An object or key that the pod refers to does not exist; the message is the kubelet's."""
 
 
@@ -60,7 +60,7 @@ class Sources:
                 return self._addresses["podIP"]
             case "status.hostIP" | "status.hostIPs":
                 return self._addresses["hostIP"]
-        raise Missing(f"field label not supported: {path}")
+        raise MissingReference(f"field label not supported: {path}")
 
     def resource(self, reference: Mapping[str, Any], container: Object | None = None) -> str:
         """Return the value of a `resourceFieldRef`; without a limit, it is the capacity of the node."""
@@ -69,7 +69,7 @@ class Sources:
             everyone = [*self.pod["spec"]["containers"], *(self.pod["spec"].get("initContainers") or ())]
             container = next((one for one in everyone if one["name"] == name), None)
         if container is None:
-            raise Missing(f"container {name} not found")
+            raise MissingReference(f"container {name} not found")
         kind, _, resource = str(reference["resource"]).partition(".")
         resources = container.get("resources") or {}
         limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
@@ -83,7 +83,7 @@ class Sources:
     def _get(self, resource: Resource, kind: str, name: str) -> Object:
         found = self._store.get(resource, namespace_of(self.pod), name)
         if found is None:
-            raise Missing(f'{kind} "{name}" not found')
+            raise MissingReference(f'{kind} "{name}" not found')
         return found
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from dask_k8s_local.kubelet.environment import expand
 from dask_k8s_local.kubelet.runtime.mounts import Mount
-from dask_k8s_local.kubelet.sources import Missing, Sources
+from dask_k8s_local.kubelet.sources import MissingReference, Sources
 from dask_k8s_local.store import Object
 
 _PROJECTED = ("configMap", "secret", "downwardAPI", "projected")
@@ -46,13 +46,13 @@ class Volumes:
     def prepare(self) -> None:
         """Create all volumes; raises CannotMount."""
         for name, volume in self._volumes.items():
-            self._paths[name] = self._make(name, volume)
+            self._paths[name] = self._create(name, volume)
 
     def refresh(self) -> None:
         """Update the volumes that are projected from API objects."""
         for name in self._paths:
             if any(kind in self._volumes[name] for kind in _PROJECTED):
-                self._paths[name] = self._make(name, self._volumes[name])
+                self._paths[name] = self._create(name, self._volumes[name])
 
     def mounts(self, container: Object, variables: Mapping[str, str]) -> list[Mount]:
         """Return the mounts of a container."""
@@ -72,13 +72,13 @@ class Volumes:
         read_only = bool(mount.get("readOnly")) or any(kind in volume for kind in _PROJECTED)
         return (str(source), mount["mountPath"], read_only)
 
-    def _make(self, name: str, volume: Object) -> Path:
+    def _create(self, name: str, volume: Object) -> Path:
         try:
-            return self._made(name, volume)
-        except Missing as missing:
+            return self._create_directory(name, volume)
+        except MissingReference as missing:
             raise CannotMount(f'MountVolume.SetUp failed for volume "{name}" : {missing}') from None
 
-    def _made(self, name: str, volume: Object) -> Path:
+    def _create_directory(self, name: str, volume: Object) -> Path:
         directory = self._directory / name
         if any(kind in volume for kind in _PROJECTED):
             _write(directory, dict(_files(volume, self._sources)))
@@ -89,7 +89,7 @@ class Volumes:
             directory.mkdir(parents=True, exist_ok=True)
             return directory
         kind = next(key for key in volume if key != "name")
-        raise Missing(f"dask-k8s-local does not support volumes of type {kind}")
+        raise MissingReference(f"dask-k8s-local does not support volumes of type {kind}")
 
 
 def relocate(text: str, mounts: Iterable[Mount]) -> str:
@@ -105,7 +105,7 @@ def _host_path(source: Mapping[str, Any]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.mkdir() if kind.startswith("Directory") else path.touch()
     if not path.exists():
-        raise Missing(f"hostPath type check failed: {path} does not exist")
+        raise MissingReference(f"hostPath type check failed: {path} does not exist")
     return path
 
 
@@ -136,7 +136,7 @@ def _keys(
     mode = source.get("defaultMode") or _MODE
     try:
         contents = read(name)
-    except Missing:
+    except MissingReference:
         if source.get("optional"):
             return
         raise
@@ -148,7 +148,7 @@ def _keys(
         if item["key"] in contents:
             yield item["path"], File(contents[item["key"]], item.get("mode") or mode)
         elif not source.get("optional"):
-            raise Missing(f"references non-existent {_KINDS[read.__name__]} key: {item['key']}")
+            raise MissingReference(f"references non-existent {_KINDS[read.__name__]} key: {item['key']}")
 
 
 def _write(directory: Path, files: Mapping[str, File]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dask_k8s_local.conditions import is_true
+from dask_k8s_local.conditions import is_finished, is_true
 from dask_k8s_local.network.proxy import Backend
 from dask_k8s_local.store import Object
 
@@ -65,8 +65,7 @@ class Backends:
 
 
 def _is_running(pod: Object) -> bool:
-    ended = pod["status"].get("phase") in {"Succeeded", "Failed"}
-    return not ended and not pod["metadata"].get("deletionTimestamp")
+    return not is_finished(pod) and not pod["metadata"].get("deletionTimestamp")
 
 
 def selects(selector: Mapping[str, str], pod: Object) -> bool:

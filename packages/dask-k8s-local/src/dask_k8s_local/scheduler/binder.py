@@ -2,7 +2,7 @@
 
 import asyncio
 
-from dask_k8s_local.conditions import condition, with_condition
+from dask_k8s_local.conditions import condition, is_finished, with_condition
 from dask_k8s_local.events import Recorder
 from dask_k8s_local.informer import Change, run_informer
 from dask_k8s_local.resources import NODES, PODS
@@ -34,7 +34,7 @@ class Scheduler:
         pod = change.new or change.old or {}
         uid = pod["metadata"]["uid"]
         known = self._pending.pop(uid, None)
-        if change.new is None or (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}:
+        if change.new is None or is_finished(pod):
             if self._load.remove(pod):
                 self._try_pending()
         elif pod["spec"].get("nodeName"):

@@ -105,8 +105,8 @@ def _resources(pod: Object, node: Object, used: Mapping[str, Decimal]) -> Reject
     zero = Decimal(0)
     reasons, unresolvable = [], False
     for name, amount in {"pods": Decimal(1), **requested(pod)}.items():
-        there = allocatable.get(name, zero)
-        if amount and amount + used.get(name, zero) > there:
+        available = allocatable.get(name, zero)
+        if amount and amount + used.get(name, zero) > available:
             reasons.append("Too many pods" if name == "pods" else f"Insufficient {name}")
-            unresolvable = unresolvable or amount > there
+            unresolvable = unresolvable or amount > available
     return Rejection(reasons=tuple(reasons), unresolvable=unresolvable) if reasons else None

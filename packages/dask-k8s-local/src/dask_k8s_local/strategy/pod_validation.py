@@ -241,7 +241,7 @@ def _resources(resources: Spec, path: str) -> Iterator[Problem]:
 def _resource_name(name: str, path: str) -> Iterator[Problem]:
     known = name in resource_lists.COMPUTE
     yield from resource_lists.validate_name(name, path, known=known, of="containers")
-    if "/" in name and "kubernetes.io/" not in name and not resource_lists.extended(name):
+    if "/" in name and "kubernetes.io/" not in name and not resource_lists.is_extended(name):
         yield problems.invalid(path, name, "doesn't follow extended resource name standard")
 
 

@@ -29,7 +29,7 @@ OF_QUOTAS = (
 _STANDARD = OF_QUOTAS | {"storage"}
 
 
-def extended(name: str) -> bool:
+def is_extended(name: str) -> bool:
     """Return whether a resource is an extended resource such as `nvidia.com/gpu`."""
     return "/" in name and "kubernetes.io/" not in name and not name.startswith("requests.")
 
@@ -49,5 +49,5 @@ def validate(name: str, amount: str, path: str) -> Iterator[Problem]:
     value = quantity.parse(amount)
     if value < 0:
         yield problems.invalid(path, amount, "must be greater than or equal to 0")
-    if (name in COUNTED or extended(name)) and value % 1:
+    if (name in COUNTED or is_extended(name)) and value % 1:
         yield problems.invalid(path, amount, "must be an integer")

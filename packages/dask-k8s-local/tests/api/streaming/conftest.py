@@ -13,13 +13,14 @@ import termios
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import aiohttp
 import pytest
 from aiohttp import web
 
+from dask_k8s_local.api import pod_subresources
 from dask_k8s_local.api.errors import StatusError
-from dask_k8s_local.api.streaming import upgrade
 from dask_k8s_local.kubelet.protocol import PodUnavailable
 
 
@@ -125,7 +126,6 @@ PODS = {
     )
 }
 KUBECTL = Path(sys.executable).with_name("kubectl")
-SUBRESOURCES = {"exec": upgrade.exec_, "attach": upgrade.attach, "portforward": upgrade.port_forward}
 DISCOVERY = {
     "/api": {"kind": "APIVersions", "versions": ["v1"]},
     "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": []},
@@ -176,7 +176,8 @@ async def server():
         task = asyncio.current_task()
         handlers.add(task)
         try:
-            return await SUBRESOURCES[found[2]](request, node, PODS[found[1]])
+            subresource = SimpleNamespace(name=found[1], subresource=found[2])
+            return await pod_subresources.connect(request, node, subresource, PODS[found[1]])
         except StatusError as error:
             return web.json_response(error.status(), status=error.code)
         finally:

@@ -10,20 +10,19 @@ from aiohttp import web
 from dask_k8s_local.api.errors import bad_request
 from dask_k8s_local.api.streaming import portforward, remotecommand, tunnel
 from dask_k8s_local.api.streaming.channels import V4, V5
+from dask_k8s_local.conditions import is_finished
 from dask_k8s_local.kubelet.protocol import Kubelet, Pod
 
 _FALSE = {"0", "false"}
 _NO_PORT = "cannot convert to []int32: strconv.ParseUint: parsing"
-_FINISHED = {"Succeeded", "Failed"}
 
 
 async def port_forward(request: web.BaseRequest, kubelet: Kubelet, pod: Pod) -> web.StreamResponse:
     """Handle `pods/{name}/portforward`; raises StatusError."""
-    _check_bound(pod)
     ports = [_port(port) for text in request.query.getall("ports", []) for port in text.split(",")]
     offered = _offered(request)
     metadata = pod["metadata"]
-    if pod.get("status", {}).get("phase") in _FINISHED:
+    if is_finished(pod):
         return _text(500, f'pod not found ("{metadata["name"]}_{metadata["namespace"]}")')
     if tunnels := [name.removeprefix(tunnel.PREFIX) for name in offered if name.startswith(tunnel.PREFIX)]:
         if tunnel.PROTOCOL not in tunnels:
@@ -47,7 +46,6 @@ async def port_forward(request: web.BaseRequest, kubelet: Kubelet, pod: Pod) -> 
 async def exec_(request: web.BaseRequest, kubelet: Kubelet, pod: Pod) -> web.StreamResponse:
     """Handle `pods/{name}/exec`; raises StatusError."""
     options = _exec_options(request, pod)
-    _check_bound(pod)
     offered = _offered(request)
     protocol = V5 if V5 in offered else _choose(offered, (V4,))
     if protocol is None:
@@ -65,16 +63,10 @@ async def exec_(request: web.BaseRequest, kubelet: Kubelet, pod: Pod) -> web.Str
 
 async def attach(request: web.BaseRequest, kubelet: Kubelet, pod: Pod) -> web.StreamResponse:
     """Reject `pods/{name}/attach`, which is not supported."""
-    del request, kubelet
-    _check_bound(pod)
+    del request, kubelet, pod
     raise bad_request(
         "dask-k8s-local does not support attach; use `kubectl logs -f` or `kubectl exec` instead"
     )
-
-
-def _check_bound(pod: Pod) -> None:
-    if not pod["spec"].get("nodeName"):
-        raise bad_request(f"pod {pod['metadata']['name']} does not have a host assigned")
 
 
 def _port(text: str) -> int:

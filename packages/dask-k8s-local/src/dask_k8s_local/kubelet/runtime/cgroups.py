@@ -15,10 +15,10 @@ _PROCS = "cgroup.procs"
 
 @dataclass(frozen=True)
 class Cgroups:
-    """One group for each container with a limit; programs look for their group at `seen_at`."""
+    """One group for each container with a limit; programs look for their group at `visible_at`."""
 
     base: Path
-    seen_at: Path
+    visible_at: Path
     limits: tuple[str, ...]
     oom_events: str
 

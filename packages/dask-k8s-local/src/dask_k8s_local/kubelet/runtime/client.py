@@ -155,7 +155,7 @@ class Runtime:
         """Return a mount that shows programs their memory limit."""
         if self._groups is None or group is None or not self.has_mounts:
             return []
-        return [(str(group), str(self._groups.seen_at), False)]
+        return [(str(group), str(self._groups.visible_at), False)]
 
     def send(self, message: Mapping[str, Any], fds: Sequence[int] = ()) -> None:
         """Send a message; the rest follows later if the socket is full."""

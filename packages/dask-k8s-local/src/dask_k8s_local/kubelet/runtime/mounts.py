@@ -35,7 +35,7 @@ Mount = tuple[str, str, bool]
 """Source, target, read-only."""
 
 
-def work(directory: str) -> bool:
+def can_mount(directory: str) -> bool:
     """Return whether this user can mount, by trying it in a child process."""
     if sys.platform != "linux":
         return False

@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 
 from dask_k8s_local.kubelet.runtime import cgroups, mounts
 
-MARK = "K8S_LOCAL_CONTAINER"
+CONTAINER_VARIABLE = "K8S_LOCAL_CONTAINER"
 """The environment variable that identifies the container of an orphan."""
 
 _PR_SET_PDEATHSIG = 1
@@ -59,7 +59,7 @@ class Supervisor:
             end.settimeout(0)
         signal.set_wakeup_fd(wakeup_write.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        self._send({"mounts": mounts.work(self._directory)})
+        self._send({"mounts": mounts.can_mount(self._directory)})
         with selectors.DefaultSelector() as selector:
             selector.register(self._control, selectors.EVENT_READ)
             selector.register(wakeup_read, selectors.EVENT_READ)
@@ -117,7 +117,7 @@ class Supervisor:
         report, write_report = os.pipe()
         pid = os.fork()
         if not pid:
-            _become(message, fds, write_report)
+            _execute_in_child(message, fds, write_report)
         for fd in (*fds, write_report):
             os.close(fd)
         with open(report, "rb") as problem:  # a successful exec closes the pipe
@@ -165,8 +165,10 @@ def _container_of(pid: int) -> str | None:
             variables = environ.read().split(b"\0")
     except OSError:
         return None
-    mark = f"{MARK}=".encode()
-    return next((variable[len(mark) :].decode() for variable in variables if variable.startswith(mark)), None)
+    prefix = f"{CONTAINER_VARIABLE}=".encode()
+    return next(
+        (variable[len(prefix) :].decode() for variable in variables if variable.startswith(prefix)), None
+    )
 
 
 def _kill_group(pid: int, number: int) -> None:
@@ -175,7 +177,7 @@ def _kill_group(pid: int, number: int) -> None:
             kill(pid, number)
 
 
-def _become(message: Message, fds: list[int], report: int) -> NoReturn:
+def _execute_in_child(message: Message, fds: list[int], report: int) -> NoReturn:
     """Execute the command in the forked child; write the error to the pipe on failure."""
     try:
         os.setsid()
@@ -188,7 +190,7 @@ def _become(message: Message, fds: list[int], report: int) -> NoReturn:
         for target, fd in enumerate(fds):
             os.dup2(fd, target)
         cgroups.join(message["cgroup"])
-        env = {**message["env"], MARK: message["container"]}
+        env = {**message["env"], CONTAINER_VARIABLE: message["container"]}
         if message["mounts"]:
             mounts.enter(message["mounts"], message["root"])
         _change_directory(message["cwd"])

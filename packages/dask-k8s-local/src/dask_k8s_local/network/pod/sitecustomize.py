@@ -86,7 +86,7 @@ def _patch_names() -> None:
     socket.gethostname = lambda: _HOSTNAME
 
 
-def _inside(sock: socket.socket, address: "Any") -> "Any":
+def _real_address(sock: socket.socket, address: "Any") -> "Any":
     """Return the real address for one that a program in the pod uses."""
     if sock.family not in {socket.AF_INET, socket.AF_INET6} or not isinstance(address, tuple):
         return address
@@ -107,14 +107,14 @@ def _patch_sockets() -> None:
 
     def patch(method: str) -> None:
         original = getattr(socket.socket, method)
-        setattr(socket.socket, method, lambda sock, address: original(sock, _inside(sock, address)))
+        setattr(socket.socket, method, lambda sock, address: original(sock, _real_address(sock, address)))
 
     for method in ("bind", "connect", "connect_ex"):
         patch(method)
     socket.socket.getsockname = patched_getsockname  # type: ignore[method-assign,assignment]
 
 
-def _run_the_next() -> None:
+def _run_shadowed_module() -> None:
     """Run the sitecustomize module that this one shadows, if there is one."""
     here = os.path.dirname(os.path.abspath(__file__))
     spec = PathFinder.find_spec("sitecustomize", [path for path in sys.path if os.path.abspath(path) != here])
@@ -126,4 +126,4 @@ def _run_the_next() -> None:
 
 _patch_names()
 _patch_sockets()
-_run_the_next()
+_run_shadowed_module()
