@@ -64,12 +64,6 @@ def unauthorized() -> StatusError:
     return StatusError(401, "Unauthorized", "Unauthorized")
 
 
-def forbidden(error: Forbidden) -> StatusError:
-    """Return the error for a request that admission has rejected."""
-    about = details(error.resource, error.name, causes=list(error.causes))
-    return StatusError(403, "Forbidden", str(error), about)
-
-
 def not_found(resource: Resource, name: str) -> StatusError:
     """Return the error for an object that does not exist."""
     return StatusError(404, "NotFound", f'{resource.key} "{name}" not found', details(resource, name))
@@ -159,12 +153,19 @@ def internal(message: str) -> StatusError:
     return StatusError(500, "InternalError", f"Internal error occurred: {message}", about)
 
 
-def from_store(error: store.StoreError) -> StatusError:
-    """Return the error for an exception of the store."""
-    if isinstance(error, store.NotFound):
-        return not_found(error.resource, error.name)
-    if isinstance(error, store.AlreadyExists):
-        return already_exists(error.resource, error.name, error.detail)
-    if isinstance(error, store.Gone):
-        return expired(error.detail)
-    return conflict(error.resource, error.name, error.detail)
+def to_status(error: StatusError | store.StoreError | Forbidden) -> StatusError:
+    """Return the error for an exception of the API server, of the store or of admission."""
+    match error:
+        case StatusError():
+            return error
+        case Forbidden():
+            about = details(error.resource, error.name, causes=list(error.causes))
+            return StatusError(403, "Forbidden", str(error), about)
+        case store.NotFound():
+            return not_found(error.resource, error.name)
+        case store.AlreadyExists():
+            return already_exists(error.resource, error.name, error.detail)
+        case store.Gone():
+            return expired(error.detail)
+        case _:
+            return conflict(error.resource, error.name, error.detail)

@@ -57,23 +57,18 @@ class Handler:
     async def __call__(self, http: web.BaseRequest) -> web.StreamResponse:
         """Handle a request."""
         try:
-            try:
-                return await self._answer(http)
-            except StoreError as error:
-                raise errors.from_store(error) from None
-            except Forbidden as error:
-                raise errors.forbidden(error) from None
-            except (StatusError, web.HTTPException, asyncio.CancelledError):
-                raise
-            except ConnectionError:
-                if http.transport is not None and not http.transport.is_closing():
-                    raise
-                return web.Response()  # the client has closed the connection
-            except Exception as error:  # noqa: BLE001  # logged, and returned to the client
-                _LOG.exception("%s %s", http.method, http.path)
-                raise errors.internal(f"{type(error).__name__}: {error}") from None
-        except StatusError as error:
+            return await self._answer(http)
+        except (StatusError, StoreError, Forbidden) as error:
             return _error_response(error)
+        except (web.HTTPException, asyncio.CancelledError):
+            raise
+        except ConnectionError:
+            if http.transport is not None and not http.transport.is_closing():
+                raise
+            return web.Response()  # the client has closed the connection
+        except Exception as error:  # noqa: BLE001  # logged, and returned to the client
+            _LOG.exception("%s %s", http.method, http.path)
+            return _error_response(errors.internal(f"{type(error).__name__}: {error}"))
 
     async def _answer(self, http: web.BaseRequest) -> web.StreamResponse:
         user = self._tokens.check(http)
@@ -144,11 +139,7 @@ class Handler:
         try:
             request.check_options()
             status, found = answer(self, request, body)
-        except StoreError as error:
-            return _error_response(errors.from_store(error))
-        except Forbidden as error:
-            return _error_response(errors.forbidden(error))
-        except StatusError as error:
+        except (StatusError, StoreError, Forbidden) as error:
             return _error_response(error)
         return _respond(request, status, found)
 
@@ -256,8 +247,9 @@ _VERBS: dict[tuple[str, str], tuple[str, _Verb]] = {
 }
 
 
-def _error_response(error: StatusError) -> web.Response:
-    return _json(error.status(), status=error.code)
+def _error_response(error: StatusError | StoreError | Forbidden) -> web.Response:
+    status = errors.to_status(error)
+    return _json(status.status(), status=status.code)
 
 
 def _respond(request: Request, status: int, found: Any) -> web.Response:
