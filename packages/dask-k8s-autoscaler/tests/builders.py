@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from dask_k8s_autoscaler.observe import DASK_AUTOSCALERS, DASK_CLUSTERS, DASK_WORKER_GROUPS
 from dask_k8s_controller import After, Agent, AgentError, Demand, Key, Load, Outcome, Record, Retired, Waiting
+from dask_k8s_crds.resources import DASK_AUTOSCALERS, DASK_CLUSTERS, DASK_WORKER_GROUPS
 
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 API_VERSION = "kubernetes.dask.org/v1"

@@ -79,7 +79,7 @@ def test_family(name):
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_family_is_admitted(name):
-    models = {model.kind.kind: model for model in manifests.MODELS}
+    models = {model.resource.kind: model for model in manifests.MODELS}
     assert models[FAMILIES[name]["kind"]].problems(FAMILIES[name]) == []
 
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from dask_k8s_controller.resources import PODS
-from dask_k8s_controller.workergroup.scale import (
+from dask_k8s_controller.dask.workergroup.scale import (
     CALM_SECONDS,
     LONGEST_RESTART_SECONDS,
     RESTART_SECONDS,
@@ -12,6 +11,7 @@ from dask_k8s_controller.workergroup.scale import (
     decide,
 )
 from dask_k8s_crds import labels
+from dask_k8s_crds.resources import PODS
 
 from .builders import NOW, pod, record
 

@@ -23,7 +23,7 @@ class Case:
 
     @property
     def model(self):
-        return next(model for model in MODELS if model.kind.kind == self.body["kind"])
+        return next(model for model in MODELS if model.resource.kind == self.body["kind"])
 
 
 def changed(kind="DaskCluster", *, set=(), unset=()):  # the words of the table

@@ -74,7 +74,7 @@ SCALED = [
     pytest.param("DaskCluster", CLUSTER.to_dict(), id="DaskCluster"),
     pytest.param("DaskWorkerGroup", GROUP.to_dict(), id="DaskWorkerGroup"),
 ]
-KINDS = pytest.mark.parametrize(
+CUSTOM_RESOURCES = pytest.mark.parametrize(
     "kind, status",
     [
         *SCALED,
@@ -258,7 +258,7 @@ def test_an_autoscaler_stays_with_its_cluster(make, send):
     assert "cannot be changed" in done.stderr
 
 
-@KINDS
+@CUSTOM_RESOURCES
 def test_keeps_the_whole_status(reported, run, kind, status):
     name = reported(kind, status)
     assert json.loads(run("get", kind, name, "-o", "json").stdout)["status"] == status

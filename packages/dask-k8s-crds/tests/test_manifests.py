@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dask_k8s_crds import DaskAutoscaler, DaskCluster, DaskWorkerGroup, cli, manifests, rules
+from dask_k8s_crds import DaskAutoscaler, DaskCluster, DaskWorkerGroup, cli, manifests, validation_rules
 from dask_k8s_crds import yaml as written
 
 PACKAGE = Path(__file__).parents[1]
@@ -16,7 +16,7 @@ CRDS = pytest.mark.parametrize(
 
 TEMPLATED = pytest.mark.parametrize(
     "crd",
-    [pytest.param(manifests.crd(model), id=model.kind.kind) for model in (DaskCluster, DaskWorkerGroup)],
+    [pytest.param(manifests.crd(model), id=model.resource.kind) for model in (DaskCluster, DaskWorkerGroup)],
 )
 
 
@@ -61,7 +61,7 @@ def test_every_schema_has_a_type_and_none_is_nullable(crd):
 def test_every_rule_has_its_twin(crd):
     for schema in schemas(version(crd)["schema"]["openAPIV3Schema"]):
         for validation in schema.get("x-kubernetes-validations", ()):
-            assert validation["rule"] in rules.BY_CEL
+            assert validation["rule"] in validation_rules.BY_CEL
 
 
 @TEMPLATED

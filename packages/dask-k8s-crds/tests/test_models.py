@@ -15,8 +15,8 @@ from dask_k8s_crds import (
     DaskWorkerGroup,
     InvalidObject,
 )
-from dask_k8s_crds.kinds import DASK_CLUSTER
 from dask_k8s_crds.metadata import owner_reference
+from dask_k8s_crds.resources import DASK_CLUSTERS
 
 FROM_THE_API_SERVER = {
     "metadata": {
@@ -46,7 +46,7 @@ def test_metadata_is_read_as_far_as_it_is_ours(make):
 
 def test_an_owner_reference_names_the_controller(make):
     cluster = DaskCluster.parse(make() | FROM_THE_API_SERVER)
-    assert owner_reference(DASK_CLUSTER, cluster.metadata) == {
+    assert owner_reference(DASK_CLUSTERS, cluster.metadata) == {
         "apiVersion": "kubernetes.dask.org/v1",
         "kind": "DaskCluster",
         "name": "example",

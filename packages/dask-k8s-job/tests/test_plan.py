@@ -3,7 +3,8 @@
 import pytest
 
 from dask_k8s_crds import DaskJob
-from dask_k8s_job.observe import DASK_CLUSTERS, DASK_JOBS, JOBS, End, Observed
+from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_JOBS, JOBS
+from dask_k8s_job.observe import End, Observed
 from dask_k8s_job.plan import lifetime, proceed, tidy
 
 from .builders import NOW, ago, cluster, job, observe, pod, runner, world

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dask_dashboard.kind import DaskDashboard
+from dask_dashboard.kind import DASHBOARDS, DaskDashboard
 from dask_k8s_crds import labels, names
 from dask_k8s_crds.metadata import owner_reference
 
@@ -17,7 +17,7 @@ def service(dashboard: DaskDashboard) -> dict[str, Any]:
             "name": f"{meta.name}-dashboard",
             "namespace": meta.namespace,
             "labels": {labels.CLUSTER_NAME: spec.cluster, labels.COMPONENT: "dashboard"},
-            "ownerReferences": [owner_reference(DaskDashboard.kind, meta)],
+            "ownerReferences": [owner_reference(DASHBOARDS, meta)],
         },
         "spec": {
             "type": spec.type,

@@ -4,13 +4,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from dask_k8s_controller import of_kind
-from dask_k8s_crds import Resource, kinds
 from dask_k8s_crds.conditions import Conditions
+from dask_k8s_crds.custom_resource import Column, CustomResource
 from dask_k8s_crds.model import Closed, Model
-from dask_k8s_crds.resource import Column
-from dask_k8s_crds.rules import IMMUTABLE, schema
+from dask_k8s_crds.resources import Resource
+from dask_k8s_crds.validation_rules import IMMUTABLE, schema
 
+DASHBOARDS = Resource("example.org", "v1", "DaskDashboard", "daskdashboards")
 FIXED = schema(IMMUTABLE)
 
 
@@ -31,10 +31,10 @@ class DashboardStatus(Model):
     conditions: Conditions = ()
 
 
-class DaskDashboard(Resource):
+class DaskDashboard(CustomResource):
     """The dashboard of a Dask cluster, for people outside of Kubernetes."""
 
-    kind = kinds.Kind("DaskDashboard", "daskdashboards", "daskdashboard", group="example.org")
+    resource = DASHBOARDS
     status_type = DashboardStatus
     columns = (
         Column("Cluster", ".spec.cluster"),
@@ -43,6 +43,3 @@ class DaskDashboard(Resource):
     )
     spec: DashboardSpec
     status: DashboardStatus = DashboardStatus()
-
-
-DASHBOARDS = of_kind(DaskDashboard.kind)

@@ -6,10 +6,8 @@ from typing import Any
 from dask_dashboard import desired
 from dask_dashboard.kind import DASHBOARDS, DaskDashboard
 from dask_dashboard.status import report
-from dask_k8s_controller import SERVICES, After, Create, Key, Plan, Record, World, of_kind
-from dask_k8s_crds import kinds
-
-DASK_CLUSTERS = of_kind(kinds.DASK_CLUSTER)
+from dask_k8s_controller import After, Create, Key, Plan, Record, World
+from dask_k8s_crds.resources import DASK_CLUSTERS, SERVICES
 
 
 async def reconcile(key: Key, world: World) -> After | None:

@@ -1,7 +1,5 @@
 """Observed state as values: what the cache shows of an autoscaler, and what a scheduler answers. No await."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,12 +8,9 @@ from typing import Any, NamedTuple
 from dask_k8s_autoscaler import template
 from dask_k8s_autoscaler.template import Said
 from dask_k8s_autoscaler.values import Bounds, Group, Pace, Pool, Rules, Waiting, Work
-from dask_k8s_controller import Demand, Key, Load, Record, World, of_kind
-from dask_k8s_crds import DaskAutoscaler, DaskWorkerGroup, InvalidObject, kinds, labels, names
-
-DASK_AUTOSCALERS = of_kind(kinds.DASK_AUTOSCALER)
-DASK_CLUSTERS = of_kind(kinds.DASK_CLUSTER)
-DASK_WORKER_GROUPS = of_kind(kinds.DASK_WORKER_GROUP)
+from dask_k8s_controller import Demand, Key, Load, Record, World
+from dask_k8s_crds import DaskAutoscaler, DaskWorkerGroup, InvalidObject, labels, names, resources
+from dask_k8s_crds.resources import DASK_AUTOSCALERS, DASK_CLUSTERS, DASK_WORKER_GROUPS
 
 
 class _Group(NamedTuple):
@@ -127,7 +122,7 @@ def _cluster(record: Record, name: str, world: World) -> Record | None:
     owner = record.owner
     if found is None or found.deleting:
         return None
-    stale = owner is not None and owner.kind == kinds.DASK_CLUSTER.kind and owner.uid != found.uid
+    stale = owner is not None and owner.kind == resources.DASK_CLUSTERS.kind and owner.uid != found.uid
     return None if stale else found
 
 

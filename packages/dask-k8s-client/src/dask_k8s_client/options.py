@@ -22,7 +22,7 @@ from dask_k8s_client.durations import seconds
 from dask_k8s_client.exceptions import ValidationError
 from dask_k8s_client.refusals import admit
 from dask_k8s_client.specs.cluster import make_cluster_spec
-from dask_k8s_crds import DaskCluster, kinds, names
+from dask_k8s_crds import DaskCluster, names, resources
 
 # Read by KubeCluster's ancestor, which made pods itself, and by nobody since.
 _OF_THE_PAST = (
@@ -158,7 +158,7 @@ def load_spec(
     spec: Mapping[str, Any] | str | os.PathLike[str],
     *,
     what: str = "custom_cluster_spec",
-    kind: str = kinds.DASK_CLUSTER.kind,
+    kind: str = resources.DASK_CLUSTERS.kind,
 ) -> JSON:
     """A resource from a dict or a YAML file; always a copy. `what` is the argument that it came by."""
     if isinstance(spec, Mapping):
@@ -170,7 +170,7 @@ def load_spec(
         raise ValidationError(f"{what}: cannot read {path}: {error.strerror}") from error
 
 
-def parse_spec(text: str, source: str, kind: str = kinds.DASK_CLUSTER.kind) -> JSON:
+def parse_spec(text: str, source: str, kind: str = resources.DASK_CLUSTERS.kind) -> JSON:
     """A resource from YAML; `source` is what the text came from."""
     try:
         documents = [each for each in yaml.safe_load_all(text) if each is not None]

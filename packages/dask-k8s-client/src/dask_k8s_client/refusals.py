@@ -6,10 +6,10 @@ from http import HTTPStatus
 
 from dask_k8s_client.aliases import JSON
 from dask_k8s_client.exceptions import ApiError, SchedulerStartupError, ValidationError
-from dask_k8s_crds import InvalidObject, Resource
+from dask_k8s_crds import CustomResource, InvalidObject
 
 
-def admit(kind: type[Resource], manifest: JSON) -> None:
+def admit(kind: type[CustomResource], manifest: JSON) -> None:
     """Refuse what the API server would refuse, before it is asked."""
     try:
         kind.admit(manifest)

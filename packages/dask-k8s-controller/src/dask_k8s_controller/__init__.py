@@ -4,34 +4,32 @@ For plugin authors: a plugin is a module of ``@kopf.on…`` handlers or a `Plugi
 point in the group ``dask_operator_plugin``. Only these names are public.
 """
 
-from dask_k8s_controller.agent.answers import AgentError, Demand, Load, Retired, Waiting
-from dask_k8s_controller.findings import Finding, refused, troubled
-from dask_k8s_controller.plugin import (
-    After,
-    Agent,
-    Outcome,
-    Plugin,
-    Reconcile,
-    Reconciler,
-    Rule,
-    Watched,
-    World,
+from dask_k8s_controller.dask.findings import (
+    Finding,
+    conditions,
+    conditions_of,
+    invalid_status,
+    refused,
+    troubled,
 )
-from dask_k8s_controller.pods import keeps_legacy_commands, pod_spec
-from dask_k8s_controller.resources import PODS, SERVICES, Key, Resource, of_kind
-from dask_k8s_controller.river.apply import WriteError
-from dask_k8s_controller.river.cache import Record
-from dask_k8s_controller.river.plan import Create, Delete, Patch, Plan, Tell
+from dask_k8s_controller.dask.pods import keeps_legacy_commands, pod_spec
+from dask_k8s_controller.dask.scheduler.answers import AgentError, Demand, Load, Retired, Waiting
+from dask_k8s_controller.dask.world import Agent, World
+from dask_k8s_controller.runtime.cache import Record
+from dask_k8s_controller.runtime.objects import Key
+from dask_k8s_controller.runtime.plan import Create, Delete, Event, Patch, Plan
+from dask_k8s_controller.runtime.plugin import Plugin, Reconcile, Reconciler, Rule
+from dask_k8s_controller.runtime.results import After, Outcome, WriteError
+from dask_k8s_controller.runtime.watched import Watched
 
 __all__ = [
-    "PODS",
-    "SERVICES",
     "After",
     "Agent",
     "AgentError",
     "Create",
     "Delete",
     "Demand",
+    "Event",
     "Finding",
     "Key",
     "Load",
@@ -42,16 +40,16 @@ __all__ = [
     "Reconcile",
     "Reconciler",
     "Record",
-    "Resource",
     "Retired",
     "Rule",
-    "Tell",
     "Waiting",
     "Watched",
     "World",
     "WriteError",
+    "conditions",
+    "conditions_of",
+    "invalid_status",
     "keeps_legacy_commands",
-    "of_kind",
     "pod_spec",
     "refused",
     "troubled",

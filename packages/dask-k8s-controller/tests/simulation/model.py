@@ -12,17 +12,16 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-from dask_k8s_controller.election import LEASES
-from dask_k8s_controller.kube import ApiError
-from dask_k8s_controller.resources import (
+from dask_k8s_controller.runtime.objects import Body, Key
+from dask_k8s_crds.api_errors import ApiError
+from dask_k8s_crds.resources import (
     DASK_CLUSTERS,
     DASK_WORKER_GROUPS,
     EVENTS,
+    LEASES,
     PODS,
     SECRETS,
     SERVICES,
-    Body,
-    Key,
     Resource,
 )
 

@@ -4,8 +4,8 @@ import json
 import re
 from typing import Any
 
-from dask_k8s_controller.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SERVICES
 from dask_k8s_crds import labels
+from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SERVICES
 
 from .scenario import Body, Scene, going
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import aiohttp
 
-from dask_k8s_controller.resources import PODS, Resource
+from dask_k8s_crds.resources import PODS, Resource
 
 from .line import WATCH, Client, Line, Proxy
 from .scenario import WATCHED, Scene, going, ready

@@ -13,8 +13,8 @@ from random import Random
 
 import pytest
 
-from dask_k8s_controller.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SERVICES, Resource
 from dask_k8s_crds import labels
+from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SERVICES, Resource
 
 from .line import Line
 from .picture import picture

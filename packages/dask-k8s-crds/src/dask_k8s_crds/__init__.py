@@ -6,13 +6,14 @@ Models, names, labels, conditions and CRD manifests live here. No I/O but packag
 from dask_k8s_crds.autoscaler import DaskAutoscaler, DaskAutoscalerStatus
 from dask_k8s_crds.cluster import DaskCluster, DaskClusterStatus
 from dask_k8s_crds.conditions import Condition
+from dask_k8s_crds.custom_resource import CustomResource
 from dask_k8s_crds.job import DaskJob, DaskJobStatus
 from dask_k8s_crds.problems import InvalidObject, Problem
-from dask_k8s_crds.resource import Resource
 from dask_k8s_crds.workergroup import DaskWorkerGroup, DaskWorkerGroupStatus
 
 __all__ = [
     "Condition",
+    "CustomResource",
     "DaskAutoscaler",
     "DaskAutoscalerStatus",
     "DaskCluster",
@@ -23,5 +24,4 @@ __all__ = [
     "DaskWorkerGroupStatus",
     "InvalidObject",
     "Problem",
-    "Resource",
 ]

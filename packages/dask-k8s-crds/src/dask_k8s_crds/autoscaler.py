@@ -6,11 +6,11 @@ from pydantic import ConfigDict, Field, model_validator
 
 from dask_k8s_crds import names
 from dask_k8s_crds.conditions import Conditions
-from dask_k8s_crds.kinds import DASK_AUTOSCALER
+from dask_k8s_crds.custom_resource import Column, CustomResource
 from dask_k8s_crds.model import Closed, Model, Time
 from dask_k8s_crds.numbers import Amount, Count, Percent, Positive, Priority
-from dask_k8s_crds.resource import Column, Resource
-from dask_k8s_crds.rules import BOUNDS, IMMUTABLE, OTHER_GROUPS, schema
+from dask_k8s_crds.resources import DASK_AUTOSCALERS
+from dask_k8s_crds.validation_rules import BOUNDS, IMMUTABLE, OTHER_GROUPS, schema
 
 _BY_NAME = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
 
@@ -144,10 +144,10 @@ class DaskAutoscalerStatus(Model):
     conditions: Conditions = ()
 
 
-class DaskAutoscaler(Resource):
+class DaskAutoscaler(CustomResource):
     """Lets a Dask cluster have as many workers as its work needs, within bounds."""
 
-    kind = DASK_AUTOSCALER
+    resource = DASK_AUTOSCALERS
     status_type = DaskAutoscalerStatus
     columns = (
         Column("Cluster", ".spec.cluster"),

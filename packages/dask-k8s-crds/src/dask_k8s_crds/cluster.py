@@ -5,13 +5,13 @@ from typing import Literal
 from pydantic import Field, StrictBool
 
 from dask_k8s_crds.conditions import Conditions
-from dask_k8s_crds.kinds import DASK_CLUSTER
+from dask_k8s_crds.custom_resource import Column, CustomResource
 from dask_k8s_crds.model import Closed, Model, Time
 from dask_k8s_crds.numbers import Count
-from dask_k8s_crds.resource import Column, Resource
-from dask_k8s_crds.rules import CLUSTER_NAME
+from dask_k8s_crds.resources import DASK_CLUSTERS
 from dask_k8s_crds.templates import PodTemplate, ServiceSpec
 from dask_k8s_crds.updates import UpdateStrategy
+from dask_k8s_crds.validation_rules import CLUSTER_NAME
 from dask_k8s_crds.workergroup import WORKERS, WorkerSpec
 
 
@@ -70,10 +70,10 @@ class DaskClusterStatus(Model):
     conditions: Conditions = ()
 
 
-class DaskCluster(Resource):
+class DaskCluster(CustomResource):
     """A Dask cluster: a scheduler and a default group of workers."""
 
-    kind = DASK_CLUSTER
+    resource = DASK_CLUSTERS
     status_type = DaskClusterStatus
     rules = (CLUSTER_NAME,)
     columns = (

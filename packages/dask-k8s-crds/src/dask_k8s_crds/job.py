@@ -7,12 +7,12 @@ from pydantic import ConfigDict, Field
 from dask_k8s_crds import names
 from dask_k8s_crds.cluster import DaskClusterSpec
 from dask_k8s_crds.conditions import Conditions
-from dask_k8s_crds.kinds import DASK_JOB
+from dask_k8s_crds.custom_resource import Column, CustomResource
 from dask_k8s_crds.model import Closed, Model, Time
 from dask_k8s_crds.numbers import Count, Positive
-from dask_k8s_crds.resource import Column, Resource
-from dask_k8s_crds.rules import CLUSTER_NAME, FAILURE_POLICY, IMMUTABLE, ONE_CLUSTER, schema
+from dask_k8s_crds.resources import DASK_JOBS
 from dask_k8s_crds.templates import PodFailurePolicy, RunnerSpec, TemplateMetadata
+from dask_k8s_crds.validation_rules import CLUSTER_NAME, FAILURE_POLICY, IMMUTABLE, ONE_CLUSTER, schema
 
 
 class RunnerTemplate(Closed):
@@ -94,10 +94,10 @@ class DaskJobStatus(Model):
     conditions: Conditions = ()
 
 
-class DaskJob(Resource):
+class DaskJob(CustomResource):
     """A client that runs to completion on a Dask cluster, which may be made for it."""
 
-    kind = DASK_JOB
+    resource = DASK_JOBS
     status_type = DaskJobStatus
     rules = (CLUSTER_NAME,)
     columns = (

@@ -4,13 +4,13 @@ from typing import Any
 
 from dask_k8s_crds.autoscaler import DaskAutoscaler
 from dask_k8s_crds.cluster import DaskCluster
+from dask_k8s_crds.custom_resource import Column, CustomResource, Scale
 from dask_k8s_crds.job import DaskJob
-from dask_k8s_crds.resource import Column, Resource, Scale
 from dask_k8s_crds.workergroup import DaskWorkerGroup
 
 _AGE = Column("Age", ".metadata.creationTimestamp", "date")
 
-MODELS: tuple[type[Resource], ...] = (DaskCluster, DaskWorkerGroup, DaskAutoscaler, DaskJob)
+MODELS: tuple[type[CustomResource], ...] = (DaskCluster, DaskWorkerGroup, DaskAutoscaler, DaskJob)
 
 
 def crds() -> list[dict[str, Any]]:
@@ -18,29 +18,29 @@ def crds() -> list[dict[str, Any]]:
     return [crd(model) for model in MODELS]
 
 
-def crd(model: type[Resource]) -> dict[str, Any]:
+def crd(model: type[CustomResource]) -> dict[str, Any]:
     """Return the manifest of one kind; its parts are shared, so do not change it."""
-    kind = model.kind
+    resource = model.resource
     scale = {"scale": _scale(model.scale)} if model.scale else {}
     # No empty list: an API server drops it, and then every `kubectl apply` finds a difference.
-    short = {"shortNames": list(kind.short_names)} if kind.short_names else {}
+    short = {"shortNames": list(resource.short_names)} if resource.short_names else {}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": kind.crd_name},
+        "metadata": {"name": resource.full_name},
         "spec": {
-            "group": kind.group,
+            "group": resource.group,
             "scope": "Namespaced",
             "names": {
-                "kind": kind.kind,
-                "listKind": f"{kind.kind}List",
-                "plural": kind.plural,
-                "singular": kind.singular,
+                "kind": resource.kind,
+                "listKind": f"{resource.kind}List",
+                "plural": resource.plural,
+                "singular": resource.singular,
                 **short,
             },
             "versions": [
                 {
-                    "name": kind.version,
+                    "name": resource.version,
                     "served": True,
                     "storage": True,
                     "schema": {"openAPIV3Schema": model.structural_schema()},

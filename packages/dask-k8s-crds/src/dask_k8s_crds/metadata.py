@@ -1,12 +1,15 @@
 """`metadata` of objects, as much of it as anybody here reads. Our own fields live elsewhere."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from pydantic import Field
 
-from dask_k8s_crds.kinds import Kind
+from dask_k8s_crds import labels
 from dask_k8s_crds.model import Model, Strings
+from dask_k8s_crds.resources import Resource
+from dask_k8s_crds.templates import TemplateMetadata
 
 
 class OwnerReference(Model):
@@ -40,13 +43,41 @@ class ObjectMeta(Model):
         return next((owner for owner in self.owner_references if owner.controller), None)
 
 
-def owner_reference(kind: Kind, meta: ObjectMeta) -> dict[str, Any]:
-    """For the metadata of a child: the object `meta` owns and controls it."""
+def owner_reference(resource: Resource, meta: ObjectMeta) -> dict[str, Any]:
+    """Return the owner reference by which the object `meta` controls a child."""
     return {
-        "apiVersion": kind.api_version,
-        "kind": kind.kind,
+        "apiVersion": resource.api_version,
+        "kind": resource.kind,
         "name": meta.name,
         "uid": meta.uid,
         "controller": True,
         "blockOwnerDeletion": True,
+    }
+
+
+def child_metadata(
+    owner: tuple[Resource, ObjectMeta],
+    name: str,
+    template: TemplateMetadata,
+    *,
+    reserved: Mapping[str, str],
+    defaults: Mapping[str, str] = labels.ISTIO_DEFAULT,
+) -> dict[str, Any]:
+    """Return the metadata of a child: labels and annotations of the owner, of the template, and ours.
+
+    Args:
+        owner: The resource and the metadata of the owner.
+        name: The name of the child.
+        template: What the user sets for children of this sort; it wins over the owner's.
+        reserved: Labels of ours, which users cannot override.
+        defaults: Labels of ours, which users can override.
+    """
+    resource, meta = owner
+    annotations = {**labels.inherited(meta.annotations), **template.annotations}
+    return {
+        "name": name,
+        "namespace": meta.namespace,
+        "labels": {**defaults, **meta.labels, **template.labels, **reserved},
+        "annotations": {key: value for key, value in annotations.items() if key not in labels.BOOKKEEPING},
+        "ownerReferences": [owner_reference(resource, meta)],
     }

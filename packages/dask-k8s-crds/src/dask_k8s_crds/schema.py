@@ -8,10 +8,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from dask_k8s_crds import rules
+from dask_k8s_crds import validation_rules
 from dask_k8s_crds.problems import Problem
-from dask_k8s_crds.rules import Rule
 from dask_k8s_crds.structural import PRESERVE, Schema
+from dask_k8s_crds.validation_rules import ValidationRule
 
 _INT_OR_STRING = ("integer", "string")
 
@@ -23,11 +23,11 @@ def check(schema: Schema, value: Any, path: str = "") -> list[Problem]:
     return problems
 
 
-def broken(laws: Iterable[Rule], value: Any, path: str = "") -> list[Problem]:
-    """Return a problem for each rule that a value does not keep."""
+def broken(rules: Iterable[ValidationRule], value: Any, path: str = "") -> list[Problem]:
+    """Return a problem for each rule that a value breaks."""
     return [
         Problem(f"{path}{rule.field}".removeprefix("."), f'Invalid value: "{_type(value)}": {rule.message}')
-        for rule in laws
+        for rule in rules
         if rule.holds and not rule.holds(value)
     ]
 
@@ -44,8 +44,9 @@ def _walk(schema: Schema, value: Any, path: str, problems: list[Problem]) -> Non
     if inside := _INSIDE.get(actual):
         inside(schema, value, path, problems)
     if "x-kubernetes-validations" in schema and len(problems) == before:
-        named = (rules.BY_CEL.get(validation["rule"]) for validation in schema["x-kubernetes-validations"])
-        problems += broken(filter(None, named), value, path)
+        expressions = (validation["rule"] for validation in schema["x-kubernetes-validations"])
+        rules = filter(None, map(validation_rules.BY_CEL.get, expressions))
+        problems += broken(rules, value, path)
 
 
 def _type(value: Any) -> str:

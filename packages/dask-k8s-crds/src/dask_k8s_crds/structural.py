@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from dask_k8s_crds import rules
+from dask_k8s_crds import validation_rules
 
 Schema = dict[str, Any]
 """Plain JSON, its parts shared between schemas: never mutated."""
@@ -30,10 +30,10 @@ _TEMPLATES: Mapping[tuple[str, str], Schema] = {
     ("PodSpec", "containers"): {"minItems": 1, "maxItems": 64},
     ("PodSpec", "initContainers"): {"maxItems": 64},
     ("PodSpec", "ephemeralContainers"): {"maxItems": 64},
-    ("Container", "ports"): {"maxItems": 100, **rules.schema(rules.UNIQUE_NAMES)},
+    ("Container", "ports"): {"maxItems": 100, **validation_rules.schema(validation_rules.UNIQUE_NAMES)},
     ("ContainerPort", "name"): {"maxLength": 15},
     ("ContainerPort", "protocol"): {"default": "TCP"},
-    ("ServiceSpec", "ports"): {"maxItems": 250, **rules.schema(rules.UNIQUE_NAMES)},
+    ("ServiceSpec", "ports"): {"maxItems": 250, **validation_rules.schema(validation_rules.UNIQUE_NAMES)},
     ("ServicePort", "name"): {"maxLength": 63},
     ("ServicePort", "protocol"): {"default": "TCP"},
     ("RunnerSpec", "restartPolicy"): {"default": "OnFailure", "enum": ["OnFailure", "Never"]},

@@ -6,13 +6,13 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from dask_k8s_crds.conditions import Conditions
-from dask_k8s_crds.kinds import DASK_WORKER_GROUP
+from dask_k8s_crds.custom_resource import Column, CustomResource, Scale
 from dask_k8s_crds.model import Closed, Model, without_nulls
 from dask_k8s_crds.numbers import Amount, Count
-from dask_k8s_crds.resource import Column, Resource, Scale
-from dask_k8s_crds.rules import IMMUTABLE, WORKER_GROUP_NAME, schema
+from dask_k8s_crds.resources import DASK_WORKER_GROUPS
 from dask_k8s_crds.templates import PodTemplate
 from dask_k8s_crds.updates import UpdateStrategy
+from dask_k8s_crds.validation_rules import IMMUTABLE, WORKER_GROUP_NAME, schema
 
 WORKERS = Scale(".spec.worker.replicas", ".status.replicas", ".status.selector")
 
@@ -59,10 +59,10 @@ class DaskWorkerGroupStatus(Model):
     conditions: Conditions = ()
 
 
-class DaskWorkerGroup(Resource):
+class DaskWorkerGroup(CustomResource):
     """A group of workers that are all alike, in a Dask cluster."""
 
-    kind = DASK_WORKER_GROUP
+    resource = DASK_WORKER_GROUPS
     status_type = DaskWorkerGroupStatus
     rules = (WORKER_GROUP_NAME,)
     columns = (

@@ -1,13 +1,12 @@
 """Choose what to change about the children of a job. Pure; the time is passed in."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from dask_k8s_controller import Create, Delete, Patch, Plan, Record
 from dask_k8s_crds import DaskJob
+from dask_k8s_crds.resources import DASK_CLUSTERS, JOBS
 from dask_k8s_job import desired
-from dask_k8s_job.observe import DASK_CLUSTERS, JOBS, End, Observed
+from dask_k8s_job.observe import End, Observed
 
 NOW = 1
 """The deadline, in seconds, that ends a Job at once."""

@@ -1,12 +1,11 @@
 """Has the job ended, and how? Pure; the time is passed in."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from dask_k8s_controller import Create, Outcome, WriteError
 from dask_k8s_crds import DaskJob
-from dask_k8s_job.observe import DASK_CLUSTERS, JOBS, End, Observed, cluster_trouble, condition, is_degraded
+from dask_k8s_crds.resources import DASK_CLUSTERS, JOBS
+from dask_k8s_job.observe import End, Observed, cluster_trouble, condition, is_degraded
 
 START_SECONDS = 600.0
 """A cluster that cannot be reached for so long, and knows why, fails the job."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import quote
 
-from dask_k8s_crds import kinds
+from dask_k8s_crds import resources
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +20,10 @@ class Resource:
         return "/".join([self.prefix, *(quote(each, safe="") for each in (*where, self.plural, *more))])
 
 
-CLUSTERS = Resource(f"/apis/{kinds.API_VERSION}", kinds.DASK_CLUSTER.plural)
-GROUPS = Resource(f"/apis/{kinds.API_VERSION}", kinds.DASK_WORKER_GROUP.plural)
-AUTOSCALERS = Resource(f"/apis/{kinds.API_VERSION}", kinds.DASK_AUTOSCALER.plural)
-JOBS = Resource(f"/apis/{kinds.API_VERSION}", kinds.DASK_JOB.plural)
+CLUSTERS = Resource(f"/apis/{resources.API_VERSION}", resources.DASK_CLUSTERS.plural)
+GROUPS = Resource(f"/apis/{resources.API_VERSION}", resources.DASK_WORKER_GROUPS.plural)
+AUTOSCALERS = Resource(f"/apis/{resources.API_VERSION}", resources.DASK_AUTOSCALERS.plural)
+JOBS = Resource(f"/apis/{resources.API_VERSION}", resources.DASK_JOBS.plural)
 PODS = Resource("/api/v1", "pods")
 SERVICES = Resource("/api/v1", "services")
 EVENTS = Resource("/api/v1", "events")

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dask_k8s_client.aliases import JSON
-from dask_k8s_crds import kinds, yaml
+from dask_k8s_crds import resources, yaml
 
 Cell = str | Text
 
@@ -70,8 +70,8 @@ def print_objects(objects: Sequence[JSON], form: str, *, many: bool = False) -> 
 
 def full_name(obj: JSON) -> str:
     """An object as kubectl names it, and takes it."""
-    singular = {each.kind: each.singular for each in kinds.KINDS}[obj["kind"]]
-    return f"{singular}.{kinds.GROUP}/{obj['metadata']['name']}"
+    singular = {each.kind: each.singular for each in resources.CUSTOM_RESOURCES}[obj["kind"]]
+    return f"{singular}.{resources.GROUP}/{obj['metadata']['name']}"
 
 
 def _without_managed_fields(obj: JSON) -> JSON:

@@ -16,7 +16,7 @@ from dask_k8s_client.refusals import admit, explained
 from dask_k8s_client.specs import additions
 from dask_k8s_client.specs.pods import checked_count
 from dask_k8s_client.waiting.observed import is_going
-from dask_k8s_crds import DaskAutoscaler, kinds, names
+from dask_k8s_crds import DaskAutoscaler, names, resources
 
 _NOT_KNOWN = (
     "cannot {doing}: Kubernetes does not know DaskAutoscaler; the controller here seems to be without"
@@ -126,7 +126,7 @@ def _is_going(autoscaler: JSON, cluster: JSON) -> bool:
     """It was that of a cluster that had this name before, and goes with it; or it is being deleted."""
     owners = autoscaler["metadata"].get("ownerReferences") or ()
     return is_going(autoscaler) or any(
-        each["kind"] == kinds.DASK_CLUSTER.kind and each["uid"] != cluster["metadata"]["uid"]
+        each["kind"] == resources.DASK_CLUSTERS.kind and each["uid"] != cluster["metadata"]["uid"]
         for each in owners
     )
 

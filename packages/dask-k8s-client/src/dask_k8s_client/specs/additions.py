@@ -6,7 +6,7 @@ from typing import Any
 
 from dask_k8s_client.aliases import JSON, Env, Tolerations
 from dask_k8s_client.specs.pods import checked_count, checked_resources, env_list, worker_args
-from dask_k8s_crds import kinds, labels, names
+from dask_k8s_crds import labels, names, resources
 
 
 def make_group(cluster: Mapping[str, Any], name: str, worker: Mapping[str, Any]) -> JSON:
@@ -17,8 +17,8 @@ def make_group(cluster: Mapping[str, Any], name: str, worker: Mapping[str, Any])
     """
     own = cluster["metadata"]["name"]
     return {
-        "apiVersion": kinds.API_VERSION,
-        "kind": kinds.DASK_WORKER_GROUP.kind,
+        "apiVersion": resources.API_VERSION,
+        "kind": resources.DASK_WORKER_GROUPS.kind,
         "metadata": {
             "name": names.worker_group(own, name),
             "labels": labels.worker_group(own),
@@ -37,8 +37,8 @@ def make_autoscaler(cluster: Mapping[str, Any], spec: Mapping[str, Any]) -> JSON
 def make_loose_autoscaler(cluster: str, spec: Mapping[str, Any]) -> JSON:
     """A ``DaskAutoscaler`` of a cluster that need not be there yet; the controller ties them together."""
     return {
-        "apiVersion": kinds.API_VERSION,
-        "kind": kinds.DASK_AUTOSCALER.kind,
+        "apiVersion": resources.API_VERSION,
+        "kind": resources.DASK_AUTOSCALERS.kind,
         "metadata": {"name": cluster, "labels": labels.autoscaler(cluster)},
         "spec": {"cluster": cluster, **{key: value for key, value in spec.items() if value is not None}},
     }
@@ -82,5 +82,5 @@ def like_worker(  # noqa: PLR0913  # what a user may want different, each by its
 
 def _owner(cluster: Mapping[str, Any]) -> JSON:
     metadata = cluster["metadata"]
-    owner = {"apiVersion": kinds.API_VERSION, "kind": kinds.DASK_CLUSTER.kind, "controller": True}
+    owner = {"apiVersion": resources.API_VERSION, "kind": resources.DASK_CLUSTERS.kind, "controller": True}
     return {**owner, "name": metadata["name"], "uid": metadata["uid"]}

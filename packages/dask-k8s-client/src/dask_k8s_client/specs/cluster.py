@@ -16,7 +16,8 @@ from dask_k8s_client.specs.pods import (
     unprivileged,
     worker_args,
 )
-from dask_k8s_crds import kinds, labels, names
+from dask_k8s_crds import labels, names
+from dask_k8s_crds.resources import API_VERSION, DASK_CLUSTERS
 
 IMAGE = "ghcr.io/dask/dask:latest"
 WORKER_COMMAND = "dask worker"
@@ -65,8 +66,8 @@ def make_cluster_spec(  # noqa: PLR0913, PLR0917  # the users' signature
         ValueError, TypeError: an argument that makes no sense; the message begins with its name.
     """
     return {
-        "apiVersion": kinds.API_VERSION,
-        "kind": kinds.DASK_CLUSTER.kind,
+        "apiVersion": API_VERSION,
+        "kind": DASK_CLUSTERS.kind,
         "metadata": {"name": name},
         "spec": {
             "scheduler": make_scheduler_spec(

@@ -7,7 +7,7 @@ from typing import Any
 from dask_k8s_client.aliases import JSON, Env, Tolerations
 from dask_k8s_client.specs.cluster import IMAGE, WORKER_COMMAND, make_cluster_spec
 from dask_k8s_client.specs.pods import env_list, unprivileged
-from dask_k8s_crds import kinds
+from dask_k8s_crds.resources import API_VERSION, DASK_JOBS
 
 
 def make_job_spec(  # noqa: PLR0913  # the users' signature
@@ -74,8 +74,8 @@ def make_job_spec(  # noqa: PLR0913  # the users' signature
         )
         runs_on = {"cluster": {"spec": cluster["spec"]}}
     return {
-        "apiVersion": kinds.API_VERSION,
-        "kind": kinds.DASK_JOB.kind,
+        "apiVersion": API_VERSION,
+        "kind": DASK_JOBS.kind,
         "metadata": {"name": name},
         "spec": {
             "job": {"spec": unprivileged({"containers": [container]}, run_as_user)},

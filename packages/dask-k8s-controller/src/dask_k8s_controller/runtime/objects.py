@@ -1,0 +1,27 @@
+"""Objects of the Kubernetes API as plain JSON, and the key of one object. No I/O."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from dask_k8s_crds.resources import Resource
+
+Body = Mapping[str, Any]
+"""An object as the API server sends it: plain JSON, never mutated."""
+
+
+class Key(NamedTuple):
+    """Identifies one object by resource, namespace and name; entries of the work queue are keys."""
+
+    resource: Resource
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """Return kind, namespace and name, as logs show them."""
+        return f"{self.resource.kind} {self.namespace}/{self.name}"
+
+
+def key_of(resource: Resource, body: Body) -> Key:
+    """Return the key of an object."""
+    metadata = body["metadata"]
+    return Key(resource, metadata["namespace"], metadata["name"])

@@ -1,0 +1,122 @@
+"""Rules that a schema cannot say: each in CEL, for the API server, beside the same in Python, for us."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dask_k8s_crds import names
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationRule:
+    """What must hold of a value, with the sentence for the user if it does not.
+
+    `holds` is None where the API server compares with the old object, which we have not got;
+    `field` tells where the problem is, if not at the value itself.
+    """
+
+    cel: str
+    message: str
+    holds: Callable[[Any], bool] | None
+    field: str = ""
+
+
+def _cluster_name(cluster: Mapping[str, Any]) -> bool:
+    return names.is_cluster_name(cluster["metadata"]["name"])
+
+
+def _worker_group_name(group: Mapping[str, Any]) -> bool:
+    return len(group["metadata"]["name"]) <= names.WORKER_GROUP_NAME_MAX
+
+
+def _unique_names(ports: Sequence[Mapping[str, Any]]) -> bool:
+    given = [port["name"] for port in ports if "name" in port]
+    return len(given) == len(set(given))
+
+
+def _in_order(bounds: Mapping[str, Any]) -> bool:
+    maximum = bounds.get("maximum")
+    return maximum is None or maximum >= (bounds.get("minimum") or 0)
+
+
+def _other_groups(autoscaler: Mapping[str, Any]) -> bool:
+    default = names.default_group(autoscaler["cluster"])
+    return all(group["name"] != default for group in autoscaler.get("groups") or ())
+
+
+def _one_cluster(job: Mapping[str, Any]) -> bool:
+    return (job.get("cluster") is None) != (job.get("clusterName") is None)
+
+
+def _failure_policy(job: Mapping[str, Any]) -> bool:
+    return job.get("podFailurePolicy") is None or job["job"]["spec"].get("restartPolicy") == "Never"
+
+
+# An object that older rules let in has a status, or gets one; it can still be written to, and so be deleted.
+_NEW = "has(self.status) || "
+
+CLUSTER_NAME = ValidationRule(
+    f"{_NEW}self.metadata.name.size() <= {names.CLUSTER_NAME_MAX}"
+    f" && self.metadata.name.matches('{names.CLUSTER_NAME_PATTERN}')",
+    names.CLUSTER_NAME_RULE,
+    _cluster_name,
+    ".metadata.name",
+)
+WORKER_GROUP_NAME = ValidationRule(
+    f"{_NEW}self.metadata.name.size() <= {names.WORKER_GROUP_NAME_MAX}",
+    names.WORKER_GROUP_NAME_RULE,
+    _worker_group_name,
+    ".metadata.name",
+)
+IMMUTABLE = ValidationRule("self == oldSelf", "cannot be changed", None)
+UNIQUE_NAMES = ValidationRule(
+    "self.all(a, !has(a.name) || self.exists_one(b, has(b.name) && b.name == a.name))",
+    "no two may have the same name",
+    _unique_names,
+)
+BOUNDS = ValidationRule(
+    "!has(self.maximum) || self.maximum >= self.minimum",
+    "must not be less than minimum",
+    _in_order,
+    ".maximum",
+)
+OTHER_GROUPS = ValidationRule(
+    f"!has(self.groups) || self.groups.all(group, group.name != self.cluster + '{names.default_group('')}')",
+    "must not name the default group, whose bounds are spec.minimum and spec.maximum",
+    _other_groups,
+    ".groups",
+)
+
+ONE_CLUSTER = ValidationRule(
+    "has(self.cluster) != has(self.clusterName)",
+    "must have exactly one of cluster and clusterName",
+    _one_cluster,
+)
+FAILURE_POLICY = ValidationRule(
+    "!has(self.podFailurePolicy) || self.job.spec.restartPolicy == 'Never'",
+    "needs a runner with restartPolicy Never",
+    _failure_policy,
+    ".podFailurePolicy",
+)
+
+_RULES = (
+    CLUSTER_NAME,
+    WORKER_GROUP_NAME,
+    IMMUTABLE,
+    UNIQUE_NAMES,
+    BOUNDS,
+    OTHER_GROUPS,
+    ONE_CLUSTER,
+    FAILURE_POLICY,
+)
+BY_CEL: Mapping[str, ValidationRule] = {rule.cel: rule for rule in _RULES}
+
+
+def schema(*rules: ValidationRule) -> dict[str, Any]:
+    """As a structural schema carries them."""
+    return {"x-kubernetes-validations": [_validation(rule) for rule in rules]} if rules else {}
+
+
+def _validation(rule: ValidationRule) -> dict[str, str]:
+    field = {"fieldPath": rule.field} if rule.field else {}
+    return {"rule": rule.cel, "message": rule.message, **field}
