@@ -9,11 +9,11 @@ import pytest
 from .conftest import JSON_PATCH, STRATEGIC
 from .test_lists import TABLE
 
-NOT_CHECKED_WORDS = (
+NOT_CHECKED_MESSAGE = (
     "Invalid value: null: some validation rules were not checked because the object was invalid; "
     "correct the existing errors to complete validation"
 )
-NOT_CHECKED = ("FieldValueInvalid", "<nil>", NOT_CHECKED_WORDS)
+NOT_CHECKED = ("FieldValueInvalid", "<nil>", NOT_CHECKED_MESSAGE)
 ONE_MAIN = "!has(self.names) || self.names.exists_one(n, n == 'main')"
 WORKER = {
     "type": "object",
@@ -372,7 +372,7 @@ class TestSchema:
 
     def test_message(self, api, things, thing, group):
         answer = api.post(things, {**thing("x"), "spec": {}})
-        found = f"spec.worker: Required value, <nil>: {NOT_CHECKED_WORDS}"
+        found = f"spec.worker: Required value, <nil>: {NOT_CHECKED_MESSAGE}"
         assert answer["message"] == f'Thing.{group} "x" is invalid: [{found}]'
 
     @pytest.mark.parametrize("port", [80, "http"])

@@ -31,10 +31,10 @@ def validate(node: Node, value: Any, path: str = "", old: Any = MISSING) -> Iter
     found = "object" if isinstance(value, dict) else _JSON_TYPES[type(value)]
     if found == "null":
         if not node.nullable and (node.type or node.int_or_string):
-            yield problems.wrong_type(path, found, _wanted(node))
+            yield problems.wrong_type(path, found, _expected_type(node))
         return
     if not _fits(node, value, found):
-        yield problems.wrong_type(path, found, _wanted(node))
+        yield problems.wrong_type(path, found, _expected_type(node))
     if node.format and found == "string":
         yield from _format(node, value, path)
     for name, limit in node.checks.items():
@@ -71,7 +71,7 @@ def _duplicates(node: Node, value: list[Any], path: str) -> Iterator[Problem]:
             yield problems.duplicate(f"{path}[{index}]", key)
 
 
-def _wanted(node: Node) -> str:
+def _expected_type(node: Node) -> str:
     return "integer,string" if node.int_or_string else node.type
 
 

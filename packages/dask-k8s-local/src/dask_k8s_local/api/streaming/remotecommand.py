@@ -53,7 +53,9 @@ class _Command:
         options = self._options
         requested = {_STDOUT: options.stdout, _STDERR: options.stderr and not options.tty, _ERROR: True}
         # An empty message shows the client that the connection is established.
-        await self.channels.send(next(channel for channel, is_wanted in requested.items() if is_wanted), b"")
+        await self.channels.send(
+            next(channel for channel, is_requested in requested.items() if is_requested), b""
+        )
         try:
             process = await _start(kubelet, pod, options)
         except PodUnavailable as error:
