@@ -29,7 +29,7 @@ class _Owners:
     """The owner references of an object, by the state of the owner."""
 
     present: list[Reference] = field(default_factory=list)
-    gone: list[Reference] = field(default_factory=list)
+    deleted: list[Reference] = field(default_factory=list)
     waiting: list[Reference] = field(default_factory=list)
     """Owners in foreground deletion, which wait for their dependents."""
 
@@ -90,16 +90,16 @@ class GarbageCollector:
             except _UnknownOwner:
                 self._unresolved.add(uid)
 
-    def _process_owners(self, key: ObjectKey, obj: Object, known: _Owners) -> None:
+    def _process_owners(self, key: ObjectKey, obj: Object, by_state: _Owners) -> None:
         """Delete an object without remaining owners, or remove references to deleted owners."""
-        removed = {reference["uid"] for reference in (*known.gone, *known.waiting)}
+        removed = {reference["uid"] for reference in (*by_state.deleted, *by_state.waiting)}
         if not removed:
             return
-        if known.present:
+        if by_state.present:
             self._remove_owners(key.resource, obj, removed)
             return
         uid, how = obj["metadata"]["uid"], propagation(obj)
-        if known.waiting and (dependents := self._graph.dependents(uid)):
+        if by_state.waiting and (dependents := self._graph.dependents(uid)):
             how = "Foreground"
             found = (self._graph.get(dependent) for dependent in dependents)
             if any(one is not None and pending_finalizer(one[1]) == FOREGROUND for one in found):
@@ -107,16 +107,16 @@ class GarbageCollector:
         self._delete(key.resource, key.namespace or None, key.name, uid, propagation=how)
 
     def _classify_owners(self, key: ObjectKey, obj: Object) -> _Owners:
-        known = _Owners()
+        by_state = _Owners()
         for reference in owners(obj):
             owner = self._owner(key, obj, reference)
             if owner is None:
-                known.gone.append(reference)
+                by_state.deleted.append(reference)
             elif pending_finalizer(owner) == FOREGROUND:
-                known.waiting.append(reference)
+                by_state.waiting.append(reference)
             else:
-                known.present.append(reference)
-        return known
+                by_state.present.append(reference)
+        return by_state
 
     def _owner(self, key: ObjectKey, obj: Object, reference: Reference) -> Object | None:
         uid = reference["uid"]

@@ -45,10 +45,10 @@ class ProxiedService:
 class ServiceNetwork:
     """All Services of the cluster."""
 
-    def __init__(self, store: Store, addresses: ServiceAddresses, names: Dns, recorder: Recorder) -> None:
+    def __init__(self, store: Store, addresses: ServiceAddresses, dns: Dns, recorder: Recorder) -> None:
         self._store = store
         self._addresses = addresses
-        self._names = names
+        self._dns = dns
         self._recorder = recorder
         self._queue: WorkQueue[ProxiedService] = WorkQueue()
         self._draining: set[Proxy] = set()
@@ -61,83 +61,83 @@ class ServiceNetwork:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(run_informer(self._store, SERVICES, self._service_changed))
                 tasks.create_task(run_informer(self._store, PODS, self._pod_changed))
-                async for one in self._queue:
-                    await self._sync(one)
+                async for proxied in self._queue:
+                    await self._sync(proxied)
         finally:
-            for many in self._services.values():
-                for one in many.values():
-                    self._drop(one)
+            for by_name in self._services.values():
+                for proxied in by_name.values():
+                    self._drop(proxied)
             for proxy in self._draining:
                 proxy.close()
 
     def _service_changed(self, change: Change) -> None:
         service = change.new or change.old or {}
         namespace, name = namespace_of(service), service["metadata"]["name"]
-        many = self._services.setdefault(namespace, {})
+        by_name = self._services.setdefault(namespace, {})
         if change.new is None:
             self._addresses.release(service)
-            if name in many:
-                self._drop(many.pop(name))
+            if name in by_name:
+                self._drop(by_name.pop(name))
             return
-        one = many.setdefault(name, ProxiedService(service))
-        one.backends.service = service
+        proxied = by_name.setdefault(name, ProxiedService(service))
+        proxied.backends.service = service
         for pod in self._store.list(PODS, namespace):
-            one.backends.consider(pod, deleted=False)
-        self._queue.add(one)
+            proxied.backends.consider(pod, deleted=False)
+        self._queue.add(proxied)
 
     def _pod_changed(self, change: Change) -> None:
         pod = change.new or change.old or {}
-        for one in self._services.get(namespace_of(pod), {}).values():
-            if one.backends.consider(pod, deleted=change.new is None):
-                self._queue.add(one)
+        for proxied in self._services.get(namespace_of(pod), {}).values():
+            if proxied.backends.consider(pod, deleted=change.new is None):
+                self._queue.add(proxied)
 
-    async def _sync(self, one: ProxiedService) -> None:
+    async def _sync(self, proxied: ProxiedService) -> None:
         """Open the ports of a Service, close ports that it no longer has, and publish its names."""
-        if one.dropped.is_set():
+        if proxied.dropped.is_set():
             return
-        for key in one.proxies.keys() - one.ports().keys():
-            one.proxies.pop(key).close()
-        for key, port in one.ports().items():
-            if key not in one.proxies:
-                one.proxies[key] = Proxy(partial(one.backends.of_port, key[0]))
-            if not one.backends.expected():
-                one.proxies[key].refuse()
-            elif not one.proxies[key].listening:
-                await self._listen(one, key, port)
-        if one.dropped.is_set():  # meanwhile
-            self._drop(one)
+        for key in proxied.proxies.keys() - proxied.ports().keys():
+            proxied.proxies.pop(key).close()
+        for key, port in proxied.ports().items():
+            if key not in proxied.proxies:
+                proxied.proxies[key] = Proxy(partial(proxied.backends.of_port, key[0]))
+            if not proxied.backends.expected():
+                proxied.proxies[key].refuse()
+            elif not proxied.proxies[key].listening:
+                await self._listen(proxied, key, port)
+        if proxied.dropped.is_set():  # meanwhile
+            self._drop(proxied)
         else:
-            self._publish(one)
+            self._publish(proxied)
 
-    async def _listen(self, one: ProxiedService, key: Key, port: Mapping[str, Any]) -> None:
+    async def _listen(self, proxied: ProxiedService, key: Key, port: Mapping[str, Any]) -> None:
         number, node_port = key
         if port.get("protocol", "TCP") != "TCP":
-            self._warn(one, f"port {number} is not served: dask-k8s-local supports TCP only")
+            self._warn(proxied, f"port {number} is not served: dask-k8s-local supports TCP only")
             return
-        places = [(one.spec["clusterIP"], number)]
+        places = [(proxied.spec["clusterIP"], number)]
         if node_port:
             places += [(_LOCALHOST, node_port), (self._addresses.block.node, node_port)]
         for address, at in places:
             try:
-                await one.proxies[key].listen(address, at)
+                await proxied.proxies[key].listen(address, at)
             except OSError as error:
-                self._warn(one, f"cannot listen at {address}:{at}: {error_text(error)}")
+                self._warn(proxied, f"cannot listen at {address}:{at}: {error_text(error)}")
 
-    def _warn(self, one: ProxiedService, message: str) -> None:
-        self._recorder.record(one.backends.service, "Warning", "FailedToListen", message)
+    def _warn(self, proxied: ProxiedService, message: str) -> None:
+        self._recorder.record(proxied.backends.service, "Warning", "FailedToListen", message)
 
-    def _publish(self, one: ProxiedService) -> None:
+    def _publish(self, proxied: ProxiedService) -> None:
         """Publish the DNS names of a Service and remove old ones."""
-        desired = {} if one.dropped.is_set() else one.backends.names()
-        for name in one.names - desired.keys():
-            self._names.set(namespace_of(one.backends.service), name, [])
+        desired = {} if proxied.dropped.is_set() else proxied.backends.names()
+        for name in proxied.names - desired.keys():
+            self._dns.set(namespace_of(proxied.backends.service), name, [])
         for name, addresses in desired.items():
-            self._names.set(namespace_of(one.backends.service), name, addresses)
-        one.names = {*desired}
+            self._dns.set(namespace_of(proxied.backends.service), name, addresses)
+        proxied.names = {*desired}
 
-    def _drop(self, one: ProxiedService) -> None:
-        one.dropped.set()
-        self._publish(one)
-        for proxy in one.proxies.values():
+    def _drop(self, proxied: ProxiedService) -> None:
+        proxied.dropped.set()
+        self._publish(proxied)
+        for proxy in proxied.proxies.values():
             proxy.refuse()
-        self._draining = {proxy for proxy in (*self._draining, *one.proxies.values()) if proxy.busy}
+        self._draining = {proxy for proxy in (*self._draining, *proxied.proxies.values()) if proxy.busy}
