@@ -66,7 +66,7 @@ def invalid_child(outcome: Outcome, now: datetime) -> JobResult | None:
             isinstance(error, WriteError)
             and isinstance(error.action, Create)
             and error.action.resource in {DASK_CLUSTERS, JOBS}
-            and error.error.status in {400, 422}
+            and error.status in {400, 422}
         ):
-            return JobResult.failure("InvalidSpec", f"{error.action}: {error.error.message}", now)
+            return JobResult.failure("InvalidSpec", f"{error.action}: {error.message}", now)
     return None
