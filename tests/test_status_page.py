@@ -14,9 +14,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 WORD = re.compile(r"([A-Z][a-z]+)+")
 
-FINDINGS = {"Finding": 0, "Trouble": 0, "AgentError": 0, "End.failure": 0, "Limit": 0, "Change": 3}
+FINDINGS = {"Finding": 0, "Trouble": 0, "AgentError": 0, "JobResult.failure": 0, "Change": 3}
 """What is made of a reason, and at which place the reason stands."""
 EVENTS = {"Event": 1}
+OF_CONTROLLER = {"invalid_status": "InvalidSpec", "HEALTHY": "Healthy"}
+"""Findings of the controller's public API that plugins use, by name, with their reasons."""
 
 OF_KUBERNETES = {
     # Reasons that the API server gives for a refusal.
@@ -60,6 +62,17 @@ class Source:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         }
 
+    @property
+    def imported_reasons(self) -> set[str]:
+        """The reasons of the controller's findings that this module of a plugin imports."""
+        names = {
+            name.name
+            for node in ast.walk(self.tree)
+            if isinstance(node, ast.ImportFrom) and node.module == "dask_k8s_controller"
+            for name in node.names
+        }
+        return {reason for name, reason in OF_CONTROLLER.items() if name in names}
+
     def reasons(self, makers: dict[str, int]) -> set[str]:
         found = set()
         for scope in (self.tree, *self.functions.values()):
@@ -87,7 +100,7 @@ class Source:
         return set().union(*(self.literals(node, where) for node, where in values if node is not None))
 
     def sources(self, name: str, scope: ast.AST) -> Iterator[ast.AST]:
-        """Yield the expressions that a name stands for: assigned in the function, or passed as an argument."""
+        """Yield the expressions that a name stands for: assigned in the function, or passed to it."""
         for node in ast.walk(scope):
             if isinstance(node, ast.Assign) and any(
                 isinstance(target, ast.Name) and target.id == name
@@ -130,14 +143,20 @@ def sources(package: str) -> list[Source]:
     ],
 )
 def test_reasons(package, headings):
-    made = set().union(*(source.reasons(FINDINGS) for source in sources(package)))
+    made = set().union(*(source.reasons(FINDINGS) | source.imported_reasons for source in sources(package)))
     assert set(documented(*headings)) - OF_KUBERNETES == made - NEVER_REPORTED.get(package, set())
 
 
 @pytest.mark.parametrize("kind", ["job", "autoscaler"])
 def test_conditions(kind):
-    made = [source.reasons({"_condition": 0}) for source in sources(f"dask-k8s-{kind}")]
-    assert set(documented(f"Conditions of a Dask{kind.capitalize()}")) == set().union(*made)
+    calls = [each for source in sources(f"dask-k8s-{kind}") for each in ast.walk(source.tree)]
+    made = {
+        keyword.arg
+        for call in calls
+        if isinstance(call, ast.Call) and ast.unparse(call.func) in {"conditions", "invalid_status"}
+        for keyword in call.keywords
+    }
+    assert set(documented(f"Conditions of a Dask{kind.capitalize()}")) == made
 
 
 def test_reasons_of_kubernetes():
@@ -151,12 +170,19 @@ def test_events():
     assert set(documented("Events")) == set().union(*made)
 
 
-@pytest.mark.parametrize("package", ["dask-k8s-controller", "dask-k8s-job", "dask-k8s-autoscaler"])
-def test_a_condition_has_its_reason_from_a_finding(package):
-    """Or the search above would miss it."""
+@pytest.mark.parametrize(
+    "package, expected",
+    [
+        pytest.param("dask-k8s-controller", {"finding.reason"}, id="controller"),
+        pytest.param("dask-k8s-job", set(), id="job"),
+        pytest.param("dask-k8s-autoscaler", set(), id="autoscaler"),
+    ],
+)
+def test_a_condition_has_its_reason_from_a_finding(package, expected):
+    """Or the search above would miss it; plugins make conditions with the function of the controller."""
     calls = [call for source in sources(package) for call in ast.walk(source.tree) if is_condition(call)]
     reasons = {ast.unparse(word.value) for call in calls for word in call.keywords if word.arg == "reason"}
-    assert reasons == {"finding.reason"}
+    assert reasons == expected
     assert all(not call.args for call in calls)
 
 
@@ -178,9 +204,12 @@ def test_phases(module, field, heading):
         for node in ast.walk(tree)
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == field
     )
+    aliases = {ast.unparse(node.targets[0]): node.value for node in tree.body if isinstance(node, ast.Assign)}
+    types = [aliases[name] for name in map(ast.unparse, ast.walk(annotation)) if name in aliases]
     expected = [
         node.value
-        for node in ast.walk(annotation)
+        for part in (annotation, *types)
+        for node in ast.walk(part)
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     ]
     assert sorted(documented(heading)) == sorted(expected)

@@ -31,8 +31,8 @@ class Server:
     """What the user still writes into `spec.suspend`, each when the job has done what it had to before."""
     objects: dict = field(default_factory=dict)
     made: list = field(default_factory=list)
-    words: list = field(default_factory=list)
-    """What was reported of the job."""
+    phases: list = field(default_factory=list)
+    """The phases that were reported."""
     moment: int = 0
     versions: itertools.count = field(default_factory=lambda: itertools.count(1000))
 
@@ -70,8 +70,8 @@ class Server:
                 self.delete(other)
 
     def report(self, key, status):
-        if word := status.get("jobStatus"):
-            self.words.append(word)
+        if phase := status.get("jobStatus"):
+            self.phases.append(phase)
         self.put(key, {**self.objects[key], "status": status})
 
     def goes_on(self):
@@ -94,9 +94,9 @@ class Server:
     def _user(self):
         for key, body in list(self.objects.items()):
             if key.resource == DASK_JOBS and self.suspends:
-                word = body.get("status", {}).get("jobStatus")
+                phase = body.get("status", {}).get("jobStatus")
                 others = [other for other in self.objects if other.resource in {DASK_CLUSTERS, PODS}]
-                if word == "Running" if self.suspends[0] else word == "Suspended" and not others:
+                if phase == "Running" if self.suspends[0] else phase == "Suspended" and not others:
                     self.patch(key, {"spec": {"suspend": self.suspends.pop(0)}})
 
     def _pod(self, key, phase):
@@ -152,10 +152,10 @@ class Process(World):
         for key, body in self.server.objects.items():
             self.add(key.resource, copy.deepcopy(body))
 
-    def write(self, act, *words):
+    def write(self, act, *args):
         dies = next(self.writes) == self.dies_at
         if not (dies and self.before):
-            act(*words)
+            act(*args)
         if dies:
             raise Killed
 
@@ -215,7 +215,7 @@ class Play:
         for key, body in self.server.objects.items():
             status = body.get("status") or {}
             found[str(key)] = status.get("jobStatus"), body.get("spec", {}).get("suspend")
-        return found, sorted(self.server.made), self.server.words[-1]
+        return found, sorted(self.server.made), self.server.phases[-1]
 
 
 PLAYS = {
@@ -233,7 +233,7 @@ PLAYS = {
 async def test_killed_at_every_write(spec, fails, suspends, before):
     undisturbed = await Play(None, before, spec, fails, suspends)()
     writes = next(undisturbed.writes) - 1
-    assert undisturbed.server.words[-1] == ("Failed" if fails else "Successful")
+    assert undisturbed.server.phases[-1] == ("Failed" if fails else "Successful")
     assert undisturbed.server.made.count("Job ns/demo-runner") == 1
     assert undisturbed.server.made.count("DaskCluster ns/demo") == 1 + (True in suspends)
     for number in range(1, writes + 1):

@@ -29,8 +29,8 @@ HEALTHY = Finding("Healthy", "nothing is wrong")
 def refused(outcome: Outcome) -> Finding | None:
     """Return the first write that the API server refused, with the server's message."""
     for error in outcome.errors:
-        if isinstance(error, WriteError) and not error.in_doubt and not isinstance(error.action, Event):
-            return Finding(_reason(error.error), f"{error.action}: {error.error.message}")
+        if isinstance(error, WriteError) and error.answered and not isinstance(error.action, Event):
+            return Finding(_reason(error), f"{error.action}: {error.message}")
     return None
 
 

@@ -53,6 +53,6 @@ def _is_immutable(error: Exception) -> bool:
         isinstance(error, WriteError)
         and isinstance(error.action, Patch)
         and error.action.key.resource == SERVICES
-        and error.error.reason == "Invalid"
-        and any(text in error.error.message for text in _IMMUTABLE)
+        and error.reason == "Invalid"
+        and any(text in error.message for text in _IMMUTABLE)
     )

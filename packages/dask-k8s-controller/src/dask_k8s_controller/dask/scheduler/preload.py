@@ -322,7 +322,7 @@ class Retirement:
     and fetches no data (it handles a `PauseEvent`), and gets none, as it is not in the scheduler's `running`.
     `retire_workers` itself is no option: it leaves tasks that are queued at the worker there for good, takes
     a key that two retiring workers hold for safe, and cannot be cancelled. Its policy `RetireWorker` does
-    fit: the running worker that uses the least memory fetches a key, and then the copy here is dropped.
+    fit: the running worker that uses the least memory fetches a key, and then its own copy is dropped.
 
     Whether a worker has retired depends only on where tasks and keys are now, not on earlier requests. So
     overlapping requests do no harm: each sees the same workers and continues their retirement.
