@@ -112,6 +112,18 @@ def test_an_agent_is_brought_up_to_date(present, token):
 
 
 @pytest.mark.parametrize(
+    "secret, lacks",
+    [
+        pytest.param(None, True, id="no Secret"),
+        pytest.param(record(SECRETS, agent(token="")), True, id="no token in it"),
+        pytest.param(AGENT, False, id="a token"),
+    ],
+)
+def test_a_token_is_drawn_only_if_one_is_missing(secret, lacks):
+    assert Observed((), secret, None, (), frozenset()).lacks_token is lacks
+
+
+@pytest.mark.parametrize(
     "desired, reached, has, patched",
     [
         pytest.param(3, "3", 3, None, id="nothing changed"),
