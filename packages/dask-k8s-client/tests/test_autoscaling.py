@@ -4,12 +4,12 @@ import pytest
 import yaml
 from aiohttp import web
 
+from dask_k8s_client import scaling
 from dask_k8s_client.api.requests import Api
-from dask_k8s_client.parts import autoscaling, groups
 
 PREFIX = "/apis/kubernetes.dask.org/v1/namespaces/ns"
 CLUSTER = {"metadata": {"name": "foo", "namespace": "ns", "uid": "1"}}
-WISH = autoscaling.wish("foo", minimum=1, maximum=2)
+WISH = scaling.autoscaler_spec("foo", minimum=1, maximum=2)
 
 
 @pytest.fixture
@@ -65,8 +65,8 @@ def forbidden(app):
 
 
 async def scale(api, n):
-    await autoscaling.remove(api, CLUSTER, "default")
-    await groups.scale(api, CLUSTER, "default", n, 10)
+    await scaling.remove_autoscaler(api, CLUSTER, "default")
+    await scaling.set_replicas(api, CLUSTER, "default", n, 10)
 
 
 async def test_scale_where_there_is_no_such_kind(api, sizes):
@@ -76,7 +76,7 @@ async def test_scale_where_there_is_no_such_kind(api, sizes):
 
 async def test_adapt_where_there_is_no_such_kind_says_what_to_install(api):
     with pytest.raises(RuntimeError, match=r"cannot adapt the cluster foo: .* dask-k8s-autoscaler") as raised:
-        await autoscaling.adapt(api, CLUSTER, WISH, 10)
+        await scaling.adapt(api, CLUSTER, WISH, 10)
     assert "`dask-k8s-controller manifests`" in str(raised.value)
     assert "scale()" in str(raised.value)
 
@@ -90,4 +90,4 @@ async def test_scale_where_they_are_not_shown(api, sizes):
 @pytest.mark.usefixtures("forbidden")
 async def test_adapt_where_they_are_not_shown(api):
     with pytest.raises(PermissionError, match="cannot adapt the cluster foo: not for you"):
-        await autoscaling.adapt(api, CLUSTER, WISH, 10)
+        await scaling.adapt(api, CLUSTER, WISH, 10)

@@ -14,7 +14,7 @@ from aiohttp import web
 from click.testing import CliRunner
 
 from dask_k8s_client import make_cluster_spec, make_job_spec
-from dask_k8s_client.cli import find, view
+from dask_k8s_client.cli import running, tables
 from dask_k8s_client.cli.main import COMMANDS, Lazy, kubernetes
 from dask_k8s_crds import DaskAutoscaler, DaskCluster, DaskJob
 
@@ -275,7 +275,7 @@ OTHERS = [("here", "food"), ("here", "bar"), ("there", "baz")]
     ],
 )
 def test_no_such_cluster(name, namespace, others, words):
-    message = find.missing(name, namespace, others)
+    message = running.missing(name, namespace, others)
     assert message.startswith(f"there is no DaskCluster {name} in the namespace {namespace}.")
     assert words in message
 
@@ -293,7 +293,7 @@ def test_no_such_cluster(name, namespace, others, words):
     ],
 )
 def test_age(then, words):
-    assert view.age(then, NOW) == words
+    assert tables.age(then, NOW) == words
 
 
 def cluster(*conditions, **status):
@@ -320,7 +320,7 @@ def cluster(*conditions, **status):
     ],
 )
 def test_state(body, words):
-    assert view.state(body).plain == words
+    assert tables.state(body).plain == words
 
 
 MOVING = ("Progressing", "True", {"reason": "WorkersNotReady", "message": "2 of 3 workers are ready"})
@@ -347,7 +347,7 @@ MOVING = ("Progressing", "True", {"reason": "WorkersNotReady", "message": "2 of 
     ],
 )
 def test_waiting_for(body, words):
-    assert view.waiting_for(body) == words
+    assert tables.waiting_for(body) == words
 
 
 def pod(name, *, component="worker", **status):
@@ -382,17 +382,17 @@ NO_ROOM = {"conditions": [{"type": "PodScheduled", "status": "False", "reason": 
     ],
 )
 def test_pod(status, restarts, words):
-    [row] = view.pod_rows([pod("a", **status)], NOW)
+    [row] = tables.pod_rows([pod("a", **status)], NOW)
     assert (row[0], row[1], row[2], row[-1].plain) == ("a", "worker", restarts, words)
 
 
 def test_very_many_pods():
     """The scheduler and those that are not ready are among those that are shown."""
     many = [pod(f"w{number:03}", **READY) for number in range(98)]
-    rows = view.pod_rows([*many, pod("x-late"), pod("z-scheduler", component="scheduler", **READY)], NOW)
+    rows = tables.pod_rows([*many, pod("x-late"), pod("z-scheduler", component="scheduler", **READY)], NOW)
     assert [row[0] for row in rows[:3]] == ["z-scheduler", "x-late", "w000"]
     assert rows[-1][0] == "and 50 more"
-    assert len(rows) == view.PODS_SHOWN + 1
+    assert len(rows) == tables.PODS_SHOWN + 1
 
 
 def event(second, name, message="no room"):
@@ -407,7 +407,7 @@ def event(second, name, message="no room"):
 
 
 def test_events_that_say_the_same_come_once():
-    rows = view.event_rows([event(9, "b"), event(5, "c", "other"), event(1, "a"), event(2, "a")], NOW)
+    rows = tables.event_rows([event(9, "b"), event(5, "c", "other"), event(1, "a"), event(2, "a")], NOW)
     assert [(row[0], row[3], row[4]) for row in rows] == [
         ("55s", "Pod/c", "other"),
         ("51s", "Pod/b and 1 more", "no room"),
@@ -416,5 +416,5 @@ def test_events_that_say_the_same_come_once():
 
 def test_autoscaler_in_words():
     active = {"conditions": [{"type": "Active", "status": "True", "message": "all is well"}]}
-    assert view.autoscaler_line({"spec": {"minimum": 1, "maximum": 3}}) == "1 to 3 workers"
-    assert view.autoscaler_line({"spec": {}, "status": active}) == "0 workers and more: all is well"
+    assert tables.autoscaler_line({"spec": {"minimum": 1, "maximum": 3}}) == "1 to 3 workers"
+    assert tables.autoscaler_line({"spec": {}, "status": active}) == "0 workers and more: all is well"

@@ -6,9 +6,9 @@ import json
 import pytest
 
 from dask_k8s_client import make_cluster_spec
-from dask_k8s_client.api.creator import Creator, owner
+from dask_k8s_client.api.access import OwnPod, owner_for
 
-ME = Creator("here", "me", "00000000-0000-0000-0000-000000000001")
+ME = OwnPod("here", "me", "00000000-0000-0000-0000-000000000001")
 
 
 def token(claims):
@@ -33,7 +33,7 @@ BOUND = token({"kubernetes.io": {"namespace": "here", "pod": {"name": ME.name, "
     ],
 )
 def test_token(text, creator):
-    assert Creator.of_token(text) == creator
+    assert OwnPod.from_token(text) == creator
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_owner(caplog, creator, namespace, owners, found, warning):
     manifest = make_cluster_spec("foo")
     manifest["metadata"]["ownerReferences"] = owners
     for _ in range(2):
-        assert owner(creator, manifest, namespace) == found
+        assert owner_for(creator, manifest, namespace) == found
     assert [warning in each for each in caplog.messages] == ([True] if warning else [])
 
 

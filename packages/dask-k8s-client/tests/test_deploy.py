@@ -9,10 +9,10 @@ from contextlib import suppress
 import pytest
 from distributed import Scheduler
 
-from dask_k8s_client.manager.deploy import Manager
+from dask_k8s_client.cluster_manager import ClusterManager
 
 
-class Slow(Manager):
+class Slow(ClusterManager):
     """Takes its time to start, and a moment to learn what it has made when it is not to start any more."""
 
     knows_what_it_made = cleaned_up = False
@@ -63,7 +63,7 @@ async def test_what_nobody_awaits_is_done():
         await asyncio.sleep(0)
         done.set()
 
-    class Pressed(Manager):
+    class Pressed(ClusterManager):
         def press(self):
             self._call(work)
 
@@ -74,7 +74,7 @@ async def test_what_nobody_awaits_is_done():
         await manager.close()
 
 
-class Moving(Manager):
+class Moving(ClusterManager):
     """Its scheduler can be lost, and is somewhere else after so many failures to find it."""
 
     def __init__(self, first, second, *failures):
@@ -83,7 +83,7 @@ class Moving(Manager):
         super().__init__(name="moving", asynchronous=True, loop=None, quiet=True)
 
     async def _open(self):
-        await self._join(self.first.address)
+        await self._connect(self.first.address)
 
     async def _shut(self, timeout):
         pass

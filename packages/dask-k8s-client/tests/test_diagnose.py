@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from dask_k8s_client.waiting.diagnose import CONTROLLER_PATIENCE, diagnose
-from dask_k8s_client.waiting.observed import Observed
+from dask_k8s_client.diagnosis import CONTROLLER_PATIENCE, diagnose
+from dask_k8s_client.observed import Observed
 
 FIRST, SECOND = "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z"
 SEEN = {"phase": "Pending", "conditions": [{"type": "Degraded", "status": "False", "reason": "AsExpected"}]}

@@ -3,7 +3,7 @@
 import pytest
 
 from dask_k8s_client import ValidationError, make_cluster_spec, make_job_spec, run_job
-from dask_k8s_client.refusals import admit
+from dask_k8s_client.exceptions import admit
 from dask_k8s_crds import DaskJob
 
 

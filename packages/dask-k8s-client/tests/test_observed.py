@@ -2,7 +2,7 @@
 
 import pytest
 
-from dask_k8s_client.waiting.observed import node_addresses
+from dask_k8s_client.observed import node_addresses
 
 
 def node(**addresses):

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from dask_k8s_client import CreateMode, KubeCluster, ValidationError, make_cluster_spec
-from dask_k8s_client.connection.ways import Way
+from dask_k8s_client.connection.connect_modes import ConnectMode
 from dask_k8s_client.options import Options, fill_name
 
 TOLERATIONS = [{"key": "gpu", "operator": "Exists"}]
@@ -23,12 +23,12 @@ def container(options, part):
 
 
 def test_defaults():
-    options = Options.of({})
+    options = Options.from_arguments({})
     assert options.namespace is None
     assert options.create_mode is CreateMode.CREATE_OR_CONNECT
     assert options.shutdown_on_close is None
     assert options.resource_timeout == 60
-    assert options.connect is Way.AUTO
+    assert options.connect is ConnectMode.AUTO
     assert options.dashboard_port == 0
     assert options.jupyter is False
     assert options.manifest["spec"]["worker"]["replicas"] == 0
@@ -67,7 +67,10 @@ def test_defaults():
         pytest.param("scheduler-jupyter", True, lambda o: o.jupyter, id="jupyter"),
         pytest.param("connect", "nodeport", lambda o: o.connect, id="connect"),
         pytest.param(
-            "port-forward-cluster-ip", True, lambda o: o.connect is Way.PORT_FORWARD, id="port-forward"
+            "port-forward-cluster-ip",
+            True,
+            lambda o: o.connect is ConnectMode.PORT_FORWARD,
+            id="port-forward",
         ),
         pytest.param(
             "scheduler-resources",
@@ -101,13 +104,13 @@ def test_defaults():
 )
 def test_configuration(key, value, seen):
     with dask.config.set({f"kubernetes.{key}": value}):
-        assert seen(Options.of({})) == value
+        assert seen(Options.from_arguments({})) == value
 
 
 def test_arguments_come_before_configuration():
     configured = {"count.start": 7, "scheduler-jupyter": True, "idle-timeout": "1 hour"}
     with dask.config.set({f"kubernetes.{key}": value for key, value in configured.items()}):
-        options = Options.of({"n_workers": 0, "jupyter": False, "idle_timeout": 0})
+        options = Options.from_arguments({"n_workers": 0, "jupyter": False, "idle_timeout": 0})
     assert "idleTimeout" not in options.manifest["spec"]
     assert options.manifest["spec"]["worker"]["replicas"] == 0
     assert options.jupyter is False
@@ -125,7 +128,7 @@ def test_arguments_come_before_configuration():
     ],
 )
 def test_forms(given, field, value):
-    assert getattr(Options.of(given), field) == value
+    assert getattr(Options.from_arguments(given), field) == value
 
 
 @pytest.mark.parametrize(
@@ -142,7 +145,7 @@ def test_name(template, name):
 
 def test_name_by_default(monkeypatch):
     monkeypatch.setattr(getpass, "getuser", lambda: "Jane.Doe@example.org")
-    first, second = Options.of({}).name, Options.of({}).name
+    first, second = Options.from_arguments({}).name, Options.from_arguments({}).name
     assert first != second
     assert first.startswith("dask-jane-doe-example-org-")
     assert len(first) == len("dask-jane-doe-example-org-") + 10
@@ -153,7 +156,7 @@ def test_name_of_nobody(monkeypatch):
         raise KeyError("getpwuid(): uid not found: 1234")
 
     monkeypatch.setattr(getpass, "getuser", nobody)
-    assert Options.of({}).name.startswith("dask-anonymous-")
+    assert Options.from_arguments({}).name.startswith("dask-anonymous-")
 
 
 @pytest.mark.parametrize(
@@ -217,7 +220,7 @@ def test_name_of_nobody(monkeypatch):
 )
 def test_refused(given, error, words):
     with pytest.raises(error, match=words):
-        Options.of(given)
+        Options.from_arguments(given)
 
 
 def test_refused_before_anything_is_started(monkeypatch):
@@ -231,7 +234,7 @@ def test_custom_spec_from_a_file(tmp_path):
     spec = make_cluster_spec("from-file", n_workers=4)
     path.write_text(f"# mine\n---\n{yaml.safe_dump(spec)}", encoding="utf-8")
     for given in (path, str(path)):
-        options = Options.of({"custom_cluster_spec": given, "name": "ignored"})
+        options = Options.from_arguments({"custom_cluster_spec": given, "name": "ignored"})
         assert options.name == "from-file"
         assert options.manifest == spec
 
@@ -244,12 +247,12 @@ def test_file_that_is_no_spec(tmp_path, text):
     path = tmp_path / "cluster.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ValidationError, match=r"cluster\.yaml"):
-        Options.of({"custom_cluster_spec": path})
+        Options.from_arguments({"custom_cluster_spec": path})
 
 
 def test_custom_spec_is_copied():
     spec = make_cluster_spec("foo")
-    options = Options.of({"custom_cluster_spec": spec})
+    options = Options.from_arguments({"custom_cluster_spec": spec})
     options.manifest["metadata"]["name"] = "bar"
     assert spec["metadata"]["name"] == "foo"
 
@@ -257,10 +260,10 @@ def test_custom_spec_is_copied():
 def test_jupyter_of_a_custom_spec_is_seen():
     spec = make_cluster_spec("foo")
     spec["spec"]["scheduler"]["spec"]["containers"][0]["args"].append("--jupyter")
-    assert Options.of({"custom_cluster_spec": spec}).jupyter
+    assert Options.from_arguments({"custom_cluster_spec": spec}).jupyter
 
 
 @pytest.mark.parametrize("key", ["count.max", "worker-template", "deploy-mode"])
 def test_configuration_without_effect_is_told(key):
     with dask.config.set({f"kubernetes.{key}": "x"}), pytest.warns(UserWarning, match=key):
-        Options.of({})
+        Options.from_arguments({})

@@ -3,8 +3,8 @@
 import pytest
 
 from dask_k8s_client import SchedulerStartupError, ValidationError
-from dask_k8s_client.exceptions import ApiError
-from dask_k8s_client.refusals import explained
+from dask_k8s_client.exceptions import explained
+from dask_k8s_crds.api_errors import ApiError
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from dask_k8s_client import make_cluster_spec, make_scheduler_spec, make_worker_spec
-from dask_k8s_client.specs.additions import like_worker, make_autoscaler, make_group
+from dask_k8s_client.specs.manifests import make_autoscaler, make_group
+from dask_k8s_client.specs.pods import change_worker
 from dask_k8s_crds import manifests
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -50,11 +51,11 @@ FAMILIES = {
     ),
     "restricted": make_cluster_spec("foo", run_as_user=1000),
     "group": make_group(OWNER, "highmem", make_worker_spec(resources={"limits": {"memory": "64Gi"}})),
-    "group-like-custom": make_group(OWNER, "like", like_worker(CUSTOM, n_workers=2)),
+    "group-like-custom": make_group(OWNER, "like", change_worker(CUSTOM, n_workers=2)),
     "group-unlike-custom": make_group(
         OWNER,
         "unlike",
-        like_worker(
+        change_worker(
             CUSTOM,
             n_workers=2,
             image="mine:2",

@@ -3,7 +3,7 @@
 import pytest
 
 from dask_k8s_client import make_cluster_spec
-from dask_k8s_client.connection.ways import Address, Way, choose, parse
+from dask_k8s_client.connection.connect_modes import Address, ConnectMode, choose, parse
 
 ADDRESS = Address("tcp://10.0.0.1:8786", "10.0.0.1")
 
@@ -11,11 +11,11 @@ ADDRESS = Address("tcp://10.0.0.1:8786", "10.0.0.1")
 @pytest.mark.parametrize(
     "connect, port_forward, way",
     [
-        pytest.param("auto", None, Way.AUTO, id="nothing was said"),
-        pytest.param("auto", True, Way.PORT_FORWARD, id="the older words"),
-        pytest.param("auto", False, Way.SERVICE, id="the older words for no"),
-        pytest.param("nodeport", True, Way.NODE_PORT, id="both"),
-        pytest.param(Way.LOAD_BALANCER, None, Way.LOAD_BALANCER, id="itself"),
+        pytest.param("auto", None, ConnectMode.AUTO, id="nothing was said"),
+        pytest.param("auto", True, ConnectMode.PORT_FORWARD, id="the older words"),
+        pytest.param("auto", False, ConnectMode.SERVICE, id="the older words for no"),
+        pytest.param("nodeport", True, ConnectMode.NODE_PORT, id="both"),
+        pytest.param(ConnectMode.LOAD_BALANCER, None, ConnectMode.LOAD_BALANCER, id="itself"),
         pytest.param("tcp://10.0.0.1:8786", None, ADDRESS, id="address"),
         pytest.param("tls://[fd00::1]:443", True, Address("tls://[fd00::1]:443", "fd00::1"), id="IPv6"),
     ],
@@ -49,15 +49,23 @@ def cluster(kind):
 @pytest.mark.parametrize(
     "asked, kind, in_cluster, way",
     [
-        pytest.param(Way.AUTO, "ClusterIP", True, Way.SERVICE, id="inside"),
-        pytest.param(Way.AUTO, "LoadBalancer", True, Way.SERVICE, id="inside, whatever there is"),
-        pytest.param(Way.AUTO, "ClusterIP", False, Way.PORT_FORWARD, id="outside"),
-        pytest.param(Way.AUTO, None, False, Way.PORT_FORWARD, id="outside, no type"),
-        pytest.param(Way.AUTO, "NodePort", False, Way.NODE_PORT, id="outside, node port"),
-        pytest.param(Way.AUTO, "LoadBalancer", False, Way.LOAD_BALANCER, id="outside, load balancer"),
-        pytest.param(Way.PORT_FORWARD, "LoadBalancer", True, Way.PORT_FORWARD, id="port-forward"),
-        pytest.param(Way.SERVICE, "ClusterIP", False, Way.SERVICE, id="service"),
-        pytest.param(Way.NODE_PORT, "LoadBalancer", False, Way.NODE_PORT, id="port of a load balancer"),
+        pytest.param(ConnectMode.AUTO, "ClusterIP", True, ConnectMode.SERVICE, id="inside"),
+        pytest.param(
+            ConnectMode.AUTO, "LoadBalancer", True, ConnectMode.SERVICE, id="inside, whatever there is"
+        ),
+        pytest.param(ConnectMode.AUTO, "ClusterIP", False, ConnectMode.PORT_FORWARD, id="outside"),
+        pytest.param(ConnectMode.AUTO, None, False, ConnectMode.PORT_FORWARD, id="outside, no type"),
+        pytest.param(ConnectMode.AUTO, "NodePort", False, ConnectMode.NODE_PORT, id="outside, node port"),
+        pytest.param(
+            ConnectMode.AUTO, "LoadBalancer", False, ConnectMode.LOAD_BALANCER, id="outside, load balancer"
+        ),
+        pytest.param(
+            ConnectMode.PORT_FORWARD, "LoadBalancer", True, ConnectMode.PORT_FORWARD, id="port-forward"
+        ),
+        pytest.param(ConnectMode.SERVICE, "ClusterIP", False, ConnectMode.SERVICE, id="service"),
+        pytest.param(
+            ConnectMode.NODE_PORT, "LoadBalancer", False, ConnectMode.NODE_PORT, id="port of a load balancer"
+        ),
         pytest.param(ADDRESS, "ClusterIP", False, ADDRESS, id="address"),
     ],
 )
@@ -68,9 +76,9 @@ def test_choose(asked, kind, in_cluster, way):
 @pytest.mark.parametrize(
     "asked, kind, needed",
     [
-        pytest.param(Way.LOAD_BALANCER, "ClusterIP", "LoadBalancer", id="load balancer"),
-        pytest.param(Way.LOAD_BALANCER, "NodePort", "LoadBalancer", id="load balancer, node port"),
-        pytest.param(Way.NODE_PORT, None, "NodePort", id="node port"),
+        pytest.param(ConnectMode.LOAD_BALANCER, "ClusterIP", "LoadBalancer", id="load balancer"),
+        pytest.param(ConnectMode.LOAD_BALANCER, "NodePort", "LoadBalancer", id="load balancer, node port"),
+        pytest.param(ConnectMode.NODE_PORT, None, "NodePort", id="node port"),
     ],
 )
 def test_there_is_no_such_way(asked, kind, needed):

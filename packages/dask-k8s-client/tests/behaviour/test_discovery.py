@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
-from dask_k8s_client.discovery import Place
+from dask_k8s_client.discovery import Finder
 
 from .conftest import DEADLINE, PATH
 
@@ -86,7 +86,7 @@ def test_dask_ctl_deletes_none_of_two():
     """It knows no namespaces."""
 
     def delete():
-        Place("mine", ("yours",)).from_name("work")
+        Finder("mine", ("yours",)).from_name("work")
 
     delete.__module__ = "dask_ctl.cli"
     command = click.Command("delete", callback=delete)

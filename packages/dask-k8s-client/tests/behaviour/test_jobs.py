@@ -6,8 +6,7 @@ from functools import partial
 import pytest
 import yaml
 
-from dask_k8s_client import ValidationError, make_cluster_spec, make_job_spec, run_job
-from dask_k8s_client.jobs import run
+from dask_k8s_client import ValidationError, jobs, make_cluster_spec, make_job_spec, run_job
 
 SUM = "from distributed import Client; c = Client(); print('sum', c.submit(sum, range(10)).result())"
 SECOND_TIME = """
@@ -102,6 +101,6 @@ def test_what_only_kubernetes_refuses(here):
 
 
 def test_nobody_runs_jobs(elsewhere, monkeypatch):
-    monkeypatch.setattr(run, "CONTROLLER_PATIENCE", 1.0)
+    monkeypatch.setattr(jobs, "CONTROLLER_PATIENCE", 1.0)
     with pytest.raises(RuntimeError, match=r"nobody has seen the job lost .* is there a controller"):
         run_job(job("lost", "pass"), namespace=elsewhere.namespace)

@@ -1,23 +1,76 @@
-"""Arguments and options that several commands share, and what their values mean. No I/O but completion."""
+"""Arguments and options that several commands share, and how their values are parsed."""
 
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
 import yaml
 
-from dask_k8s_client.durations import seconds
-from dask_k8s_client.specs.pods import checked_resources
+from dask_k8s_client.arguments import checked_resources, seconds
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 N_WORKERS = 3
 
+_META = __name__
+
+
+class Target(NamedTuple):
+    """Which Kubernetes and which namespace; None: as in Dask's configuration or for kubectl."""
+
+    namespace: str | None = None
+    context: str | None = None
+    kubeconfig: str | None = None
+
+
+def target(ctx: click.Context | None = None) -> Target:
+    """Return the target on the command line; the option after the command's name has precedence."""
+    meta = (ctx or click.get_current_context()).meta
+    return Target(*(meta.get(f"{_META}.{field}") for field in Target._fields))
+
+
+def _store(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        ctx.meta[f"{_META}.{parameter.name}"] = value
+
+
+def namespace_option(function: F) -> F:
+    """Add the option ``-n``."""
+    option = click.option(
+        "-n",
+        "--namespace",
+        metavar="NAME",
+        expose_value=False,
+        callback=_store,
+        help="Namespace to use instead of the context's.",
+    )
+    return option(function)
+
+
+def target_options(function: F) -> F:
+    """Add the options for all fields of a `Target`."""
+    kubeconfig = click.option(
+        "--kubeconfig",
+        metavar="FILE",
+        type=click.Path(exists=True, dir_okay=False),
+        expose_value=False,
+        callback=_store,
+        help="Kubeconfig to use instead of $KUBECONFIG or ~/.kube/config.",
+    )
+    context = click.option(
+        "--context",
+        metavar="NAME",
+        expose_value=False,
+        callback=_store,
+        help="Context of the kubeconfig to use instead of its current one.",
+    )
+    return namespace_option(context(kubeconfig(function)))
+
 
 def pair(text: str) -> tuple[str, str]:
-    """`NAME=VALUE`."""
+    """Parse ``NAME=VALUE``."""
     name, equals, value = text.partition("=")
     if not (name and equals):
         raise click.BadParameter(f"{text!r} is not NAME=VALUE")
@@ -25,37 +78,37 @@ def pair(text: str) -> tuple[str, str]:
 
 
 def resources(text: str) -> Mapping[str, Any]:
-    """`limits` and `requests` as JSON or YAML."""
+    """Parse ``limits`` and ``requests`` in JSON or YAML."""
     try:
         return checked_resources(yaml.safe_load(text))
     except (yaml.YAMLError, TypeError, ValueError) as error:
-        words = "not JSON" if isinstance(error, yaml.YAMLError) else str(error).removeprefix("resources: ")
-        raise click.BadParameter(f"""{words}; an example: '{{"limits": {{"memory": "4Gi"}}}}'""") from error
+        problem = "not JSON" if isinstance(error, yaml.YAMLError) else str(error).removeprefix("resources: ")
+        raise click.BadParameter(f"""{problem}; an example: '{{"limits": {{"memory": "4Gi"}}}}'""") from error
 
 
 def duration(text: str) -> float:
-    """`90`, `"1 hour"`, in seconds."""
+    """Parse a duration such as ``90`` or ``1 hour`` into seconds."""
     try:
         return seconds("duration", text)
     except ValueError as error:
         raise click.BadParameter(str(error).removeprefix("duration: ")) from error
 
 
-def name_of_cluster(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+def complete_cluster(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """Complete the name of a cluster; without an answer within a second there is nothing to complete."""
-    from dask_k8s_client.cli import completion  # noqa: PLC0415  # asks Kubernetes, and only a shell wants that
+    from dask_k8s_client.cli import running  # noqa: PLC0415  # only completion needs Kubernetes here
 
     names: list[str] = []
-    with suppress(Exception):  # nobody would see why
-        names = asyncio.run(completion.names(ctx))
+    with suppress(Exception):  # a shell shows no errors of completions
+        names = asyncio.run(running.cluster_names(target(ctx)))
     return [name for name in names if name.startswith(incomplete)]
 
 
-cluster_name = click.argument("name", metavar="NAME", shell_complete=name_of_cluster)
+cluster_name = click.argument("name", metavar="NAME", shell_complete=complete_cluster)
 
 
-def pods_like(function: F) -> F:
-    """Options that say what the pods are like, as `make_cluster_spec` and `make_job_spec` have them."""
+def pod_options(function: F) -> F:
+    """Add the options for the pods of a cluster or a job, like arguments of `make_cluster_spec`."""
     for option in (
         click.option("--worker-command", metavar="COMMAND", help="What starts a worker."),
         click.option(
@@ -85,8 +138,8 @@ def pods_like(function: F) -> F:
     return function
 
 
-def cluster_like(function: F) -> F:
-    """Options that say what a cluster is like, as `make_cluster_spec` has them."""
+def cluster_options(function: F) -> F:
+    """Add the options that describe a cluster, like arguments of `make_cluster_spec`."""
     for option in (
         click.option("--jupyter", is_flag=True, help="Start a Jupyter server beside the dashboard."),
         click.option(
@@ -105,11 +158,11 @@ def cluster_like(function: F) -> F:
         ),
     ):
         function = option(function)
-    return pods_like(function)
+    return pod_options(function)
 
 
-def job_like(function: F) -> F:
-    """Options that say what a job is like, as `make_job_spec` has them."""
+def job_options(function: F) -> F:
+    """Add the options that describe a job, like arguments of `make_job_spec`."""
     for option in (
         click.option(
             "--ttl",
@@ -127,35 +180,33 @@ def job_like(function: F) -> F:
         click.option(
             "--cluster",
             metavar="NAME",
-            shell_complete=name_of_cluster,
+            shell_complete=complete_cluster,
             help="Run on this cluster, which is there and stays, and not on one of its own.",
         ),
     ):
         function = option(function)
-    return pods_like(function)
+    return pod_options(function)
 
 
-def bounded(function: F) -> F:
-    """Options that say how few and how many workers there may be."""
-    least, most = (
-        click.option(
-            "--minimum", type=click.IntRange(min=0), default=0, show_default=True, help="Fewest workers."
-        ),
-        click.option(
-            "--maximum", type=click.IntRange(min=0), help="Most workers; without it there is no bound."
-        ),
+def bounds_options(function: F) -> F:
+    """Add the options for the bounds of an autoscaler."""
+    minimum = click.option(
+        "--minimum", type=click.IntRange(min=0), default=0, show_default=True, help="Fewest workers."
     )
-    return least(most(function))
+    maximum = click.option(
+        "--maximum", type=click.IntRange(min=0), help="Most workers; without it there is no bound."
+    )
+    return minimum(maximum(function))
 
 
 def check_bounds(minimum: int, maximum: int | None) -> None:
-    """Refuse what cannot be."""
+    """Refuse a maximum below the minimum."""
     if maximum is not None and maximum < minimum:
         raise click.BadParameter(f"{maximum} is less than the minimum, {minimum}", param_hint="'--maximum'")
 
 
-def output(*choices: str) -> Callable[[F], F]:
-    """Add the option `-o`."""
+def output_option(*choices: str) -> Callable[[F], F]:
+    """Add the option ``-o``."""
     return click.option(
         "-o", "--output", type=click.Choice(choices), help="Print this, for other programs to read."
     )

@@ -1,14 +1,14 @@
-"""What clusters, groups, pods and events look like in words: rows and lines. No requests, no printing."""
+"""Clusters, worker groups, pods and events as rows and lines of text. No requests, no printing."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from rich.text import Text
 
-from dask_k8s_client.aliases import JSON
-from dask_k8s_client.cli.printing import Cell
-from dask_k8s_client.parts import autoscaling
-from dask_k8s_client.waiting.observed import containers, find_condition, is_going, is_ready, phase
+from dask_k8s_client import scaling
+from dask_k8s_client.arguments import JSON
+from dask_k8s_client.cli.output import Cell
+from dask_k8s_client.observed import containers, find_condition, is_ready, is_terminating, phase
 from dask_k8s_crds import labels
 
 CLUSTER_HEAD = ("NAME", "NAMESPACE", "PHASE", "WORKERS", "AGE")
@@ -26,12 +26,12 @@ _STYLES = {
     **dict.fromkeys(("Error", "Failed"), "red"),
     **dict.fromkeys(("Suspended", "Normal"), "dim"),
 }
-# Of these it is good news that they do not hold.
-_BAD = ("Degraded",)
+_NEGATIVE_CONDITIONS = ("Degraded",)
+"""Conditions whose healthy status is False."""
 
 
 def cluster_row(cluster: JSON, now: datetime) -> Sequence[Cell]:
-    """Under CLUSTER_HEAD."""
+    """Return the cells under CLUSTER_HEAD."""
     metadata = cluster["metadata"]
     return (
         metadata["name"],
@@ -43,7 +43,7 @@ def cluster_row(cluster: JSON, now: datetime) -> Sequence[Cell]:
 
 
 def cluster_pairs(cluster: JSON, now: datetime) -> Iterator[tuple[str, Cell]]:
-    """A cluster by itself, in a few lines."""
+    """Yield names and values that describe a cluster."""
     metadata, status = cluster["metadata"], _status(cluster)
     yield "Name", metadata["name"]
     yield "Namespace", metadata["namespace"]
@@ -58,97 +58,97 @@ def cluster_pairs(cluster: JSON, now: datetime) -> Iterator[tuple[str, Cell]]:
 
 
 def state(cluster: JSON) -> Text:
-    """The phase, and what is wrong."""
-    if is_going(cluster):
+    """Return the phase of a cluster, with the reason if it is degraded."""
+    if is_terminating(cluster):
         return _styled("Terminating")
     status = _status(cluster)
     if not status:
         return Text("unseen by a controller", style="yellow")
-    found = _styled(str(status.get("phase", "-")))
+    shown = _styled(str(status.get("phase", "-")))
     degraded = find_condition(status, "Degraded")
     if degraded.get("status") == "True":
-        found = Text.assemble(found, (f" ({degraded.get('reason', '')})", "yellow"))
-    return found
+        shown = Text.assemble(shown, (f" ({degraded.get('reason', '')})", "yellow"))
+    return shown
 
 
 def waiting_for(cluster: JSON) -> str | None:
-    """What is still to come, in one line; None if nothing is."""
+    """Return what a cluster is waiting for, in one line; None if nothing."""
     status = _status(cluster)
     progressing, degraded = (find_condition(status, kind) for kind in ("Progressing", "Degraded"))
-    moves = progressing.get("status") == "True"
-    all_of_them, updated = status.get("replicas") or 0, status.get("updatedReplicas") or 0
-    # One that is stuck goes on, too; with OnDelete there may be old ones and nothing goes on.
-    if updated < all_of_them and (moves or degraded.get("status") == "True"):
-        return f"Waiting for rollout: {updated} of {all_of_them} workers are updated"
-    if not moves:
+    is_progressing = progressing.get("status") == "True"
+    replicas, updated = status.get("replicas") or 0, status.get("updatedReplicas") or 0
+    # A degraded rollout still goes on. With OnDelete, workers may be outdated without a rollout.
+    if updated < replicas and (is_progressing or degraded.get("status") == "True"):
+        return f"Waiting for rollout: {updated} of {replicas} workers are updated"
+    if not is_progressing:
         return None
     return f"Waiting: {progressing.get('message') or progressing.get('reason')}"
 
 
 def condition_rows(obj: JSON, now: datetime) -> Iterator[Sequence[Cell]]:
-    """Under CONDITION_HEAD."""
+    """Yield the rows under CONDITION_HEAD."""
     for each in _status(obj).get("conditions") or ():
-        holds = each["status"]
-        good = holds == ("False" if each["type"] in _BAD else "True")
-        neutral = each["type"] == "Progressing"
-        style = "" if neutral else "green" if good else "yellow"
+        value = each["status"]
+        is_good = value == ("False" if each["type"] in _NEGATIVE_CONDITIONS else "True")
+        is_neutral = each["type"] == "Progressing"
+        style = "" if is_neutral else "green" if is_good else "yellow"
         since = age(each.get("lastTransitionTime"), now)
-        yield each["type"], Text(holds, style=style), since, each.get("reason", ""), each.get("message", "")
+        yield each["type"], Text(value, style=style), since, each.get("reason", ""), each.get("message", "")
 
 
 def group_row(group: JSON, now: datetime) -> Sequence[Cell]:
-    """Under GROUP_HEAD."""
+    """Return the cells under GROUP_HEAD."""
     status = _status(group)
-    wanted = group["spec"]["worker"].get("replicas", 1)
-    facts = [find_condition(status, kind) for kind in ("Degraded", "Progressing", "Ready")]
-    told = next((each for each in facts if each.get("status") == "True"), facts[-1])
+    replicas = group["spec"]["worker"].get("replicas", 1)
+    conditions = [find_condition(status, kind) for kind in ("Degraded", "Progressing", "Ready")]
+    shown = next((each for each in conditions if each.get("status") == "True"), conditions[-1])
     return (
         group["metadata"]["name"],
-        f"{status.get('readyReplicas', 0)}/{wanted}",
+        f"{status.get('readyReplicas', 0)}/{replicas}",
         str(status.get("updatedReplicas", "-")),
         age(group["metadata"].get("creationTimestamp"), now),
-        f"{told.get('reason', '')}: {told.get('message', '')}" if told else "-",
+        f"{shown.get('reason', '')}: {shown.get('message', '')}" if shown else "-",
     )
 
 
 def autoscaler_line(autoscaler: JSON) -> str:
-    """Between which bounds it scales, and what it says of that."""
-    bounds = autoscaling.bounds(autoscaler)
+    """Return the bounds of an autoscaler and the message of its condition."""
+    bounds = scaling.bounds_of(autoscaler)
     active = find_condition(_status(autoscaler), "Active")
     return f"{bounds}: {active['message']}" if active.get("message") else bounds
 
 
 def pod_rows(pods: Iterable[JSON], now: datetime) -> list[Sequence[Cell]]:
-    """Under POD_HEAD: the scheduler, those that are not ready, the others; of very many not all."""
+    """Return the rows under POD_HEAD: the scheduler, then pods that are not ready, then others."""
 
     def order(pod: JSON) -> tuple[bool, bool, str]:
         metadata = pod["metadata"]
         component = (metadata.get("labels") or {}).get(labels.COMPONENT)
         return component != labels.SCHEDULER, is_ready(pod), metadata["name"]
 
-    all_of_them = sorted(pods, key=order)
-    rows = [_pod_row(pod, now) for pod in all_of_them[:PODS_SHOWN]]
-    left = len(all_of_them) - len(rows)
+    ordered = sorted(pods, key=order)
+    rows = [_pod_row(pod, now) for pod in ordered[:PODS_SHOWN]]
+    left = len(ordered) - len(rows)
     return [*rows, (f"and {left} more", "", "", "", "", "")] if left else rows
 
 
 def _pod_row(pod: JSON, now: datetime) -> Sequence[Cell]:
     metadata = pod["metadata"]
-    all_of_them = list(containers(pod))
-    trouble = next((each for each in all_of_them if each.reason and each.reason != "Completed"), None)
-    if is_going(pod):
-        told = _styled("Terminating")
+    statuses = list(containers(pod))
+    trouble = next((each for each in statuses if each.reason and each.reason != "Completed"), None)
+    if is_terminating(pod):
+        shown = _styled("Terminating")
     elif trouble is not None:
-        told = Text(trouble.reason, style="yellow")
+        shown = Text(trouble.reason, style="yellow")
     else:
-        told = _pod_phase(pod)
+        shown = _pod_phase(pod)
     return (
         metadata["name"],
         (metadata.get("labels") or {}).get(labels.COMPONENT, "-"),
-        str(sum(each.restarts for each in all_of_them)),
+        str(sum(each.restarts for each in statuses)),
         age(metadata.get("creationTimestamp"), now),
         pod["spec"].get("nodeName", "-"),
-        told,
+        shown,
     )
 
 
@@ -163,12 +163,12 @@ def _pod_phase(pod: JSON) -> Text:
 
 
 def event_rows(events: Iterable[JSON], now: datetime) -> list[Sequence[Cell]]:
-    """Under EVENT_HEAD, the newest last; what is said of many comes once."""
+    """Return the rows under EVENT_HEAD, the newest last; equal events of several objects share a row."""
     alike: dict[tuple[str, ...], list[JSON]] = {}
     for each in sorted(events, key=_time):
-        said = (each.get("type") or "", each.get("reason") or "", (each.get("message") or "").strip())
-        alike[said] = alike.pop(said, [])  # the newest is the last
-        alike[said].append(each)
+        content = (each.get("type") or "", each.get("reason") or "", (each.get("message") or "").strip())
+        alike[content] = alike.pop(content, [])  # move it to the end
+        alike[content].append(each)
     return [
         (age(_time(about[-1]), now), _styled(kind), reason, _subjects(about), message)
         for (kind, reason, message), about in list(alike.items())[-EVENTS_SHOWN:]
@@ -183,32 +183,33 @@ def _subjects(events: Sequence[JSON]) -> str:
 
 def _time(event: JSON) -> str:
     series = event.get("series") or {}
-    found: str = (
+    timestamp: str = (
         series.get("lastObservedTime")
         or event.get("lastTimestamp")
         or event.get("eventTime")
         or event["metadata"].get("creationTimestamp")
         or ""
     )
-    return found
+    return timestamp
 
 
-_STEPS = ((120, 1, "s"), (3 * 3600, 60, "m"), (48 * 3600, 3600, "h"))
+_AGE_UNITS = ((120, 1, "s"), (3 * 3600, 60, "m"), (48 * 3600, 3600, "h"))
+"""Below how many seconds a unit is used, its length in seconds, and its letter."""
 
 
 def age(timestamp: str | None, now: datetime) -> str:
-    """How long ago that was, in one unit: 90s, 5m, 36h, 12d."""
+    """Return how long ago a timestamp was, in one unit: 90s, 5m, 36h, 12d."""
     if not timestamp:
         return "-"
     seconds = max(0, int((now - datetime.fromisoformat(timestamp).astimezone(UTC)).total_seconds()))
-    for limit, unit, letter in _STEPS:
+    for limit, unit, letter in _AGE_UNITS:
         if seconds < limit:
             return f"{seconds // unit}{letter}"
     return f"{seconds // 86400}d"
 
 
-def _styled(word: str) -> Text:
-    return Text(word, style=_STYLES.get(word, ""))
+def _styled(state: str) -> Text:
+    return Text(state, style=_STYLES.get(state, ""))
 
 
 def _status(obj: JSON) -> JSON:

@@ -1,6 +1,8 @@
-"""What people see while a cluster starts: a panel on a terminal or in a notebook, nothing anywhere else."""
+"""The start of a cluster: its deadline, and the panel that shows its progress."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib import import_module
 from types import TracebackType
 from typing import Any, Self
@@ -13,37 +15,40 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from dask_k8s_client.waiting.diagnose import Finding
-from dask_k8s_client.waiting.observed import Observed, find_condition, last_event, phase
+from dask_k8s_client.diagnosis import Diagnosis
+from dask_k8s_client.exceptions import SchedulerStartupTimeout
+from dask_k8s_client.observed import Observed, find_condition, last_event, phase
 
 _FRAMES_PER_SECOND = 8
+_EXPECTED_REASONS = ("Pending", "NotReady", "NoScheduler", "NoController")
+"""Reasons that only mean that the start takes time."""
 
 
 class _Cell:
-    """An output of a notebook's cell, replaced with each frame. Needs no widgets, catches no prints."""
+    """An output of a notebook cell that is replaced with each frame. It needs no widgets."""
 
     def __init__(self) -> None:
-        self._ipython: Any = import_module("IPython.display")  # is there, where a notebook is
+        self._ipython: Any = import_module("IPython.display")  # a notebook has it
         self._handle: Any = None
 
     def start(self) -> None:
-        """Nothing is shown before the first frame."""
+        """Do nothing: the first frame makes the output."""
 
-    def update(self, frame: RenderableType, *, refresh: bool) -> None:  # noqa: ARG002  # as rich has it
-        """Show it."""
+    def update(self, frame: RenderableType, *, refresh: bool) -> None:  # noqa: ARG002  # the interface of rich's Live
+        """Replace the output by this frame."""
         if self._handle is None:
             self._handle = self._ipython.display(frame, display_id=True)
         else:
             self._handle.update(frame)
 
     def stop(self) -> None:
-        """Leave nothing."""
+        """Empty the output."""
         if self._handle is not None:
             self._handle.update(self._ipython.HTML(""))
 
 
 class Progress:
-    """A live panel; `step` and `show` change what it says."""
+    """A live panel; `step` and `show` change its content."""
 
     def __init__(self, name: str, *, quiet: bool, console: Console | None = None) -> None:
         self._console = console or Console()
@@ -52,14 +57,14 @@ class Progress:
         self.hint = ""
         self._rows: list[tuple[str, Text]] = []
         self._trouble: Text | None = None
-        # In a browser neither dots nor frames are as wide as they should be.
+        # The fonts of browsers do not align dots and frames.
         self._spinner = Spinner("line" if self._console.is_jupyter else "dots")
         self._live: Live | _Cell | None = None
         self._refresh: asyncio.Task[None] | None = None
         if not quiet and self._console.is_jupyter:
             self._live = _Cell()
         elif not quiet and self._console.is_terminal:
-            # Drawn from our own loop: rich's thread would draw while others print.
+            # Refresh from our event loop: rich's thread would draw while other code prints.
             self._live = Live(self._panel(), console=self._console, auto_refresh=False, transient=True)
 
     async def __aenter__(self) -> Self:
@@ -77,14 +82,14 @@ class Progress:
             self._live.stop()
 
     def step(self, text: str, hint: str = "") -> None:
-        """Say what is being done now ("still" goes before it), and what to try if that does not end."""
+        """Set the current step, and what to try if it does not end. Messages say "still" before it."""
         self.doing, self.hint = text, hint
 
-    def show(self, observed: Observed, finding: Finding | None) -> None:
-        """What is there."""
+    def show(self, observed: Observed, diagnosis: Diagnosis | None) -> None:
+        """Show what is observed of the scheduler."""
         self.step("waiting for the scheduler")
         self._rows = rows(observed)
-        self._trouble = trouble(observed, finding)
+        self._trouble = trouble(observed, diagnosis)
 
     async def _draw(self) -> None:
         while self._live is not None:
@@ -108,26 +113,58 @@ class Progress:
 
 
 def rows(observed: Observed) -> list[tuple[str, Text]]:
-    """Label and state of everything that matters."""
+    """Return the rows of the panel: labels and states."""
     status = observed.status
     cluster = str(status.get("phase") or ("seen by the controller" if status else "created"))
-    found = [("Cluster", Text(cluster))]
+    result = [("Cluster", Text(cluster))]
     if observed.pod is not None:
         event = last_event(observed)
         doing = f": {event.get('message', '')}" if event and not observed.is_ready else ""
         state = "Ready" if observed.is_ready else phase(observed.pod)
         style = "green" if observed.is_ready else "yellow"
-        found.append(("Scheduler", Text.assemble((state, style), doing, overflow="ellipsis", no_wrap=True)))
+        result.append(("Scheduler", Text.assemble((state, style), doing, overflow="ellipsis", no_wrap=True)))
     if status.get("workers"):
-        found.append(("Workers", Text(f"{status['workers']} ready")))
-    return found
+        result.append(("Workers", Text(f"{status['workers']} ready")))
+    return result
 
 
-def trouble(observed: Observed, finding: Finding | None) -> Text | None:
-    """What stands in the way, if it is more than time."""
-    if finding is not None and finding.reason not in ("Pending", "NotReady", "NoScheduler", "NoController"):
-        return Text(f"{finding.reason}: {finding.message}", style="yellow")
+def trouble(observed: Observed, diagnosis: Diagnosis | None) -> Text | None:
+    """Return the problem to show, if it is more than that the start takes time."""
+    if diagnosis is not None and diagnosis.reason not in _EXPECTED_REASONS:
+        return Text(f"{diagnosis.reason}: {diagnosis.message}", style="yellow")
     degraded = find_condition(observed.status, "Degraded")
     if degraded.get("status") == "True":
         return Text(f"{degraded.get('reason', '')}: {degraded.get('message', '')}", style="yellow")
     return None
+
+
+class Deadline:
+    """One deadline for all steps of a start."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.at = asyncio.get_running_loop().time() + seconds
+
+    @property
+    def left(self) -> float:
+        """The seconds left; not positive once the deadline has passed."""
+        return self.at - asyncio.get_running_loop().time()
+
+    @asynccontextmanager
+    async def enforced(self, progress: Progress, spare: float = 0) -> AsyncIterator[None]:
+        """Cancel the block `spare` seconds before the deadline, which the cancellation may take.
+
+        Raises:
+            SchedulerStartupTimeout: The block was cancelled; the message contains the current step.
+        """
+        try:
+            async with asyncio.timeout_at(self.at - spare) as timeout:
+                yield
+        except TimeoutError as error:
+            if not timeout.expired():
+                raise
+            limit = f"{self.seconds:.0f} s"
+            raise SchedulerStartupTimeout(
+                f"the cluster {progress.name} did not start within {limit}: still {progress.doing}"
+                + (f"; {progress.hint}" if progress.hint else "")
+            ) from error

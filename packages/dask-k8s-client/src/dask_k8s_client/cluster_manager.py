@@ -1,4 +1,7 @@
-"""The door to `distributed`, which is partly untyped: a cluster manager whose cluster lives elsewhere."""
+"""The typed border to ``distributed``: a cluster manager that starts once, ends once and reconnects.
+
+This module knows nothing of Kubernetes.
+"""
 # mypy: allow-untyped-calls
 
 import asyncio
@@ -13,16 +16,21 @@ from distributed.objects import SchedulerInfo
 from distributed.utils import Log, Logs, NoOpAwaitable, format_dashboard_link
 from tornado.ioloop import IOLoop
 
+from dask_k8s_client.retries import backoff
+
 logger = logging.getLogger("dask_k8s_client")
 
-# For what is not waited for much: a scheduler that hangs, the clean-up after a failure.
-FAREWELL = 10.0
 CLOSE_TIMEOUT = 3600.0
-_RETRY_FIRST, _RETRY_MOST = 0.1, 5.0
+CLEANUP_TIMEOUT = 10.0
+"""For a scheduler that hangs, and for the clean-up after a failed start."""
 
 
-class Manager(Cluster):
-    """Starts when it is made, or awaited if it is asynchronous; starts once and ends once, whoever asks."""
+class ClusterManager(Cluster):
+    """A cluster manager of Dask for a cluster that lives elsewhere.
+
+    It starts when it is made, or when it is awaited if it is asynchronous. A subclass says how to open and
+    close the cluster, and how to find a scheduler that has moved.
+    """
 
     def __init__(
         self, *, name: str, asynchronous: bool, loop: IOLoop | None, quiet: bool, **kwargs: Any
@@ -36,25 +44,25 @@ class Manager(Cluster):
             try:
                 self.sync(self._start)
             except BaseException:
-                # An interrupt leaves the start running; it must have cleaned up before the loop goes.
+                # After an interrupt, the start is still running; it must clean up before the loop stops.
                 with suppress(Exception):
                     self.sync(self._close)
                 self._loop_runner.stop()
                 raise
 
     async def _open(self) -> None:
-        """Bring up the cluster and call `_join`."""
+        """Bring up the cluster and call `_connect`."""
         raise NotImplementedError
 
     async def _shut(self, timeout: float) -> None:
-        """Bring down the cluster, or what there is of it."""
+        """Bring down the cluster, as far as it was brought up."""
         raise NotImplementedError
 
     async def _find_again(self) -> str:
-        """The scheduler's address after the connection to it was lost; an exception if there is none now."""
+        """Return the scheduler's present address after its connection was lost, or raise an exception."""
         raise NotImplementedError
 
-    async def _join(self, address: str) -> None:
+    async def _connect(self, address: str) -> None:
         """Connect to the scheduler."""
         self.scheduler_comm = rpc(address)
         await super()._start()
@@ -78,23 +86,23 @@ class Manager(Cluster):
             await self._open()
         except BaseException:
             try:
-                await self._end(FAREWELL)
-            except Exception as error:  # noqa: BLE001  # why it did not start matters more
+                await self._end(CLEANUP_TIMEOUT)
+            except Exception as error:  # noqa: BLE001  # the reason of the failed start matters more
                 logger.warning("the cluster %s may be left behind: %s", self.name, error)
             raise
 
     async def _watch_worker_status(self, comm: Any) -> None:
-        """Keep `scheduler_info` up to date, also past a lost connection and a new scheduler."""
+        """Keep `scheduler_info` up to date, also after a lost connection and with a new scheduler."""
         while comm is not None:
             await super()._watch_worker_status(comm)
             comm = await self._subscribe_again()
 
     async def _subscribe_again(self) -> Any:
         scheduler: Any = self.scheduler_comm
-        delay = _RETRY_FIRST
-        # Not by cancellation alone: comms are known to swallow it.
+        delays = backoff()
+        # The status is checked too, because comms are known to swallow a cancellation.
         while self.status not in (Status.closing, Status.closed):
-            await asyncio.sleep(delay)
+            await asyncio.sleep(next(delays))
             try:
                 if (address := await self._find_again()) != scheduler.address:
                     await scheduler.close_rpc()
@@ -102,15 +110,14 @@ class Manager(Cluster):
                 comm = self._watch_worker_status_comm = await scheduler.live_comm()
                 await comm.write({"op": "subscribe_worker_status"})
                 self.scheduler_info = SchedulerInfo(await comm.read())
-            except Exception as error:  # noqa: BLE001  # it may pass, and nobody else would look again
+            except Exception as error:  # noqa: BLE001  # it may be temporary, and nobody else would retry
                 logger.info("no way to the scheduler of the cluster %s: %s", self.name, error)
             else:
                 return comm
-            delay = min(2 * delay, _RETRY_MOST)
         return None
 
     def close(self, timeout: float | None = CLOSE_TIMEOUT) -> Any:
-        """Delete the cluster, or let go of it, as ``shutdown_on_close`` says, within `timeout` seconds."""
+        """Delete the cluster or only disconnect, as ``shutdown_on_close`` says, within `timeout` seconds."""
         if self.status is Status.closed:
             return NoOpAwaitable() if self.asynchronous else None
         asynchronous = self.asynchronous
@@ -122,7 +129,7 @@ class Manager(Cluster):
 
     async def _close(self, timeout: float = CLOSE_TIMEOUT) -> None:
         if self._starting is not None and not self._starting.done():
-            # Not twice, as after an interrupt: the clean-up that the first one has begun would be cut off.
+            # Cancel once only: a second time, as after an interrupt, would cancel the clean-up.
             if not self._starting.cancelling():
                 self._starting.cancel()
             await asyncio.wait({self._starting})
@@ -131,41 +138,43 @@ class Manager(Cluster):
     async def _end(self, timeout: float) -> None:
         if self._ending is None:
             self._ending = asyncio.create_task(self._end_once(timeout))
-        # Whoever waits may give up; the end goes on.
+        # It goes on even if the caller is cancelled.
         await asyncio.shield(self._ending)
 
     async def _end_once(self, timeout: float) -> None:
         self.status = Status.closing
         try:
-            await self._leave()
+            await self._disconnect()
             await self._shut(timeout)
         finally:
             self.status = Status.closed
+            if refresh := self.periodic_callbacks.get("cluster-repr"):
+                refresh.callback()  # notebooks show the final state
 
-    async def _leave(self) -> None:
-        """End the comms. A scheduler that is gone or hangs must not hold up the rest."""
+    async def _disconnect(self) -> None:
+        """Close the comms. A scheduler that is gone or hangs does not delay the rest."""
         if watching := self._watch_worker_status_task:
             self._watch_worker_status_task = None
             watching.cancel()
-            await asyncio.wait({watching}, timeout=FAREWELL)
+            await asyncio.wait({watching}, timeout=CLEANUP_TIMEOUT)
         try:
-            async with asyncio.timeout(FAREWELL):
+            async with asyncio.timeout(CLEANUP_TIMEOUT):
                 await super()._close()
-        except OSError as error:  # time-outs are OSErrors too
+        except OSError as error:  # a time-out is an OSError
             logger.info("closing the connection to the scheduler: %s", error)
         self.status = Status.closing
 
     def _call(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Run a coroutine function on the loop: its result, or an awaitable where we are asynchronous.
+        """Run a coroutine function on the loop; return its result, or an awaitable if asynchronous.
 
-        That is a task, if it can be one: the buttons in a notebook await nothing.
+        The awaitable is a task where that is possible, because the buttons in a notebook do not await it.
         """
         result = self.sync(function, *args)
         if not asyncio.iscoroutine(result):
             return result
         try:
             task = asyncio.create_task(result)
-        except RuntimeError:  # called from another thread, to be awaited on the loop
+        except RuntimeError:  # the caller is in another thread, and awaits it on the loop
             return result
         self._calls.add(task)
         task.add_done_callback(self._calls.discard)
@@ -173,11 +182,11 @@ class Manager(Cluster):
 
 
 def dashboard_link(host: str, port: int) -> str:
-    """As Dask's configuration wants it."""
+    """Return the dashboard's URL in the form that Dask's configuration demands."""
     link: str = format_dashboard_link(host, port)
     return link
 
 
 def as_logs(texts: dict[str, str]) -> Logs:
-    """As notebooks show them."""
+    """Return logs in the form that notebooks show."""
     return Logs({name: Log(text) for name, text in texts.items()})

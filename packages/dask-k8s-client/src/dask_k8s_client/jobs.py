@@ -1,4 +1,4 @@
-"""Jobs from Python: submitted, followed to their end. How they are run is decided elsewhere."""
+"""Jobs from Python: submit a ``DaskJob`` and follow it to its end. The controller runs it."""
 
 import asyncio
 import os
@@ -9,22 +9,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from dask_k8s_client.aliases import JSON
-from dask_k8s_client.api.requests import Api, World
-from dask_k8s_client.api.resources import JOBS, Among
+from dask_k8s_client.api.requests import Api, Objects, Selector
 from dask_k8s_client.api.watching import until
-from dask_k8s_client.durations import Duration, seconds
-from dask_k8s_client.jobs.logs import show
-from dask_k8s_client.options import load_spec, place
-from dask_k8s_client.refusals import admit, doing
-from dask_k8s_client.waiting.diagnose import CONTROLLER_PATIENCE
+from dask_k8s_client.arguments import JSON, Duration, seconds
+from dask_k8s_client.diagnosis import CONTROLLER_PATIENCE
+from dask_k8s_client.exceptions import admit, explaining
+from dask_k8s_client.logs import follow_job
+from dask_k8s_client.options import identity, load_spec
 from dask_k8s_crds import DaskJob, DaskJobStatus
+from dask_k8s_crds.resources import DASK_JOBS
 
 T = TypeVar("T")
 
-_LAST_WORDS = 10.0
-"""So many seconds the last lines of a log may take after the end."""
-_ENDS = {"Complete", "Failed"}
+_LAST_LINES_SECONDS = 10.0
+"""How long the last lines of a log may take after the end of the job."""
+_FINAL_CONDITIONS = {"Complete", "Failed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +37,9 @@ class JobOutcome:
     """Such as ``BackoffLimitExceeded``, ``DeadlineExceeded`` or ``ClusterFailed``."""
     message: str
     failures: int
-    """Pods of the client that have failed."""
+    """How many pods of the client have failed."""
     pod: str | None
-    """The last pod of the client, which stays for its logs."""
+    """The last pod of the client, which remains for its logs."""
     start_time: datetime | None
     end_time: datetime | None
 
@@ -54,23 +53,23 @@ def run_job(
 ) -> JobOutcome:
     """Submit a ``DaskJob``, follow what its client prints, and return how it ended.
 
-    Interrupted or out of time, it leaves the job running; ``kubectl delete daskjob`` ends that.
+    If it is interrupted or times out, the job goes on; ``kubectl delete daskjob`` ends it.
 
     Args:
-        job: A ``DaskJob`` as ``make_job_spec`` gives it, or the path of a YAML file with one.
+        job: A ``DaskJob`` as ``make_job_spec`` returns it, or the path of a YAML file with one.
         namespace: By default that of the job, of the kubeconfig's context, or of the pod we run in.
-        timeout: How long to wait: a number of seconds or a text such as ``"1 hour"``; for ever by default.
-        log: Is given each line that the client prints.
+        timeout: How long to wait: a number of seconds or a text such as ``"1 hour"``; forever by default.
+        log: Called with each line that the client prints.
 
     Raises:
-        ValidationError: a spec that Kubernetes refuses.
-        ValueError: there is a job of this name.
-        TimeoutError: it has not ended by then.
-        PermissionError: we may not.
-        RuntimeError: no Kubernetes is configured, nobody runs jobs there, or the job was deleted.
+        ValidationError: Kubernetes refuses the spec.
+        ValueError: A job of this name exists.
+        TimeoutError: The job has not ended in time.
+        PermissionError: A permission is missing.
+        RuntimeError: No Kubernetes is configured, no controller runs jobs there, or the job was deleted.
     """
-    manifest = load_spec(job, what="job", kind="DaskJob")
-    name, namespace = place(manifest, namespace, what="job")
+    manifest = load_spec(job, argument="job", kind="DaskJob")
+    name, namespace = identity(manifest, namespace, argument="job")
     admit(DaskJob, manifest)
     limit = None if timeout is None else seconds("timeout", timeout)
     return _run(_connect_and_submit(manifest, name, namespace, limit, log))
@@ -81,7 +80,7 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(work)
-    # In a notebook, whose loop runs us and cannot wait for us.
+    # A notebook: its loop runs this code and cannot run `work` at the same time.
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, work).result()
 
@@ -102,10 +101,10 @@ async def _connect_and_submit(
 
 
 async def submit(api: Api, namespace: str, manifest: JSON, log: Callable[[str], object]) -> JobOutcome:
-    """Create a job, give `log` each line that its client prints, and return how it ended."""
+    """Create a job, pass each line that its client prints to `log`, and return how it ended."""
     name = manifest["metadata"]["name"]
-    with doing(f"run the job {name} in the namespace {namespace}"):
-        created = await api.create(JOBS, namespace, manifest)
+    with explaining(f"run the job {name} in the namespace {namespace}"):
+        created = await api.create(DASK_JOBS, namespace, manifest)
         return await _follow(api, created, log)
 
 
@@ -114,34 +113,37 @@ async def _follow(api: Api, job: JSON, log: Callable[[str], object]) -> JobOutco
     name, namespace = metadata["name"], metadata["namespace"]
     status = DaskJobStatus()
 
-    def look(world: World) -> DaskJobStatus:
+    def parse(objects: Objects) -> DaskJobStatus:
         nonlocal status
-        found = world.get(name)
-        if found is None or found["metadata"]["uid"] != metadata["uid"]:
+        present = objects.get(name)
+        if present is None or present["metadata"]["uid"] != metadata["uid"]:
             raise RuntimeError(f"the job {name} in the namespace {namespace} was deleted")
-        status = DaskJobStatus.model_validate(found.get("status") or {})
+        status = DaskJobStatus.model_validate(present.get("status") or {})
         return status
 
-    def ended(world: World) -> JobOutcome | None:
-        return _outcome(name, namespace, look(world))
+    def phase(objects: Objects) -> str | None:
+        return parse(objects).job_status
 
-    among = Among.named(name)
-    await _seen(until(api, JOBS, namespace, among, lambda world: look(world).job_status), name, namespace)
-    showing = asyncio.create_task(show(api, job, lambda: status, log))
+    def outcome(objects: Objects) -> JobOutcome | None:
+        return _outcome(name, namespace, parse(objects))
+
+    selector = Selector.named(name)
+    await _until_seen(until(api, DASK_JOBS, namespace, selector, phase), name, namespace)
+    following = asyncio.create_task(follow_job(api, job, lambda: status, log))
     try:
-        outcome = await until(api, JOBS, namespace, among, ended)
-        await asyncio.wait({showing}, timeout=_LAST_WORDS)
-        return outcome
+        ended = await until(api, DASK_JOBS, namespace, selector, outcome)
+        await asyncio.wait({following}, timeout=_LAST_LINES_SECONDS)
+        return ended
     finally:
-        showing.cancel()
+        following.cancel()
         with suppress(asyncio.CancelledError):
-            await showing
+            await following
 
 
-async def _seen(first: Coroutine[Any, Any, str], name: str, namespace: str) -> None:
+async def _until_seen(first_phase: Coroutine[Any, Any, str], name: str, namespace: str) -> None:
     try:
         async with asyncio.timeout(CONTROLLER_PATIENCE) as patience:
-            await first
+            await first_phase
     except TimeoutError:
         if not patience.expired():
             raise
@@ -152,15 +154,16 @@ async def _seen(first: Coroutine[Any, Any, str], name: str, namespace: str) -> N
 
 
 def _outcome(name: str, namespace: str, status: DaskJobStatus) -> JobOutcome | None:
-    end = next((each for each in status.conditions if each.type in _ENDS and each.status == "True"), None)
-    if end is None:
+    final = (each for each in status.conditions if each.type in _FINAL_CONDITIONS and each.status == "True")
+    condition = next(final, None)
+    if condition is None:
         return None
     return JobOutcome(
         name=name,
         namespace=namespace,
-        succeeded=end.type == "Complete",
-        reason=end.reason,
-        message=end.message,
+        succeeded=condition.type == "Complete",
+        reason=condition.reason,
+        message=condition.message,
         failures=status.failures or 0,
         pod=status.job_runner_pod_name,
         start_time=status.start_time,
