@@ -16,7 +16,7 @@ from distributed.objects import SchedulerInfo
 from distributed.utils import Log, Logs, NoOpAwaitable, format_dashboard_link
 from tornado.ioloop import IOLoop
 
-from dask_k8s_client.retries import backoff
+from dask_k8s_client.waiting import backoff
 
 logger = logging.getLogger("dask_k8s_client")
 

@@ -17,9 +17,11 @@ from typing import Any, Protocol
 
 from dask_k8s_client.api.access import Access, load
 from dask_k8s_client.api.requests import Api, Objects, Selector
-from dask_k8s_client.api.watching import until
+from dask_k8s_client.api.watching import until, until_gone
 from dask_k8s_client.arguments import JSON
 from dask_k8s_client.exceptions import explaining
+from dask_k8s_client.observed import located
+from dask_k8s_client.waiting import time_limit
 from dask_k8s_crds import labels
 from dask_k8s_crds.resources import DASK_CLUSTERS, PODS
 
@@ -29,31 +31,23 @@ _EXIT_TIMEOUT = 10.0
 async def request_deletion(api: Api, cluster: JSON) -> None:
     """Delete a cluster without waiting until it is gone."""
     name, namespace, uid = (cluster["metadata"][key] for key in ("name", "namespace", "uid"))
-    with explaining(f"delete the DaskCluster {name} in the namespace {namespace}"):
+    with explaining(f"delete the DaskCluster {located(cluster)}"):
         await api.delete(DASK_CLUSTERS, namespace, name, uid)
 
 
 async def delete_cluster(api: Api, cluster: JSON, timeout: float | None) -> None:
     """Delete a cluster and wait until the resource is gone; its pods may take longer."""
-    name, namespace = cluster["metadata"]["name"], cluster["metadata"]["namespace"]
-    try:
-        async with asyncio.timeout(timeout):
-            await request_deletion(api, cluster)
-            await until_deleted(api, cluster)
-    except TimeoutError:
-        late = f"the DaskCluster {name} in the namespace {namespace} is still there after {timeout:.0f} s"
-        raise TimeoutError(late) from None
+    late = f"the DaskCluster {located(cluster)} is still there after {timeout or 0:.0f} s"
+    async with time_limit(timeout, late):
+        await request_deletion(api, cluster)
+        await until_deleted(api, cluster)
 
 
 async def until_deleted(api: Api, cluster: JSON) -> None:
     """Wait until a cluster is gone; there may be a new one of the same name."""
     name, namespace, uid = (cluster["metadata"][key] for key in ("name", "namespace", "uid"))
-
-    def deleted(objects: Objects) -> bool | None:
-        return True if name not in objects or objects[name]["metadata"]["uid"] != uid else None
-
-    with explaining(f"watch the DaskCluster {name} in the namespace {namespace}"):
-        await until(api, DASK_CLUSTERS, namespace, Selector.named(name), deleted)
+    with explaining(f"watch the DaskCluster {located(cluster)}"):
+        await until_gone(api, DASK_CLUSTERS, namespace, name, uid)
 
 
 async def until_pods_deleted(api: Api, cluster: JSON) -> None:
@@ -66,7 +60,7 @@ async def until_pods_deleted(api: Api, cluster: JSON) -> None:
     def deleted(objects: Objects) -> bool | None:
         return None if remaining & {pod["metadata"]["uid"] for pod in objects.values()} else True
 
-    with explaining(f"watch the pods of the DaskCluster {name} in the namespace {namespace}"):
+    with explaining(f"watch the pods of the DaskCluster {located(cluster)}"):
         for pod in await api.list_items(PODS, namespace, selector):
             if (pod["metadata"].get("labels") or {}).get(labels.COMPONENT) != labels.JOB_RUNNER:
                 remaining.add(pod["metadata"]["uid"])

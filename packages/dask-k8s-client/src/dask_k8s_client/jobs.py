@@ -16,6 +16,7 @@ from dask_k8s_client.diagnosis import CONTROLLER_PATIENCE
 from dask_k8s_client.exceptions import admit, explaining
 from dask_k8s_client.logs import follow_job
 from dask_k8s_client.options import identity, load_spec
+from dask_k8s_client.waiting import time_limit
 from dask_k8s_crds import DaskJob, DaskJobStatus
 from dask_k8s_crds.resources import DASK_JOBS
 
@@ -90,12 +91,10 @@ async def _connect_and_submit(
 ) -> JobOutcome:
     api = await Api.connect()
     where = namespace or api.access.namespace
+    late = f"the job {name} in the namespace {where} has not ended within {limit or 0:.0f} s; it goes on"
     try:
-        async with asyncio.timeout(limit):
+        async with time_limit(limit, late):
             return await submit(api, where, manifest, log)
-    except TimeoutError:
-        late = f"the job {name} in the namespace {where} has not ended within {limit:.0f} s; it goes on"
-        raise TimeoutError(late) from None
     finally:
         await api.close()
 

@@ -15,6 +15,7 @@ from dask_k8s_client.api.requests import Api, Selector
 from dask_k8s_client.api.watching import follow
 from dask_k8s_client.arguments import JSON
 from dask_k8s_client.exceptions import explaining
+from dask_k8s_client.observed import located
 from dask_k8s_crds import DaskJobStatus, labels
 from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import PODS
@@ -63,9 +64,9 @@ async def pod_logs(api: Api, cluster: JSON, pods: PodFilter, tail: int | None = 
         async with slots:
             return await _pod_log(api, namespace, pod, tail)
 
-    with explaining(_reading(cluster)):
-        objects, _ = await api.list(PODS, namespace, _pods_of(cluster))
-        selected = {name: pod for name, pod in objects.items() if pod in pods}
+    with explaining(f"read the logs of the cluster {located(cluster)}"):
+        listed = await api.list_items(PODS, namespace, _pods_of(cluster))
+        selected = {pod["metadata"]["name"]: pod for pod in listed if pod in pods}
         return dict(zip(selected, await asyncio.gather(*map(read, selected.values())), strict=True))
 
 
@@ -101,7 +102,7 @@ async def container_log(api: Api, namespace: str, pod: str, container: str, tail
 
 async def follow_pods(api: Api, cluster: JSON, pods: PodFilter, log: Callable[[str, str], object]) -> None:
     """Pass each line to `log` with the name of its pod, also of pods that come later, forever."""
-    with explaining(_reading(cluster)):
+    with explaining(f"read the logs of the cluster {located(cluster)}"):
         try:
             await _follow_pods(api, cluster, pods, log)
         except ExceptionGroup as group:
@@ -208,8 +209,3 @@ async def _lines(api: Api, run: ContainerRun) -> AsyncGenerator[str, None]:
 
 def _pods_of(cluster: JSON) -> Selector:
     return Selector(labels=labels.selector({labels.CLUSTER_NAME: cluster["metadata"]["name"]}))
-
-
-def _reading(cluster: JSON) -> str:
-    name, namespace = cluster["metadata"]["name"], cluster["metadata"]["namespace"]
-    return f"read the logs of the cluster {name} in the namespace {namespace}"

@@ -52,6 +52,11 @@ class Container:
     """The reason of its last termination, such as ``OOMKilled``."""
 
 
+def located(obj: Mapping[str, Any]) -> str:
+    """Return the name and namespace of an object for a message."""
+    return f"{obj['metadata']['name']} in the namespace {obj['metadata']['namespace']}"
+
+
 def is_terminating(obj: Mapping[str, Any]) -> bool:
     """Return whether an object is being deleted."""
     return bool(obj["metadata"].get("deletionTimestamp"))

@@ -1,16 +1,16 @@
 """The number of workers of a cluster: its worker groups, and the autoscaler that may scale them."""
 
-import asyncio
 import math
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 
-from dask_k8s_client.api.requests import Api, Objects, Selector
-from dask_k8s_client.api.watching import until
+from dask_k8s_client.api.requests import Api, Selector
+from dask_k8s_client.api.watching import until, until_gone
 from dask_k8s_client.arguments import JSON, Duration, checked_count, seconds, whole_seconds
 from dask_k8s_client.exceptions import admit, explained, explaining
 from dask_k8s_client.observed import is_terminating
 from dask_k8s_client.specs.manifests import make_autoscaler, make_group, make_unowned_autoscaler
+from dask_k8s_client.waiting import time_limit
 from dask_k8s_crds import DaskAutoscaler, DaskWorkerGroup, names
 from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import DASK_AUTOSCALERS, DASK_CLUSTERS, DASK_WORKER_GROUPS
@@ -38,7 +38,7 @@ async def set_replicas(api: Api, cluster: JSON, group: str, n: int, timeout: flo
     metadata = cluster["metadata"]
     namespace, name = metadata["namespace"], names.worker_group(metadata["name"], group)
     patch = {"spec": {"worker": {"replicas": n}}}
-    try:
+    with explaining(f"scale the worker group {name}"):
         if await api.patch(DASK_WORKER_GROUPS, namespace, name, patch) is not None:
             return
         if group != DEFAULT_GROUP:
@@ -46,16 +46,11 @@ async def set_replicas(api: Api, cluster: JSON, group: str, n: int, timeout: flo
             raise ValueError(
                 f"the cluster {metadata['name']} has no worker group {group!r}, but: {there_are}"
             )
-        async with asyncio.timeout(timeout):
-            await until(
-                api, DASK_WORKER_GROUPS, namespace, Selector.named(name), lambda objects: objects.get(name)
-            )
+        late = f"the worker group {name} is not there after {timeout:.0f} s; is the Dask Operator running?"
+        async with time_limit(timeout, late):
+            selector = Selector.named(name)
+            await until(api, DASK_WORKER_GROUPS, namespace, selector, lambda objects: objects.get(name))
             await api.patch(DASK_WORKER_GROUPS, namespace, name, patch)
-    except ApiError as error:
-        raise explained(error, f"scale the worker group {name}") from error
-    except TimeoutError:
-        message = f"the worker group {name} is not there after {timeout:.0f} s; is the Dask Operator running?"
-        raise TimeoutError(message) from None
 
 
 async def _group_names(api: Api, cluster: JSON) -> list[str]:
@@ -130,31 +125,24 @@ async def adapt(api: Api, cluster: JSON, spec: JSON, timeout: float) -> None:
     action = f"adapt the cluster {name}"
     try:
         present = await _present(api, cluster, action)
-        async with asyncio.timeout(timeout):
+        late = f"the DaskAutoscaler of an earlier cluster {name} is still there after {timeout:.0f} s"
+        async with time_limit(timeout, late):
             await _apply(api, present, spec)
     except ApiError as error:
         if error.is_unknown_path:
             raise RuntimeError(_UNKNOWN_KIND.format(action=action)) from error
         raise explained(error, action) from error
-    except TimeoutError:
-        late = f"the DaskAutoscaler of an earlier cluster {name} is still there after {timeout:.0f} s"
-        raise TimeoutError(late) from None
 
 
 async def _apply(api: Api, cluster: JSON, spec: JSON) -> None:
     namespace = cluster["metadata"]["namespace"]
     for autoscaler in await _list_autoscalers(api, cluster):
         name, uid = autoscaler["metadata"]["name"], autoscaler["metadata"]["uid"]
-        if not _is_obsolete(autoscaler, cluster):
-            if await api.patch(DASK_AUTOSCALERS, namespace, name, {"spec": spec}) is not None:
-                return
-            continue
-
-        def deleted(objects: Objects, name: str = name, uid: str = uid) -> bool | None:
-            return True if name not in objects or objects[name]["metadata"]["uid"] != uid else None
-
-        await api.delete(DASK_AUTOSCALERS, namespace, name, uid)
-        await until(api, DASK_AUTOSCALERS, namespace, Selector.named(name), deleted)
+        if _is_obsolete(autoscaler, cluster):
+            await api.delete(DASK_AUTOSCALERS, namespace, name, uid)
+            await until_gone(api, DASK_AUTOSCALERS, namespace, name, uid)
+        elif await api.patch(DASK_AUTOSCALERS, namespace, name, {"spec": spec}) is not None:
+            return
     await api.create(DASK_AUTOSCALERS, namespace, make_autoscaler(cluster, spec))
 
 

@@ -20,7 +20,7 @@ from dask_k8s_client.exceptions import (
     explained,
 )
 from dask_k8s_client.logs import container_log
-from dask_k8s_client.observed import Observed, is_owned
+from dask_k8s_client.observed import Observed, is_owned, located
 from dask_k8s_client.options import Options
 from dask_k8s_client.progress import Deadline
 from dask_k8s_crds import labels, names
@@ -162,26 +162,25 @@ class _Watcher:
 
 
 async def _failure(api: Api, cluster: JSON, diagnosis: Diagnosis, late: Deadline | None = None) -> Exception:
-    name, namespace = cluster["metadata"]["name"], cluster["metadata"]["namespace"]
     within = f" within {late.seconds:.0f} s" if late else ""
-    where = f"the cluster {name} in the namespace {namespace}"
-    message = f"the scheduler of {where} did not start{within}: {diagnosis.message}"
+    message = f"the scheduler of the cluster {located(cluster)} did not start{within}: {diagnosis.message}"
     reason = diagnosis.reason
     if diagnosis.message and reason not in diagnosis.message and reason != "NoController":
         message += f" ({reason})"
     if diagnosis.container is not None:
-        message += await _last_log_lines(api, namespace, name, diagnosis.container)
+        message += await _last_log_lines(api, cluster, diagnosis.container)
     default = SchedulerStartupTimeout if late else SchedulerStartupError
     return _EXCEPTIONS.get(reason, default)(message)
 
 
-async def _last_log_lines(api: Api, namespace: str, cluster: str, container: str) -> str:
+async def _last_log_lines(api: Api, cluster: JSON, container: str) -> str:
     """Return the last log lines of the scheduler, or nothing if they cannot be read quickly."""
     with suppress(ApiError, OSError):
         async with asyncio.timeout(_LOG_SECONDS):
-            selector = Selector(labels=labels.selector(labels.scheduler(cluster)))
-            pods, _ = await api.list(PODS, namespace, selector)
-            for pod in pods:
-                if log := await container_log(api, namespace, pod, container, _LOG_LINES):
+            namespace = cluster["metadata"]["namespace"]
+            selector = Selector(labels=labels.selector(labels.scheduler(cluster["metadata"]["name"])))
+            for pod in await api.list_items(PODS, namespace, selector):
+                name = pod["metadata"]["name"]
+                if log := await container_log(api, namespace, name, container, _LOG_LINES):
                     return f"\n\nThe last lines of its log:\n\n{log}"
     return ""

@@ -78,12 +78,7 @@ class Api:
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> JSON | None:
         """Return an object, or None if it does not exist."""
-        try:
-            return await self._json("GET", resource.path(namespace, name))
-        except ApiError as error:
-            if error.is_absence:
-                return None
-            raise
+        return await self._json_if_present("GET", resource.path(namespace, name))
 
     async def list(
         self, resource: Resource, namespace: str, selector: Selector = EVERYTHING
@@ -108,27 +103,30 @@ class Api:
         self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]
     ) -> JSON | None:
         """Apply a merge patch and return the object, or None if it does not exist."""
-        path = resource.path(namespace, name)
-        try:
-            return await self._json("PATCH", path, {"fieldValidation": "Strict"}, body)
-        except ApiError as error:
-            if error.is_absence:
-                return None
-            raise
+        params = {"fieldValidation": "Strict"}
+        return await self._json_if_present("PATCH", resource.path(namespace, name), params, body)
 
     async def delete(self, resource: Resource, namespace: str, name: str, uid: str | None = None) -> None:
         """Delete an object; do nothing if it does not exist or has another uid."""
         body = {"propagationPolicy": "Background"} | ({"preconditions": {"uid": uid}} if uid else {})
         try:
-            await self._json("DELETE", resource.path(namespace, name), body=body)
+            await self._json_if_present("DELETE", resource.path(namespace, name), body=body)
         except ApiError as error:
-            if not error.is_absence and error.status != HTTPStatus.CONFLICT:
+            if error.status != HTTPStatus.CONFLICT:
                 raise
 
     async def logs(self, namespace: str, pod: str, params: Mapping[str, str]) -> str:
         """Return the log of a container."""
         async with self.request("GET", PODS.path(namespace, pod, "log"), params) as response:
             return await response.text(errors="replace")
+
+    async def _json_if_present(self, *args: Any, **kwargs: Any) -> JSON | None:
+        try:
+            return await self._json(*args, **kwargs)
+        except ApiError as error:
+            if error.is_absence:
+                return None
+            raise
 
     async def _json(
         self,

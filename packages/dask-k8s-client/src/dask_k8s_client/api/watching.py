@@ -12,7 +12,7 @@ import aiohttp
 
 from dask_k8s_client.api.requests import EVERYTHING, Api, Objects, Selector
 from dask_k8s_client.arguments import JSON
-from dask_k8s_client.retries import RETRY_SECONDS, backoff
+from dask_k8s_client.waiting import RETRY_SECONDS, backoff
 from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import Resource
 
@@ -63,6 +63,15 @@ async def until(
             if (accepted := accept(objects)) is not None:
                 return accepted
     raise AssertionError("follow() has no end")
+
+
+async def until_gone(api: Api, resource: Resource, namespace: str, name: str, uid: str) -> None:
+    """Wait until an object is deleted; there may be a new one of the same name with another uid."""
+
+    def gone(objects: Objects) -> bool | None:
+        return True if name not in objects or objects[name]["metadata"]["uid"] != uid else None
+
+    await until(api, resource, namespace, Selector.named(name), gone)
 
 
 async def _watch(

@@ -1,6 +1,5 @@
 """`create`, `scale`, `adapt`, `delete`: the commands that change a cluster."""
 
-import asyncio
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,9 +23,11 @@ from dask_k8s_client.cli.parameters import (
 from dask_k8s_client.cli.running import chosen_namespace, find_cluster, reporting_errors, run, start_timeout
 from dask_k8s_client.deletion import delete_cluster, request_deletion, until_pods_deleted
 from dask_k8s_client.exceptions import NameTaken, SchedulerStartupError, ValidationError
+from dask_k8s_client.observed import located
 from dask_k8s_client.options import Options, identity, parse_spec
 from dask_k8s_client.progress import Deadline, Progress
 from dask_k8s_client.startup import create_or_connect, until_ready
+from dask_k8s_client.waiting import time_limit
 
 _SCALING_TIMEOUT = 60.0
 """How long the group of a new cluster may take to appear, or an old autoscaler to disappear."""
@@ -164,13 +165,10 @@ def delete(*, name: str, wait: bool, timeout: float | None) -> None:
         if not wait:
             await request_deletion(api, cluster)
             return cluster
-        try:
-            async with asyncio.timeout(timeout):
-                await delete_cluster(api, cluster, timeout=None)
-                await until_pods_deleted(api, cluster)
-        except TimeoutError:
-            late = f"pods of the DaskCluster {name} in the namespace {namespace} are still there"
-            raise TimeoutError(f"{late} after {timeout:g} s; they go on to end") from None
+        late = f"pods of the DaskCluster {located(cluster)} are still there after {timeout or 0:g} s"
+        async with time_limit(timeout, f"{late}; they go on to end"):
+            await delete_cluster(api, cluster, timeout=None)
+            await until_pods_deleted(api, cluster)
         return cluster
 
     click.echo(f"{full_name(run(work))} deleted")

@@ -36,37 +36,22 @@ def _store(ctx: click.Context, parameter: click.Parameter, value: str | None) ->
         ctx.meta[f"{_META}.{parameter.name}"] = value
 
 
-def namespace_option(function: F) -> F:
-    """Add the option ``-n``."""
-    option = click.option(
-        "-n",
-        "--namespace",
-        metavar="NAME",
-        expose_value=False,
-        callback=_store,
-        help="Namespace to use instead of the context's.",
-    )
-    return option(function)
+def _all(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Return a decorator that adds options, which ``--help`` lists in this order."""
+
+    def add(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
 
 
-def target_options(function: F) -> F:
-    """Add the options for all fields of a `Target`."""
-    kubeconfig = click.option(
-        "--kubeconfig",
-        metavar="FILE",
-        type=click.Path(exists=True, dir_okay=False),
-        expose_value=False,
-        callback=_store,
-        help="Kubeconfig to use instead of $KUBECONFIG or ~/.kube/config.",
+def output_option(*choices: str) -> Callable[[F], F]:
+    """Add the option ``-o``."""
+    return click.option(
+        "-o", "--output", type=click.Choice(choices), help="Print this, for other programs to read."
     )
-    context = click.option(
-        "--context",
-        metavar="NAME",
-        expose_value=False,
-        callback=_store,
-        help="Context of the kubeconfig to use instead of its current one.",
-    )
-    return namespace_option(context(kubeconfig(function)))
 
 
 def pair(text: str) -> tuple[str, str]:
@@ -106,107 +91,113 @@ def complete_cluster(ctx: click.Context, _: click.Parameter, incomplete: str) ->
 
 cluster_name = click.argument("name", metavar="NAME", shell_complete=complete_cluster)
 
+namespace_option = click.option(
+    "-n",
+    "--namespace",
+    metavar="NAME",
+    expose_value=False,
+    callback=_store,
+    help="Namespace to use instead of the context's.",
+)
+target_options = _all(
+    namespace_option,
+    click.option(
+        "--context",
+        metavar="NAME",
+        expose_value=False,
+        callback=_store,
+        help="Context of the kubeconfig to use instead of its current one.",
+    ),
+    click.option(
+        "--kubeconfig",
+        metavar="FILE",
+        type=click.Path(exists=True, dir_okay=False),
+        expose_value=False,
+        callback=_store,
+        help="Kubeconfig to use instead of $KUBECONFIG or ~/.kube/config.",
+    ),
+)
+"""The options for the fields of a `Target`."""
 
-def pod_options(function: F) -> F:
-    """Add the options for the pods of a cluster or a job, like arguments of `make_cluster_spec`."""
-    for option in (
-        click.option("--worker-command", metavar="COMMAND", help="What starts a worker."),
-        click.option(
-            "-e",
-            "--env",
-            type=pair,
-            multiple=True,
-            metavar="NAME=VALUE",
-            help="Environment variable of all containers; may be repeated.",
-        ),
-        click.option(
-            "--resources",
-            type=resources,
-            metavar="JSON",
-            help="Of each worker: `limits`, `requests`, as in a Pod.",
-        ),
-        click.option(
-            "--n-workers",
-            type=click.IntRange(min=0),
-            default=N_WORKERS,
-            show_default=True,
-            help="Workers to begin with.",
-        ),
-        click.option("--image", help="Container image of all pods."),
-    ):
-        function = option(function)
-    return function
+_pod_options = _all(
+    click.option("--image", help="Container image of all pods."),
+    click.option(
+        "--n-workers",
+        type=click.IntRange(min=0),
+        default=N_WORKERS,
+        show_default=True,
+        help="Workers to begin with.",
+    ),
+    click.option(
+        "--resources",
+        type=resources,
+        metavar="JSON",
+        help="Of each worker: `limits`, `requests`, as in a Pod.",
+    ),
+    click.option(
+        "-e",
+        "--env",
+        type=pair,
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Environment variable of all containers; may be repeated.",
+    ),
+    click.option("--worker-command", metavar="COMMAND", help="What starts a worker."),
+)
+cluster_options = _all(
+    _pod_options,
+    click.option(
+        "--scheduler-service-type",
+        type=click.Choice(["ClusterIP", "NodePort", "LoadBalancer"]),
+        help="How the scheduler is reached.",
+    ),
+    click.option(
+        "--idle-timeout",
+        type=duration,
+        metavar="DURATION",
+        help='Delete it after so long without work: 90, "1 hour".',
+    ),
+    click.option(
+        "--scheduler-resources", type=resources, metavar="JSON", help="Of the scheduler, in the same way."
+    ),
+    click.option("--jupyter", is_flag=True, help="Start a Jupyter server beside the dashboard."),
+)
+"""The options that describe a cluster, named like the arguments of `make_cluster_spec`."""
 
+job_options = _all(
+    _pod_options,
+    click.option(
+        "--cluster",
+        metavar="NAME",
+        shell_complete=complete_cluster,
+        help="Run on this cluster, which is there and stays, and not on one of its own.",
+    ),
+    click.option(
+        "--retries",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        help="How many failures of the command are forgiven.",
+    ),
+    click.option(
+        "--ttl",
+        type=duration,
+        metavar="DURATION",
+        help="Delete the job, and what it printed, so long after its end.",
+    ),
+)
+"""The options that describe a job."""
 
-def cluster_options(function: F) -> F:
-    """Add the options that describe a cluster, like arguments of `make_cluster_spec`."""
-    for option in (
-        click.option("--jupyter", is_flag=True, help="Start a Jupyter server beside the dashboard."),
-        click.option(
-            "--scheduler-resources", type=resources, metavar="JSON", help="Of the scheduler, in the same way."
-        ),
-        click.option(
-            "--idle-timeout",
-            type=duration,
-            metavar="DURATION",
-            help='Delete it after so long without work: 90, "1 hour".',
-        ),
-        click.option(
-            "--scheduler-service-type",
-            type=click.Choice(["ClusterIP", "NodePort", "LoadBalancer"]),
-            help="How the scheduler is reached.",
-        ),
-    ):
-        function = option(function)
-    return pod_options(function)
-
-
-def job_options(function: F) -> F:
-    """Add the options that describe a job, like arguments of `make_job_spec`."""
-    for option in (
-        click.option(
-            "--ttl",
-            type=duration,
-            metavar="DURATION",
-            help="Delete the job, and what it printed, so long after its end.",
-        ),
-        click.option(
-            "--retries",
-            type=click.IntRange(min=0),
-            default=0,
-            show_default=True,
-            help="How many failures of the command are forgiven.",
-        ),
-        click.option(
-            "--cluster",
-            metavar="NAME",
-            shell_complete=complete_cluster,
-            help="Run on this cluster, which is there and stays, and not on one of its own.",
-        ),
-    ):
-        function = option(function)
-    return pod_options(function)
-
-
-def bounds_options(function: F) -> F:
-    """Add the options for the bounds of an autoscaler."""
-    minimum = click.option(
+bounds_options = _all(
+    click.option(
         "--minimum", type=click.IntRange(min=0), default=0, show_default=True, help="Fewest workers."
-    )
-    maximum = click.option(
-        "--maximum", type=click.IntRange(min=0), help="Most workers; without it there is no bound."
-    )
-    return minimum(maximum(function))
+    ),
+    click.option("--maximum", type=click.IntRange(min=0), help="Most workers; without it there is no bound."),
+)
+"""The options for the bounds of an autoscaler."""
 
 
 def check_bounds(minimum: int, maximum: int | None) -> None:
     """Refuse a maximum below the minimum."""
     if maximum is not None and maximum < minimum:
         raise click.BadParameter(f"{maximum} is less than the minimum, {minimum}", param_hint="'--maximum'")
-
-
-def output_option(*choices: str) -> Callable[[F], F]:
-    """Add the option ``-o``."""
-    return click.option(
-        "-o", "--output", type=click.Choice(choices), help="Print this, for other programs to read."
-    )

@@ -16,6 +16,7 @@ from dask_k8s_client.cli.output import Cell, console, print_objects, print_pairs
 from dask_k8s_client.cli.parameters import cluster_name, output_option, target_options
 from dask_k8s_client.cli.running import find_cluster, run
 from dask_k8s_client.exceptions import explaining
+from dask_k8s_client.observed import located
 from dask_k8s_crds import labels
 from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import DASK_AUTOSCALERS, DASK_CLUSTERS, DASK_WORKER_GROUPS, EVENTS, PODS
@@ -111,7 +112,7 @@ def _print_part(out: Console, what: str, head: Sequence[str], rows: Sequence[Seq
 async def _describe(api: Api, namespace: str, name: str) -> _Description:
     cluster = await find_cluster(api, namespace, name)
     own_pods = Selector(labels=labels.selector({labels.CLUSTER_NAME: name}))
-    with explaining(f"describe the DaskCluster {name} in the namespace {namespace}"):
+    with explaining(f"describe the DaskCluster {located(cluster)}"):
         groups, autoscalers, pods, events = await asyncio.gather(
             _permitted(api.list_items(DASK_WORKER_GROUPS, namespace)),
             _permitted(api.list_items(DASK_AUTOSCALERS, namespace)),

@@ -22,7 +22,7 @@ from dask_k8s_client.api.requests import Api, Objects, Selector
 from dask_k8s_client.api.watching import until
 from dask_k8s_client.arguments import JSON
 from dask_k8s_client.observed import container_port, is_owned, is_ready
-from dask_k8s_client.retries import RETRY_SECONDS
+from dask_k8s_client.waiting import RETRY_SECONDS
 from dask_k8s_crds import labels, names
 from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import PODS
@@ -178,8 +178,8 @@ def tunnel_to_scheduler(api: Api, cluster: JSON, service: JSON | None, port_name
                 async with asyncio.timeout(_CONNECT_SECONDS):
                     ws = await enter(stack)
             except TimeoutError:
-                late = f"no scheduler could be reached within {_CONNECT_SECONDS:.0f} s"
-                raise ConnectionError(late) from None
+                message = f"no scheduler could be reached within {_CONNECT_SECONDS:.0f} s"
+                raise ConnectionError(message) from None
             yield ws
 
     async def enter(stack: AsyncExitStack) -> aiohttp.ClientWebSocketResponse:

@@ -25,9 +25,9 @@ from dask_k8s_client.connection.portforward import (
     tunnel_to_scheduler,
 )
 from dask_k8s_client.exceptions import explaining
-from dask_k8s_client.observed import node_addresses, service_port
+from dask_k8s_client.observed import located, node_addresses, service_port
 from dask_k8s_client.progress import Progress
-from dask_k8s_client.retries import RETRY_SECONDS
+from dask_k8s_client.waiting import RETRY_SECONDS
 from dask_k8s_crds import names
 from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import NODES, SERVICES
@@ -75,9 +75,8 @@ async def find_route(  # noqa: PLR0913  # the two ports matter to port-forwards 
     Raises:
         ConnectionError: The scheduler cannot be reached.
     """
-    name, namespace = cluster["metadata"]["name"], cluster["metadata"]["namespace"]
     progress.step("looking for a way to the scheduler")
-    with explaining(f"reach the scheduler of the cluster {name} in the namespace {namespace}"):
+    with explaining(f"reach the scheduler of the cluster {located(cluster)}"):
         match mode:
             case Address():
                 return _by_address(cluster, mode)

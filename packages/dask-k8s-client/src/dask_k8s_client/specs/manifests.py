@@ -61,13 +61,7 @@ def make_cluster_spec(  # noqa: PLR0913, PLR0917  # users may pass these by posi
         idle_timeout: Delete the cluster after it has been idle for this long: a number of seconds or a text
             such as ``"1 hour"``, rounded up to whole seconds; 0 means never.
         jupyter: Start a Jupyter server beside the dashboard.
-        scheduler_resources: ``limits`` and ``requests`` of the scheduler.
-        scheduler_node_selector: Labels of the nodes that the scheduler may run on.
-        scheduler_tolerations: Tolerations of the scheduler, as in a Pod.
-        worker_node_selector: Labels of the nodes that the workers may run on.
-        worker_tolerations: Tolerations of the workers, as in a Pod.
-        run_as_user: User ID that all pods run as, without privileges, as the `restricted` Pod Security
-            Standard demands. By default that of the image.
+        **placed: Those of ``KubeCluster`` with the same names.
 
     Raises:
         ValueError, TypeError: An argument is invalid; the message begins with its name.
@@ -174,14 +168,10 @@ def make_job_spec(
         name: Name of the job.
         command: Command of the client, as a string or a list; ``Client()`` finds the scheduler there.
         cluster_name: Run on this existing cluster instead of a new one for the job.
-        image: Container image of the client, the scheduler and the workers.
-        n_workers: Number of workers of the job's cluster; 1 by default.
-        resources: ``limits`` and ``requests`` of each worker; neither the client nor the scheduler gets them.
-        env: Environment variables of the client, the scheduler and the workers.
-        run_as_user: User ID that all pods, the client's too, run as, without privileges.
+        image: Container image of all pods, including the client's; so are `env` and `run_as_user`.
         **spec: Further fields of the job's ``spec`` as in YAML, such as ``backoffLimit=3``.
 
-    The other arguments are those of ``make_cluster_spec``.
+    The other arguments are those of ``make_cluster_spec``, for the cluster of the job.
 
     Raises:
         ValueError, TypeError: An argument is invalid; the message begins with its name.
