@@ -1,4 +1,4 @@
-"""Requests and watches, against a server that answers as it is told."""
+"""Requests and watches, against a server with prepared answers."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ def event(type, version, name="a"):
 
 
 class Server:
-    """Answers come from a list, in order; what was asked is kept."""
+    """Answers from a list, in order, and records the requests."""
 
     def __init__(self):
         self.answers = []
@@ -51,7 +51,7 @@ class Server:
         return answer
 
     def watch(self, *chunks, hold=False):
-        """Answer with a stream; broken off, unless it is to be held open."""
+        """Answer with a stream that is aborted, or held open."""
 
         async def stream(request):
             response = web.StreamResponse()
@@ -93,7 +93,7 @@ def write_config(path, port, token="first", **context):
 def config(tmp_path, monkeypatch):
     path = tmp_path / "config"
     monkeypatch.setenv("KUBECONFIG", f"{tmp_path}/none:{path}")
-    # A proxy of the environment leads nowhere from loopback.
+    # A proxy that must not be used for loopback addresses.
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     return path
 
@@ -133,17 +133,17 @@ async def test_namespace(config, context, namespace):
 
 
 @pytest.mark.parametrize(
-    "text, words",
+    "text, message",
     [
         pytest.param(None, "there is no kubeconfig", id="none"),
         pytest.param("{}", "kubeconfig", id="empty"),
         pytest.param("a: [", "kubeconfig", id="not YAML"),
     ],
 )
-async def test_no_access(config, text, words):
+async def test_no_access(config, text, message):
     if text is not None:
         config.write_text(text, encoding="utf-8")
-    with pytest.raises(NoAccess, match=words):
+    with pytest.raises(NoAccess, match=message):
         await load()
 
 
@@ -200,7 +200,7 @@ async def test_unknown_path_is_not(api, server):
 
 
 async def test_expired_token(api, server, config):
-    """Whoever renews it writes the kubeconfig anew."""
+    """The new token is in the rewritten kubeconfig."""
     write_config(config, api.access.server.split(":")[2].split("/")[0], token="second")
     server.answers = [status(401, "Unauthorized"), web.json_response({})]
     await api.get(DASK_CLUSTERS, "ns", "foo")
@@ -216,8 +216,8 @@ def of_program(path):
         f"""echo '{{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",'\\
         '"status": {{"token": "'$(cat {path})'"}}}}'"""
     )
-    words = {"command": "sh", "args": [str(path.with_name("program"))]}
-    return {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never", **words}}
+    program = {"command": "sh", "args": [str(path.with_name("program"))]}
+    return {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never", **program}}
 
 
 @pytest.mark.parametrize("user", [of_file, of_program])
@@ -292,16 +292,16 @@ async def test_creating_is_not_repeated(api, server):
 
 
 async def seen(api, count):
-    """The names in the first `count` looks."""
-    looks = []
-    worlds = follow(api, PODS, "ns", Selector(labels="a=b"))
+    """Return the names in the first `count` states."""
+    names = []
+    states = follow(api, PODS, "ns", Selector(labels="a=b"))
     async with asyncio.timeout(10):
-        async for world in worlds:
-            looks.append(sorted(world))
-            if len(looks) == count:
+        async for objects in states:
+            names.append(sorted(objects))
+            if len(names) == count:
                 break
-    await worlds.aclose()
-    return looks
+    await states.aclose()
+    return names
 
 
 async def test_follow(api, server):
@@ -313,7 +313,7 @@ async def test_follow(api, server):
 
 
 async def test_lines_of_any_form(api, server):
-    """Cut anywhere, and longer than any buffer."""
+    """Lines may be split anywhere and be longer than any buffer."""
     long = event("ADDED", 2, "x" * 5_000_000)
     server.answers = [listed(1)]
     server.watch(long[:7], long[7:], event("ADDED", 3, "y"), hold=True)
@@ -328,7 +328,7 @@ async def test_watch_that_breaks_is_taken_up(api, server):
     assert await seen(api, 3) == [["a"], ["a", "b"], ["a", "c"]]
 
 
-async def test_history_that_is_gone_is_read_anew(api, server):
+async def test_history_that_is_gone_is_listed_again(api, server):
     gone = json.dumps({"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired"}})
     server.answers = [listed(1, "a")]
     server.watch(gone.encode() + b"\n")
@@ -345,7 +345,7 @@ async def test_refusal_ends_a_watch(api, server):
 async def test_until(api, server):
     server.answers = [listed(1)]
     server.watch(event("ADDED", 2), hold=True)
-    found = await until(api, PODS, "ns", Selector.named("a"), lambda world: world.get("a"))
+    found = await until(api, PODS, "ns", Selector.named("a"), lambda objects: objects.get("a"))
     assert found["metadata"]["resourceVersion"] == "2"
     assert server.asked[0][2] == {"fieldSelector": "metadata.name=a"}
 

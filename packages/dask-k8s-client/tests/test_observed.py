@@ -1,4 +1,4 @@
-"""Plain questions about what is seen."""
+"""Questions about what is observed."""
 
 import pytest
 

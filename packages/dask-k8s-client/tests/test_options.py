@@ -1,4 +1,4 @@
-"""Arguments and configuration: what KubeCluster goes by, and what it refuses."""
+"""KubeCluster's arguments and configuration: how they are completed and validated."""
 
 import getpass
 from datetime import timedelta
@@ -117,7 +117,7 @@ def test_arguments_come_before_configuration():
 
 
 @pytest.mark.parametrize(
-    "given, field, value",
+    "arguments, field, value",
     [
         pytest.param({"resource_timeout": "2 minutes"}, "resource_timeout", 120, id="duration"),
         pytest.param(
@@ -127,8 +127,8 @@ def test_arguments_come_before_configuration():
         pytest.param({"scheduler_forward_port": "8888"}, "dashboard_port", 8888, id="port as text"),
     ],
 )
-def test_forms(given, field, value):
-    assert getattr(Options.from_arguments(given), field) == value
+def test_forms(arguments, field, value):
+    assert getattr(Options.from_arguments(arguments), field) == value
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_name_of_nobody(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "given, error, words",
+    "arguments, error, message",
     [
         pytest.param({"name": "a" * 54}, ValidationError, "metadata.name", id="long"),
         pytest.param({"name": "foo.bar"}, ValidationError, "metadata.name", id="dots"),
@@ -218,9 +218,9 @@ def test_name_of_nobody(monkeypatch):
         ),
     ],
 )
-def test_refused(given, error, words):
-    with pytest.raises(error, match=words):
-        Options.from_arguments(given)
+def test_refused(arguments, error, message):
+    with pytest.raises(error, match=message):
+        Options.from_arguments(arguments)
 
 
 def test_refused_before_anything_is_started(monkeypatch):
@@ -233,8 +233,8 @@ def test_custom_spec_from_a_file(tmp_path):
     path = tmp_path / "cluster.yaml"
     spec = make_cluster_spec("from-file", n_workers=4)
     path.write_text(f"# mine\n---\n{yaml.safe_dump(spec)}", encoding="utf-8")
-    for given in (path, str(path)):
-        options = Options.from_arguments({"custom_cluster_spec": given, "name": "ignored"})
+    for file in (path, str(path)):
+        options = Options.from_arguments({"custom_cluster_spec": file, "name": "ignored"})
         assert options.name == "from-file"
         assert options.manifest == spec
 

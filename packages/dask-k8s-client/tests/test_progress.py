@@ -1,4 +1,4 @@
-"""What people see while a cluster starts."""
+"""The display of a cluster's start."""
 
 import asyncio
 import io
@@ -91,13 +91,13 @@ async def test_nothing_where_nobody_looks(terminal, quiet):
 
 @pytest.fixture
 def shell():
-    """What a notebook's kernel has."""
+    """The shell of a notebook's kernel."""
     yield InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
     InteractiveShell.clear_instance()
 
 
 async def test_notebook(shell):
-    """One output that is replaced, and is empty in the end."""
+    """There is one output, which is replaced and finally emptied."""
     with capture_output() as captured:
         async with Progress("foo", quiet=False, console=Console(force_jupyter=True)) as progress:
             progress.show(Observed(CLUSTER, (POD,), (PULLING,)), None)
@@ -112,7 +112,7 @@ async def test_notebook(shell):
     [pytest.param("", "still at it$", id="none"), pytest.param("do so", "at it; do so$", id="one")],
 )
 async def test_late(hint, end):
-    """What is said when time is up."""
+    """The message after the deadline."""
     async with Progress("foo", quiet=True) as progress:
         progress.step("at it", hint)
         with pytest.raises(SchedulerStartupTimeout, match=end):

@@ -21,7 +21,7 @@ if not note.exists():
 
 @pytest.fixture(scope="module", autouse=True)
 def shared(served, kubectl_in):
-    """A cluster that jobs run on which need none of their own."""
+    """A cluster for jobs without a cluster of their own."""
     spec = make_cluster_spec("shared", n_workers=1)
     container = spec["spec"]["scheduler"]["spec"]["containers"][0]
     container["readinessProbe"] |= {"initialDelaySeconds": 0, "periodSeconds": 1}
@@ -73,7 +73,7 @@ def test_a_job_that_fails_is_an_outcome(here):
 
 
 def test_it_goes_on_without_whoever_waited(here, kube):
-    """Out of time; then somebody else deletes the job that another one follows."""
+    """First the time-out; then the job is deleted while another call follows it."""
     with pytest.raises(TimeoutError, match=r"the job long in the namespace .* it goes on"):
         run_job(job("long", "import time; time.sleep(600)"), namespace=here, timeout="3 s")
     kube.wait("daskjob/long", "jsonpath={.status.jobStatus}=Running")

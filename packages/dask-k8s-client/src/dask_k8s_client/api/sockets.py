@@ -20,8 +20,7 @@ class Sockets:
 
     def make(self, address: aiohttp.AddrInfoType) -> socket.socket:
         """Make a socket; this is the ``socket_factory`` of aiohttp."""
-        family, kind, protocol, _, _ = address
-        made = socket.socket(family, kind, protocol)
+        made = socket.socket(*address[:3])
         _keep_alive(made)
         self._made.add(made)
         return made

@@ -1,4 +1,4 @@
-"""Who we are, if we are a pod, and what goes with us."""
+"""The pod that we run in, and when it can own a cluster."""
 
 import base64
 import json

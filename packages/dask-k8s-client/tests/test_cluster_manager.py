@@ -1,4 +1,4 @@
-"""How a cluster manager starts and ends, whatever it manages."""
+"""The start and end of a cluster manager."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ from dask_k8s_client.cluster_manager import ClusterManager
 
 
 class Slow(ClusterManager):
-    """Takes its time to start, and a moment to learn what it has made when it is not to start any more."""
+    """Starts slowly, and needs a moment after a cancellation to learn what it has created."""
 
     knows_what_it_made = cleaned_up = False
 
@@ -35,7 +35,7 @@ class Slow(ClusterManager):
 
 @pytest.fixture
 def interruptible():
-    """Who runs in a shell's background ignores the signal."""
+    """Handle SIGINT, which a process in the background of a shell ignores."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -75,7 +75,7 @@ async def test_what_nobody_awaits_is_done():
 
 
 class Moving(ClusterManager):
-    """Its scheduler can be lost, and is somewhere else after so many failures to find it."""
+    """Its scheduler is lost, and is elsewhere after some failures to find it."""
 
     def __init__(self, first, second, *failures):
         self.first, self.second = first, second

@@ -1,4 +1,4 @@
-"""Which way leads to a scheduler, and what is said of one that does not."""
+"""The choice of a connect mode, and the errors for modes that do not fit."""
 
 import pytest
 
@@ -12,8 +12,8 @@ ADDRESS = Address("tcp://10.0.0.1:8786", "10.0.0.1")
     "connect, port_forward, way",
     [
         pytest.param("auto", None, ConnectMode.AUTO, id="nothing was said"),
-        pytest.param("auto", True, ConnectMode.PORT_FORWARD, id="the older words"),
-        pytest.param("auto", False, ConnectMode.SERVICE, id="the older words for no"),
+        pytest.param("auto", True, ConnectMode.PORT_FORWARD, id="the older argument"),
+        pytest.param("auto", False, ConnectMode.SERVICE, id="the older argument, False"),
         pytest.param("nodeport", True, ConnectMode.NODE_PORT, id="both"),
         pytest.param(ConnectMode.LOAD_BALANCER, None, ConnectMode.LOAD_BALANCER, id="itself"),
         pytest.param("tcp://10.0.0.1:8786", None, ADDRESS, id="address"),
@@ -82,9 +82,9 @@ def test_choose(asked, kind, in_cluster, way):
     ],
 )
 def test_there_is_no_such_way(asked, kind, needed):
-    words = (
+    message = (
         f'connect="{asked}".* foo in the namespace bar is of type {kind or "ClusterIP"}'
         f'.*scheduler_service_type="{needed}".*connect="portforward"'
     )
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=message):
         choose(asked, cluster(kind), in_cluster=False)

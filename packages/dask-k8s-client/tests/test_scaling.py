@@ -1,4 +1,4 @@
-"""Where Kubernetes has no autoscalers, or shows us none: a server that knows the rest."""
+"""Scaling on a server without the kind DaskAutoscaler, or without the permission to list autoscalers."""
 
 import pytest
 import yaml
@@ -9,12 +9,12 @@ from dask_k8s_client.api.requests import Api
 
 PREFIX = "/apis/kubernetes.dask.org/v1/namespaces/ns"
 CLUSTER = {"metadata": {"name": "foo", "namespace": "ns", "uid": "1"}}
-WISH = scaling.autoscaler_spec("foo", minimum=1, maximum=2)
+SPEC = scaling.autoscaler_spec("foo", minimum=1, maximum=2)
 
 
 @pytest.fixture
 def sizes():
-    """What the default group was told to be."""
+    """The numbers of workers that were set for the default group."""
     return []
 
 
@@ -76,7 +76,7 @@ async def test_scale_where_there_is_no_such_kind(api, sizes):
 
 async def test_adapt_where_there_is_no_such_kind_says_what_to_install(api):
     with pytest.raises(RuntimeError, match=r"cannot adapt the cluster foo: .* dask-k8s-autoscaler") as raised:
-        await scaling.adapt(api, CLUSTER, WISH, 10)
+        await scaling.adapt(api, CLUSTER, SPEC, 10)
     assert "`dask-k8s-controller manifests`" in str(raised.value)
     assert "scale()" in str(raised.value)
 
@@ -90,4 +90,4 @@ async def test_scale_where_they_are_not_shown(api, sizes):
 @pytest.mark.usefixtures("forbidden")
 async def test_adapt_where_they_are_not_shown(api):
     with pytest.raises(PermissionError, match="cannot adapt the cluster foo: not for you"):
-        await scaling.adapt(api, CLUSTER, WISH, 10)
+        await scaling.adapt(api, CLUSTER, SPEC, 10)

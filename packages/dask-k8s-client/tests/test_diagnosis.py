@@ -1,4 +1,4 @@
-"""Why a scheduler has not started: statuses as Kubernetes writes them, and what is made of them."""
+"""Why a scheduler has not started: statuses as Kubernetes writes them, and the diagnosis."""
 
 import re
 
@@ -15,7 +15,7 @@ def cluster(status=SEEN, **metadata):
     return {"metadata": {"name": "foo", "namespace": "ns", "uid": "c1", **metadata}, "status": status}
 
 
-def degraded(reason, message="words"):
+def degraded(reason, message="text"):
     return cluster(
         {"conditions": [{"type": "Degraded", "status": "True", "reason": reason, "message": message}]}
     )
@@ -92,7 +92,7 @@ CASES = [
     pytest.param(
         Observed(degraded("QuotaExceeded", "pods: 10/10"), ()), "QuotaExceeded", False, "10/10", id="quota"
     ),
-    pytest.param(Observed(degraded("Forbidden"), ()), "Forbidden", True, "words$", id="controller may not"),
+    pytest.param(Observed(degraded("Forbidden"), ()), "Forbidden", True, "text$", id="controller may not"),
     pytest.param(
         Observed(degraded("Forbidden", "failed quota: q: must specify limits.memory for: scheduler"), ()),
         "Forbidden",
@@ -235,14 +235,14 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("observed, reason, final, words", CASES)
-def test_diagnosis(observed, reason, final, words):
-    finding = diagnose(observed, waited=1)
+@pytest.mark.parametrize("observed, reason, final, text", CASES)
+def test_diagnosis(observed, reason, final, text):
+    diagnosis = diagnose(observed, waited=1)
     if reason is None:
-        assert finding is None
+        assert diagnosis is None
     else:
-        assert (finding.reason, finding.final) == (reason, final)
-        assert re.search(words, finding.message), finding.message
+        assert (diagnosis.reason, diagnosis.final) == (reason, final)
+        assert re.search(text, diagnosis.message), diagnosis.message
 
 
 def test_controller_is_given_some_time():

@@ -1,4 +1,4 @@
-"""Every way to a scheduler, and what is said where there is none."""
+"""Every connect mode, and the errors where one does not work."""
 
 import asyncio
 import json
@@ -41,7 +41,7 @@ def test_of_a_service_inside_only(make, kube, here, unused_tcp_port):
 
 
 def test_no_such_way(make, kube):
-    """It is said at once, and what was made for it is deleted."""
+    """It fails at once, and the cluster is deleted."""
     with pytest.raises(ValueError, match=r'of type ClusterIP.*scheduler_service_type="LoadBalancer"'):
         make("no-way", n_workers=0, connect="loadbalancer")
     assert kube("get", "daskcluster", "no-way", "--ignore-not-found") == ""
@@ -69,7 +69,7 @@ def test_node_port(make, kube):
 
 
 async def test_load_balancer(make, kube, here):
-    """Its address comes in its own time; here the pod's own stands in for one."""
+    """The address may come late; here the pod's address takes its place."""
     spec = make_cluster_spec("balanced", n_workers=0, scheduler_service_type="LoadBalancer")
     starting = asyncio.ensure_future(make("", spec=spec, asynchronous=True))
     pod, service = "pod/balanced-scheduler", "service/balanced-scheduler"

@@ -1,4 +1,4 @@
-"""What the API server's refusals become."""
+"""The exceptions for the API server's refusals."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from dask_k8s_crds.api_errors import ApiError
 
 
 @pytest.mark.parametrize(
-    "status, reason, message, becomes, words",
+    "status, reason, message, becomes, text",
     [
         pytest.param(422, "Invalid", "spec.x: Required value", ValidationError, "spec.x", id="invalid"),
         pytest.param(
@@ -28,8 +28,8 @@ from dask_k8s_crds.api_errors import ApiError
         pytest.param(500, "InternalError", "etcd", RuntimeError, "etcd", id="broken"),
     ],
 )
-def test_refusal(status, reason, message, becomes, words):
+def test_refusal(status, reason, message, becomes, text):
     error = explained(ApiError(status, reason, message), "do it")
     assert type(error) is becomes
     assert str(error).startswith("cannot do it: ")
-    assert words in str(error)
+    assert text in str(error)
