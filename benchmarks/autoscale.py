@@ -7,8 +7,6 @@ have addresses of this machine (127.x.y.z), where it answers as their agents wou
 So the controller has to run on this machine, too, which it does.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import os
@@ -26,7 +24,7 @@ from rich.table import Table
 from scale import CONSOLE, IDLE_SECONDS, LIMIT_SECONDS, Row, controller, cpu, memory, namespace
 
 from dask_k8s_controller import Demand, Load, Waiting
-from dask_k8s_controller.kube import Api
+from dask_k8s_controller.runtime.api import Api
 from dask_k8s_crds import labels
 from dask_k8s_crds.resources import DASK_AUTOSCALERS as AUTOSCALERS
 from dask_k8s_crds.resources import DASK_CLUSTERS as CLUSTERS
@@ -49,7 +47,7 @@ STRANGER = Load(
     managed=0,
     memory_limit=0,
 )
-"""A worker that no group made, so that there is one to tell of."""
+"""A worker that belongs to no group, so that a scheduler has one to report."""
 
 Made = asyncio.Queue[tuple[str, float]]
 """Clusters of which a worker was made, and when."""
@@ -136,7 +134,7 @@ async def each(work: Iterable[Any]) -> None:
 
 
 async def kubelet(api: Api, where: str, schedulers: Schedulers, made: Made) -> None:
-    """Say of schedulers that they run, and tell of workers that are made."""
+    """Report schedulers as running, and return the workers that are created."""
     selector = labels.CLUSTER_NAME
     while True:
         async for event in api.watch(PODS.path(where), silence=LIMIT_SECONDS, labelSelector=selector):

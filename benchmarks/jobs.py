@@ -1,4 +1,4 @@
-"""Many jobs at once on a given API server: are all done, and how long it takes, as a ratio to a raw client.
+"""Many jobs at once on any API server: are all done, and how long it takes, as a ratio to a raw client.
 
     nox -s bench -- jobs [--jobs 200] [--rounds 1]
 
@@ -6,8 +6,6 @@ Needs `KUBECONFIG` and nodes that run pods for nothing and end those of Jobs (kw
 `kwok.x-k8s.io/node`). The raw client is the controller's own session without the controller: it POSTs the
 same objects. There are no workers: they come once the runner has a pod, and on a fake node that ends at once.
 """
-
-from __future__ import annotations
 
 import argparse
 import asyncio
@@ -21,7 +19,7 @@ from raw import CONCURRENCY, JOBS, Made, all_made, post
 from rich.table import Table
 from scale import CONSOLE, Row, cluster, controller, cpu, memory, namespace, pod_spec
 
-from dask_k8s_controller.kube import Api
+from dask_k8s_controller.runtime.api import Api
 from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_JOBS, DASK_WORKER_GROUPS, PODS, SECRETS, SERVICES
 
 CHILDREN = (DASK_CLUSTERS, SECRETS, SERVICES, PODS, DASK_WORKER_GROUPS, JOBS)

@@ -1,16 +1,14 @@
 """The same objects without a controller: what it made is read, laid bare, and POSTed again."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import deque
 from typing import Any
 
-from dask_k8s_controller.kube import Api
+from dask_k8s_controller.runtime.api import Api
 from dask_k8s_crds.resources import PODS, SECRETS, SERVICES, Resource
 
 JOBS = Resource("batch", "v1", "Job", "jobs")
-POD_FAMILY = (SECRETS, SERVICES, PODS)
+CLUSTER_CHILDREN = (SECRETS, SERVICES, PODS)
 CONCURRENCY = 32
 LIMIT_SECONDS = 120.0
 

@@ -1,4 +1,4 @@
-"""From "a pod is gone" to "its successor is there" on a given API server, as ratios to a raw client's POST.
+"""From "a pod is gone" to "its successor is there" on any API server, as ratios to a raw client's POST.
 
     nox -s bench -- replace [--workers 50] [--pods 200] [--schedulers 20]
 
@@ -8,8 +8,6 @@ one watch of this script: it shows that a pod is gone, and later its successor. 
 client, the controller's own session without the controller, POSTs a pod, and the same watch shows it: nobody
 can be faster than that. The controller turns to one object at most every 0.1 s, which is in the numbers.
 """
-
-from __future__ import annotations
 
 import argparse
 import asyncio
@@ -25,7 +23,7 @@ from typing import Any, NamedTuple
 from rich.table import Table
 from scale import CONSOLE, LIMIT_SECONDS, all_counted, cluster, controller, namespace, pod_spec
 
-from dask_k8s_controller.kube import Api
+from dask_k8s_controller.runtime.api import Api
 from dask_k8s_crds import labels
 from dask_k8s_crds.resources import DASK_CLUSTERS, PODS
 

@@ -1,12 +1,10 @@
-"""How fast the controller is on a given API server, as ratios to a raw client in the same run.
+"""How fast the controller is on any API server, as ratios to a raw client in the same run.
 
     nox -s bench -- scale [--workers 1000] [--rounds 3] [--clusters 50]
 
 Needs `KUBECONFIG` and nodes that run pods for nothing (kwok: label `type=kwok`, taint `kwok.x-k8s.io/node`).
 The raw client is the controller's own session without the controller: it POSTs the same pods, 32 at a time.
 """
-
-from __future__ import annotations
 
 import argparse
 import asyncio
@@ -26,9 +24,10 @@ from raw import CONCURRENCY, LIMIT_SECONDS, Made, post
 from rich.console import Console
 from rich.table import Table
 
-from dask_k8s_controller.kube import Api, ApiError
-from dask_k8s_controller.workergroup.desired import worker_names, workers
+from dask_k8s_controller.dask.workergroup.desired import worker_names, workers
+from dask_k8s_controller.runtime.api import Api
 from dask_k8s_crds import DaskCluster, DaskWorkerGroup, labels, names
+from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SERVICES, Resource
 
 NAMESPACES = Resource("", "v1", "Namespace", "namespaces")
@@ -246,7 +245,7 @@ async def idle(api: Api) -> Row:
         await asyncio.sleep(IDLE_SECONDS)
         after = await calls(api)
     ours = {DASK_CLUSTERS.plural, DASK_WORKER_GROUPS.plural}
-    # Others watch them too, as the garbage collector does, and open their watches anew at any time.
+    # Others watch them too, as the garbage collector does, and reopen their watches at any time.
     found = [key for key in after if key[1] in ours and key[0] != "WATCH"]
     count = sum(after[key] - before.get(key, 0.0) for key in found)
     return (f"requests for Dask's resources in {IDLE_SECONDS} s at idle", f"{count:.0f}", "")

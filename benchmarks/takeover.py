@@ -7,8 +7,6 @@ once a random share of them is there; a time is from the signal to when the stan
 with SIGTERM. No node runs the pods.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import os
@@ -23,7 +21,7 @@ from contextlib import asynccontextmanager
 from rich.table import Table
 from scale import CONSOLE, LIMIT_SECONDS, cluster, namespace
 
-from dask_k8s_controller.kube import Api
+from dask_k8s_controller.runtime.api import Api
 from dask_k8s_crds import labels
 from dask_k8s_crds.resources import DASK_CLUSTERS, PODS
 

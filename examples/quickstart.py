@@ -6,8 +6,6 @@ Starts a Kubernetes in a Python process and the controller beside it, does every
 and leaves nothing behind. With `KUBECONFIG` set by hand it is the same on any Kubernetes: see the README.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dask_k8s_controller import manifests, plugins
+from dask_k8s_controller.app import manifests, plugin_loading
 
 CHART = Path(__file__).parents[1] / "dask-k8s-operator"
 CLUSTER = Path(__file__).parents[2] / "examples" / "announcement" / "my-cluster.yaml"
@@ -53,7 +53,7 @@ def printed(start, here, namespace) -> Callable[[str], tuple[list[str], list[dic
 
 def expected(namespace: str, *without: str) -> list[dict]:
     """The manifests of what is installed beside the tests: controller, autoscaler and job."""
-    here = plugins.values(plugins.installed(skip=without))
+    here = plugin_loading.values(plugin_loading.installed(skip=without))
     return manifests.manifests(here, controller_namespace=namespace, namespaces=[namespace])
 
 
@@ -71,9 +71,9 @@ def test_core_alone(image, printed, start, here, namespace):
     assert names == ["dask-k8s-controller"]
     assert made == expected(namespace, "dask-k8s-autoscaler", "dask-k8s-job")
 
-    # Its own words are enough to run it; the kinds and the namespace are there.
-    given = [each for each in made if each["kind"] not in {"CustomResourceDefinition", "Namespace"}]
-    here("apply", "-f", "-", input=yaml.safe_dump_all(given))
+    # The manifests that it prints are enough to run it; the CRDs and the namespace exist.
+    roles = [each for each in made if each["kind"] not in {"CustomResourceDefinition", "Namespace"}]
+    here("apply", "-f", "-", input=yaml.safe_dump_all(roles))
     start("controller", core, ("run", f"--namespace={namespace}"), account="dask-k8s-controller")
     here("apply", "-f", str(CLUSTER))
     here("wait", "daskcluster/my-cluster", "--for=condition=Ready", WAIT)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dask_k8s_controller.cli import run
+from dask_k8s_controller.app.cli import run
 
 CHART = Path(__file__).parents[1] / "dask-k8s-operator"
 NAME = CHART.name
@@ -69,10 +69,10 @@ FIELDS = [
     (ALONE, DEPLOYMENT, "spec.strategy.type", "Recreate"),
     ({"serviceAccount.annotations": LABELS}, f"ServiceAccount/{NAME}", "metadata.annotations", LABELS),
     (
-        {"serviceAccount.create": False, "serviceAccount.name": "given"},
+        {"serviceAccount.create": False, "serviceAccount.name": "existing"},
         f"ClusterRoleBinding/{NAME}",
         "subjects",
-        [{"kind": "ServiceAccount", "name": "given", "namespace": "home"}],
+        [{"kind": "ServiceAccount", "name": "existing", "namespace": "home"}],
     ),
     ({"serviceAccount.create": False}, DEPLOYMENT, f"{POD}.serviceAccountName", "default"),
     ({"podAnnotations": {"a": "b"}}, DEPLOYMENT, "spec.template.metadata.annotations.a", "b"),

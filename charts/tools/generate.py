@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
-from dask_k8s_controller import plugins
-from dask_k8s_controller.manifests import manifests
+from dask_k8s_controller.app import plugin_loading
+from dask_k8s_controller.app.manifests import manifests
 from dask_k8s_crds import manifests as crds
 from dask_k8s_crds.yaml import documents
 
@@ -28,13 +28,13 @@ TABLE = re.compile(r"(?<=<!-- values -->\n).*(?=<!-- /values -->)", re.DOTALL)
 
 def rules() -> str:
     """Return the rights in every namespace that is served, and those to serve all namespaces."""
-    ours = [plugin for plugin in plugins.installed() if plugin.distribution in OURS]
+    ours = [plugin for plugin in plugin_loading.installed() if plugin.distribution in OURS]
     missing = set(OURS) - {plugin.distribution for plugin in ours}
     if missing:
         sys.exit(f"not installed here: {', '.join(sorted(missing))}")
 
     def rights(*namespaces: str) -> list[Any]:
-        made = manifests(plugins.values(ours), controller_namespace="any", namespaces=namespaces)
+        made = manifests(plugin_loading.values(ours), controller_namespace="any", namespaces=namespaces)
         return next(each["rules"] for each in made if each["kind"] in {"Role", "ClusterRole"})
 
     served = rights("any")
@@ -44,17 +44,17 @@ def rules() -> str:
 
 
 def table() -> str:
-    """Return the rows of all values: the path, the default, the words of the comment above."""
+    """Return the rows of all values: the path, the default, the text of the comment above."""
     values = yaml.safe_load(text := (CHART / "values.yaml").read_text(encoding="utf-8"))
     rows, path = ["| value | default | |", "| --- | --- | --- |"], []
     for above, line in pairwise(text.splitlines()):
         if field := FIELD.match(line):
             path = [*path[: len(field[1]) // 2], field[2]]
-            if words := COMMENT.match(above):
+            if comment := COMMENT.match(above):
                 default = values
                 for key in path:
                     default = default[key]
-                rows.append(f"| `{'.'.join(path)}` | `{json.dumps(default)}` | {words[1]} |")
+                rows.append(f"| `{'.'.join(path)}` | `{json.dumps(default)}` | {comment[1]} |")
     return "\n".join(rows) + "\n"
 
 

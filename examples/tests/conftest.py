@@ -19,7 +19,7 @@ EXAMPLES = Path(__file__).parent.parent
 PATH = f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}"
 
 
-class Place:
+class AgentEndpoint:
     """A namespace, as if it were the one that the reader works in, and a shell there."""
 
     def __init__(self, kubeconfig: Path, namespace: str, folder: Path) -> None:
@@ -62,9 +62,9 @@ class Place:
 
 
 @pytest.fixture
-def place(kubernetes, namespace, tmp_path) -> Place:
+def place(kubernetes, namespace, tmp_path) -> AgentEndpoint:
     """A namespace of the test's own."""
-    return Place(kubernetes.kubeconfig, namespace, tmp_path)
+    return AgentEndpoint(kubernetes.kubeconfig, namespace, tmp_path)
 
 
 @pytest.fixture
@@ -79,9 +79,9 @@ def shell(place) -> Callable[..., str]:
 
 
 @pytest.fixture(scope="module")
-def shared(kubernetes, tmp_path_factory) -> Iterator[Place]:
+def shared(kubernetes, tmp_path_factory) -> Iterator[AgentEndpoint]:
     """A namespace for all tests of a file, with a controller."""
-    place = Place(
+    place = AgentEndpoint(
         kubernetes.kubeconfig, f"examples-{uuid.uuid4().hex[:10]}", tmp_path_factory.mktemp("shared")
     )
     place.shell(f"kubectl create namespace {place.namespace}")
@@ -113,13 +113,13 @@ class Started:
             rest, _ = self.process.communicate(timeout=120)
             self.said.append(rest)
 
-    def says(self, words: str) -> str:
-        """Wait for a line with these words."""
+    def says(self, text: str) -> str:
+        """Wait for a line that contains this text."""
         for line in self.process.stdout:
             self.said.append(line)
-            if words in line:
+            if text in line:
                 return line
-        pytest.fail(f"it never said {words!r}:\n{''.join(self.said)}")
+        pytest.fail(f"it never printed {text!r}:\n{''.join(self.said)}")
 
     def ask(self, expression: str) -> str:
         """Have a Python prompt print something."""

@@ -461,11 +461,11 @@ def test_what_rings():
     world = FakeWorld(cluster(), group(), autoscaler(), autoscaler("other"))
     (reconciler,) = PLUGIN.reconcilers
     other = Key(DASK_AUTOSCALERS, "ns", "other")
-    assert set(reconciler.wakes[DASK_CLUSTERS](world.get(CLUSTER), world)) == {KEY, other}
-    assert set(reconciler.wakes[DASK_WORKER_GROUPS](world.get(GROUP), world)) == {KEY, other}
-    assert set(reconciler.wakes[DASK_AUTOSCALERS](world.get(KEY), world)) == {other}
+    assert set(reconciler.triggers[DASK_CLUSTERS](world.get(CLUSTER), world)) == {KEY, other}
+    assert set(reconciler.triggers[DASK_WORKER_GROUPS](world.get(GROUP), world)) == {KEY, other}
+    assert set(reconciler.triggers[DASK_AUTOSCALERS](world.get(KEY), world)) == {other}
     stray = replace_index(world.get(GROUP))
-    assert reconciler.wakes[DASK_WORKER_GROUPS](stray, world) == []
+    assert reconciler.triggers[DASK_WORKER_GROUPS](stray, world) == []
 
 
 def replace_index(record):

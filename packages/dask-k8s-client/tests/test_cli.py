@@ -185,7 +185,7 @@ def test_what_is_not_understood(args, message):
         pytest.param(
             ["create", "-f", "-", "-n", "b"],
             yaml.safe_dump(make_cluster_spec("foo") | {"metadata": {"name": "foo", "namespace": "a"}}),
-            "stdin: metadata.namespace: is 'a', but namespace='b' was given",
+            "stdin: metadata.namespace: is 'a', but namespace='b' was passed",
             id="two namespaces",
         ),
     ],

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from dask_k8s_controller import pods
-from dask_k8s_controller.agent import delivery
-from dask_k8s_controller.cluster.observe import cluster_of_group, trim_service
-from dask_k8s_controller.river.cache import Cache, Record
-from dask_k8s_controller.watched import Watched
+from dask_k8s_controller.dask import pods
+from dask_k8s_controller.dask.cluster.observe import cluster_of_group, trim_service
+from dask_k8s_controller.dask.scheduler import agent_delivery
+from dask_k8s_controller.runtime.cache import Cache, Record
+from dask_k8s_controller.runtime.watched import Watched
 from dask_k8s_crds import labels
 from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SECRETS, SERVICES, Resource
 
@@ -20,7 +20,7 @@ WATCHES = {
         Watched(DASK_CLUSTERS),
         Watched(DASK_WORKER_GROUPS, index=cluster_of_group),
         Watched(PODS, trim=pods.trim),
-        Watched(SECRETS, trim=delivery.trim),
+        Watched(SECRETS, trim=agent_delivery.trim),
         Watched(SERVICES, trim=trim_service),
     )
 }
@@ -133,9 +133,9 @@ def service(name: str = "c-scheduler", **more: Any) -> dict[str, Any]:
 def agent(token: str = "token", file: str | None = None, **more: Any) -> dict[str, Any]:
     """The Secret of an agent; ``file`` other than that of this controller."""
     owner = owned_by("DaskCluster", "c", "uid-of-cluster")
-    data = delivery.data(token)
+    data = agent_delivery.data(token)
     if file is not None:
-        data[delivery.FILE] = base64.b64encode(file.encode()).decode()
+        data[agent_delivery.FILE] = base64.b64encode(file.encode()).decode()
     return {
         "apiVersion": "v1",
         "kind": "Secret",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from kubernetes.aio.config import kube_config
 
-from dask_k8s_controller.kube import Api
+from dask_k8s_controller.runtime.api import Api
 
 from .fake_server import FakeServer
 

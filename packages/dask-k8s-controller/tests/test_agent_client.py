@@ -7,9 +7,9 @@ import orjson
 import pytest
 from aiohttp import web
 
-from dask_k8s_controller.agent import client
-from dask_k8s_controller.agent.answers import AgentError, Demand, Load, Waiting
-from dask_k8s_controller.agent.client import BASE, LARGEST_ANSWER, Agents, Place
+from dask_k8s_controller.dask.scheduler import agent_client
+from dask_k8s_controller.dask.scheduler.agent_client import BASE, LARGEST_ANSWER, AgentEndpoint, Agents
+from dask_k8s_controller.dask.scheduler.answers import AgentError, Demand, Load, Waiting
 
 LOAD = {
     "resources": {"GPU": 1},
@@ -64,7 +64,7 @@ async def scheduler():
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     host, port = runner.addresses[0][:2]
-    yield Place("c-scheduler", f"{host}:{port}", "s3cret"), answers, asked
+    yield AgentEndpoint("c-scheduler", f"{host}:{port}", "s3cret"), answers, asked
     await runner.cleanup()
 
 
@@ -176,7 +176,7 @@ async def test_bad_answers(agents, scheduler, capfd, answer, reason, words):
 
 
 async def test_a_scheduler_that_is_not_there_is_left_alone_for_a_while(agents):
-    place = Place("c-scheduler", "127.0.0.1:1", "s3cret")
+    place = AgentEndpoint("c-scheduler", "127.0.0.1:1", "s3cret")
     with pytest.raises(AgentError) as first:
         await agents.at(place).idle()
     with pytest.raises(AgentError) as second:
@@ -186,8 +186,8 @@ async def test_a_scheduler_that_is_not_there_is_left_alone_for_a_while(agents):
 
 
 async def test_a_silent_scheduler(agents, scheduler, monkeypatch):
-    monkeypatch.setattr(client, "ANSWER_SECONDS", 0.1)
-    monkeypatch.setattr(client, "REST_SECONDS", 0.0)
+    monkeypatch.setattr(agent_client, "ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(agent_client, "REST_SECONDS", 0.0)
     place, answers, _ = scheduler
     answered = asyncio.Event()
 

@@ -5,13 +5,13 @@ from random import Random
 
 import pytest
 
-from dask_k8s_controller.kube import ApiError
-from dask_k8s_controller.resources import Key
-from dask_k8s_controller.river.apply import Applier
-from dask_k8s_controller.river.cache import Cache
-from dask_k8s_controller.river.expectations import Expectations
-from dask_k8s_controller.river.plan import Create, Delete, Patch, Plan, Tell
-from dask_k8s_controller.river.throttle import Throttle
+from dask_k8s_controller.runtime.apply import Applier
+from dask_k8s_controller.runtime.cache import Cache
+from dask_k8s_controller.runtime.expectations import Expectations
+from dask_k8s_controller.runtime.objects import Key
+from dask_k8s_controller.runtime.plan import Create, Delete, Event, Patch, Plan
+from dask_k8s_controller.runtime.throttle import Throttle
+from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, EVENTS, PODS
 
 from .builders import WATCHES, cluster, group, owned_by, pod
@@ -114,7 +114,7 @@ async def test_the_rest_of_the_plan_goes_on_after_a_failure(stand):
     stand.server.model.create(GROUP, group())
     service = Create(next(key for key in WATCHES if key.plural == "services"), pod("s"))
     errors = await stand.apply(
-        create=(*numbered(3), service), tell=(Tell(group(), "LegacyCommand", "started it otherwise"),)
+        create=(*numbered(3), service), events=(Event(group(), "LegacyCommand", "started it otherwise"),)
     )
     assert errors == ["create Pod ns/w000: Forbidden: exceeded quota: q"]
     assert stand.names(service.resource) == ["s"]
@@ -254,9 +254,9 @@ async def test_a_deletion_that_failed_is_not_believed_for_long(stand, error, sec
 
 
 async def test_an_event_is_told_once(stand):
-    tell = Tell(group(), "LegacyCommand", "started it otherwise")
-    await stand.apply(tell=(tell,))
-    assert await stand.apply(tell=(tell,)) == []
+    tell = Event(group(), "LegacyCommand", "started it otherwise")
+    await stand.apply(events=(tell,))
+    assert await stand.apply(events=(tell,)) == []
     [event] = stand.server.model.all(EVENTS)
     assert event["involvedObject"]["name"] == "c-default"
     assert (event["reason"], event["message"], event["type"]) == ("LegacyCommand", tell.message, "Normal")
@@ -264,12 +264,12 @@ async def test_an_event_is_told_once(stand):
 
 async def test_a_plan_can_be_read():
     patch, delete = Patch(GROUP, {}), Delete(Key(PODS, "ns", "w"), "uid")
-    plan = Plan(creations("v"), (patch,), (delete,), (Tell(group(), "LegacyCommand", "…"),))
+    plan = Plan(creations("v"), (patch,), (delete,), (Event(group(), "LegacyCommand", "…"),))
     assert str(plan).splitlines() == [
         "create Pod ns/v",
         "patch DaskWorkerGroup ns/c-default",
         "delete Pod ns/w",
-        "tell LegacyCommand of DaskWorkerGroup ns/c-default",
+        "report LegacyCommand for DaskWorkerGroup ns/c-default",
     ]
     assert plan
     assert not Plan()

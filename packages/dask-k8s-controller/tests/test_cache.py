@@ -6,8 +6,8 @@ import weakref
 
 import pytest
 
-from dask_k8s_controller.resources import Key
-from dask_k8s_controller.river.cache import Cache, What
+from dask_k8s_controller.runtime.cache import Cache, What
+from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_crds.resources import DASK_WORKER_GROUPS, PODS, SERVICES
 
 from .builders import WATCHES, group, owned_by, pod, service

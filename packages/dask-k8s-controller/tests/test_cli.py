@@ -9,7 +9,7 @@ import yaml
 from click.testing import CliRunner
 from kubernetes.aio.config import kube_config
 
-from dask_k8s_controller.cli import main
+from dask_k8s_controller.app.cli import main
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_a_plugin_to_skip_that_is_not_there_is_refused(invoke):
 def test_plugins(invoke):
     result = invoke("plugins")
     assert result.exit_code == 0
-    assert "dask_k8s_controller.builtin:PLUGIN" in result.output
+    assert "dask_k8s_controller.dask.plugin:PLUGIN" in result.output
     assert "    reconciles daskclusters.kubernetes.dask.org" in result.output
 
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from dask_k8s_controller.agent import delivery
-from dask_k8s_controller.cluster.desired import family
-from dask_k8s_controller.cluster.observe import Observed
-from dask_k8s_controller.cluster.plan import SchedulerPlan, plan
-from dask_k8s_controller.resources import Key
+from dask_k8s_controller.dask.cluster.desired import children
+from dask_k8s_controller.dask.cluster.observe import Observed
+from dask_k8s_controller.dask.cluster.plan import SchedulerPlan, plan
+from dask_k8s_controller.dask.scheduler import agent_delivery
+from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_crds import DaskCluster
 from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SECRETS, SERVICES
 
@@ -15,7 +15,7 @@ from .builders import agent, cluster, group, owned_by, pod, record, service
 ANNOTATION = "kubernetes.dask.org/cluster-replicas"
 TEMPLATE = cluster()["spec"]["worker"]["spec"]
 OWNER = owned_by("DaskCluster", "c", "uid-of-cluster")
-FAMILY = family(DaskCluster.parse(cluster()), token="token")
+FAMILY = children(DaskCluster.parse(cluster()), token="token")
 SCHEDULER = record(
     PODS,
     pod(
@@ -104,7 +104,7 @@ def test_an_agent_is_brought_up_to_date(present, token):
     assert [str(patch) for patch in patches] == ["patch Secret ns/c-agent"] * bool(token)
     for patch in patches:
         merged = agent(**present)["data"] | patch.body["data"]
-        assert merged == delivery.data(token)
+        assert merged == agent_delivery.data(token)
 
 
 @pytest.mark.parametrize(
@@ -174,8 +174,8 @@ def test_users_are_told_of_a_removed_command_when_the_scheduler_is_made(word, an
     body = cluster(annotations=annotations)
     body["spec"]["scheduler"]["spec"]["containers"][0]["args"] = [word]
     made = planned(body, schedulers=(), make="c-scheduler")
-    assert [tell.reason for tell in made.tell] == ["LegacyCommand"] * told
-    assert not planned(body).tell
+    assert [tell.reason for tell in made.events] == ["LegacyCommand"] * told
+    assert not planned(body).events
 
 
 def edited(**worker):
@@ -219,7 +219,7 @@ def test_a_group_that_was_edited_by_itself_stays_so():
 
 
 def test_what_the_cluster_does_not_say_any_more_goes():
-    before = family(DaskCluster.parse(edited(daskResources={"GPU": 1})), token="token").default_group
+    before = children(DaskCluster.parse(edited(daskResources={"GPU": 1})), token="token").default_group
     present = default_group()
     present.value["metadata"]["annotations"].update(before["metadata"]["annotations"])
     present.value["spec"]["worker"] |= {"daskResources": {"GPU": 1}, "spec": TEMPLATE | {"hostNetwork": True}}
@@ -246,5 +246,5 @@ def test_an_outdated_scheduler_goes_and_the_user_is_told():
     planning = planned(cluster(), groups=[default_group()], outdated=SCHEDULER)
     assert [str(action) for action in planning] == [
         "delete Pod ns/c-scheduler",
-        "tell SchedulerReplaced of DaskCluster ns/c",
+        "report SchedulerReplaced for DaskCluster ns/c",
     ]

@@ -2,15 +2,14 @@
 
 import pytest
 
-from dask_k8s_controller.cluster.observe import Observed
-from dask_k8s_controller.cluster.status import conditions, report
-from dask_k8s_controller.findings import Finding
-from dask_k8s_controller.findings import conditions as found_conditions
-from dask_k8s_controller.kube import ApiError
-from dask_k8s_controller.plugin import Outcome
-from dask_k8s_controller.river.apply import WriteError
-from dask_k8s_controller.river.plan import Create
+from dask_k8s_controller.dask.cluster.observe import Observed
+from dask_k8s_controller.dask.cluster.status import conditions, report
+from dask_k8s_controller.dask.findings import Finding
+from dask_k8s_controller.dask.findings import conditions as found_conditions
+from dask_k8s_controller.runtime.plan import Create
+from dask_k8s_controller.runtime.results import Outcome, WriteError
 from dask_k8s_crds import DaskCluster
+from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import DASK_WORKER_GROUPS, PODS, SERVICES
 
 from .builders import cluster, group, owned_by, pod, record, service

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from dask_k8s_controller.agent import delivery
+from dask_k8s_controller.dask.scheduler import agent_delivery
 from dask_k8s_crds.resources import SECRETS
 
 from .builders import agent, record
@@ -20,7 +20,7 @@ FROM = {"configMapKeyRef": {"name": "x", "key": "y"}}
 
 def delivered(container, *others, **spec):
     body = {"containers": [*others, {"name": "dask", **container}], **spec}
-    delivery.deliver(body, "c-agent")
+    agent_delivery.deliver(body, "c-agent")
     return body
 
 
@@ -73,9 +73,9 @@ def test_it_goes_to_the_scheduler_and_not_to_what_runs_beside_it():
     sidecar, scheduler = body["containers"]
     assert sidecar == {"name": "sidecar"}
     assert scheduler["volumeMounts"] == [
-        {"name": delivery.VOLUME, "mountPath": "/dask-k8s", "readOnly": True}
+        {"name": agent_delivery.VOLUME, "mountPath": "/dask-k8s", "readOnly": True}
     ]
-    secret = {"name": delivery.VOLUME, "secret": {"secretName": "c-agent"}}
+    secret = {"name": agent_delivery.VOLUME, "secret": {"secretName": "c-agent"}}
     assert body["volumes"] == [{"name": "theirs"}, secret]
 
 
@@ -103,4 +103,4 @@ def test_lists_of_the_template_are_not_changed():
 def test_what_is_remembered_of_it(body, token, current):
     found = record(SECRETS, body).value
     assert found.token == token
-    assert (found.digest == delivery.digest()) is current
+    assert (found.digest == agent_delivery.digest()) is current

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from dask_k8s_controller.river.cache import Cache, Change, What
-from dask_k8s_controller.river.expectations import Expectations
+from dask_k8s_controller.runtime.cache import Cache, Change, What
+from dask_k8s_controller.runtime.expectations import Expectations
 from dask_k8s_crds.resources import PODS
 
 from .builders import WATCHES, owned_by, pod, record

@@ -2,19 +2,18 @@
 
 import pytest
 
-from dask_k8s_controller.findings import Finding, conditions, conditions_of, refused, troubled
-from dask_k8s_controller.kube import ApiError
-from dask_k8s_controller.plugin import Outcome
-from dask_k8s_controller.pods import Trouble, trim
-from dask_k8s_controller.river.apply import WriteError
-from dask_k8s_controller.river.plan import Create, Tell
+from dask_k8s_controller.dask.findings import Finding, conditions, conditions_of, refused, troubled
+from dask_k8s_controller.dask.pods import Trouble, trim
+from dask_k8s_controller.runtime.plan import Create, Event
+from dask_k8s_controller.runtime.results import Outcome, WriteError
+from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import PODS
 
 from .builders import cluster, pod
 
 QUOTA = 'pods "p" is forbidden: exceeded quota: q, requested: pods=1, used: pods=2, limited: pods=2'
 CREATE = Create(PODS, pod("p"))
-TELL = Tell(cluster(), "LegacyCommand", "…")
+TELL = Event(cluster(), "LegacyCommand", "…")
 
 
 def outcome(status, reason, message="…", *, action=CREATE, causes=()):

@@ -2,15 +2,14 @@
 
 import pytest
 
-from dask_k8s_controller.findings import Finding
-from dask_k8s_controller.kube import ApiError
-from dask_k8s_controller.plugin import Outcome
-from dask_k8s_controller.river.apply import WriteError
-from dask_k8s_controller.river.plan import Create
-from dask_k8s_controller.workergroup.retire import Leaving
-from dask_k8s_controller.workergroup.scale import Observed
-from dask_k8s_controller.workergroup.status import report, running, suspended, waiting
+from dask_k8s_controller.dask.findings import Finding
+from dask_k8s_controller.dask.workergroup.retire import Retirement
+from dask_k8s_controller.dask.workergroup.scale import Observed
+from dask_k8s_controller.dask.workergroup.status import report, running, suspended, waiting
+from dask_k8s_controller.runtime.plan import Create
+from dask_k8s_controller.runtime.results import Outcome, WriteError
 from dask_k8s_crds import DaskWorkerGroup
+from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import PODS
 from dask_k8s_crds.updates import UpdateStrategy
 
@@ -18,7 +17,7 @@ from .builders import group, pod, record
 
 PARSED = DaskWorkerGroup.parse(group(replicas=2))
 FINE = Outcome()
-NOBODY = Leaving()
+NOBODY = Retirement()
 QUOTA = Outcome((WriteError(Create(PODS, pod("p")), ApiError(403, "Forbidden", "exceeded quota: q")),))
 
 
@@ -85,7 +84,7 @@ def unschedulable(name):
             [ready("a"), ready("b"), ready("c")],
             [],
             FINE,
-            Leaving(staying=1, why=Finding("SchedulerSilent", "1 worker stays: no answer")),
+            Retirement(staying=1, why=Finding("SchedulerSilent", "1 worker stays: no answer")),
             (3, 3, 1),
             ("WorkersNotReady", "SchedulerSilent", "Healthy"),
             id="too many, and the scheduler is silent",

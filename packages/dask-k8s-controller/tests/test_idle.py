@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from dask_k8s_controller.cluster.idle import LOOK_SECONDS, judge, plan
-from dask_k8s_controller.cluster.observe import Observed
+from dask_k8s_controller.dask.cluster.idle import LOOK_SECONDS, judge, plan
+from dask_k8s_controller.dask.cluster.observe import Observed
 from dask_k8s_crds import DaskCluster
 from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS
 
@@ -55,7 +55,7 @@ def planned(body, *groups):
         pytest.param(
             "Delete",
             [group()],
-            ["delete DaskCluster ns/c", "tell IdleTimeout of DaskCluster ns/c"],
+            ["delete DaskCluster ns/c", "report IdleTimeout for DaskCluster ns/c"],
             id="it goes",
         ),
         pytest.param(
@@ -64,14 +64,14 @@ def planned(body, *groups):
             [
                 "patch DaskWorkerGroup ns/c-default",
                 "patch DaskWorkerGroup ns/c-more",
-                "tell IdleTimeout of DaskCluster ns/c",
+                "report IdleTimeout for DaskCluster ns/c",
             ],
             id="its workers go",
         ),
         pytest.param(
             "Suspend",
             [group()],
-            ["patch DaskCluster ns/c", "tell IdleTimeout of DaskCluster ns/c"],
+            ["patch DaskCluster ns/c", "report IdleTimeout for DaskCluster ns/c"],
             id="it rests",
         ),
         pytest.param("ScaleToZero", [group(replicas=0)], [], id="they are gone"),
@@ -84,7 +84,7 @@ def planned(body, *groups):
         pytest.param(
             "ScaleToZero",
             [group(annotations={"kubernetes.dask.org/idle-since": "2026-11-22T11:00:00Z"})],
-            ["patch DaskWorkerGroup ns/c-default", "tell IdleTimeout of DaskCluster ns/c"],
+            ["patch DaskWorkerGroup ns/c-default", "report IdleTimeout for DaskCluster ns/c"],
             id="they went yesterday, too",
         ),
     ],

@@ -7,10 +7,10 @@ from itertools import pairwise
 import pytest
 from aiohttp import web
 
-from dask_k8s_controller.kube import ApiError
-from dask_k8s_controller.river.cache import Cache, What
-from dask_k8s_controller.river.informer import Informer
-from dask_k8s_controller.river.queue import Pace
+from dask_k8s_controller.runtime.cache import Cache, What
+from dask_k8s_controller.runtime.informer import Informer
+from dask_k8s_controller.runtime.work_queue import Pace
+from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import PODS
 
 from .builders import WATCHES, pod

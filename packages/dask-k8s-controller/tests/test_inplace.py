@@ -2,9 +2,9 @@
 
 import pytest
 
-from dask_k8s_controller.workergroup.desired import example
-from dask_k8s_controller.workergroup.inplace import patches
-from dask_k8s_controller.workergroup.retire import Leaving
+from dask_k8s_controller.dask.workergroup.desired import example
+from dask_k8s_controller.dask.workergroup.inplace import patches
+from dask_k8s_controller.dask.workergroup.retire import Retirement
 from dask_k8s_crds import DaskCluster, DaskWorkerGroup, labels
 from dask_k8s_crds.resources import PODS
 
@@ -23,7 +23,7 @@ def worker(like, **annotations):
 
 
 def told(present, wanted, leaving=None):
-    found = list(patches([present], wanted, leaving or Leaving(), NOW))
+    found = list(patches([present], wanted, leaving or Retirement(), NOW))
     return [patch.body["metadata"] for patch in found]
 
 
@@ -49,10 +49,10 @@ def test_labels_change_without_a_restart():
 )
 def test_a_hand_over_is_remembered(since, hands_over, mark):
     present = worker(made(), **({labels.DRAINING_SINCE: ago(since)} if since else {}))
-    leaving = Leaving(staying=1, handing_over=(present,)) if hands_over else Leaving()
+    leaving = Retirement(staying=1, draining=(present,)) if hands_over else Retirement()
     assert [patch["annotations"][labels.DRAINING_SINCE] for patch in told(present, made(), leaving)] == mark
 
 
 def test_who_goes_is_told_nothing():
     present = worker(made())
-    assert told(present, made(labels={"b": "2"}), Leaving(pods=(present,))) == []
+    assert told(present, made(labels={"b": "2"}), Retirement(pods=(present,))) == []

@@ -2,8 +2,9 @@
 
 import pytest
 
-from dask_k8s_controller import Plugin, Reconciler, Rule, Watched, builtin
-from dask_k8s_controller.manifests import ELECTION, manifests
+from dask_k8s_controller import Plugin, Reconciler, Rule, Watched
+from dask_k8s_controller.app.manifests import ELECTION, manifests
+from dask_k8s_controller.dask import plugin
 from dask_k8s_crds.resources import Resource
 
 THINGS = Resource("example.org", "v1", "Thing", "things")
@@ -60,7 +61,7 @@ FRAMEWORK = {
 
 
 def test_rights_in_all_namespaces():
-    documents = printed(builtin.PLUGIN)
+    documents = printed(plugin.PLUGIN)
     [role] = named(documents, "ClusterRole")
     assert rights(role) == OURS | FRAMEWORK
     [binding] = named(documents, "ClusterRoleBinding")
@@ -71,7 +72,7 @@ def test_rights_in_all_namespaces():
 
 
 def test_rights_in_some_namespaces():
-    documents = printed(builtin.PLUGIN, namespaces=("a", "b"))
+    documents = printed(plugin.PLUGIN, namespaces=("a", "b"))
     roles, bindings = named(documents, "Role"), named(documents, "RoleBinding")
     assert [role["metadata"]["namespace"] for role in roles] == ["a", "b"]
     assert all(rights(role) == OURS for role in roles)
@@ -84,7 +85,7 @@ def test_rights_in_some_namespaces():
 def test_rights_to_elect_a_leader(namespaces):
     """In its own namespace, whichever it serves."""
     found = [
-        each for each in printed(builtin.PLUGIN, namespaces=namespaces) if each["kind"].startswith("Role")
+        each for each in printed(plugin.PLUGIN, namespaces=namespaces) if each["kind"].startswith("Role")
     ]
     role, binding = (each for each in found if each["metadata"]["name"] == ELECTION)
     assert rights(role) == {("coordination.k8s.io", "leases"): {"get", "watch", "create", "patch"}}
@@ -94,7 +95,7 @@ def test_rights_to_elect_a_leader(namespaces):
 
 
 def test_a_plugin_adds_its_rights_and_its_kinds():
-    documents = printed(builtin.PLUGIN, OTHER)
+    documents = printed(plugin.PLUGIN, OTHER)
     [role] = named(documents, "ClusterRole")
     assert rights(role) == OURS | FRAMEWORK | {
         ("example.org", "things"): {"list", "watch"},
@@ -108,7 +109,7 @@ def test_a_plugin_adds_its_rights_and_its_kinds():
 
 @pytest.mark.parametrize("namespaces", [(), ("a",)], ids=["all namespaces", "one namespace"])
 def test_what_others_refer_to_comes_first(namespaces):
-    kinds = [document["kind"] for document in printed(builtin.PLUGIN, namespaces=namespaces)]
+    kinds = [document["kind"] for document in printed(plugin.PLUGIN, namespaces=namespaces)]
     role, binding = ("Role", "RoleBinding") if namespaces else ("ClusterRole", "ClusterRoleBinding")
     accounts = ["Namespace", "ServiceAccount", role, "Role", binding, "RoleBinding"]
     assert kinds == ["CustomResourceDefinition"] * 2 + accounts

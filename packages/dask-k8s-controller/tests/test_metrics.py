@@ -5,11 +5,12 @@ import asyncio
 import pytest
 from prometheus_client import REGISTRY
 
-from dask_k8s_controller import builtin, metrics
-from dask_k8s_controller.election import Election
-from dask_k8s_controller.operator import Operator
-from dask_k8s_controller.resources import Key
-from dask_k8s_controller.settings import Settings
+from dask_k8s_controller.app import metrics
+from dask_k8s_controller.app.operator import Operator
+from dask_k8s_controller.app.settings import Settings
+from dask_k8s_controller.dask import plugin
+from dask_k8s_controller.runtime.leader_election import Election
+from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_crds.resources import DASK_CLUSTERS, LEASES, PODS
 
 from .builders import cluster, pod
@@ -28,7 +29,7 @@ def operator_of():
     """An operator of which nothing runs, and the API server is never asked."""
 
     def make(*namespaces, election=None):
-        return Operator.of(None, [builtin.PLUGIN], Settings(namespaces=namespaces), election=election)
+        return Operator.of(None, [plugin.PLUGIN], Settings(namespaces=namespaces), election=election)
 
     return make
 

@@ -8,8 +8,8 @@ import sys
 import kopf
 import pytest
 
-from dask_k8s_controller import plugins
-from dask_k8s_controller.plugins import PluginError
+from dask_k8s_controller.app import plugin_loading
+from dask_k8s_controller.app.plugin_loading import PluginError
 
 VALUE = """
 from dask_k8s_controller import Plugin, Reconciler, Rule, Watched
@@ -27,7 +27,7 @@ def wake(part, world):
 """
 WHOLE = """PLUGIN = Plugin(
     watches=(Watched(THINGS), Watched(PARTS)),
-    reconcilers=(Reconciler(THINGS, reconcile, wakes={PARTS: wake}),),
+    reconcilers=(Reconciler(THINGS, reconcile, triggers={PARTS: wake}),),
     rules=(Rule("example.org", ("parts",), ("create",)),),
 )
 """
@@ -65,16 +65,16 @@ def install(tmp_path, monkeypatch):
 @pytest.fixture
 def installed(monkeypatch):
     """Load what is installed apart from our own plugin and whatever else this environment has."""
-    others = {plugin.name for plugin in plugins.installed()}
+    others = {plugin.name for plugin in plugin_loading.installed()}
 
     def installed(*skip):
-        return [plugin for plugin in plugins.installed(skip=skip) if plugin.name not in others]
+        return [plugin for plugin in plugin_loading.installed(skip=skip) if plugin.name not in others]
 
     return installed
 
 
 def test_our_own_plugin_comes_through_the_same_door():
-    [ours] = [plugin for plugin in plugins.installed() if plugin.name == "dask-k8s-controller"]
+    [ours] = [plugin for plugin in plugin_loading.installed() if plugin.name == "dask-k8s-controller"]
     assert (ours.distribution, ours.form) == ("dask-k8s-controller", "plugin")
     assert [str(reconciler.resource) for reconciler in ours.value.reconcilers] == [
         "daskclusters.kubernetes.dask.org",
@@ -92,14 +92,14 @@ def test_a_value(install, installed):
         "plugin",
         f"{module}:PLUGIN",
     )
-    assert plugins.values([plugin]) == [sys.modules[module].PLUGIN]
+    assert plugin_loading.values([plugin]) == [sys.modules[module].PLUGIN]
 
 
 def test_a_module_of_handlers(install, installed):
     install("handlers", HANDLERS.format(id="test-a-module-of-handlers"), target="")
     [plugin] = installed()
     assert (plugin.form, plugin.value) == ("handlers", None)
-    assert plugins.values([plugin]) == []
+    assert plugin_loading.values([plugin]) == []
     handlers = kopf.get_default_registry()._changing.get_all_handlers()  # noqa: SLF001 - nobody else tells
     assert "test-a-module-of-handlers" in {handler.id for handler in handlers}
 

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from dask_k8s_controller.pods import keeps_legacy_commands, legacy_message, legacy_words, pod_spec
+from dask_k8s_controller.dask.pods import keeps_legacy_commands, legacy_message, legacy_words, pod_spec
 
 OURS = {"DASK_WORKER_NAME": "w", "DASK_SCHEDULER_ADDRESS": "tcp://s:8786"}
 NAME = {"name": "DASK_WORKER_NAME", "value": "w"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dask_k8s_controller.pods import Trouble, trim
+from dask_k8s_controller.dask.pods import Trouble, trim
 
 from .builders import pod
 

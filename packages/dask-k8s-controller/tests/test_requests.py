@@ -10,7 +10,8 @@ from aiohttp import web
 from kubernetes.aio.config import incluster_config, kube_config
 from prometheus_client import REGISTRY
 
-from dask_k8s_controller.kube import Api, ApiError
+from dask_k8s_controller.runtime.api import Api
+from dask_k8s_crds.api_errors import ApiError
 
 from .fake_server import status
 
@@ -281,7 +282,7 @@ async def test_refused_credentials_are_said_once(api, server, caplog, outcome):
         await api.get(PODS)
         await api.get(PODS)
     said = ["does not accept", "accepts"] if outcome == "accepted again" else ["does not accept"]
-    lines = [record.message for record in caplog.records if record.name == "dask_k8s_controller.kube"]
+    lines = [record.message for record in caplog.records if record.name == "dask_k8s_controller.runtime.api"]
     assert len(lines) == len(said)
     assert all(words in line for words, line in zip(said, lines, strict=True))
     assert bool(api.refusal) == (outcome == "still refused")

@@ -4,17 +4,17 @@ from datetime import timedelta
 
 import pytest
 
-from dask_k8s_controller.agent.answers import AgentError, Retired
-from dask_k8s_controller.workergroup.retire import (
+from dask_k8s_controller.dask.scheduler.answers import AgentError, Retired
+from dask_k8s_controller.dask.workergroup.retire import (
     ASK_SECONDS,
     REGISTER_SECONDS,
     RETRY_SECONDS,
+    drain_terminating,
     replace,
     retire,
-    see_off,
     unregistered,
 )
-from dask_k8s_controller.workergroup.rollout import Drain, Step
+from dask_k8s_controller.dask.workergroup.rollout import Drain, Step
 from dask_k8s_crds import labels
 from dask_k8s_crds.resources import PODS
 from dask_k8s_crds.updates import UpdateStrategy
@@ -179,7 +179,7 @@ async def test_of_those_alike_the_outdated_go_first():
 
 
 @pytest.mark.parametrize(
-    "agent, since, pods, handing_over, look_again",
+    "agent, since, pods, draining, look_again",
     [
         pytest.param(Agent("a"), None, ["a"], [], None, id="it holds nothing"),
         pytest.param(Agent(), None, [], ["a"], ASK_SECONDS, id="it hands over"),
@@ -191,13 +191,13 @@ async def test_of_those_alike_the_outdated_go_first():
         pytest.param(None, None, ["a"], [], None, id="there is no scheduler"),
     ],
 )
-async def test_a_rollout_has_its_time(agent, since, pods, handing_over, look_again):
+async def test_a_rollout_has_its_time(agent, since, pods, draining, look_again):
     marks = {} if since is None else {labels.DRAINING_SINCE: (NOW - timedelta(seconds=since)).isoformat()}
     worker = outdated("a", **marks)
     step = Step(drains=(Drain((worker,), 1),))
     leaving = await replace(step, agent, UpdateStrategy(), NOW)
     assert [pod.key.name for pod in leaving.pods] == pods
-    assert [pod.key.name for pod in leaving.handing_over] == handing_over
+    assert [pod.key.name for pod in leaving.draining] == draining
     assert leaving.look_again == (None if look_again is None else pytest.approx(look_again))
 
 
@@ -229,7 +229,7 @@ async def test_a_silent_scheduler_does_not_change_who_waits():
     first, second = outdated("a"), outdated("b", **{labels.DRAINING_SINCE: "2026-11-23T11:59:00Z"})
     for among in ((first, second), (second, first)):
         leaving = await replace(Step(drains=(Drain(among, 1),)), SILENT, UpdateStrategy(), NOW)
-        assert leaving.handing_over == (second,)
+        assert leaving.draining == (second,)
 
 
 async def test_the_choice_does_not_depend_on_the_order_of_the_cache():
@@ -265,4 +265,4 @@ LINGERING = {"containers": [{"name": "dask", "lifecycle": {"preStop": {"sleep": 
     ],
 )
 async def test_whose_deletion_has_begun(going, agent, look_again):
-    assert await see_off([going], agent) == look_again
+    assert await drain_terminating([going], agent) == look_again

@@ -6,8 +6,8 @@ from random import Random
 
 import pytest
 
-from dask_k8s_controller.workergroup.rollout import is_overdue, plan, seconds_left
-from dask_k8s_controller.workergroup.scale import Observed, decide
+from dask_k8s_controller.dask.workergroup.rollout import is_overdue, plan, seconds_left
+from dask_k8s_controller.dask.workergroup.scale import Observed, decide
 from dask_k8s_crds import labels
 from dask_k8s_crds.resources import PODS
 from dask_k8s_crds.updates import UpdateStrategy

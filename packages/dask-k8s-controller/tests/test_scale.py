@@ -2,7 +2,7 @@
 
 import pytest
 
-from dask_k8s_controller.workergroup.scale import (
+from dask_k8s_controller.dask.workergroup.scale import (
     CALM_SECONDS,
     LONGEST_RESTART_SECONDS,
     RESTART_SECONDS,

@@ -2,10 +2,10 @@
 
 import pytest
 
-from dask_k8s_controller.cluster.desired import scheduler_digest
-from dask_k8s_controller.cluster.observe import Observed
-from dask_k8s_controller.cluster.plan import RESTART_SECONDS, STUCK_SECONDS, plan_scheduler
-from dask_k8s_controller.resources import Key
+from dask_k8s_controller.dask.cluster.desired import scheduler_digest
+from dask_k8s_controller.dask.cluster.observe import Observed
+from dask_k8s_controller.dask.cluster.plan import RESTART_SECONDS, STUCK_SECONDS, plan_scheduler
+from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_crds import DaskCluster, labels, names
 from dask_k8s_crds.resources import DASK_WORKER_GROUPS, PODS, SERVICES
 

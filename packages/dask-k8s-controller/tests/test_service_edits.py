@@ -2,13 +2,12 @@
 
 import pytest
 
-from dask_k8s_controller.cluster.desired import family
-from dask_k8s_controller.cluster.service import anew, follow
-from dask_k8s_controller.kube import ApiError
-from dask_k8s_controller.plugin import Outcome
-from dask_k8s_controller.river.apply import WriteError
-from dask_k8s_controller.river.plan import Create, Delete, Patch
+from dask_k8s_controller.dask.cluster.desired import children
+from dask_k8s_controller.dask.cluster.service import follow, recreate_service
+from dask_k8s_controller.runtime.plan import Create, Delete, Patch
+from dask_k8s_controller.runtime.results import Outcome, WriteError
 from dask_k8s_crds import DaskCluster
+from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import SERVICES
 
 from .builders import cluster, record, service
@@ -21,7 +20,7 @@ ASSIGNED = {"clusterIP": "10.0.0.7", "clusterIPs": ["10.0.0.7"], "type": "Cluste
 def wanted(**spec):
     body = cluster()
     body["spec"]["scheduler"]["service"] = {"ports": PORTS, **spec}
-    return family(DaskCluster.parse(body), token="token").service
+    return children(DaskCluster.parse(body), token="token").service
 
 
 def living(made, **assigned):
@@ -99,6 +98,6 @@ def test_a_refused_edit(action, reason, message, deleted):
     present = living(wanted())
     act = Patch(present.key, {}) if action == "patch" else Create(SERVICES, wanted())
     error = WriteError(act, ApiError(422, reason, message))
-    delete, outcome = anew(present, Outcome((error,)))
+    delete, outcome = recreate_service(present, Outcome((error,)))
     assert (delete == Delete(present.key, present.uid)) is deleted
     assert outcome.errors == (() if deleted else (error,))

@@ -11,17 +11,16 @@ from typing import NamedTuple
 
 import pytest
 
-from dask_k8s_controller.cluster.observe import Observed
-from dask_k8s_controller.cluster.status import conditions, report
-from dask_k8s_controller.findings import Finding
-from dask_k8s_controller.findings import conditions as found_conditions
-from dask_k8s_controller.kube import ApiError
-from dask_k8s_controller.plugin import Outcome
-from dask_k8s_controller.river.apply import WriteError
-from dask_k8s_controller.river.plan import Create
-from dask_k8s_controller.workergroup import scale, status
-from dask_k8s_controller.workergroup.retire import Leaving
+from dask_k8s_controller.dask.cluster.observe import Observed
+from dask_k8s_controller.dask.cluster.status import conditions, report
+from dask_k8s_controller.dask.findings import Finding
+from dask_k8s_controller.dask.findings import conditions as found_conditions
+from dask_k8s_controller.dask.workergroup import scale, status
+from dask_k8s_controller.dask.workergroup.retire import Retirement
+from dask_k8s_controller.runtime.plan import Create
+from dask_k8s_controller.runtime.results import Outcome, WriteError
 from dask_k8s_crds import DaskCluster, DaskWorkerGroup, labels
+from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import DASK_WORKER_GROUPS, PODS, SERVICES
 from dask_k8s_crds.updates import UpdateStrategy
 
@@ -184,7 +183,7 @@ def test_reasons_of_a_group():
         *("SchedulerUnreachable", "SchedulerSilent", "Unauthorized", "AgentMissing", "BadAnswer"),
         *("Retiring", "WorkersNotRegistered", "WorkersStuck"),
     ]
-    leaving = [Leaving(), *(Leaving(staying=1, why=Finding(reason, "…")) for reason in stays)]
+    leaving = [Retirement(), *(Retirement(staying=1, why=Finding(reason, "…")) for reason in stays)]
     old = {labels.TEMPLATE_DIGEST: "old"}
     workers = [
         [],

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from dask_k8s_controller.river.throttle import Throttle
+from dask_k8s_controller.runtime.throttle import Throttle
 
 pytestmark = pytest.mark.looptime(start=1000)
 

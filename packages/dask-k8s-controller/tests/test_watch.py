@@ -8,7 +8,7 @@ from contextlib import aclosing
 import pytest
 from aiohttp import web
 
-from dask_k8s_controller.kube import ApiError
+from dask_k8s_crds.api_errors import ApiError
 
 from .builders import pod
 from .fake_server import status

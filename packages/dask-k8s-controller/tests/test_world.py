@@ -5,13 +5,13 @@ from random import Random
 
 import pytest
 
-from dask_k8s_controller import builtin
-from dask_k8s_controller.kube import ApiError
-from dask_k8s_controller.operator import Operator
-from dask_k8s_controller.plugin import After
-from dask_k8s_controller.resources import Key
-from dask_k8s_controller.river.plan import Create, Delete, Plan
-from dask_k8s_controller.settings import Settings
+from dask_k8s_controller.app.operator import Operator
+from dask_k8s_controller.app.settings import Settings
+from dask_k8s_controller.dask import plugin
+from dask_k8s_controller.runtime.objects import Key
+from dask_k8s_controller.runtime.plan import Create, Delete, Plan
+from dask_k8s_controller.runtime.results import After
+from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import DASK_WORKER_GROUPS, PODS
 
 from .builders import group, owned_by, pod
@@ -29,7 +29,7 @@ class Stand:
 
     def __init__(self):
         self.server = ModelApi(Model(Random(1)), Faults(latency=0.0, lag=0.0))
-        self.operator = Operator.of(self.server, [builtin.PLUGIN], Settings(namespaces=("ns",)))
+        self.operator = Operator.of(self.server, [plugin.PLUGIN], Settings(namespaces=("ns",)))
         self.world = self.operator.loop.world
         self.model = self.server.model
         self.uid = self.model.create(GROUP, group())["metadata"]["uid"]

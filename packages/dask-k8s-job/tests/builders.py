@@ -6,7 +6,7 @@ from itertools import count
 from types import SimpleNamespace
 
 from dask_k8s_controller import Finding, Outcome, Watched
-from dask_k8s_controller.river.cache import Cache
+from dask_k8s_controller.runtime.cache import Cache
 from dask_k8s_crds import DaskJob
 from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_JOBS, JOBS, PODS
 from dask_k8s_job.observe import Observed, cluster_of, trim_runner

@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 
 from dask_k8s_controller import Create, Delete, Outcome, Patch
-from dask_k8s_controller.resources import key_of
+from dask_k8s_controller.runtime.objects import key_of
 from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_JOBS, JOBS, PODS
 from dask_k8s_job.reconcile import reconcile
 

@@ -9,6 +9,6 @@ from dask_k8s_crds.resources import DASK_CLUSTERS
 PLUGIN = Plugin(
     crds=(manifests.crd(DaskDashboard),),
     watches=(Watched(DASHBOARDS, index=cluster_of),),  # clusters and services are watched by the controller
-    reconcilers=(Reconciler(DASHBOARDS, reconcile, wakes={DASK_CLUSTERS: wake}),),
+    reconcilers=(Reconciler(DASHBOARDS, reconcile, triggers={DASK_CLUSTERS: wake}),),
     rules=(Rule("", ("services",), ("create",)),),
 )

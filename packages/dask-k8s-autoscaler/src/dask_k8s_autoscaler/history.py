@@ -1,12 +1,10 @@
 """What was needed when, for the windows in which a change must have been wanted. A value; no clock."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain, pairwise
 from math import inf
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from dask_k8s_autoscaler.share import Need
 from dask_k8s_autoscaler.wanted import Shape, Shapes
@@ -33,17 +31,17 @@ class Track:
     lowered: float = -inf
 
     @classmethod
-    def of(cls, now: float, size: int) -> Track:
+    def of(cls, now: float, size: int) -> Self:
         """Begin: as if all pods had been needed until now, so that none goes before a whole window."""
         return cls((Point(now, size, size),), size)
 
-    def resized(self, now: float, size: int) -> Track:
+    def resized(self, now: float, size: int) -> Self:
         """Take note of a size that others gave the group: it counts as what is needed now."""
         if size == self.size:
             return self
         return replace(self, points=(*self.points, Point(now, size, size)), size=size)
 
-    def add(self, now: float, need: Need, keep: float) -> Track:
+    def add(self, now: float, need: Need, keep: float) -> Self:
         """Append what is needed now, and drop what no window of ``keep`` seconds reaches any more."""
         last = self.points[-1]
         points = self.points
@@ -78,7 +76,7 @@ class History:
     shapes: Shapes = field(default_factory=dict)
     looked: float = -inf
 
-    def at(self, now: float, sizes: Mapping[str, int], *, patience: float) -> History:
+    def at(self, now: float, sizes: Mapping[str, int], *, patience: float) -> "History":
         """Return the past of these groups as of now.
 
         It is no past if the last look was more than ``patience`` seconds ago, or lies ahead because the clock
@@ -91,11 +89,11 @@ class History:
         }
         return History(tracks, {name: self.shapes[name] for name in sizes if name in self.shapes}, now)
 
-    def learned(self, shapes: Mapping[str, Shape]) -> History:
+    def learned(self, shapes: Mapping[str, Shape]) -> Self:
         """Remember what pods are like, for when there are none."""
         return replace(self, shapes={**self.shapes, **shapes})
 
-    def settled(self, now: float, sizes: Mapping[str, int]) -> History:
+    def settled(self, now: float, sizes: Mapping[str, int]) -> "History":
         """Take note of the sizes that groups were given by ourselves."""
 
         def settle(name: str, track: Track) -> Track:
@@ -104,5 +102,5 @@ class History:
 
         return self._each(settle)
 
-    def _each(self, change: Callable[[str, Track], Track]) -> History:
+    def _each(self, change: Callable[[str, Track], Track]) -> "History":
         return replace(self, tracks={name: change(name, track) for name, track in self.tracks.items()})

@@ -1,17 +1,17 @@
 """What is remembered of an autoscaler: the past, and when to ask its scheduler again. No I/O."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Self
 from zlib import crc32
 
 from dask_k8s_autoscaler.history import History
 from dask_k8s_autoscaler.observe import Known
 from dask_k8s_autoscaler.policy import Change, Decision, Limit
-from dask_k8s_autoscaler.status import Finding, act
+from dask_k8s_autoscaler.status import act
 from dask_k8s_autoscaler.values import Group, Work
+from dask_k8s_controller import Finding
 
 LONGEST_WAIT = 60.0
 """Seconds: a scheduler that does not answer is asked so often at least."""
@@ -45,7 +45,7 @@ class Memory:
     known: Known = field(default_factory=Known)
 
     @classmethod
-    def of(cls, uid: str, age: float, interval: float, now: float) -> Memory:
+    def of(cls, uid: str, age: float, interval: float, now: float) -> Self:
         """Begin. An autoscaler that is older than its interval waits for a turn of its own within it.
 
         So those of a whole installation do not all ask at the same moment after a restart, and ever after.

@@ -1,7 +1,5 @@
 """Observed state as values: what the cache shows of an autoscaler, and what a scheduler answers. No await."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """The plugin as a value: DaskAutoscaler, through the same door as everybody's."""
 
-from __future__ import annotations
-
 from dask_k8s_autoscaler.observe import cluster_of
 from dask_k8s_autoscaler.reconcile import Autoscaling
 from dask_k8s_controller import Key, Plugin, Reconciler, Record, Rule, Watched, World
@@ -9,17 +7,17 @@ from dask_k8s_crds import DaskAutoscaler, manifests, resources
 from dask_k8s_crds.resources import DASK_AUTOSCALERS, DASK_CLUSTERS, DASK_WORKER_GROUPS
 
 
-def wake_of_cluster(cluster: Record, world: World) -> list[Key]:
+def of_cluster(cluster: Record, world: World) -> list[Key]:
     """A cluster rings the autoscalers that name it."""
     return _autoscalers(cluster.key.namespace, cluster.key.name, world)
 
 
-def wake_of_group(group: Record, world: World) -> list[Key]:
+def of_group(group: Record, world: World) -> list[Key]:
     """A group rings the autoscalers of its cluster."""
     return _autoscalers(group.key.namespace, group.indexed, world)
 
 
-def wake_rivals(autoscaler: Record, world: World) -> list[Key]:
+def of_autoscaler(autoscaler: Record, world: World) -> list[Key]:
     """An autoscaler rings the others of its cluster: when it goes, another may act."""
     keys = _autoscalers(autoscaler.key.namespace, autoscaler.indexed, world)
     return [key for key in keys if key != autoscaler.key]
@@ -35,10 +33,10 @@ PLUGIN = Plugin(
         Reconciler(
             DASK_AUTOSCALERS,
             Autoscaling().reconcile,
-            wakes={
-                DASK_CLUSTERS: wake_of_cluster,
-                DASK_WORKER_GROUPS: wake_of_group,
-                DASK_AUTOSCALERS: wake_rivals,
+            triggers={
+                DASK_CLUSTERS: of_cluster,
+                DASK_WORKER_GROUPS: of_group,
+                DASK_AUTOSCALERS: of_autoscaler,
             },
         ),
     ),

@@ -1,7 +1,5 @@
 """Decide: groups, work, rules, the past and the time in; new sizes and why out. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple

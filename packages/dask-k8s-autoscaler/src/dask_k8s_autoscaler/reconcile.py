@@ -1,7 +1,5 @@
 """One turn of a DaskAutoscaler: observe, ask the scheduler if it is time, decide, apply, report."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -11,8 +9,19 @@ from dask_k8s_autoscaler import policy, status
 from dask_k8s_autoscaler.memory import Memory
 from dask_k8s_autoscaler.observe import Known, Observed, again, observe, work
 from dask_k8s_autoscaler.policy import Change
-from dask_k8s_autoscaler.status import Finding, Report
-from dask_k8s_controller import After, AgentError, Key, Outcome, Patch, Plan, Record, World
+from dask_k8s_autoscaler.status import Report
+from dask_k8s_controller import (
+    After,
+    AgentError,
+    Finding,
+    Key,
+    Outcome,
+    Patch,
+    Plan,
+    Record,
+    World,
+    invalid_status,
+)
 from dask_k8s_crds import InvalidObject, resources
 from dask_k8s_crds.metadata import ObjectMeta, owner_reference
 
@@ -53,7 +62,7 @@ class Autoscaling:
         try:
             observed = observe(record, world, known)
         except InvalidObject as error:
-            return await world.report(key, status.invalid(record, error, world.now()))
+            return await world.report(key, invalid_status(record, error, world.now(), Active=False))
         if hindrance := status.hindered(observed):
             self._memories.pop(key, None)
             return await world.report(key, Report(observed, hindrance).status(world.now()))

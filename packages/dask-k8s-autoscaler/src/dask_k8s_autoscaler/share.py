@@ -5,8 +5,6 @@ more may be made. In either case, first to what is not ours to scale, for it is 
 ascending priority, and among equals to who offers least that was not asked for: plain tasks wake no GPU.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

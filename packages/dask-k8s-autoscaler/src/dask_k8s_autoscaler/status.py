@@ -1,17 +1,15 @@
 """Report: how it is with an autoscaler. No await, no clock, no environment."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from dask_k8s_autoscaler import words
 from dask_k8s_autoscaler.observe import Observed
 from dask_k8s_autoscaler.policy import Change, Limit
-from dask_k8s_controller import Record
-from dask_k8s_crds import Condition, DaskAutoscalerStatus, InvalidObject
+from dask_k8s_controller import Finding, Record, conditions
+from dask_k8s_crds import DaskAutoscalerStatus
 from dask_k8s_crds.autoscaler import AutoscaledGroupStatus
 from dask_k8s_crds.conditions import merge
 
@@ -19,13 +17,6 @@ SCALED = frozenset({"ScaledUp", "ScaledDown", "BroughtIntoBounds"})
 """Reasons that stay what they are until the next change."""
 STEADY = "the cluster has as many workers as its work needs"
 FITS = "nothing keeps the cluster from having as many workers as its work needs"
-
-
-class Finding(NamedTuple):
-    """One fact: a reason in Kubernetes' CamelCase, and a sentence for the user."""
-
-    reason: str
-    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +42,7 @@ class Report:
         observed = self.observed
         before = _status(observed.record)
         generation = observed.autoscaler.metadata.generation
-        found = (self._active(before, generation), self._limited(generation))
+        found = conditions(generation, Active=self._active(before), Limited=self._limited())
         groups = tuple(
             AutoscaledGroupStatus(name=group.name, desired_replicas=group.replicas, current_replicas=current)
             for group, _, current in observed.ours
@@ -65,25 +56,25 @@ class Report:
             conditions=merge(before.conditions, found, now=now),
         ).to_dict()
 
-    def _active(self, before: DaskAutoscalerStatus, generation: int | None) -> Condition:
+    def _active(self, before: DaskAutoscalerStatus) -> tuple[bool, Finding]:
         if self.hindrance is not None:
-            return _condition("Active", self.hindrance, generation, holds=False)
+            return False, self.hindrance
         told = next((each for each in before.conditions if each.type == "Active"), None)
         last = self.last or (
             Finding(told.reason, told.message)
             if told is not None and told.reason in SCALED
             else Finding("Steady", STEADY)
         )
-        return _condition("Active", last, generation)
+        return True, last
 
-    def _limited(self, generation: int | None) -> Condition:
+    def _limited(self) -> tuple[bool, Finding]:
         observed = self.observed
         if observed.missing:
             sentence = words.missing(observed.missing, observed.autoscaler.spec.cluster)
-            return _condition("Limited", Finding("GroupNotFound", sentence), generation)
+            return True, Finding("GroupNotFound", sentence)
         if self.limit is not None:
-            return _condition("Limited", Finding(*self.limit), generation)
-        return _condition("Limited", Finding("WithinBounds", FITS), generation, holds=False)
+            return True, Finding(*self.limit)
+        return False, Finding("WithinBounds", FITS)
 
 
 def act(changes: Sequence[Change]) -> Finding | None:
@@ -105,29 +96,7 @@ def hindered(observed: Observed) -> Finding | None:
     return None
 
 
-def invalid(record: Record, error: InvalidObject, now: datetime) -> dict[str, Any]:
-    """Keep the numbers of the last report, and say what is wrong with which field."""
-    generation = record.value["metadata"].get("generation")
-    before = _status(record)
-    found = _condition("Active", Finding("InvalidSpec", str(error)), generation, holds=False)
-    changes = {
-        "observed_generation": generation,
-        "conditions": merge(before.conditions, (found,), now=now),
-    }
-    return before.model_copy(update=changes).to_dict()
-
-
 def _status(record: Record) -> DaskAutoscalerStatus:
     """Read the last report."""
     status: Mapping[str, Any] = record.value.get("status") or {}
     return DaskAutoscalerStatus.model_validate(status)
-
-
-def _condition(kind: str, finding: Finding, generation: int | None, *, holds: bool = True) -> Condition:
-    return Condition(
-        type=kind,
-        status="True" if holds else "False",
-        reason=finding.reason,
-        message=finding.message,
-        observed_generation=generation,
-    )

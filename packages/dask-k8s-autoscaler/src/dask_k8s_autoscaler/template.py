@@ -3,8 +3,6 @@
 A guess from the words that `dask worker` takes; workers that are connected know better. No I/O.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise

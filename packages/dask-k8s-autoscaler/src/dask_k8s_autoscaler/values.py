@@ -1,7 +1,5 @@
 """What a decision is made of, as values: groups, work, rules. No I/O, no clock, no decision."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 

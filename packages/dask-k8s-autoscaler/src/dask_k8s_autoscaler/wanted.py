@@ -3,8 +3,6 @@
 Compare `distributed.Scheduler.adaptive_target`, from which this deviates where it says so.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

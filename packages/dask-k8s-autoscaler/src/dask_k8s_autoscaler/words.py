@@ -1,7 +1,5 @@
 """What users are told: sentences for conditions. What is said of a state has no number that changes in it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from dask_k8s_autoscaler.share import Need

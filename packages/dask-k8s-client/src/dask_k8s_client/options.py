@@ -168,7 +168,7 @@ def identity(
     own = metadata.get("namespace")
     if own and namespace and own != namespace:
         raise ValidationError(
-            f"{argument}: metadata.namespace: is {own!r}, but namespace={namespace!r} was given"
+            f"{argument}: metadata.namespace: is {own!r}, but namespace={namespace!r} was passed"
         )
     return metadata["name"], namespace or own
 

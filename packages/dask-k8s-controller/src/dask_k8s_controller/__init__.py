@@ -4,24 +4,23 @@ For plugin authors: a plugin is a module of ``@kopf.on…`` handlers or a `Plugi
 point in the group ``dask_operator_plugin``. Only these names are public.
 """
 
-from dask_k8s_controller.agent.answers import AgentError, Demand, Load, Retired, Waiting
-from dask_k8s_controller.findings import Finding, refused, troubled
-from dask_k8s_controller.plugin import (
-    After,
-    Agent,
-    Outcome,
-    Plugin,
-    Reconcile,
-    Reconciler,
-    Rule,
-    Watched,
-    World,
+from dask_k8s_controller.dask.findings import (
+    Finding,
+    conditions,
+    conditions_of,
+    invalid_status,
+    refused,
+    troubled,
 )
-from dask_k8s_controller.pods import keeps_legacy_commands, pod_spec
-from dask_k8s_controller.resources import Key
-from dask_k8s_controller.river.apply import WriteError
-from dask_k8s_controller.river.cache import Record
-from dask_k8s_controller.river.plan import Create, Delete, Patch, Plan, Tell
+from dask_k8s_controller.dask.pods import keeps_legacy_commands, pod_spec
+from dask_k8s_controller.dask.scheduler.answers import AgentError, Demand, Load, Retired, Waiting
+from dask_k8s_controller.dask.world import Agent, World
+from dask_k8s_controller.runtime.cache import Record
+from dask_k8s_controller.runtime.objects import Key
+from dask_k8s_controller.runtime.plan import Create, Delete, Event, Patch, Plan
+from dask_k8s_controller.runtime.plugin import Plugin, Reconcile, Reconciler, Rule
+from dask_k8s_controller.runtime.results import After, Outcome, WriteError
+from dask_k8s_controller.runtime.watched import Watched
 
 __all__ = [
     "After",
@@ -30,6 +29,7 @@ __all__ = [
     "Create",
     "Delete",
     "Demand",
+    "Event",
     "Finding",
     "Key",
     "Load",
@@ -42,11 +42,13 @@ __all__ = [
     "Record",
     "Retired",
     "Rule",
-    "Tell",
     "Waiting",
     "Watched",
     "World",
     "WriteError",
+    "conditions",
+    "conditions_of",
+    "invalid_status",
     "keeps_legacy_commands",
     "pod_spec",
     "refused",

@@ -23,7 +23,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-AGENT = Path(__file__).parents[2] / "src/dask_k8s_controller/agent/preload.py"
+AGENT = Path(__file__).parents[2] / "src/dask_k8s_controller/dask/scheduler/preload.py"
 INSIDE = Path(__file__).with_name("inside.py")
 ENVIRONMENTS = {
     "oldest": ("3.11", ["distributed==2024.1.0", "dask==2024.1.0"]),

@@ -107,7 +107,7 @@ class Proxy(ThreadingHTTPServer):
         self._audible.wait()
         return False
 
-    def note(self, method: str, path: str, *, answered: bool) -> None:
+    def record(self, method: str, path: str, *, answered: bool) -> None:
         if not answered:
             self.requests.append((method, path))
         if self._last is not None:

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
 
-from dask_k8s_controller.agent.answers import AgentError, Demand, Retired
+from dask_k8s_controller.dask.scheduler.answers import AgentError, Demand, Retired
 
 
 @dataclass
 class Agents:
-    """`dask_k8s_controller.agent.client.Agents` without a network."""
+    """`dask_k8s_controller.dask.scheduler.agent_client.Agents` without a network."""
 
     random: Random
     silent: float = 0.0

@@ -5,8 +5,8 @@ import os
 import pytest
 from kubernetes.aio.config import kube_config
 
-from dask_k8s_controller import builtin
-from dask_k8s_controller.kube import Credentials
+from dask_k8s_controller.dask import plugin
+from dask_k8s_controller.runtime.login import Credentials
 
 from .line import Client, Proxy
 from .stage import Stage
@@ -19,7 +19,7 @@ async def stage(kubernetes, tmp_path, monkeypatch):
     credentials = Credentials()
     await credentials.load()
     client = Client(credentials)
-    for crd in builtin.PLUGIN.crds:
+    for crd in plugin.PLUGIN.crds:
         path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
         if await client.json("GET", f"{path}/{crd['metadata']['name']}") is None:
             await client.json("POST", path, crd)

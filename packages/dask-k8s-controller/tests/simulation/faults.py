@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dask_k8s_controller.kube import ApiError
-from dask_k8s_controller.resources import Key, key_of
+from dask_k8s_controller.runtime.objects import Key, key_of
+from dask_k8s_crds.api_errors import ApiError
 
 from .model import RESOURCES, Model
 
@@ -26,7 +26,7 @@ class Faults:
 
 @dataclass
 class ModelApi:
-    """`dask_k8s_controller.kube.Api` with a model behind it."""
+    """`dask_k8s_controller.runtime.api.Api` with a model behind it."""
 
     model: Model
     faults: Faults = field(default_factory=Faults)

@@ -12,7 +12,7 @@ import aiohttp
 import yaml
 from aiohttp import web
 
-from dask_k8s_controller.kube import Credentials
+from dask_k8s_controller.runtime.login import Credentials
 
 WATCH = "watch"
 

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-from dask_k8s_controller.kube import ApiError
-from dask_k8s_controller.resources import Body, Key
+from dask_k8s_controller.runtime.objects import Body, Key
+from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import (
     DASK_CLUSTERS,
     DASK_WORKER_GROUPS,

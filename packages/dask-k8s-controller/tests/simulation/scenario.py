@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from dask_k8s_controller import builtin
-from dask_k8s_controller.kube import Api
-from dask_k8s_controller.operator import Operator
-from dask_k8s_controller.settings import Settings
+from dask_k8s_controller.app.operator import Operator
+from dask_k8s_controller.app.settings import Settings
+from dask_k8s_controller.dask import plugin
+from dask_k8s_controller.runtime.api import Api
 from dask_k8s_crds import labels
 from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SERVICES, Resource
 
@@ -241,7 +241,7 @@ class Scene:
         """A controller that knows nothing yet; at the end it is gone at once, and its memory with it."""
         async with Api() as api:
             operator = Operator.of(
-                api, [builtin.PLUGIN], Settings(namespaces=(self.namespace,)), agents=Agents(Random(1))
+                api, [plugin.PLUGIN], Settings(namespaces=(self.namespace,)), agents=Agents(Random(1))
             )
             task = asyncio.create_task(operator.run())
             try:

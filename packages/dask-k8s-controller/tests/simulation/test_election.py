@@ -6,8 +6,14 @@ from random import Random
 
 import pytest
 
-from dask_k8s_controller.election import LEASE_SECONDS, RENEW_SECONDS, RETRY_SECONDS, Election, LeaseLost
-from dask_k8s_controller.resources import Key
+from dask_k8s_controller.runtime.leader_election import (
+    LEASE_SECONDS,
+    RENEW_SECONDS,
+    RETRY_SECONDS,
+    Election,
+    LeaseLost,
+)
+from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_crds.resources import LEASES
 
 from .faults import Faults, ModelApi

@@ -8,13 +8,13 @@ from random import Random
 
 import pytest
 
-from dask_k8s_controller import builtin
-from dask_k8s_controller.cluster.desired import family
-from dask_k8s_controller.operator import Operator
-from dask_k8s_controller.resources import Key
-from dask_k8s_controller.river import apply, world
-from dask_k8s_controller.settings import Settings
-from dask_k8s_controller.workergroup.desired import example
+from dask_k8s_controller.app.operator import Operator
+from dask_k8s_controller.app.settings import Settings
+from dask_k8s_controller.dask import plugin
+from dask_k8s_controller.dask.cluster.desired import children
+from dask_k8s_controller.dask.workergroup.desired import example
+from dask_k8s_controller.runtime import apply, world
+from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_crds import DaskCluster, DaskWorkerGroup, labels
 from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SERVICES
 
@@ -82,7 +82,7 @@ class Simulation:
         self.companions = set()
 
     async def begin(self):
-        operator = Operator.of(self.api, [builtin.PLUGIN], SETTINGS, agents=self.agents)
+        operator = Operator.of(self.api, [plugin.PLUGIN], SETTINGS, agents=self.agents)
         self.controllers.append(asyncio.create_task(operator.run()))
 
     async def kill(self):
@@ -247,7 +247,7 @@ class Simulation:
     def as_new(self):
         """Every child is as one that is made now from the same spec, apart from names and times."""
         parsed = DaskCluster.parse(self.model.objects[CLUSTER])
-        fresh = family(parsed, token="token")
+        fresh = children(parsed, token="token")
         [service] = self.model.all(SERVICES)
         assert like(service) == like(fresh.service)
         assert service["spec"] == fresh.service["spec"]

@@ -54,7 +54,9 @@ class ApiError(Exception):
         if isinstance(answer, dict) and answer.get("kind") == "Status":
             return cls.from_status(answer, status=status, reason=reason, retry_after=retry_after)
         text = " ".join(body[:300].decode(errors="replace").split())  # one line in logs and conditions
-        return cls(status, reason, text or _phrase(status), retry_after=_seconds(retry_after))
+        return cls(
+            status, reason, text or ("" if reason else _phrase(status)), retry_after=_seconds(retry_after)
+        )
 
     @classmethod
     def from_status(

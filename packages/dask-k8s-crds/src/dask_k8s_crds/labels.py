@@ -25,12 +25,12 @@ IDLE_SINCE = "kubernetes.dask.org/idle-since"
 # On a pod: a digest of what it was made from; with another one than is wanted now it is outdated.
 TEMPLATE_DIGEST = "kubernetes.dask.org/template-digest"
 # On what we make: which labels, annotations and fields it was given, to tell them from everybody else's.
-GIVEN = "kubernetes.dask.org/given"
+LAST_APPLIED = "kubernetes.dask.org/given"
 # On an outdated worker: since when it has been handing over what it holds.
 DRAINING_SINCE = "kubernetes.dask.org/draining-since"
 # On a worker that took the place of one that ended by itself: how many did so one after another.
 FAILURES = "kubernetes.dask.org/failures"
-BOOKKEEPING = (CLUSTER_REPLICAS, IDLE_SINCE, TEMPLATE_DIGEST, GIVEN, DRAINING_SINCE, FAILURES)
+BOOKKEEPING = (CLUSTER_REPLICAS, IDLE_SINCE, TEMPLATE_DIGEST, LAST_APPLIED, DRAINING_SINCE, FAILURES)
 # On a DaskAutoscaler, by its users: no worker is removed before this time, in seconds since 1970.
 COOLDOWN_UNTIL = "kubernetes.dask.org/cooldown-until"
 

@@ -56,22 +56,28 @@ def owner_reference(resource: Resource, meta: ObjectMeta) -> dict[str, Any]:
 
 
 def child_metadata(
-    resource: Resource, owner: ObjectMeta, name: str, template: TemplateMetadata, reserved: Mapping[str, str]
+    owner: tuple[Resource, ObjectMeta],
+    name: str,
+    template: TemplateMetadata,
+    *,
+    reserved: Mapping[str, str],
+    defaults: Mapping[str, str] = labels.ISTIO_DEFAULT,
 ) -> dict[str, Any]:
-    """Return the metadata of a child: labels and annotations of the owner, the template, and ours.
+    """Return the metadata of a child: labels and annotations of the owner, of the template, and ours.
 
     Args:
-        resource: The resource of the owner.
-        owner: The metadata of the owner.
+        owner: The resource and the metadata of the owner.
         name: The name of the child.
         template: What the user sets for children of this sort; it wins over the owner's.
         reserved: Labels of ours, which users cannot override.
+        defaults: Labels of ours, which users can override.
     """
-    annotations = {**labels.inherited(owner.annotations), **template.annotations}
+    resource, meta = owner
+    annotations = {**labels.inherited(meta.annotations), **template.annotations}
     return {
         "name": name,
-        "namespace": owner.namespace,
-        "labels": {**labels.ISTIO_DEFAULT, **owner.labels, **template.labels, **reserved},
+        "namespace": meta.namespace,
+        "labels": {**defaults, **meta.labels, **template.labels, **reserved},
         "annotations": {key: value for key, value in annotations.items() if key not in labels.BOOKKEEPING},
-        "ownerReferences": [owner_reference(resource, owner)],
+        "ownerReferences": [owner_reference(resource, meta)],
     }

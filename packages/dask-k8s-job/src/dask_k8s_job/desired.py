@@ -1,14 +1,11 @@
 """Desired state: a DaskJob in, manifests out. No await, no clock, no environment."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
 from typing import Any
 
 from dask_k8s_controller import keeps_legacy_commands, pod_spec
-from dask_k8s_crds import DaskJob, labels, names, resources
-from dask_k8s_crds.metadata import owner_reference
-from dask_k8s_crds.templates import TemplateMetadata
+from dask_k8s_crds import DaskJob, labels, names
+from dask_k8s_crds.metadata import child_metadata
+from dask_k8s_crds.resources import API_VERSION, DASK_CLUSTERS, DASK_JOBS
 
 FOR_EVER = 2**31 - 1
 """As many failures as a Job can forgive."""
@@ -20,9 +17,11 @@ def cluster(job: DaskJob) -> dict[str, Any] | None:
         return None
     spec = job.spec.cluster.spec.to_dict()
     return {
-        "apiVersion": resources.API_VERSION,
-        "kind": resources.DASK_CLUSTERS.kind,
-        "metadata": _metadata(job, job.metadata.name, job.spec.cluster.metadata, {}),
+        "apiVersion": API_VERSION,
+        "kind": DASK_CLUSTERS.kind,
+        "metadata": child_metadata(
+            (DASK_JOBS, job.metadata), job.metadata.name, job.spec.cluster.metadata, reserved={}, defaults={}
+        ),
         "spec": {**spec, "worker": {**spec["worker"], "replicas": 0}},
     }
 
@@ -36,7 +35,13 @@ def runner(job: DaskJob, address: str) -> dict[str, Any]:
     """Return the Job that runs the client; ``address`` is where the scheduler is."""
     template = job.spec.job
     reserved = labels.job_runner(job.spec.cluster_name or job.metadata.name)
-    metadata = _metadata(job, names.runner(job.metadata.name), template.metadata, reserved)
+    metadata = child_metadata(
+        (DASK_JOBS, job.metadata),
+        names.runner(job.metadata.name),
+        template.metadata,
+        reserved=reserved,
+        defaults={},
+    )
     own_labels = {**labels.ISTIO_DEFAULT, **metadata["labels"]}
     spec = pod_spec(
         template.spec,
@@ -67,17 +72,3 @@ def backoff_limit(job: DaskJob) -> int:
     if job.spec.backoff_limit is not None:
         return job.spec.backoff_limit
     return 0 if job.spec.job.spec["restartPolicy"] == "Never" else FOR_EVER
-
-
-def _metadata(
-    job: DaskJob, name: str, section: TemplateMetadata, reserved: Mapping[str, str]
-) -> dict[str, Any]:
-    """Labels and annotations pass from the job to the section to the child; reserved ones are ours."""
-    metadata = job.metadata
-    return {
-        "name": name,
-        "namespace": metadata.namespace,
-        "labels": {**metadata.labels, **section.labels, **reserved},
-        "annotations": {**labels.inherited(metadata.annotations), **section.annotations},
-        "ownerReferences": [owner_reference(resources.DASK_JOBS, metadata)],
-    }

@@ -1,11 +1,9 @@
 """Observed state as values: what the cache shows of a job, its cluster and its runner. No await."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from dask_k8s_controller import Finding, Key, Record, World
 from dask_k8s_crds import Condition, DaskJob, DaskJobStatus, labels, names
@@ -23,7 +21,7 @@ class End(NamedTuple):
     time: datetime
 
     @classmethod
-    def failure(cls, reason: str, message: str, time: datetime) -> End:
+    def failure(cls, reason: str, message: str, time: datetime) -> Self:
         """Return that the job has failed."""
         return cls(succeeded=False, reason=reason, message=message, time=time)
 
@@ -88,7 +86,7 @@ class Observed:
     expected: frozenset[Resource]
 
     @classmethod
-    def of(cls, record: Record, job: DaskJob, world: World) -> Observed:
+    def of(cls, record: Record, job: DaskJob, world: World) -> Self:
         """Look at the cache."""
         namespace = record.key.namespace
         there = world.get(Key(DASK_CLUSTERS, namespace, cluster_of(record.value)))
@@ -169,12 +167,12 @@ def is_degraded(observed: Observed) -> bool:
     return found is not None and found.status == "True"
 
 
-def wake_of_cluster(cluster: Record, world: World) -> list[Key]:
+def of_cluster(cluster: Record, world: World) -> list[Key]:
     """A cluster rings the jobs that run on it."""
     return [job.key for job in world.find(DASK_JOBS, cluster.key.namespace, cluster.key.name)]
 
 
-def wake_of_pod(pod: Record, world: World) -> list[Key]:
+def of_pod(pod: Record, world: World) -> list[Key]:
     """A pod of a runner rings the job."""
     if pod.value.component != labels.JOB_RUNNER or pod.owner is None:
         return []

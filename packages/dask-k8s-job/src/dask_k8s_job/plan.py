@@ -1,7 +1,5 @@
 """Choose what to change about the children of a job. Pure; the time is passed in."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from dask_k8s_controller import Create, Delete, Patch, Plan, Record

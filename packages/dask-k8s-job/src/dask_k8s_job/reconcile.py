@@ -1,8 +1,6 @@
 """One turn of a DaskJob: observe, judge, plan, apply, report; after its end, tidy up."""
 
-from __future__ import annotations
-
-from dask_k8s_controller import After, Delete, Key, Outcome, Plan, Record, World
+from dask_k8s_controller import After, Delete, Key, Outcome, Plan, Record, World, invalid_status
 from dask_k8s_crds import DaskJob, InvalidObject
 from dask_k8s_job import plan, status
 from dask_k8s_job.observe import End, Observed
@@ -18,7 +16,7 @@ async def reconcile(key: Key, world: World) -> After | None:
     try:
         job = DaskJob.parse(record.value)
     except InvalidObject as error:
-        return await world.report(key, status.invalid(record, error, world.now()))
+        return await world.report(key, invalid_status(record, error, world.now(), Degraded=True))
     observed = Observed.of(record, job, world)
     if (end := reported(observed)) is not None:
         return await _tidy(job, observed, end, world)

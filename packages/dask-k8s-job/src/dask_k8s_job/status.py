@@ -1,14 +1,12 @@
 """Report: how it is with a job. No await, no clock, no environment."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
-from dask_k8s_controller import Finding, Outcome, Record, troubled
+from dask_k8s_controller import Finding, Outcome, Record, conditions, troubled
 from dask_k8s_controller import refused as first_refused
-from dask_k8s_crds import Condition, DaskJob, DaskJobStatus, InvalidObject
+from dask_k8s_crds import DaskJob, DaskJobStatus
 from dask_k8s_crds.conditions import merge
 from dask_k8s_job.observe import End, Observed, cluster_trouble, condition
 
@@ -32,7 +30,13 @@ def report(
     runner = observed.runner.value if observed.runner else None
     why = Finding(end.reason, end.message) if end else Finding(word, _WORDS[word])
     degraded = None if end else _degraded(job, observed, outcome, now)
-    found = (_cluster_ready(job, observed), *_ends(job, end, why), _degradation(job, degraded))
+    found = conditions(
+        job.metadata.generation,
+        ClusterReady=_cluster_ready(job, observed),
+        Complete=(end is not None and end.succeeded, why),
+        Failed=(end is not None and not end.succeeded, why),
+        Degraded=(degraded is not None, degraded or HEALTHY),
+    )
     made = observed.cluster is not None and not observed.cluster.deleting
     pod = observed.newest_pod
     return DaskJobStatus(
@@ -47,16 +51,6 @@ def report(
     )
 
 
-def invalid(record: Record, error: InvalidObject, now: datetime) -> dict[str, Any]:
-    """Keep the last report, and say what is wrong with which field."""
-    body = record.value
-    before = DaskJobStatus.model_validate(body.get("status") or {})
-    generation = body["metadata"].get("generation")
-    found = (_condition("Degraded", Finding("InvalidSpec", str(error)), generation, holds=True),)
-    changed = {"observed_generation": generation, "conditions": merge(before.conditions, found, now=now)}
-    return before.model_copy(update=changed).to_dict()
-
-
 def _word(job: DaskJob, observed: Observed, end: End | None) -> Word:
     if end is not None:
         return "Successful" if end.succeeded else "Failed"
@@ -69,28 +63,12 @@ def _word(job: DaskJob, observed: Observed, end: End | None) -> Word:
     return "JobCreated" if observed.cluster is None or observed.cluster.deleting else "ClusterCreated"
 
 
-def _ends(job: DaskJob, end: End | None, why: Finding) -> tuple[Condition, Condition]:
-    generation, succeeded = job.metadata.generation, end.succeeded if end else None
-    return (
-        _condition("Complete", why, generation, holds=succeeded is True),
-        _condition("Failed", why, generation, holds=succeeded is False),
-    )
-
-
-def _degradation(job: DaskJob, degraded: Finding | None) -> Condition:
-    generation = job.metadata.generation
-    return _condition("Degraded", degraded or HEALTHY, generation, holds=degraded is not None)
-
-
-def _cluster_ready(job: DaskJob, observed: Observed) -> Condition:
+def _cluster_ready(job: DaskJob, observed: Observed) -> tuple[bool | None, Finding]:
     """The time of its last transition tells for how long the cluster has been out of reach."""
-    generation = job.metadata.generation
     if job.spec.suspend:
-        finding = Finding("Suspended", _WORDS["Suspended"])
-        return _condition("ClusterReady", finding, generation, holds=None)
+        return None, Finding("Suspended", _WORDS["Suspended"])
     trouble = cluster_trouble(observed, job)
-    ready = Finding("SchedulerReady", "the scheduler is ready")
-    return _condition("ClusterReady", trouble or ready, generation, holds=trouble is None)
+    return trouble is None, trouble or Finding("SchedulerReady", "the scheduler is ready")
 
 
 def _degraded(job: DaskJob, observed: Observed, outcome: Outcome, now: datetime) -> Finding | None:
@@ -118,13 +96,3 @@ def runner_missing(observed: Observed, now: datetime) -> Finding | None:
         return None
     name = runner.key.name
     return Finding("RunnerMissing", f'Job {name} has no pod; "kubectl describe job {name}" says why')
-
-
-def _condition(kind: str, finding: Finding, generation: int | None, *, holds: bool | None) -> Condition:
-    return Condition(
-        type=kind,
-        status="Unknown" if holds is None else "True" if holds else "False",
-        reason=finding.reason,
-        message=finding.message,
-        observed_generation=generation,
-    )

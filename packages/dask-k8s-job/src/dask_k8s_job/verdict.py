@@ -1,7 +1,5 @@
 """Has the job ended, and how? Pure; the time is passed in."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from dask_k8s_controller import Create, Outcome, WriteError

@@ -88,7 +88,7 @@ def _advice(error: Exception) -> str:
     cause = error.__cause__
     is_unauthorized = isinstance(cause, ApiError) and cause.status == HTTPStatus.UNAUTHORIZED
     if isinstance(error, PermissionError) and is_unauthorized:
-        return "\nLog in anew, as for kubectl; `kubectl auth whoami` shows whether it has worked."
+        return "\nLog in again, as for kubectl; `kubectl auth whoami` shows whether it has worked."
     if isinstance(error, PermissionError):
         return "\n`kubectl auth can-i --list` shows what you may do."
     return ""

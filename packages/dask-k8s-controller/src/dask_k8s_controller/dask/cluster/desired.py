@@ -1,0 +1,100 @@
+"""Desired state: a DaskCluster in, manifests out. No await, no clock, no environment."""
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+from dask_k8s_controller.dask import last_applied
+from dask_k8s_controller.dask.pods import keeps_legacy_commands, pod_spec, template_digest
+from dask_k8s_controller.dask.scheduler import agent_delivery
+from dask_k8s_crds import DaskCluster, labels, names
+from dask_k8s_crds.metadata import ObjectMeta, child_metadata
+from dask_k8s_crds.resources import API_VERSION, DASK_CLUSTERS, DASK_WORKER_GROUPS, Resource
+from dask_k8s_crds.templates import TemplateMetadata
+
+
+@dataclass(frozen=True, slots=True)
+class Children:
+    """The children of a cluster, all of them."""
+
+    agent: dict[str, Any]
+    scheduler: dict[str, Any]
+    service: dict[str, Any]
+    default_group: dict[str, Any]
+
+
+def children(cluster: DaskCluster, *, token: str, scheduler_name: str | None = None) -> Children:
+    """Return the manifests of all children.
+
+    ``token`` is what a new scheduler's agent will ask for; ``scheduler_name`` another than the usual name,
+    where another pod holds that.
+    """
+    return Children(
+        agent=_agent(cluster, token),
+        scheduler=_scheduler(cluster, scheduler_name or names.scheduler(cluster.metadata.name)),
+        service=_service(cluster),
+        default_group=_default_group(cluster),
+    )
+
+
+def scheduler_digest(cluster: DaskCluster) -> str:
+    """Return the digest of what the scheduler's pod is made from."""
+    legacy = keeps_legacy_commands(cluster.metadata.annotations)
+    return template_digest(cluster.spec.scheduler.spec, env={}, legacy_commands=legacy)
+
+
+def _scheduler(cluster: DaskCluster, name: str) -> dict[str, Any]:
+    own_labels = labels.scheduler(cluster.metadata.name)
+    metadata = child_metadata(_owner(cluster), name, cluster.spec.scheduler.metadata, reserved=own_labels)
+    legacy = keeps_legacy_commands(cluster.metadata.annotations)
+    spec = pod_spec(cluster.spec.scheduler.spec, env={}, legacy_commands=legacy)
+    agent_delivery.deliver(spec, names.agent(cluster.metadata.name))
+    last_applied.record(metadata)
+    metadata["annotations"][labels.TEMPLATE_DIGEST] = scheduler_digest(cluster)
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+def _agent(cluster: DaskCluster, token: str) -> dict[str, Any]:
+    own_labels = labels.agent(cluster.metadata.name)
+    metadata = child_metadata(
+        _owner(cluster), names.agent(cluster.metadata.name), TemplateMetadata(), reserved=own_labels
+    )
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": agent_delivery.data(token)}
+
+
+def _service(cluster: DaskCluster) -> dict[str, Any]:
+    own_labels = labels.scheduler(cluster.metadata.name)
+    spec = {"selector": own_labels, **copy.deepcopy(dict(cluster.spec.scheduler.service))}
+    name = names.scheduler(cluster.metadata.name)
+    metadata = child_metadata(_owner(cluster), name, cluster.spec.scheduler.metadata, reserved=own_labels)
+    last_applied.record(metadata, spec=spec)
+    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
+
+
+def _default_group(cluster: DaskCluster) -> dict[str, Any]:
+    worker = cluster.spec.worker
+    name = cluster.metadata.name
+    metadata = child_metadata(
+        _owner(cluster), names.default_group(name), TemplateMetadata(), reserved=labels.worker_group(name)
+    )
+    template = {
+        "labels": dict(worker.metadata.labels),
+        "annotations": dict(worker.metadata.annotations),
+    }
+    made_from = {
+        "metadata": template,
+        "spec": copy.deepcopy(dict(worker.spec)),
+        **({"daskResources": dict(worker.dask_resources)} if worker.dask_resources else {}),
+    }
+    last_applied.record(metadata, worker=made_from)
+    metadata["annotations"][labels.CLUSTER_REPLICAS] = str(worker.replicas)
+    return {
+        "apiVersion": API_VERSION,
+        "kind": DASK_WORKER_GROUPS.kind,
+        "metadata": metadata,
+        "spec": {"cluster": name, "worker": {"replicas": worker.replicas, **made_from}},
+    }
+
+
+def _owner(cluster: DaskCluster) -> tuple[Resource, ObjectMeta]:
+    return DASK_CLUSTERS, cluster.metadata

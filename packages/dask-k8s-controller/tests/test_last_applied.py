@@ -1,0 +1,90 @@
+"""Changes of living children: what we changed or removed is patched, what others wrote stays."""
+
+import pytest
+
+from dask_k8s_controller.dask import last_applied
+from dask_k8s_crds import labels
+
+
+def child(own_labels=(), annotations=(), **sections):
+    body = {"metadata": {"labels": dict(own_labels), "annotations": dict(annotations)}}
+    last_applied.record(body["metadata"], **sections)
+    return body
+
+
+def patched(before, after):
+    """Change a child by hand as others do, then patch it."""
+    old = before["metadata"]
+    patch = last_applied.metadata_patch(last_applied.recorded(before), after)
+    others = {"others": "own"}
+    found = {}
+    for section in ("labels", "annotations"):
+        merged = old[section] | others | patch.get(section, {})
+        found[section] = {key: value for key, value in merged.items() if value is not None}
+    return found
+
+
+@pytest.mark.parametrize(
+    "before, after",
+    [
+        pytest.param(child({"a": "1"}), child({"a": "1"}), id="nothing"),
+        pytest.param(child({"a": "1"}), child({"a": "2"}), id="a value"),
+        pytest.param(child({"a": "1"}), child({"b": "1"}), id="a label for another"),
+        pytest.param(child({}, {"a": "1"}), child({}, {}), id="an annotation is taken back"),
+        pytest.param(child({"a": "1"}, {"a": "1"}), child({"b": "1"}, {"b": "1"}), id="all"),
+    ],
+)
+def test_a_child_becomes_as_it_would_be_made_now(before, after):
+    found = patched(before, after)
+    for section in ("labels", "annotations"):
+        assert found[section] == after["metadata"][section] | {"others": "own"}
+
+
+def test_what_is_current_is_left_alone():
+    assert last_applied.metadata_patch(last_applied.recorded(child({"a": "1"})), child({"a": "1"})) == {}
+
+
+@pytest.mark.parametrize("note", ["", "nonsense", "[]", '{"labels": 5}', '{"labels": {"keys": ["a"]}}'])
+def test_whatever_the_note_says_the_child_gets_what_it_should_have(note):
+    wanted = child({"b": "1"})
+    patch = last_applied.metadata_patch(note, wanted)
+    assert patch["labels"] == {"b": "1"} | ({"a": None} if "keys" in note else {})
+    assert patch["annotations"][labels.LAST_APPLIED] == last_applied.recorded(wanted)
+
+
+def test_sections_change_one_by_one():
+    before = last_applied.recorded(child({"a": "1"}, spec={"x": 1, "y": 2}))
+    wanted = child({"a": "2"}, spec={"x": 1, "y": 2})
+    assert not last_applied.differs(before, wanted, "spec")
+    wanted = child({"a": "1"}, spec={"x": 1})
+    assert last_applied.differs(before, wanted, "spec")
+    assert last_applied.removed_keys(before, wanted, "spec") == {"y": None}
+    assert set(last_applied.metadata_patch(before, wanted)) == {"annotations"}
+
+
+def test_a_pod_of_an_older_controller_counts_as_made_from_this_template():
+    wanted = child({"a": "1"})
+    wanted["metadata"]["annotations"][labels.TEMPLATE_DIGEST] = "now"
+    note = last_applied.recorded(wanted)
+    assert last_applied.pod_patch(note, "", wanted) == {"annotations": {labels.TEMPLATE_DIGEST: "now"}}
+    assert last_applied.pod_patch(note, "before", wanted) == {}
+    assert labels.TEMPLATE_DIGEST not in last_applied.pod_patch("", "before", wanted)["annotations"]
+
+
+@pytest.mark.parametrize(
+    "old, new, patch",
+    [
+        pytest.param({"a": 1}, {"b": 2}, {"a": None, "b": 2}, id="one for another"),
+        pytest.param({"a": {"x": 1, "y": 1}}, {"a": {"x": 2}}, {"a": {"x": 2, "y": None}}, id="inside"),
+        pytest.param({"a": [1, 2]}, {"a": [2]}, {"a": [2]}, id="lists are one value"),
+        pytest.param({"a": 1}, {"a": {"x": 1}}, {"a": {"x": 1}}, id="an object for a value"),
+        pytest.param(None, {"a": 1}, {"a": 1}, id="nothing before"),
+    ],
+)
+def test_replacing(old, new, patch):
+    assert last_applied.replacing(old, new) == patch
+
+
+def test_a_digest_does_not_depend_on_the_order_of_fields():
+    assert last_applied.digest({"a": 1, "b": [1, 2]}) == last_applied.digest({"b": [1, 2], "a": 1})
+    assert last_applied.digest({"a": [1, 2]}) != last_applied.digest({"a": [2, 1]})

@@ -1,0 +1,121 @@
+"""What a turn of a key leads to: the next look, a back-off, never the end of the others. Time is virtual."""
+
+import asyncio
+
+import pytest
+from prometheus_client import REGISTRY
+
+from dask_k8s_controller.runtime.objects import Key
+from dask_k8s_controller.runtime.plan import Create
+from dask_k8s_controller.runtime.reconcile_loop import Loop
+from dask_k8s_controller.runtime.results import After, WriteError
+from dask_k8s_controller.runtime.work_queue import WorkQueue
+from dask_k8s_crds.api_errors import ApiError
+from dask_k8s_crds.resources import PODS
+
+from .builders import pod
+
+pytestmark = pytest.mark.looptime
+
+KEY = Key(PODS, "ns", "a")
+REFUSED = ApiError(422, "Invalid", "spec.x: no")
+LATER = ApiError(429, "TooManyRequests", "later", retry_after=7.0)
+WRITE = WriteError(Create(PODS, pod("p")), LATER)
+SURPRISE = ValueError("a surprise")
+
+
+async def turns_of(*answers):
+    """Reconcile a key with these answers, one per turn; return the times of its turns."""
+    times = []
+    others = []
+    left = list(answers)
+
+    async def reconcile(key, _):
+        now = asyncio.get_running_loop().time()
+        if key != KEY:
+            others.append(now)
+            return None
+        times.append(now)
+        answer = left.pop(0) if left else None
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    queue = WorkQueue()
+    task = asyncio.create_task(Loop(queue, {PODS: reconcile}, None).run())
+    queue.put(KEY)
+    for _ in range(100):
+        queue.put(Key(PODS, "ns", "other"))
+        await asyncio.sleep(1)
+    assert not task.done()
+    task.cancel()
+    assert len(others) == 100
+    return times
+
+
+@pytest.mark.parametrize(
+    "answers, times",
+    [
+        pytest.param([None], [0], id="done"),
+        pytest.param([After(5.0), After(0.0)], [0, 5, 5], id="again after a while, and at once"),
+        pytest.param([REFUSED, REFUSED], [0, 0.25, 0.75], id="refused: back-off"),
+        pytest.param([LATER], [0, 7], id="the server asked to wait"),
+        pytest.param([WRITE], [0, 7], id="a write that the server asked to wait with"),
+        pytest.param(
+            [ExceptionGroup("", [REFUSED, ExceptionGroup("", [WRITE])])], [0, 7], id="several refused"
+        ),
+        pytest.param([SURPRISE], [0, 0.25], id="a defect of the reconciler"),
+        pytest.param([ExceptionGroup("", [WRITE, SURPRISE])], [0, 7], id="a refusal and a defect"),
+        pytest.param([5.0], [0, 0.25], id="an answer that is none"),
+    ],
+)
+async def test_turns(answers, times):
+    assert await turns_of(*answers) == times
+
+
+async def test_refusals_are_told_in_one_line_and_defects_with_their_place(caplog):
+    await turns_of(ExceptionGroup("", [REFUSED, WRITE]), SURPRISE)
+    refused, defect = [record for record in caplog.records if record.levelname in {"WARNING", "ERROR"}]
+    assert refused.getMessage() == "Pod ns/a: Invalid: spec.x: no (and 1 more); next try in 7.0 s"
+    assert refused.exc_info is None
+    assert defect.levelname == "ERROR"
+    assert defect.exc_info
+
+
+async def test_turns_and_failures_are_counted():
+    def counted():
+        kind = {"kind": "Pod"}
+        errors = [{**kind, "cause": cause} for cause in ("api", "defect")]
+        samples = [
+            ("dask_k8s_reconcile_duration_seconds_count", kind),
+            *(("dask_k8s_reconcile_errors_total", labels) for labels in errors),
+        ]
+        return [REGISTRY.get_sample_value(*sample) or 0 for sample in samples]
+
+    before = counted()
+    await turns_of(REFUSED, ExceptionGroup("", [WRITE, SURPRISE]), WRITE, None)
+    assert [after - known for after, known in zip(counted(), before, strict=True)] == [100 + 4, 2, 1]
+
+
+async def test_keys_are_reconciled_at_the_same_time_and_each_only_once():
+    running = []
+    together = 0
+
+    async def reconcile(key, _):
+        nonlocal together
+        assert key not in running
+        running.append(key)
+        together = max(together, len(running))
+        await asyncio.sleep(1)
+        running.remove(key)
+
+    queue = WorkQueue()
+    task = asyncio.create_task(Loop(queue, {PODS: reconcile}, None).run())
+    for _ in range(30):
+        for name in "abc":
+            queue.put(Key(PODS, "ns", name))
+        await asyncio.sleep(0.1)
+    assert together == 3
+    task.cancel()
+    await asyncio.wait([task])
+    assert not running or task.cancelled()
