@@ -414,7 +414,7 @@ def test_events_that_say_the_same_come_once():
     ]
 
 
-def test_autoscaler_in_words():
+def test_autoscaler_line():
     active = {"conditions": [{"type": "Active", "status": "True", "message": "all is well"}]}
     assert tables.autoscaler_line({"spec": {"minimum": 1, "maximum": 3}}) == "1 to 3 workers"
     assert tables.autoscaler_line({"spec": {}, "status": active}) == "0 workers and more: all is well"

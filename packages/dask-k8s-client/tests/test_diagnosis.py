@@ -245,7 +245,7 @@ def test_diagnosis(observed, reason, final, text):
         assert re.search(text, diagnosis.message), diagnosis.message
 
 
-def test_controller_is_given_some_time():
+def test_controller_has_some_time():
     nothing = Observed(cluster(status={}), ())
     assert not diagnose(nothing, waited=CONTROLLER_PATIENCE - 1).final
     assert diagnose(nothing, waited=CONTROLLER_PATIENCE).final

@@ -264,6 +264,6 @@ def test_jupyter_of_a_custom_spec_is_seen():
 
 
 @pytest.mark.parametrize("key", ["count.max", "worker-template", "deploy-mode"])
-def test_configuration_without_effect_is_told(key):
+def test_configuration_without_effect_is_reported(key):
     with dask.config.set({f"kubernetes.{key}": "x"}), pytest.warns(UserWarning, match=key):
         Options.from_arguments({})

@@ -4,7 +4,16 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dask_k8s_client.observed import Observed, containers, find_condition, is_terminating, last_event, phase
+from dask_k8s_client.observed import (
+    Observed,
+    containers,
+    explanation,
+    find_condition,
+    is_terminating,
+    last_event,
+    phase,
+    true_condition,
+)
 
 CONTROLLER_PATIENCE = 30.0
 """Seconds in which a controller should have seen a new object; it may restart or lose its leadership."""
@@ -64,8 +73,8 @@ def cluster_is_suspended(o: Observed) -> Diagnosis | None:
 
 def spec_is_refused(o: Observed) -> Diagnosis | None:
     """The controller cannot create what the spec demands."""
-    degraded = find_condition(o.status, "Degraded")
-    if degraded.get("status") == "True" and degraded.get("reason") in _PERMANENT_CONDITIONS:
+    degraded = true_condition(o.status, "Degraded")
+    if degraded.get("reason") in _PERMANENT_CONDITIONS:
         message = degraded.get("message", "")
         hints = [hint for part, hint in _HINTS.items() if part in message]
         return Diagnosis(degraded["reason"], "; ".join([message, *hints]), final=True)
@@ -144,14 +153,13 @@ def scheduler_is_pending(o: Observed) -> Diagnosis | None:
     if o.pod is None:
         return None
     event = last_event(o, "Warning") or last_event(o)
-    detail = f": {event.get('reason', '')}: {event.get('message', '')}" if event else ""
+    detail = f": {explanation(event)}" if event else ""
     return Diagnosis("Pending", f"the scheduler's pod is {phase(o.pod)}{detail}")
 
 
 def cluster_is_degraded(o: Observed) -> Diagnosis | None:
     """There is no scheduler pod, and the controller reports why."""
-    degraded = find_condition(o.status, "Degraded")
-    if degraded.get("status") == "True":
+    if degraded := true_condition(o.status, "Degraded"):
         return Diagnosis(degraded.get("reason", "Degraded"), degraded.get("message", ""))
     return None
 

@@ -10,7 +10,7 @@ from dask_k8s_client import scaling
 from dask_k8s_client.api.requests import EVERYTHING, Objects, Selector
 from dask_k8s_client.api.watching import follow
 from dask_k8s_client.arguments import JSON
-from dask_k8s_client.observed import find_condition, is_terminating
+from dask_k8s_client.observed import explanation, find_condition, is_terminating, true_condition
 from dask_k8s_client.session import Session
 from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import DASK_AUTOSCALERS, DASK_CLUSTERS, Resource
@@ -89,11 +89,8 @@ def status_rows(cluster: JSON | None, namespace: str) -> str:
     """Return the state of a DaskCluster as rows of the table that Dask shows."""
     status = (cluster or {}).get("status") or {}
     phase = "Deleted" if cluster is None else status.get("phase") or "Created"
-    degraded, ready = find_condition(status, "Degraded"), find_condition(status, "Ready")
-    if degraded.get("status") == "True":
-        state = f"{degraded.get('reason', '')}: {degraded.get('message', '')}"
-    else:
-        state = str(ready.get("message", ""))
+    degraded = true_condition(status, "Degraded")
+    state = explanation(degraded) if degraded else find_condition(status, "Ready").get("message", "")
     rows = f"<tr>{_cell('Namespace', namespace)}{_cell('Phase', phase)}</tr>"
     return rows + (f"<tr>{_cell('State', state, columns=2)}</tr>" if state else "")
 

@@ -33,7 +33,7 @@ class Observed:
     def is_ready(self) -> bool:
         """Whether the scheduler accepts connections."""
         if self.pods is None:
-            return condition(self.status, "SchedulerReady") == "True"
+            return bool(true_condition(self.status, "SchedulerReady"))
         return self.pod is not None and is_ready(self.pod)
 
 
@@ -64,17 +64,23 @@ def is_terminating(obj: Mapping[str, Any]) -> bool:
 
 def is_ready(pod: Mapping[str, Any]) -> bool:
     """Return whether a pod is ready and not being deleted."""
-    return not is_terminating(pod) and condition(pod.get("status") or {}, "Ready") == "True"
-
-
-def condition(status: Mapping[str, Any], type_: str) -> str:
-    """Return ``True``, ``False`` or ``Unknown`` as text; empty if there is no such condition."""
-    return str(find_condition(status, type_).get("status", ""))
+    return not is_terminating(pod) and bool(true_condition(pod.get("status") or {}, "Ready"))
 
 
 def find_condition(status: Mapping[str, Any], type_: str) -> JSON:
     """Return a condition; empty if there is no such condition."""
     return next((each for each in status.get("conditions") or () if each.get("type") == type_), {})
+
+
+def true_condition(status: Mapping[str, Any], type_: str) -> JSON:
+    """Return a condition whose status is True; empty if there is none."""
+    condition = find_condition(status, type_)
+    return condition if condition.get("status") == "True" else {}
+
+
+def explanation(condition: Mapping[str, Any]) -> str:
+    """Return the reason and message of a condition or an event."""
+    return f"{condition.get('reason', '')}: {condition.get('message', '')}"
 
 
 def phase(pod: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from dask_k8s_client.diagnosis import Diagnosis
 from dask_k8s_client.exceptions import SchedulerStartupTimeout
-from dask_k8s_client.observed import Observed, find_condition, last_event, phase
+from dask_k8s_client.observed import Observed, explanation, last_event, phase, true_condition
 
 _FRAMES_PER_SECOND = 8
 _EXPECTED_REASONS = ("Pending", "NotReady", "NoScheduler", "NoController")
@@ -132,10 +132,8 @@ def trouble(observed: Observed, diagnosis: Diagnosis | None) -> Text | None:
     """Return the problem to show, if it is more than that the start takes time."""
     if diagnosis is not None and diagnosis.reason not in _EXPECTED_REASONS:
         return Text(f"{diagnosis.reason}: {diagnosis.message}", style="yellow")
-    degraded = find_condition(observed.status, "Degraded")
-    if degraded.get("status") == "True":
-        return Text(f"{degraded.get('reason', '')}: {degraded.get('message', '')}", style="yellow")
-    return None
+    degraded = true_condition(observed.status, "Degraded")
+    return Text(explanation(degraded), style="yellow") if degraded else None
 
 
 class Deadline:

@@ -222,13 +222,13 @@ async def test_deleted_while_it_starts(documented, make, kube):
         await task
 
 
-async def test_given_up(make, kube):
+async def test_cancelled(make, kube):
     """The user cancels the start."""
-    _, task = await starting(make, kube, spec_with("timed-out", scheduler=NOWHERE))
+    _, task = await starting(make, kube, spec_with("cancelled", scheduler=NOWHERE))
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert kube("get", "daskcluster", "timed-out", "--ignore-not-found") == ""
+    assert kube("get", "daskcluster", "cancelled", "--ignore-not-found") == ""
 
 
 async def test_closed_while_it_starts(make, kube):

@@ -8,7 +8,15 @@ from rich.text import Text
 from dask_k8s_client import scaling
 from dask_k8s_client.arguments import JSON
 from dask_k8s_client.cli.output import Cell
-from dask_k8s_client.observed import containers, find_condition, is_ready, is_terminating, phase
+from dask_k8s_client.observed import (
+    containers,
+    explanation,
+    find_condition,
+    is_ready,
+    is_terminating,
+    phase,
+    true_condition,
+)
 from dask_k8s_crds import labels
 
 CLUSTER_HEAD = ("NAME", "NAMESPACE", "PHASE", "WORKERS", "AGE")
@@ -65,8 +73,7 @@ def state(cluster: JSON) -> Text:
     if not status:
         return Text("unseen by a controller", style="yellow")
     shown = _styled(str(status.get("phase", "-")))
-    degraded = find_condition(status, "Degraded")
-    if degraded.get("status") == "True":
+    if degraded := true_condition(status, "Degraded"):
         shown = Text.assemble(shown, (f" ({degraded.get('reason', '')})", "yellow"))
     return shown
 
@@ -74,13 +81,12 @@ def state(cluster: JSON) -> Text:
 def waiting_for(cluster: JSON) -> str | None:
     """Return what a cluster is waiting for, in one line; None if nothing."""
     status = _status(cluster)
-    progressing, degraded = (find_condition(status, kind) for kind in ("Progressing", "Degraded"))
-    is_progressing = progressing.get("status") == "True"
+    progressing, degraded = (true_condition(status, kind) for kind in ("Progressing", "Degraded"))
     replicas, updated = status.get("replicas") or 0, status.get("updatedReplicas") or 0
     # A degraded rollout still goes on. With OnDelete, workers may be outdated without a rollout.
-    if updated < replicas and (is_progressing or degraded.get("status") == "True"):
+    if updated < replicas and (progressing or degraded):
         return f"Waiting for rollout: {updated} of {replicas} workers are updated"
-    if not is_progressing:
+    if not progressing:
         return None
     return f"Waiting: {progressing.get('message') or progressing.get('reason')}"
 
@@ -107,7 +113,7 @@ def group_row(group: JSON, now: datetime) -> Sequence[Cell]:
         f"{status.get('readyReplicas', 0)}/{replicas}",
         str(status.get("updatedReplicas", "-")),
         age(group["metadata"].get("creationTimestamp"), now),
-        f"{shown.get('reason', '')}: {shown.get('message', '')}" if shown else "-",
+        explanation(shown) if shown else "-",
     )
 
 
@@ -154,11 +160,11 @@ def _pod_row(pod: JSON, now: datetime) -> Sequence[Cell]:
 
 def _pod_phase(pod: JSON) -> Text:
     status = pod.get("status") or {}
-    scheduled, ready = (find_condition(status, kind) for kind in ("PodScheduled", "Ready"))
+    scheduled = find_condition(status, "PodScheduled")
     if scheduled.get("status") == "False":
         return Text(scheduled.get("reason", "Unschedulable"), style="yellow")
     if phase(pod) == "Running":
-        return _styled("Ready") if ready.get("status") == "True" else Text("not ready", style="yellow")
+        return _styled("Ready") if true_condition(status, "Ready") else Text("not ready", style="yellow")
     return _styled(phase(pod))
 
 
