@@ -1,5 +1,6 @@
 """Builders: manifests compared with golden/, and refused arguments."""
 
+import inspect
 import json
 import os
 from datetime import timedelta
@@ -9,6 +10,7 @@ import pytest
 import yaml
 
 from dask_k8s_client import make_cluster_spec, make_scheduler_spec, make_worker_spec
+from dask_k8s_client.arguments import ClusterSpecArguments
 from dask_k8s_client.specs.manifests import make_autoscaler, make_group
 from dask_k8s_client.specs.pods import change_worker
 from dask_k8s_crds import manifests
@@ -76,6 +78,12 @@ def test_manifest(name):
     if UPDATE:
         path.write_text(yaml.safe_dump(MANIFESTS[name], sort_keys=False), encoding="utf-8")
     assert MANIFESTS[name] == yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def test_arguments_are_those_of_a_cluster():
+    """KubeCluster fills in the same arguments from the configuration."""
+    _, *parameters = inspect.signature(make_cluster_spec).parameters
+    assert {*parameters} == {*ClusterSpecArguments.__annotations__}
 
 
 @pytest.mark.parametrize("name", MANIFESTS)

@@ -33,27 +33,20 @@ class CreateMode(enum.Enum):
     CONNECT_ONLY = "CONNECT_ONLY"
 
 
-class _ContainerArguments(TypedDict, total=False):
+class WorkloadArguments(TypedDict, total=False):
+    """What the pods of a cluster look like: the arguments that clusters and jobs share."""
+
     image: str | None
     n_workers: int | None
     resources: Resources | None
     env: Env | None
     worker_command: Command | None
-
-
-class PlacementArguments(TypedDict, total=False):
-    """What the scheduler needs, where the pods may run, and as which user."""
-
     scheduler_resources: Resources | None
     scheduler_node_selector: Mapping[str, str] | None
     scheduler_tolerations: Tolerations | None
     worker_node_selector: Mapping[str, str] | None
     worker_tolerations: Tolerations | None
     run_as_user: int | None
-
-
-class WorkloadArguments(_ContainerArguments, PlacementArguments, total=False):
-    """What the pods of a cluster or a job look like: the arguments that clusters and jobs share."""
 
 
 class JobArguments(WorkloadArguments, total=False):
@@ -92,29 +85,29 @@ class ClusterArguments(_NameArguments, ClusterSpecArguments, total=False):
     scheduler_forward_port: int | None
 
 
-def shows(arguments: type, *, rest: str | None = None, **defaults: Any) -> Callable[[F], F]:
+def shows(arguments: type, rest: str, **defaults: Any) -> Callable[[F], F]:
     """Show the arguments that a function unpacks in its signature, for ``help`` and completion.
 
     Args:
         arguments: The ``TypedDict`` to show in place of the function's ``**`` parameter.
-        rest: Name of a ``**`` parameter to show behind them, for functions that accept others too.
+        rest: Name of the ``**`` parameter to show behind them, for arguments that are not in it.
         **defaults: Defaults to show; None for the arguments that are not here.
     """
 
     def decorate(function: F) -> F:
         signature = inspect.signature(function)
-        *explicit, _ = signature.parameters.values()
-        keyword_only = inspect.Parameter.KEYWORD_ONLY
-        parameters = [
-            *(each for each in explicit if each.kind is not keyword_only),
-            *(
-                inspect.Parameter(name, keyword_only, default=defaults.get(name), annotation=hint)
-                for name, hint in arguments.__annotations__.items()
-            ),
-            *(each for each in explicit if each.kind is keyword_only),
+        *explicit, unpacked = signature.parameters.values()
+        positional = [each for each in explicit if each.kind is not each.KEYWORD_ONLY]
+        shown = [
+            inspect.Parameter(name, unpacked.KEYWORD_ONLY, default=defaults.get(name), annotation=hint)
+            for name, hint in arguments.__annotations__.items()
         ]
-        if rest:
-            parameters.append(inspect.Parameter(rest, inspect.Parameter.VAR_KEYWORD, annotation=Any))
+        parameters = [
+            *positional,
+            *shown,
+            *explicit[len(positional) :],
+            unpacked.replace(name=rest, annotation=Any),
+        ]
         function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
         return function
 

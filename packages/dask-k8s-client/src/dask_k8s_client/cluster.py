@@ -87,7 +87,7 @@ class KubeCluster(ClusterManager):
         RuntimeError: No Kubernetes is configured, or it does not know Dask's resources.
     """
 
-    @shows(ClusterArguments, rest="kwargs")
+    @shows(ClusterArguments, "kwargs")
     def __init__(
         self,
         *,

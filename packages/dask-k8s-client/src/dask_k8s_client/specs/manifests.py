@@ -10,7 +10,6 @@ from dask_k8s_client.arguments import (
     Duration,
     Env,
     JobArguments,
-    PlacementArguments,
     Resources,
     Tolerations,
     WorkloadArguments,
@@ -35,7 +34,6 @@ IMAGE = "ghcr.io/dask/dask:latest"
 WORKER_COMMAND = "dask worker"
 
 
-@shows(PlacementArguments)
 def make_cluster_spec(  # noqa: PLR0913, PLR0917  # users may pass these by position
     name: str,
     image: str = IMAGE,
@@ -46,7 +44,13 @@ def make_cluster_spec(  # noqa: PLR0913, PLR0917  # users may pass these by posi
     scheduler_service_type: str = "ClusterIP",
     idle_timeout: Duration = 0,
     jupyter: bool = False,  # noqa: FBT001, FBT002
-    **placed: Unpack[PlacementArguments],
+    *,
+    scheduler_resources: Resources | None = None,
+    scheduler_node_selector: Mapping[str, str] | None = None,
+    scheduler_tolerations: Tolerations | None = None,
+    worker_node_selector: Mapping[str, str] | None = None,
+    worker_tolerations: Tolerations | None = None,
+    run_as_user: int | None = None,
 ) -> JSON:
     """Return a ``DaskCluster`` resource, to be changed or passed to ``KubeCluster`` or ``kubectl apply``.
 
@@ -61,22 +65,27 @@ def make_cluster_spec(  # noqa: PLR0913, PLR0917  # users may pass these by posi
         idle_timeout: Delete the cluster after it has been idle for this long: a number of seconds or a text
             such as ``"1 hour"``, rounded up to whole seconds; 0 means never.
         jupyter: Start a Jupyter server beside the dashboard.
-        **placed: Those of ``KubeCluster`` with the same names.
+        scheduler_resources: ``limits`` and ``requests`` of the scheduler.
+        scheduler_node_selector: Labels of the nodes that the scheduler may run on.
+        scheduler_tolerations: Tolerations of the scheduler, as in a Pod.
+        worker_node_selector: Labels of the nodes that the workers may run on.
+        worker_tolerations: Tolerations of the workers, as in a Pod.
+        run_as_user: User ID that all pods run as, without privileges, as the `restricted` Pod Security
+            Standard demands. By default that of the image.
 
     Raises:
         ValueError, TypeError: An argument is invalid; the message begins with its name.
     """
-    user = placed.get("run_as_user")
     scheduler = make_scheduler_spec(
         name,
         env=env,
-        resources=checked_resources(placed.get("scheduler_resources"), "scheduler_resources"),
+        resources=checked_resources(scheduler_resources, "scheduler_resources"),
         image=image,
         scheduler_service_type=scheduler_service_type,
         jupyter=jupyter,
-        node_selector=placed.get("scheduler_node_selector"),
-        tolerations=placed.get("scheduler_tolerations"),
-        run_as_user=user,
+        node_selector=scheduler_node_selector,
+        tolerations=scheduler_tolerations,
+        run_as_user=run_as_user,
     )
     worker = make_worker_spec(
         image,
@@ -84,9 +93,9 @@ def make_cluster_spec(  # noqa: PLR0913, PLR0917  # users may pass these by posi
         resources,
         env,
         worker_command,
-        node_selector=placed.get("worker_node_selector"),
-        tolerations=placed.get("worker_tolerations"),
-        run_as_user=user,
+        node_selector=worker_node_selector,
+        tolerations=worker_tolerations,
+        run_as_user=run_as_user,
     )
     idle = optional("idleTimeout", whole_seconds("idle_timeout", idle_timeout))
     return _manifest(DASK_CLUSTERS, {"name": name}, {"scheduler": scheduler, "worker": worker, **idle})
@@ -158,7 +167,7 @@ def make_scheduler_spec(  # noqa: PLR0913, PLR0917  # users may pass these by po
     return {"spec": unprivileged(pod, run_as_user), "service": service}
 
 
-@shows(WorkloadArguments, rest="spec", image=IMAGE, worker_command=WORKER_COMMAND)
+@shows(WorkloadArguments, "spec", image=IMAGE, worker_command=WORKER_COMMAND)
 def make_job_spec(
     name: str, command: Command, *, cluster_name: str | None = None, **arguments: Unpack[JobArguments]
 ) -> JSON:
