@@ -142,11 +142,7 @@ async def load(environ: Mapping[str, str] = os.environ, login: Login = DEFAULT_L
     """
     from kubernetes.aio.client import Configuration  # noqa: PLC0415
     from kubernetes.aio.client.rest import RESTClientObject  # noqa: PLC0415
-    from kubernetes.aio.config import (  # noqa: PLC0415
-        ConfigException,
-        load_incluster_config,
-        load_kube_config,
-    )
+    from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config  # noqa: PLC0415
 
     configuration = Configuration()
     configuration.api_key = {}

@@ -54,13 +54,7 @@ class Route:
 
 
 async def find_route(  # noqa: PLR0913  # the two ports matter to port-forwards only
-    api: Api,
-    cluster: JSON,
-    mode: Connect,
-    progress: Progress,
-    *,
-    comm_port: int = 0,
-    dashboard_port: int = 0,
+    api: Api, cluster: JSON, mode: Connect, progress: Progress, *, comm_port: int = 0, dashboard_port: int = 0
 ) -> Route:
     """Find the route to a scheduler that is ready.
 
