@@ -46,7 +46,7 @@ async def all_end(api: Api, where: str, number: int) -> dict[str, str]:
     ends: dict[str, str] = {}
     async with asyncio.timeout(LIMIT_SECONDS):
         while len(ends) < number:
-            async for event in api.watch(DASK_JOBS.path(where), silence=LIMIT_SECONDS):
+            async for event in api.watch(DASK_JOBS.path(where), idle_timeout=LIMIT_SECONDS):
                 found = event["object"]
                 word = (found.get("status") or {}).get("jobStatus")
                 if word in ENDS:

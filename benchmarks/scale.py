@@ -153,7 +153,7 @@ async def seen(api: Api, resource: Resource, where: str, number: int, **paramete
     times: list[float] = []
     async with asyncio.timeout(LIMIT_SECONDS):
         while len(times) < number:
-            async for event in api.watch(resource.path(where), silence=LIMIT_SECONDS, **parameters):
+            async for event in api.watch(resource.path(where), idle_timeout=LIMIT_SECONDS, **parameters):
                 if event["type"] == "ADDED":
                     times.append(time.perf_counter())
                     if len(times) == number:
@@ -224,7 +224,7 @@ async def all_counted(api: Api, where: str, number: int) -> None:
     Not until they are ready: fake nodes without leases lose their heartbeat, and so pods their readiness.
     """
     async with asyncio.timeout(LIMIT_SECONDS):
-        async for event in api.watch(DASK_WORKER_GROUPS.path(where), silence=LIMIT_SECONDS):
+        async for event in api.watch(DASK_WORKER_GROUPS.path(where), idle_timeout=LIMIT_SECONDS):
             if (event["object"].get("status") or {}).get("replicas") == number:
                 return
 

@@ -87,7 +87,7 @@ class Source:
         return set().union(*(self.literals(node, where) for node, where in values if node is not None))
 
     def sources(self, name: str, scope: ast.AST) -> Iterator[ast.AST]:
-        """Yield the expressions that a name stands for: assigned in the function, or passed as an argument."""
+        """Yield the expressions that a name stands for: assigned in the function, or passed to it."""
         for node in ast.walk(scope):
             if isinstance(node, ast.Assign) and any(
                 isinstance(target, ast.Name) and target.id == name

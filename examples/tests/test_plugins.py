@@ -79,7 +79,7 @@ def test_a_module_of_handlers(installed, shell, controller, namespace):
     listed = shell(f"{python} -m dask_k8s_controller plugins")
     assert "my_controller_plugin  my-controller-plugin 1.0  handlers  my_controller_plugin.plugin\n" in listed
     manifests = f"{python} -m dask_k8s_controller manifests"
-    said = 'plugin "my_controller_plugin" is a module of handlers, whose rights are not known here'
+    said = 'plugin "my_controller_plugin" is a module of handlers and declares no permissions'
     assert said not in shell(manifests)
     assert said in shell(f"{manifests} --skip-plugin my_controller_plugin_rights")
 

@@ -1,7 +1,7 @@
-"""The controller of Dask on Kubernetes.
+"""The Dask controller for Kubernetes, and the public API for authors of plugins.
 
-For plugin authors: a plugin is a module of ``@kopf.on…`` handlers or a `Plugin` value, named by an entry
-point in the group ``dask_operator_plugin``. Only these names are public.
+A plugin is a module of ``@kopf.on…`` handlers or a `Plugin` value, named by an entry point in the group
+``dask_operator_plugin``. Only the names in ``__all__`` are public.
 """
 
 from dask_k8s_controller.dask.findings import (

@@ -138,7 +138,7 @@ class _Forward(BaseHTTPRequestHandler):
         if token is not None and self.headers.get("Authorization") != f"Bearer {token}":
             self.send_error(401)
             return
-        self.server.note(self.command, path, answered=False)
+        self.server.record(self.command, path, answered=False)
         if not self.server.lets_pass():
             return
         refusal = self.server.refusal
@@ -152,7 +152,7 @@ class _Forward(BaseHTTPRequestHandler):
         with contextlib.closing(http.client.HTTPConnection(self.server.upstream)) as upstream:
             upstream.request(self.command, self.path, body, headers)
             answer = upstream.getresponse()
-            self.server.note(self.command, path, answered=True)
+            self.server.record(self.command, path, answered=True)
             if self.server.lets_pass():
                 self._answer(answer)
 

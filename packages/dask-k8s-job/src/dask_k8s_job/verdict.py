@@ -63,7 +63,7 @@ def refused(outcome: Outcome, now: datetime) -> End | None:
             isinstance(error, WriteError)
             and isinstance(error.action, Create)
             and error.action.resource in {DASK_CLUSTERS, JOBS}
-            and error.error.status in {400, 422}
+            and error.status in {400, 422}
         ):
-            return End.failure("InvalidSpec", f"{error.action}: {error.error.message}", now)
+            return End.failure("InvalidSpec", f"{error.action}: {error.message}", now)
     return None

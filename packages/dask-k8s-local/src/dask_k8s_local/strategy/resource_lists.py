@@ -1,6 +1,4 @@
-"""Amounts of resources: their names; what is counted comes in whole numbers, and nothing is negative."""
-
-from __future__ import annotations
+"""Validation of resource lists (requests, limits and quotas): names and amounts of resources."""
 
 from collections.abc import Iterator
 
@@ -31,15 +29,15 @@ OF_QUOTAS = (
 _STANDARD = OF_QUOTAS | {"storage"}
 
 
-def extended(name: str) -> bool:
-    """Tell whether a resource is one that Kubernetes does not know itself, like `nvidia.com/gpu`."""
+def is_extended(name: str) -> bool:
+    """Return whether a resource is an extended resource such as `nvidia.com/gpu`."""
     return "/" in name and "kubernetes.io/" not in name and not name.startswith("requests.")
 
 
 def validate_name(name: str, path: str, *, known: bool, of: str) -> Iterator[Problem]:
-    """Judge the name of a resource, and whether containers, or quotas, know it."""
+    """Validate the name of a resource; `known` if it is valid in a resource list `of` this kind."""
     if malformed := names.qualified(name):
-        yield from (problems.invalid(path, name, words) for words in malformed)
+        yield from (problems.invalid(path, name, message) for message in malformed)
     elif not known and "/" not in name and name not in _STANDARD:
         yield problems.invalid(path, name, "must be a standard resource type or fully qualified")
     if not known and "/" not in name:
@@ -47,9 +45,9 @@ def validate_name(name: str, path: str, *, known: bool, of: str) -> Iterator[Pro
 
 
 def validate(name: str, amount: str, path: str) -> Iterator[Problem]:
-    """Judge the amount of a resource."""
+    """Validate an amount: not negative, and an integer for counted resources."""
     value = quantity.parse(amount)
     if value < 0:
         yield problems.invalid(path, amount, "must be greater than or equal to 0")
-    if (name in COUNTED or extended(name)) and value % 1:
+    if (name in COUNTED or is_extended(name)) and value % 1:
         yield problems.invalid(path, amount, "must be an integer")

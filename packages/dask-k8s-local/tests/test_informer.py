@@ -1,9 +1,9 @@
-"""Keeping up with the store, whatever happens between two looks."""
+"""Informers and the work queue."""
 
 import asyncio
 from dataclasses import replace
 
-from dask_k8s_local.following import Change, Dirty, Followers, follow
+from dask_k8s_local.informer import Change, DynamicInformers, WorkQueue, run_informer
 from dask_k8s_local.resources import CONFIGMAPS, SECRETS
 from dask_k8s_local.store import Store
 
@@ -18,7 +18,7 @@ def short(change: Change):
 
 
 class Seen:
-    """What was handed over; `until` waits for so many changes."""
+    """Records changes; `until` waits for a number of them."""
 
     def __init__(self):
         self.changes = []
@@ -40,7 +40,7 @@ class Seen:
 async def test_changes_of_a_collection():
     store, seen = Store(), Seen()
     store.create(CONFIGMAPS, config_map("a", "1"))
-    task = asyncio.create_task(follow(store, CONFIGMAPS, seen))
+    task = asyncio.create_task(run_informer(store, CONFIGMAPS, seen))
     assert await seen.until(1) == [(None, ("a", "1"))]
     store.update(CONFIGMAPS, config_map("a", "2"))
     store.delete(CONFIGMAPS, "ns", "a")
@@ -52,7 +52,7 @@ async def test_a_history_that_is_too_short():
     store, seen = Store(history=2), Seen()
     for name in ("goes", "stays", "changes", "comes again"):
         store.create(CONFIGMAPS, config_map(name))
-    task = asyncio.create_task(follow(store, CONFIGMAPS, seen))
+    task = asyncio.create_task(run_informer(store, CONFIGMAPS, seen))
     await seen.until(4)
     store.delete(CONFIGMAPS, "ns", "goes")
     store.delete(CONFIGMAPS, "ns", "comes again")
@@ -72,47 +72,47 @@ async def test_collections_come_and_go():
     store, seen = Store(), Seen()
     store.create(CONFIGMAPS, config_map("a"))
     async with asyncio.TaskGroup() as tasks:
-        followers = Followers(store, tasks, seen)
-        followers.follow([CONFIGMAPS])
+        informers = DynamicInformers(store, tasks, seen)
+        informers.set_resources([CONFIGMAPS])
         assert await seen.until(1) == [(None, ("a", ""))]
-        followers.follow([CONFIGMAPS, SECRETS])
+        informers.set_resources([CONFIGMAPS, SECRETS])
         store.create(SECRETS, config_map("b"))
         assert await seen.until(1) == [(None, ("b", ""))]
-        followers.follow([CONFIGMAPS])
+        informers.set_resources([CONFIGMAPS])
         assert seen.changes == []
         store.delete(CONFIGMAPS, "ns", "a")
-        followers.follow([])
+        informers.set_resources([])
         assert seen.changes == [(("a", ""), None)]
 
 
-async def test_a_collection_is_defined_anew():
+async def test_a_collection_is_recreated():
     store, seen = Store(), Seen()
     store.create(CONFIGMAPS, config_map("a"))
     store.create(CONFIGMAPS, config_map("b"))
     async with asyncio.TaskGroup() as tasks:
-        followers = Followers(store, tasks, seen)
-        followers.follow([CONFIGMAPS])
+        informers = DynamicInformers(store, tasks, seen)
+        informers.set_resources([CONFIGMAPS])
         await seen.until(2)
-        followers.follow([replace(CONFIGMAPS)])
+        informers.set_resources([replace(CONFIGMAPS)])
         store.delete(CONFIGMAPS, "ns", "a")
         assert await seen.until(1) == [(("a", ""), None)]
         store.delete(CONFIGMAPS, "ns", "b")
         store.drop(CONFIGMAPS)
-        followers.follow([replace(CONFIGMAPS)])
+        informers.set_resources([replace(CONFIGMAPS)])
         store.create(CONFIGMAPS, config_map("c"))
         assert await seen.until(2) == [(("b", ""), None), (None, ("c", ""))]
-        followers.follow([])
+        informers.set_resources([])
 
 
-async def test_each_thing_is_looked_at_once():
-    dirty: Dirty[str] = Dirty()
-    dirty.add("a", "b", "a")
+async def test_each_key_is_processed_once():
+    queue: WorkQueue[str] = WorkQueue()
+    queue.add("a", "b", "a")
     seen = []
     async with asyncio.timeout(30):
-        async for thing in dirty:
+        async for thing in queue:
             seen.append(thing)
             if thing == "b":
-                dirty.add("c", "a")
+                queue.add("c", "a")
             if len(seen) == 4:
                 break
     assert seen == ["a", "b", "c", "a"]

@@ -1,6 +1,4 @@
-"""The functions that Kubernetes adds to CEL, as far as rules use them: of strings, lists and quantities."""
-
-from __future__ import annotations
+"""Kubernetes' CEL functions for strings, lists, quantities and addresses."""
 
 import ipaddress
 from collections.abc import Callable

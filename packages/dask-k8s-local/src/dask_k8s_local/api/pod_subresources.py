@@ -1,6 +1,4 @@
-"""What can be asked of a pod beyond its object: its log, a binding, an eviction, connections into it."""
-
-from __future__ import annotations
+"""Subresources of pods: log, binding, eviction. Exec, attach and portforward are handled in `streaming`."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -8,29 +6,28 @@ from typing import Any
 
 from aiohttp import web
 
-from dask_k8s_local.api import errors, streams
+from dask_k8s_local.api import errors
 from dask_k8s_local.api.delete import DeleteOptions, Deleter
 from dask_k8s_local.api.request import Request
+from dask_k8s_local.api.streaming import upgrade
 from dask_k8s_local.conditions import condition, with_condition
 from dask_k8s_local.kubelet.protocol import Kubelet, LogOptions, PodUnavailable
 from dask_k8s_local.resources import PODS
 from dask_k8s_local.store import Object, Store, Stored
 
 _STREAMS = {
-    "attach": streams.attach,
-    "exec": streams.exec_,
-    "portforward": streams.port_forward,
+    "attach": upgrade.attach,
+    "exec": upgrade.exec_,
+    "portforward": upgrade.port_forward,
 }
 
 
 async def connect(
-    http: web.BaseRequest, kubelet: Kubelet | None, request: Request, pod: Stored
+    http: web.BaseRequest, kubelet: Kubelet, request: Request, pod: Stored
 ) -> web.StreamResponse:
-    """Answer log, exec, attach and portforward."""
+    """Handle log, exec, attach and portforward."""
     if not pod["spec"].get("nodeName"):
         raise errors.bad_request(f"pod {request.name} does not have a host assigned")
-    if kubelet is None:
-        raise errors.internal("there is no kubelet")
     if request.subresource == "log":
         return await _log(http, kubelet, request, pod)
     return await _STREAMS[request.subresource](http, kubelet, pod)
@@ -81,25 +78,25 @@ def _options(request: Request) -> LogOptions:
         follow=request.flag("follow"),
         previous=request.flag("previous"),
         timestamps=request.flag("timestamps"),
-        tail_lines=_natural(query, "tailLines"),
-        limit_bytes=_natural(query, "limitBytes"),
+        tail_lines=_non_negative(query, "tailLines"),
+        limit_bytes=_non_negative(query, "limitBytes"),
         since_seconds=since,
     )
 
 
-def _natural(query: Mapping[str, str], name: str) -> int | None:
+def _non_negative(query: Mapping[str, str], name: str) -> int | None:
     text = query.get(name)
     if not text:
         return None
     if not text.isdecimal():
-        raise errors.ApiError(
+        raise errors.StatusError(
             422, "Invalid", f'PodLogOptions "" is invalid: {name}: Invalid value: "{text}"', {}
         )
     return int(text)
 
 
 def post(store: Store, deleter: Deleter, request: Request, pod: Stored, body: Any) -> Object:
-    """Answer a binding or an eviction."""
+    """Handle a binding or an eviction."""
     if request.subresource == "binding":
         _bind(store, pod, body)
     else:
@@ -114,7 +111,7 @@ def _bind(store: Store, pod: Stored, body: Any) -> None:
     name, node = pod["metadata"]["name"], ((body or {}).get("target") or {}).get("name")
     if pod["spec"].get("nodeName"):
         why = f'pod {name} is already assigned to node "{pod["spec"]["nodeName"]}"'
-        raise errors.ApiError(
+        raise errors.StatusError(
             409,
             "Conflict",
             f'Operation cannot be fulfilled on pods/binding "{name}": {why}',

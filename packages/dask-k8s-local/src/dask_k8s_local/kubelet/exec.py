@@ -1,6 +1,4 @@
-"""Commands in running containers, for `pods/exec`: pipes or a terminal, as streams."""
-
-from __future__ import annotations
+"""Commands in running containers, for `pods/exec`, probes and hooks, with pipes or a terminal."""
 
 import asyncio
 import contextlib
@@ -10,23 +8,24 @@ import signal
 import struct
 import termios
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, Self
 
 from dask_k8s_local.kubelet.protocol import PodUnavailable
 from dask_k8s_local.kubelet.runtime.client import CannotStart, Supervised
 
-Standard = tuple[int, int, int]  # file descriptors of stdin, stdout and stderr
+Standard = tuple[int, int, int]
+"""File descriptors of stdin, stdout and stderr."""
 
 
 class Executor(Protocol):
-    """A container."""
+    """A container in which commands can be started."""
 
     async def execute(self, argv: Sequence[str], standard: Standard, *, tty: bool) -> Supervised:
-        """Start a command in it; raises CannotStart."""
+        """Start a command; raises CannotStart."""
 
 
 class Execution:
-    """A command with its streams (see `protocol.Process`)."""
+    """A running command with its streams; implements `protocol.Process`."""
 
     def __init__(self) -> None:
         self.stdin: asyncio.StreamWriter | None = None
@@ -36,8 +35,8 @@ class Execution:
         self._terminal: int | None = None
 
     @classmethod
-    async def start(cls, container: Executor, argv: Sequence[str], *, stdin: bool, tty: bool) -> Execution:
-        """Start it; raises PodUnavailable."""
+    async def start(cls, container: Executor, argv: Sequence[str], *, stdin: bool, tty: bool) -> Self:
+        """Start a command; raises PodUnavailable."""
         self = cls()
         theirs = await (self._open_terminal() if tty else self._open_pipes(stdin=stdin))
         try:
@@ -52,24 +51,24 @@ class Execution:
 
     async def wait(self) -> int:
         """Return the exit code."""
-        assert self._process  # noqa: S101  # `start` has returned
+        assert self._process  # noqa: S101  # set by `start`
         code = await self._process.wait()
         self._terminal = None
         return code
 
     def kill(self) -> None:
-        """End it: its client has gone."""
+        """Kill the command."""
         if self._process:
             self._process.signal(signal.SIGKILL)
         self.close()
 
     def close(self) -> None:
-        """Close its standard input."""
+        """Close standard input."""
         if self.stdin:
             self.stdin.close()
 
     def resize(self, rows: int, columns: int) -> None:
-        """Set the size of its terminal."""
+        """Set the size of the terminal."""
         if self._terminal is not None:
             with contextlib.suppress(OSError):
                 fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
@@ -93,21 +92,21 @@ class Execution:
 
 
 async def output_of(container: Executor, argv: Sequence[str]) -> tuple[int, str]:
-    """Run a command in a container to its end; return its exit code and what it said."""
+    """Run a command in a container; return its exit code and output."""
     try:
         command = await Execution.start(container, argv, stdin=False, tty=False)
     except PodUnavailable as error:
         return 126, str(error)
     try:
         streams = [stream.read() for stream in (command.stdout, command.stderr) if stream]
-        said = b"".join(await asyncio.gather(*streams))
-        return await command.wait(), said.decode(errors="replace")
+        output = b"".join(await asyncio.gather(*streams))
+        return await command.wait(), output.decode(errors="replace")
     finally:
         command.kill()
 
 
 class _Output(asyncio.StreamReaderProtocol):
-    """The read side of a pipe or terminal; Linux says EIO where a terminal ends."""
+    """The read side of a pipe or terminal; treats EIO at the end of a terminal as EOF."""
 
     def __init__(self, reader: asyncio.StreamReader) -> None:
         super().__init__(reader)

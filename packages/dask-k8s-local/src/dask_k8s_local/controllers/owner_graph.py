@@ -1,13 +1,11 @@
-"""Who belongs to whom: an index of owner references, kept by changes. Decides nothing, writes nothing."""
-
-from __future__ import annotations
+"""The graph of owner references, updated from changes. Decides and writes nothing."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dask_k8s_local.controllers.doors import Propagation
-from dask_k8s_local.following import Change
+from dask_k8s_local.controllers.client import Propagation
+from dask_k8s_local.informer import Change
 from dask_k8s_local.resources import Resource
 from dask_k8s_local.store import Object, Store, namespace_of
 
@@ -17,31 +15,32 @@ FOREGROUND = "foregroundDeletion"
 Reference = Mapping[str, Any]
 
 _REMEMBERED = 500
+"""How many deleted uids are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where an object is."""
+class ObjectKey:
+    """Identifies an object in the store."""
 
     resource: Resource
     namespace: str
     name: str
 
 
-class Ownership:
-    """Every object by its uid, and the dependents of each.
+class OwnerGraph:
+    """All objects by uid, with their dependents.
 
-    What it knows may be a moment old; the objects themselves are read from the store.
+    The graph can lag behind the store; objects are always read from the store.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._places: dict[str, Place] = {}
+        self._keys: dict[str, ObjectKey] = {}
         self._dependents: dict[str, dict[str, None]] = {}
         self._gone: dict[str, None] = {}
 
-    def learn(self, change: Change) -> Iterator[str]:
-        """Take in a change; yield the uids of those for whom it may mean something."""
+    def update(self, change: Change) -> Iterator[str]:
+        """Apply a change; yield the uids of objects that must be processed."""
         old, new = change.old, change.new
         uid = (new or old or {})["metadata"]["uid"]
         before, after = owners(old), owners(new)
@@ -49,31 +48,31 @@ class Ownership:
             self._link(uid, before, after)
             yield from (reference["uid"] for reference in before)
         if new is None:
-            del self._places[uid]
+            del self._keys[uid]
             yield from self._forget(uid)
             return
-        self._places.setdefault(uid, Place(change.resource, namespace_of(new), new["metadata"]["name"]))
-        if (after and before != after) or going(new) != going(old):
+        self._keys.setdefault(uid, ObjectKey(change.resource, namespace_of(new), new["metadata"]["name"]))
+        if (after and before != after) or pending_finalizer(new) != pending_finalizer(old):
             yield uid
-        if going(new) == FOREGROUND != going(old):
+        if pending_finalizer(new) == FOREGROUND != pending_finalizer(old):
             yield from self.dependents(uid)
 
-    def place(self, uid: str) -> Place | None:
-        """Return where the object is or was."""
-        return self._places.get(uid)
+    def key(self, uid: str) -> ObjectKey | None:
+        """Return the key of an object."""
+        return self._keys.get(uid)
 
-    def get(self, uid: str) -> tuple[Place, Object] | None:
-        """Return the object as it is now."""
-        place = self._places.get(uid)
-        obj = place and self._store.get(place.resource, place.namespace, place.name)
-        return (place, obj) if place and obj and obj["metadata"]["uid"] == uid else None
+    def get(self, uid: str) -> tuple[ObjectKey, Object] | None:
+        """Return the current object with its key."""
+        key = self._keys.get(uid)
+        obj = key and self._store.get(key.resource, key.namespace, key.name)
+        return (key, obj) if key and obj and obj["metadata"]["uid"] == uid else None
 
     def dependents(self, uid: str) -> list[str]:
-        """Return the uids of those that name the object as an owner."""
+        """Return the uids of objects with this owner."""
         return [*self._dependents.get(uid, ())]
 
     def is_gone(self, uid: str) -> bool:
-        """Tell whether an object of that uid was there lately: its kind may have gone together with it."""
+        """Return whether an object with this uid was deleted recently; its kind may be gone, too."""
         return uid in self._gone
 
     def _link(self, uid: str, before: Iterable[Reference], after: Iterable[Reference]) -> None:
@@ -97,8 +96,8 @@ def owners(obj: Object | None) -> list[Reference]:
     return (obj and obj["metadata"].get("ownerReferences")) or []
 
 
-def going(obj: Object | None) -> str:
-    """Return which finalizer of the garbage collector an object that is being deleted waits for, if any."""
+def pending_finalizer(obj: Object | None) -> str:
+    """Return the garbage collector's finalizer on an object that is being deleted, or an empty string."""
     if obj is None or not obj["metadata"].get("deletionTimestamp"):
         return ""
     finalizers = obj["metadata"].get("finalizers") or ()
@@ -106,11 +105,11 @@ def going(obj: Object | None) -> str:
 
 
 def propagation(obj: Object) -> Propagation:
-    """Tell what the finalizers of an object want to happen to its dependents."""
+    """Return the propagation policy that follows from the finalizers of an object."""
     finalizers = obj["metadata"].get("finalizers") or ()
     return "Orphan" if ORPHAN in finalizers else "Foreground" if FOREGROUND in finalizers else "Background"
 
 
 def blocks(obj: Object, uid: str) -> bool:
-    """Tell whether a dependent must go before that owner does."""
+    """Return whether a dependent blocks the deletion of this owner."""
     return any(one["uid"] == uid and one.get("blockOwnerDeletion") for one in owners(obj))

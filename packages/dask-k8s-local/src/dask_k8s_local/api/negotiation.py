@@ -1,13 +1,11 @@
-"""How an answer is written: whole objects (made once), their metadata only, or rows of a Table."""
-
-from __future__ import annotations
+"""Content negotiation: responses as complete objects or as a Table. Contains no columns of any kind."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
 
 import orjson
 
-from dask_k8s_local.api import errors, rows, tables
+from dask_k8s_local.api import errors, printer_columns, printers
 from dask_k8s_local.api.catalog import Served
 from dask_k8s_local.store import Stored
 
@@ -17,19 +15,19 @@ _AS = re.compile(r"(?:^|;)\s*as=(\w+)")
 _META = "meta.k8s.io/v1"
 
 
-class View:
-    """Whole objects."""
+class Encoder:
+    """Encodes complete objects."""
 
     def __init__(self, served: Served) -> None:
         self.served = served
         self.resource = served.resource
 
-    def one(self, obj: Stored) -> bytes:
-        """Write an object."""
+    def single(self, obj: Stored) -> bytes:
+        """Return an object as JSON."""
         return obj.json
 
     def list(self, objects: Sequence[Stored], metadata: dict[str, object]) -> bytes:
-        """Write a list. Items of built-in kinds do not repeat kind and version, as Go does not."""
+        """Return a list as JSON; like Kubernetes, items of built-in kinds have no `kind` and `apiVersion`."""
         kind, version = self.resource.list_kind, self.resource.api_version
         head = orjson.dumps({"kind": kind, "apiVersion": version, "metadata": metadata})[:-1]
         cut = 0 if self.served.schema else len(self._head()) - 1
@@ -37,11 +35,11 @@ class View:
         return head + b',"items":[' + items + b"]}"
 
     def event(self, kind: str, obj: Stored) -> bytes:
-        """Write a line of a watch."""
-        return b'{"type":"%s","object":%s}\n' % (kind.encode(), self.one(obj))
+        """Return a watch event as a line of JSON."""
+        return b'{"type":"%s","object":%s}\n' % (kind.encode(), self.single(obj))
 
     def bookmark(self, version: int, annotations: dict[str, str] | None = None) -> bytes:
-        """Write the line that says how far a watch has come."""
+        """Return a bookmark event."""
         metadata: dict[str, object] = {"resourceVersion": str(version)}
         if annotations:
             metadata["annotations"] = annotations
@@ -60,63 +58,49 @@ _ZERO: dict[str, dict[str, object]] = {
     "pods": {"spec": {"containers": None}, "status": {}},
     "services": {"spec": {}, "status": {"loadBalancer": {}}},
 }
+"""Fields that Go writes in an empty object, which clients expect in bookmarks."""
 
 
-class Metadata(View):
-    """Metadata only."""
-
-    def one(self, obj: Stored) -> bytes:
-        """Write an object's metadata."""
-        return orjson.dumps(
-            {"kind": "PartialObjectMetadata", "apiVersion": _META, "metadata": obj["metadata"]}
-        )
-
-    def list(self, objects: Sequence[Stored], metadata: dict[str, object]) -> bytes:
-        """Write a list of metadata."""
-        head = orjson.dumps({"kind": "PartialObjectMetadataList", "apiVersion": _META, "metadata": metadata})[
-            :-1
-        ]
-        return head + b',"items":[' + b",".join(self.one(obj) for obj in objects) + b"]}"
-
-
-class Table(View):
-    """Rows with the columns that `kubectl get` prints."""
+class TableEncoder(Encoder):
+    """Encodes the rows and columns that `kubectl get` prints."""
 
     def __init__(self, served: Served, include: str, *, watching: bool) -> None:
         super().__init__(served)
         self._include = include
-        self._columns = rows.columns(served)
-        self._described = not watching
-        self._now = tables.now()
+        self._columns = printers.columns(served)
+        self._has_definitions = not watching
+        self._now = printer_columns.now()
 
-    def one(self, obj: Stored) -> bytes:
-        """Write a table of one row."""
+    def single(self, obj: Stored) -> bytes:
+        """Return a Table with one row."""
         return self.list([obj], {"resourceVersion": obj["metadata"]["resourceVersion"]})
 
     def list(self, objects: Sequence[Stored], metadata: dict[str, object]) -> bytes:
-        """Write a table."""
+        """Return a Table."""
         return orjson.dumps(
             {
                 "kind": "Table",
                 "apiVersion": _META,
                 "metadata": metadata,
-                "columnDefinitions": tables.definitions(self._columns),
+                "columnDefinitions": printer_columns.definitions(self._columns),
                 "rows": list(self._rows(objects)),
             }
         )
 
     def event(self, kind: str, obj: Stored) -> bytes:
-        """Write a line of a watch; only the first says what the columns are."""
+        """Return a watch event; only the first one has `columnDefinitions`."""
         metadata = {"resourceVersion": obj["metadata"]["resourceVersion"]}
-        self._now = tables.now()
+        self._now = printer_columns.now()
         table: dict[str, object] = {
             "kind": "Table",
             "apiVersion": _META,
             "metadata": metadata,
-            "columnDefinitions": None if self._described else tables.definitions(self._columns),
+            "columnDefinitions": None
+            if self._has_definitions
+            else printer_columns.definitions(self._columns),
             "rows": list(self._rows([obj])),
         }
-        self._described = True
+        self._has_definitions = True
         return b'{"type":"%s","object":%s}\n' % (kind.encode(), orjson.dumps(table))
 
     def _rows(self, objects: Iterable[Stored]) -> Iterable[dict[str, object]]:
@@ -130,27 +114,25 @@ class Table(View):
             yield row
 
 
-def choose(served: Served, accept: str, include: str, *, watching: bool) -> View:
-    """Return the first of the accepted forms that there is."""
+def negotiate(served: Served, accept: str, include: str, *, watching: bool) -> Encoder:
+    """Return the encoder for the first media type in `Accept` that is supported."""
     if not accept or accept == JSON:
-        return View(served)
+        return Encoder(served)
     for media in accept.split(","):
         kind = media.partition(";")[0].strip()
         if kind not in {JSON, "*/*", "application/*", "application/yaml"}:
             continue
         match = _AS.search(media)
-        make = _VIEWS.get(match[1] if match else "")
+        make = _ENCODERS.get(match[1] if match else "")
         if make is not None:
             return make(served, include, watching)
-    # a client that prefers protobuf takes JSON (it reads the content type), whatever it says
+    # clients that ask for protobuf only also read JSON, because they look at the content type
     if "application/vnd.kubernetes.protobuf" in accept:
-        return View(served)
+        return Encoder(served)
     raise errors.not_acceptable()
 
 
-_VIEWS: dict[str, Callable[[Served, str, bool], View]] = {
-    "": lambda served, _, __: View(served),
-    "Table": lambda served, include, watching: Table(served, include, watching=watching),
-    "PartialObjectMetadata": lambda served, _, __: Metadata(served),
-    "PartialObjectMetadataList": lambda served, _, __: Metadata(served),
+_ENCODERS: dict[str, Callable[[Served, str, bool], Encoder]] = {
+    "": lambda served, _, __: Encoder(served),
+    "Table": lambda served, include, watching: TableEncoder(served, include, watching=watching),
 }

@@ -1,9 +1,7 @@
-"""`pods/portforward`, `pods/exec` and `pods/attach`: which protocol a client speaks, and what is refused.
+"""Negotiates the WebSocket protocol of `pods/portforward`, `pods/exec` and `pods/attach`.
 
-What a real API server refuses is a Status; what its kubelet refuses comes through as plain text.
+Errors of the API server are a Status, and errors of the kubelet plain text, as in Kubernetes.
 """
-
-from __future__ import annotations
 
 from collections.abc import Iterable
 
@@ -12,20 +10,19 @@ from aiohttp import web
 from dask_k8s_local.api.errors import bad_request
 from dask_k8s_local.api.streaming import portforward, remotecommand, tunnel
 from dask_k8s_local.api.streaming.channels import V4, V5
+from dask_k8s_local.conditions import is_finished
 from dask_k8s_local.kubelet.protocol import Kubelet, Pod
 
 _FALSE = {"0", "false"}
 _NO_PORT = "cannot convert to []int32: strconv.ParseUint: parsing"
-_FINISHED = {"Succeeded", "Failed"}
 
 
 async def port_forward(request: web.BaseRequest, kubelet: Kubelet, pod: Pod) -> web.StreamResponse:
-    """Answer GET or POST of `pods/{name}/portforward`; raises ApiError."""
-    _check_bound(pod)
+    """Handle `pods/{name}/portforward`; raises StatusError."""
     ports = [_port(port) for text in request.query.getall("ports", []) for port in text.split(",")]
     offered = _offered(request)
     metadata = pod["metadata"]
-    if pod.get("status", {}).get("phase") in _FINISHED:
+    if is_finished(pod):
         return _text(500, f'pod not found ("{metadata["name"]}_{metadata["namespace"]}")')
     if tunnels := [name.removeprefix(tunnel.PREFIX) for name in offered if name.startswith(tunnel.PREFIX)]:
         if tunnel.PROTOCOL not in tunnels:
@@ -47,34 +44,29 @@ async def port_forward(request: web.BaseRequest, kubelet: Kubelet, pod: Pod) -> 
 
 
 async def exec_(request: web.BaseRequest, kubelet: Kubelet, pod: Pod) -> web.StreamResponse:
-    """Answer GET or POST of `pods/{name}/exec`; raises ApiError."""
+    """Handle `pods/{name}/exec`; raises StatusError."""
     options = _exec_options(request, pod)
-    _check_bound(pod)
     offered = _offered(request)
     protocol = V5 if V5 in offered else _choose(offered, (V4,))
     if protocol is None:
         return _not_supported(offered, (V5, V4))
-    refusal = _refusal(pod, options)
-    if refusal and protocol != V5:
-        return refusal
+    error = _kubelet_error(pod, options)
+    if error and protocol != V5:
+        return error
     ws = await _accept(request, protocol)
-    if refusal:
-        await remotecommand.refuse(ws, f"unable to upgrade connection: {refusal.text}")
+    if error:
+        await remotecommand.refuse(ws, f"unable to upgrade connection: {error.text}")
     else:
         await remotecommand.serve(ws, kubelet, pod, options)
     return ws
 
 
 async def attach(request: web.BaseRequest, kubelet: Kubelet, pod: Pod) -> web.StreamResponse:
-    """Answer GET or POST of `pods/{name}/attach`: raises ApiError."""
-    del request, kubelet
-    _check_bound(pod)
-    raise bad_request("attach is not supported here: use logs -f to follow a container and exec to enter it")
-
-
-def _check_bound(pod: Pod) -> None:
-    if not pod["spec"].get("nodeName"):
-        raise bad_request(f"pod {pod['metadata']['name']} does not have a host assigned")
+    """Reject `pods/{name}/attach`, which is not supported."""
+    del request, kubelet, pod
+    raise bad_request(
+        "dask-k8s-local does not support attach; use `kubectl logs -f` or `kubectl exec` instead"
+    )
 
 
 def _port(text: str) -> int:
@@ -109,8 +101,8 @@ def _container(pod: Pod, name: str) -> str:
     return only
 
 
-def _refusal(pod: Pod, options: remotecommand.ExecOptions) -> web.Response | None:
-    """Return what the kubelet says without trying."""
+def _kubelet_error(pod: Pod, options: remotecommand.ExecOptions) -> web.Response | None:
+    """Return the kubelet's error for a command that cannot be started."""
     if not (options.stdin or options.stdout or options.stderr):
         return _text(400, "you must specify at least 1 of stdin, stdout, stderr")
     status = pod.get("status", {})
@@ -122,10 +114,10 @@ def _refusal(pod: Pod, options: remotecommand.ExecOptions) -> web.Response | Non
 
 
 def _offered(request: web.BaseRequest) -> list[str]:
-    """Return the protocols that the client speaks, for a WebSocket; raises ApiError if it wants none."""
+    """Return the WebSocket protocols that the client offers; raises StatusError without an upgrade."""
     upgrade = request.headers.get("Upgrade", "").lower()
     if upgrade.startswith("spdy/"):
-        raise bad_request("SPDY is not spoken here, WebSocket is: kubectl 1.31 and later do")
+        raise bad_request("SPDY is not supported; use kubectl 1.31 or later, which uses WebSocket")
     if upgrade != "websocket":
         raise bad_request("Upgrade request required")
     listed = ",".join(request.headers.getall("Sec-WebSocket-Protocol", []))
@@ -133,7 +125,7 @@ def _offered(request: web.BaseRequest) -> list[str]:
 
 
 def _choose(offered: list[str], supported: Iterable[str]) -> str | None:
-    """Return the client's first choice that is known; one without any is taken at its word."""
+    """Return the first offered protocol that is supported, or an empty string if the client offers none."""
     return next((protocol for protocol in offered if protocol in supported), None if offered else "")
 
 

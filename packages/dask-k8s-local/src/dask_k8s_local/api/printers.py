@@ -1,13 +1,15 @@
-"""What `kubectl get` shows of each built-in kind, cell by cell (Kubernetes' printers)."""
+"""The columns that `kubectl get` prints for built-in kinds, as in Kubernetes' printers.
 
-from __future__ import annotations
+Reads objects only.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from dask_k8s_local.api.catalog import Served
-from dask_k8s_local.api.tables import AGE, AGE_ONLY, NAME, Column, custom, since
+from dask_k8s_local.api.printer_columns import AGE, AGE_ONLY, NAME, Column, custom, since
+from dask_k8s_local.conditions import is_finished
 
 Object = Mapping[str, Any]
 
@@ -38,7 +40,7 @@ def _containers(pod: Object) -> list[Object]:
 
 
 def _initialising(pod: Object) -> str:
-    """Return what a pod's init containers are doing, empty when they are done."""
+    """Return the state of a pod's init containers, empty when all have finished."""
     status = pod.get("status") or {}
     if any(
         item["type"] == "Initialized" and item["status"] == "True" for item in status.get("conditions") or ()
@@ -51,14 +53,14 @@ def _initialising(pod: Object) -> str:
         if terminated and terminated["exitCode"] == 0:
             continue
         if terminated:
-            return f"Init:{_end(terminated)}"
+            return f"Init:{_termination(terminated)}"
         if waiting.get("reason") not in {None, "PodInitializing"}:
             return f"Init:{waiting['reason']}"
         return f"Init:{index}/{total}"
     return ""
 
 
-def _end(terminated: Object) -> str:
+def _termination(terminated: Object) -> str:
     if terminated.get("reason"):
         return str(terminated["reason"])
     signal = terminated.get("signal")
@@ -80,7 +82,7 @@ def _pod_status(pod: Object, _: datetime) -> str:
         reason = "SchedulingGated"
     initialising = _initialising(pod)
     reason = initialising or _container_reason(pod, reason)
-    if pod["metadata"].get("deletionTimestamp") and phase not in {"Failed", "Succeeded"}:
+    if pod["metadata"].get("deletionTimestamp") and not is_finished(pod):
         return "Unknown" if status.get("reason") == "NodeLost" else "Terminating"
     return reason
 
@@ -92,7 +94,7 @@ def _container_reason(pod: Object, reason: str) -> str:
         if (state.get("waiting") or {}).get("reason"):
             reason = state["waiting"]["reason"]
         elif "terminated" in state:
-            reason = _end(state["terminated"])
+            reason = _termination(state["terminated"])
         elif container.get("ready") and "running" in state:
             running = True
     if reason == "Completed" and running:
@@ -122,20 +124,20 @@ def _pod_gates(pod: Object, _: datetime) -> str:
 
 def _job_status(job: Object, _: datetime) -> str:
     met = {item["type"] for item in job["status"].get("conditions") or () if item["status"] == "True"}
-    for word in ("Complete", "Failed"):
-        if word in met:
-            return word
+    for kind in ("Complete", "Failed"):
+        if kind in met:
+            return kind
     if job["metadata"].get("deletionTimestamp"):
         return "Terminating"
     return next(
-        (word for word in ("Suspended", "FailureTarget", "SuccessCriteriaMet") if word in met), "Running"
+        (kind for kind in ("Suspended", "FailureTarget", "SuccessCriteriaMet") if kind in met), "Running"
     )
 
 
 def _job_completions(job: Object, _: datetime) -> str:
-    wanted, parallel = job["spec"].get("completions"), job["spec"]["parallelism"]
+    completions, parallel = job["spec"].get("completions"), job["spec"]["parallelism"]
     several = f"1 of {parallel}" if parallel > 1 else "1"
-    return f"{job['status'].get('succeeded', 0)}/{several if wanted is None else wanted}"
+    return f"{job['status'].get('succeeded', 0)}/{several if completions is None else completions}"
 
 
 def _job_duration(job: Object, at: datetime) -> str:
@@ -153,7 +155,7 @@ def _job_selector(job: Object, _: datetime) -> str:
     return _or(",".join(f"{key}={value}" for key, value in sorted(matched.items())))
 
 
-# ---- Services and what is behind them
+# ---- Services and EndpointSlices
 
 
 def _external_ip(service: Object, _: datetime) -> str:
@@ -170,15 +172,6 @@ def _service_ports(service: Object, _: datetime) -> str:
     ports = service["spec"].get("ports") or ()
     node = {id(port): f":{port['nodePort']}" if port.get("nodePort") else "" for port in ports}
     return _or(",".join(f"{port['port']}{node[id(port)]}/{port['protocol']}" for port in ports))
-
-
-def _endpoints(obj: Object, _: datetime) -> str:
-    found: list[str] = []
-    for subset in obj.get("subsets") or ():
-        addresses = [item["ip"] for item in subset.get("addresses") or ()]
-        ports = subset.get("ports") or ()
-        found += [f"{ip}:{port['port']}" for port in ports for ip in addresses] if ports else addresses
-    return _joined(found)
 
 
 def _slice_ports(obj: Object, _: datetime) -> str:
@@ -345,7 +338,6 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
             wide=True,
         ),
     ),
-    "endpoints": (NAME, Column("Endpoints", _endpoints), AGE),
     "endpointslices.discovery.k8s.io": (
         NAME,
         Column("AddressType", _field("addressType")),

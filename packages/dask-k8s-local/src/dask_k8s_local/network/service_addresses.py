@@ -1,6 +1,4 @@
-"""Which address and node ports a new or changed Service gets. Decides before it is stored; opens nothing."""
-
-from __future__ import annotations
+"""Assigns cluster IPs and node ports to Services. Opens no ports."""
 
 from dask_k8s_local.network.addresses import AddressesExhausted, Block, free_port
 from dask_k8s_local.store import Object
@@ -9,7 +7,7 @@ NODE_PORTS = range(30000, 32768)
 
 
 class CannotAssign(Exception):
-    """What the Service asks for cannot be had."""
+    """The requested address or port cannot be assigned."""
 
     def __init__(self, field: str, value: object, reason: str) -> None:
         super().__init__(f"{field}: Invalid value: {value!r}: {reason}")
@@ -19,14 +17,14 @@ class CannotAssign(Exception):
 
 
 class ServiceAddresses:
-    """The addresses and node ports of all Services."""
+    """The cluster IPs and node ports that are in use."""
 
     def __init__(self, block: Block) -> None:
         self.block = block
         self._node_ports: set[int] = set()
 
     def assign(self, service: Object, previous: Object | None = None) -> Object:
-        """Return the Service with its `clusterIP`, `clusterIPs` and `nodePort`s; those it had, it keeps."""
+        """Return the Service with `clusterIP`, `clusterIPs` and `nodePort`s; existing ones are kept."""
         spec, old = dict(service["spec"]), (previous or {}).get("spec", {})
         kind = spec.get("type", "ClusterIP")
         if kind == "ExternalName":
@@ -41,10 +39,10 @@ class ServiceAddresses:
         return {**service, "spec": spec}
 
     def release(self, service: Object) -> None:
-        """Give back what a deleted Service had."""
+        """Release the addresses and ports of a deleted Service."""
         address = service["spec"].get("clusterIP")
         if address and address != "None":
-            self.block.services.give_back(address)
+            self.block.services.release(address)
         for port in service["spec"].get("ports") or ():
             self._node_ports.discard(port.get("nodePort"))
 

@@ -1,6 +1,4 @@
-"""Custom resources come in: unknown fields are pruned (and named), nulls and defaults settled."""
-
-from __future__ import annotations
+"""Decodes custom resources: prunes (and reports) unknown fields, and sets defaults. Does not validate."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -13,7 +11,7 @@ _META = frozenset({"apiVersion", "kind", "metadata"})
 
 
 def conform(node: Node, value: Any) -> tuple[Any, list[str]]:
-    """Return the value as the API server would store it, and the paths of unknown fields."""
+    """Return the pruned value with defaults, and the paths of unknown fields."""
     unknown: list[str] = []
     return _conform(node, value, [], unknown), sorted(unknown)
 
@@ -39,7 +37,7 @@ def _object(node: Node, value: Mapping[str, Any], path: Path, unknown: list[str]
                 unknown.append(render(path, key))
             continue
         if item is None and not child.nullable and child.default is MISSING:
-            continue  # pruned; with a default it becomes that
+            continue  # null without a default is pruned
         out[key] = _item(child, item, [*path, key], unknown)
     for key, default in node.defaults.items():
         if key not in out:

@@ -1,6 +1,4 @@
-"""What the containers of a pod share, and what each of them executes. Starts nothing."""
-
-from __future__ import annotations
+"""What the containers of a pod share, and the command that each container executes. Starts nothing."""
 
 import asyncio
 import os
@@ -12,28 +10,30 @@ from pathlib import Path
 import aiohttp
 
 from dask_k8s_local.events import Recorder
-from dask_k8s_local.kubelet.access import Access
 from dask_k8s_local.kubelet.environment import command_line, environment
 from dask_k8s_local.kubelet.runtime.client import CannotStart, Command, Runtime
 from dask_k8s_local.kubelet.runtime.mounts import Mount
+from dask_k8s_local.kubelet.service_account import ServiceAccountAccess
 from dask_k8s_local.kubelet.sources import Sources
 from dask_k8s_local.kubelet.volumes import Volumes, relocate
 from dask_k8s_local.schema.quantity import parse
 from dask_k8s_local.store import Object
 
-_NO_COMMAND = "no command specified: an image has none here, so the container needs `command` or `args`"
+_NO_COMMAND = "no command specified: images are ignored here, so the container needs `command` or `args`"
 _GRACE_SECONDS = 30.0
 
 
 @dataclass(kw_only=True)
-class Home:
-    """A pod as its containers see it."""
+class PodContext:
+    """The pod of a container, with everything that containers need."""
 
     pod: Object
     directory: Path
     address: str
-    base: Mapping[str, str]  # variables that every process of the pod gets
-    python_path: str  # what comes first there
+    base: Mapping[str, str]
+    """Environment variables of all processes of the pod."""
+    python_path: str
+    """The first entry of PYTHONPATH."""
     runtime: Runtime
     sources: Sources
     volumes: Volumes
@@ -41,24 +41,26 @@ class Home:
     http: aiohttp.ClientSession
     services: Callable[[], Iterable[Object]]
     first_backoff: float
-    access: Access | None = None  # to the API, if the pod is to have it
-    publish: Callable[[], None] = field(default=lambda: None)  # the pod's runner sets it
+    access: ServiceAccountAccess | None = None
+    """Access to the API, if the pod has a service account for it."""
+    publish: Callable[[], None] = field(default=lambda: None)
+    """Writes the status of the pod; set by PodRunner."""
     referenced_changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def grace(self) -> float:
-        """Return the time that its containers have to end."""
+        """Return the termination grace period in seconds."""
         seconds = self.pod["spec"].get("terminationGracePeriodSeconds")
         return _GRACE_SECONDS if seconds is None else float(seconds)
 
     @property
     def full_name(self) -> str:
-        """Name the pod as the kubelet does in messages."""
+        """Return the pod's name in messages of the kubelet."""
         metadata = self.pod["metadata"]
         return f"{metadata['name']}_{metadata['namespace']}({metadata['uid']})"
 
-    def executable(self, spec: Object) -> Executable:
-        """Return what a container of the pod executes; raises Missing, CannotMount, CannotStart."""
+    def executable(self, spec: Object) -> "Executable":
+        """Return what a container executes; raises MissingReference, CannotMount and CannotStart."""
         variables = {**self.base, **environment(spec, self.sources, self.services())}
         paths = (self.python_path, variables.get("PYTHONPATH"))
         variables["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
@@ -86,17 +88,17 @@ class Home:
             return Executable(command)
         env = {name: relocate(value, mounts) for name, value in variables.items()}
         bare = Executable(replace(command, env=env, mounts=()), unmounted=mounts)
-        return replace(bare, command=bare.further(argv, main=True))
+        return replace(bare, command=bare.with_args(argv, main=True))
 
 
 @dataclass(frozen=True)
 class Executable:
-    """A container's command, and volumes that are not at their mount paths where nothing can be mounted."""
+    """The command of a container; `unmounted` are its volumes on machines where nothing can be mounted."""
 
     command: Command
     unmounted: Sequence[Mount] = ()
 
-    def further(self, argv: Sequence[str], *, main: bool = False, tty: bool = False) -> Command:
-        """Return a command to run where this one runs."""
-        words = [relocate(word, self.unmounted) for word in argv]
-        return replace(self.command, argv=words, main=main, tty=tty)
+    def with_args(self, argv: Sequence[str], *, main: bool = False, tty: bool = False) -> Command:
+        """Return another command for the same container."""
+        args = [relocate(arg, self.unmounted) for arg in argv]
+        return replace(self.command, argv=args, main=main, tty=tty)

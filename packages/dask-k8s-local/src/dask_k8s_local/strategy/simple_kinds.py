@@ -1,6 +1,4 @@
-"""Kinds with a rule or two."""
-
-from __future__ import annotations
+"""Strategies of kinds with one or two rules: Namespace, ConfigMap, Secret, Event and role bindings."""
 
 import base64
 from collections.abc import Iterable, Iterator
@@ -11,14 +9,15 @@ from dask_k8s_local.strategy import names
 from dask_k8s_local.strategy.base import Object, Strategy, keep
 
 _SIZE_MAX = 1024 * 1024
+"""Bytes in a ConfigMap or Secret at most."""
 _IMMUTABLE = "field is immutable when `immutable` is set"
 
 
 class Namespaces(Strategy):
-    """Namespaces: deleted in two steps, of which the second is the namespace controller's."""
+    """Namespaces, which the namespace controller empties before they are deleted."""
 
     def decode(self, obj: Object) -> tuple[Object, list[str]]:
-        """Let it carry its name as a label."""
+        """Decode the namespace and label it with its name."""
         namespace, unknown = super().decode(obj)
         metadata = namespace.get("metadata") or {}
         if name := metadata.get("name"):
@@ -26,7 +25,7 @@ class Namespaces(Strategy):
         return namespace, unknown
 
     def prepare_create(self, obj: Object) -> None:
-        """Be active, and held until it is empty."""
+        """Set the phase, and the finalizer of the namespace controller."""
         finalizers = (obj.get("spec") or {}).get("finalizers") or []
         obj["spec"] = {
             "finalizers": [*finalizers, *(["kubernetes"] if "kubernetes" not in finalizers else [])]
@@ -34,16 +33,16 @@ class Namespaces(Strategy):
         obj["status"] = {"phase": "Active"}
 
     def prepare_update(self, obj: Object, old: Object) -> None:
-        """Leave the finalizers of the spec to the subresource."""
+        """Keep the spec, which only the subresource `finalize` changes."""
         super().prepare_update(obj, old)
         keep(obj, old, "spec")
 
 
-class Data(Strategy):
-    """ConfigMaps and Secrets."""
+class DataObjects(Strategy):
+    """The strategy of ConfigMaps and Secrets."""
 
     def decode(self, obj: Object) -> tuple[Object, list[str]]:
-        """Turn what may be written as text into data."""
+        """Decode the object and encode `stringData` as `data`."""
         decoded, unknown = super().decode(obj)
         text = decoded.pop("stringData", None) if self.resource.kind == "Secret" else None
         if text:
@@ -52,12 +51,12 @@ class Data(Strategy):
         return decoded, unknown
 
     def validate(self, obj: Object) -> Iterator[Problem]:
-        """Judge keys and size."""
+        """Validate keys and size."""
         size = 0
         for field in ("data", "binaryData"):
             for key, value in (obj.get(field) or {}).items():
                 yield from (
-                    problems.invalid(f"{field}[{key}]", key, words) for words in names.config_key(key)
+                    problems.invalid(f"{field}[{key}]", key, message) for message in names.config_key(key)
                 )
                 size += len(value.encode())
         both = {*(obj.get("data") or ())} & {*(obj.get("binaryData") or ())}
@@ -67,7 +66,7 @@ class Data(Strategy):
             yield problems.too_long("data" if self.resource.kind == "Secret" else "", _SIZE_MAX)
 
     def validate_update(self, obj: Object, old: Object) -> Iterator[Problem]:
-        """Keep what is immutable."""
+        """Validate a changed object; immutable fields must not change."""
         if old.get("immutable"):
             if not obj.get("immutable"):
                 yield problems.forbidden("immutable", _IMMUTABLE)
@@ -80,12 +79,12 @@ class Data(Strategy):
 
 
 class ReturnsDeleted(Strategy):
-    """Plain data whose DELETE answers with the object."""
+    """Kinds without rules, whose DELETE returns the object."""
 
     returns_deleted = True
 
 
-_UNSAID: Object = {
+_EMPTY_FIELDS: Object = {
     "involvedObject": {},
     "source": {},
     "firstTimestamp": None,
@@ -97,44 +96,27 @@ _UNSAID: Object = {
 
 
 class Events(Strategy):
-    """Events."""
-
-    create_on_update = True
+    """The strategy of Events."""
 
     def decode(self, obj: Object) -> tuple[Object, list[str]]:
-        """Write what is not said, as Go does."""
+        """Decode the Event and add the empty fields that Go writes."""
         event, unknown = super().decode(obj)
-        return {**_UNSAID, **event}, unknown
+        return {**_EMPTY_FIELDS, **event}, unknown
 
     def validate(self, obj: Object) -> Iterator[Problem]:
-        """Keep an event in the namespace of what it is about."""
+        """Validate that the Event is in the namespace of its object."""
         about = (obj.get("involvedObject") or {}).get("namespace", "")
         namespace = obj["metadata"]["namespace"]
         if about != namespace and (about or namespace != "default"):
-            words = "does not match event.namespace" if about else "does not match involvedObject.namespace"
-            yield problems.invalid("involvedObject.namespace", about, words)
-
-
-class Leases(Strategy):
-    """Leases."""
-
-    create_on_update = True
-    unconditional_update = False
-
-    def validate(self, obj: Object) -> Iterator[Problem]:
-        """Judge the numbers."""
-        spec = obj.get("spec") or {}
-        for key, least in (("leaseDurationSeconds", 1), ("leaseTransitions", 0)):
-            if key in spec and spec[key] < least:
-                words = "must be greater than 0" if least else "must be greater than or equal to 0"
-                yield problems.invalid(f"spec.{key}", spec[key], words)
+            message = "does not match event.namespace" if about else "does not match involvedObject.namespace"
+            yield problems.invalid("involvedObject.namespace", about, message)
 
 
 class Bindings(Strategy):
-    """RoleBindings and ClusterRoleBindings: to which role stays."""
+    """RoleBindings and ClusterRoleBindings, whose role is immutable."""
 
     def validate_update(self, obj: Object, old: Object) -> Iterable[Problem]:
-        """Keep the role."""
+        """Validate that the role has not changed."""
         if obj.get("roleRef") != old.get("roleRef"):
             yield problems.invalid("roleRef", obj.get("roleRef"), "cannot change roleRef")
         yield from self.validate(obj)

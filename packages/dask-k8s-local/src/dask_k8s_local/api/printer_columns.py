@@ -1,6 +1,7 @@
-"""Tables: what a column is, and how times and paths are written in one. Cells of built-in kinds: `rows`."""
+"""Columns of a Table: their definition, ages, and JSON paths of custom columns.
 
-from __future__ import annotations
+Built-in kinds are in `printers`.
+"""
 
 import re
 from collections.abc import Callable, Mapping
@@ -37,7 +38,7 @@ _STEP = re.compile(
 
 @dataclass(frozen=True)
 class Column:
-    """A column: what `kubectl` prints above it, and what stands in it."""
+    """A column that `kubectl get` prints."""
 
     name: str
     cell: Cell
@@ -62,12 +63,12 @@ def definitions(found: tuple[Column, ...]) -> list[dict[str, Any]]:
 
 
 def now() -> datetime:
-    """Return the time against which ages count."""
+    """Return the time from which ages are calculated."""
     return datetime.now(UTC)
 
 
 def since(text: str | None, at: datetime) -> str:
-    """Return how long ago a timestamp was."""
+    """Return the time since a timestamp, as text."""
     if not text:
         return "<unknown>"
     try:
@@ -77,7 +78,7 @@ def since(text: str | None, at: datetime) -> str:
 
 
 def duration(seconds: int) -> str:
-    """Write a duration for people: `47s`, `2m5s`, `3h`, `5d12h`."""
+    """Format a duration as kubectl does: `47s`, `2m5s`, `3h`, `5d12h`."""
     if seconds < -1:
         return "<invalid>"
     seconds = max(seconds, 0)
@@ -98,7 +99,7 @@ def duration(seconds: int) -> str:
 
 
 def path(text: str) -> Callable[[Object], list[Any]]:
-    """Compile a simple JSONPath; the result returns all that it finds."""
+    """Compile a simple JSONPath to a function that returns all matches."""
     steps = [_step(*match.groups()) for match in _STEP.finditer(text.strip("{}").removeprefix("$"))]
 
     def find(obj: Object) -> list[Any]:
@@ -111,24 +112,24 @@ def path(text: str) -> Callable[[Object], list[Any]]:
 
 
 def _step(*parts: str | None) -> Callable[[Any], list[Any]]:
-    """Return what one step of a path does with a value; exactly one form of `_STEP` has matched."""
-    plain, single, double, index, key, wanted = parts
+    """Return a function for one step of a path; exactly one alternative of `_STEP` has matched."""
+    plain, single, double, index, key, expected = parts
     if index is not None:
         at = slice(None) if index == "*" else slice(int(index), int(index) + 1 or None)
         return lambda value: value[at] if isinstance(value, list) else []
     if key is not None:
-        return lambda value: _where(value, key, wanted or "")
+        return lambda value: _where(value, key, expected or "")
     name = (plain or "").replace("\\", "") or single or double or ""
     return lambda value: [value[name]] if isinstance(value, Mapping) and name in value else []
 
 
-def _where(value: Any, key: str, wanted: str) -> list[Any]:
+def _where(value: Any, key: str, expected: str) -> list[Any]:
     items = value if isinstance(value, list) else []
-    return [item for item in items if isinstance(item, Mapping) and str(item.get(key)) == wanted]
+    return [item for item in items if isinstance(item, Mapping) and str(item.get(key)) == expected]
 
 
 def custom(column: Mapping[str, Any]) -> Column:
-    """Return the column that a CustomResourceDefinition describes."""
+    """Return a column of `additionalPrinterColumns`."""
     find = path(column["jsonPath"])
     kind = column.get("type", "string")
 
@@ -148,7 +149,7 @@ def custom(column: Mapping[str, Any]) -> Column:
         kind,
         column.get("format", ""),
         column.get("description")
-        or f"Custom resource definition column (in JSONPath format): {column['jsonPath']}",
+        or f"CustomResources resource definition column (in JSONPath format): {column['jsonPath']}",
         wide=bool(column.get("priority")),
     )
 

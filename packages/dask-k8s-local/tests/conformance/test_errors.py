@@ -1,4 +1,4 @@
-"""What is refused, with which code, reason, causes and words."""
+"""Rejected requests: codes, reasons, causes and messages."""
 
 from typing import ClassVar
 
@@ -35,12 +35,12 @@ PORTS = "must be between 1 and 65535, inclusive"
 QUANTITY = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 
 
-def invalid(field, value, words):
-    return ("FieldValueInvalid", field, f"Invalid value: {value}: {words}")
+def invalid(field, value, text):
+    return ("FieldValueInvalid", field, f"Invalid value: {value}: {text}")
 
 
-def required(field, words=""):
-    return ("FieldValueRequired", field, "Required value" + (f": {words}" if words else ""))
+def required(field, text=""):
+    return ("FieldValueRequired", field, "Required value" + (f": {text}" if text else ""))
 
 
 def supported(field, value, *values):
@@ -52,8 +52,8 @@ def duplicate(field, value):
     return ("FieldValueDuplicate", field, f"Duplicate value: {value}")
 
 
-def forbidden(field, words):
-    return ("FieldValueForbidden", field, f"Forbidden: {words}")
+def forbidden(field, text):
+    return ("FieldValueForbidden", field, f"Forbidden: {text}")
 
 
 C = "spec.containers[0]"
@@ -296,17 +296,17 @@ UNDECODABLE = {
 }
 
 
-@pytest.mark.parametrize("body, words", UNDECODABLE.values(), ids=UNDECODABLE)
-def test_undecodable(api, home, body, words):
+@pytest.mark.parametrize("body, text", UNDECODABLE.values(), ids=UNDECODABLE)
+def test_undecodable(api, home, body, text):
     body = {"apiVersion": "v1", **body}
     plural, kind = body.pop("plural", body["kind"].lower() + "s"), body["kind"]
     answer = api.post(f"{home}/{plural}", body, dryRun="All")
     assert (answer.status, answer["reason"]) == (400, "BadRequest")
-    if words is None:
-        wanted = "converting (v1.Service) to (core.Pod): unknown conversion"
-        assert answer["message"] == f'{kind} in version "v1" cannot be handled as a Pod: {wanted}'
+    if text is None:
+        expected = "converting (v1.Service) to (core.Pod): unknown conversion"
+        assert answer["message"] == f'{kind} in version "v1" cannot be handled as a Pod: {expected}'
     else:
-        assert answer["message"] == f'{kind} in version "v1" cannot be handled as a {kind}: {words}'
+        assert answer["message"] == f'{kind} in version "v1" cannot be handled as a {kind}: {text}'
 
 
 class TestUnknownFields:
@@ -425,9 +425,9 @@ def test_namespaces(api, home, namespace):
 
 def test_service_account_must_be_there(api, home, namespace):
     answer = api.post(f"{home}/pods", pod("x", spec={"serviceAccountName": "nope"}))
-    words = f'error looking up service account {namespace}/nope: serviceaccount "nope" not found'
+    text = f'error looking up service account {namespace}/nope: serviceaccount "nope" not found'
     assert (answer.status, answer["reason"]) == (403, "Forbidden")
-    assert answer["message"] == f'pods "x" is forbidden: {words}'
+    assert answer["message"] == f'pods "x" is forbidden: {text}'
 
 
 def test_without_token(api, kubernetes):

@@ -1,6 +1,7 @@
-"""How programs in pods reach the API: files and variables of a service account, which may do everything."""
+"""Access to the API from pods: the files and variables of their service account.
 
-from __future__ import annotations
+There is no authorization.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,36 +11,37 @@ from typing import Any
 from dask_k8s_local.kubelet.runtime.mounts import Mount
 from dask_k8s_local.store import Object, namespace_of
 
-_PLACE = "/var/run/secrets/kubernetes.io/serviceaccount"
+_MOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Access:
-    """The API as pods see it."""
+class ServiceAccountAccess:
+    """How pods reach the API server."""
 
     host: str
     port: int
-    sign: Callable[[dict[str, Any]], str]  # a token with these claims
+    sign: Callable[[dict[str, Any]], str]
+    """Returns a token with these claims."""
     authority: str
 
-    def wanted_by(self, pod: Object) -> bool:
-        """Tell whether it has a service account of its own; on most clusters, `default` may do nothing."""
+    def is_enabled_for(self, pod: Object) -> bool:
+        """Return whether the pod gets access: not with `default`, which has no rights on most clusters."""
         spec = pod["spec"]
         account = spec.get("serviceAccountName", "default")
         return account != "default" and spec.get("automountServiceAccountToken") is not False
 
     def mount(self, pod: Object, directory: Path) -> Mount:
-        """Return the directory with token, authority and namespace, at its usual place."""
+        """Return the mount with `token`, `ca.crt` and `namespace`."""
         namespace = namespace_of(pod)
         if not directory.exists():
             directory.mkdir(parents=True)
             token = self.sign(_claims(pod))
             for name, text in (("token", token), ("ca.crt", self.authority), ("namespace", namespace)):
                 (directory / name).write_text(text)
-        return (str(directory), _PLACE, True)
+        return (str(directory), _MOUNT_PATH, True)
 
     def variables(self) -> dict[str, str]:
-        """Return the variables that every client library knows."""
+        """Return the environment variables that client libraries read."""
         return {
             "KUBERNETES_SERVICE_HOST": self.host,
             "KUBERNETES_SERVICE_PORT": str(self.port),
@@ -49,7 +51,7 @@ class Access:
 
 
 def _claims(pod: Object) -> dict[str, Any]:
-    """Say what a token of a pod says, but for times: it is good as long as the server."""
+    """Return the claims of a pod's token, which is valid as long as the server runs."""
     metadata, account = pod["metadata"], pod["spec"].get("serviceAccountName", "default")
     namespace = namespace_of(pod)
     bound = {

@@ -1,10 +1,9 @@
-"""What one object uses of a quota, and which quotas it concerns. Pure."""
-
-from __future__ import annotations
+"""What an object uses of a quota, and which quotas apply to it. Pure."""
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 
+from dask_k8s_local.conditions import is_finished
 from dask_k8s_local.resources import PODS, SERVICES, Resource
 from dask_k8s_local.scheduler.requests import requested
 from dask_k8s_local.schema.quantity import write
@@ -16,8 +15,6 @@ _COUNT = "count/"
 _PLAIN = frozenset(
     {
         "configmaps",
-        "persistentvolumeclaims",
-        "replicationcontrollers",
         "resourcequotas",
         "secrets",
         "services",
@@ -35,35 +32,33 @@ _REQUIRED = {
 
 
 def responsible(name: str) -> str:
-    """Return the key of the collection whose objects use what a quota limits under that name."""
+    """Return the key of the collection that a quota counts under this name."""
     if name.startswith(_COUNT):
         return name.removeprefix(_COUNT)
-    if "storageclass.storage.k8s.io/" in name or name == "requests.storage":
-        return "persistentvolumeclaims"
     plural = name.partition(".")[0]
     return plural if plural in _PLAIN else PODS.key
 
 
 def usage(resource: Resource, obj: Object) -> Usage:
-    """Return what an object uses, under the names that a quota may have for it."""
+    """Return what an object uses, by the names that quotas have for it."""
     used = {_COUNT + resource.key: Decimal(1)}
     if resource.key in _PLAIN:
         used[resource.key] = Decimal(1)
     if resource.key == SERVICES.key:
         used |= _of_service(obj["spec"])
-    if resource.key == PODS.key and obj.get("status", {}).get("phase") not in {"Failed", "Succeeded"}:
+    if resource.key == PODS.key and not is_finished(obj):
         used |= _of_pod(obj["spec"])
     return used
 
 
 def show(name: str, amount: Decimal) -> str:
-    """Write an amount: memory in powers of two where that is exact."""
+    """Format an amount; memory in binary units where that is exact."""
     binary = ("memory" in name or "storage" in name) and not amount % 1024
     return write(amount, like="1Ki" if binary else "1")
 
 
 def missing(pod: Object, names: Mapping[str, object]) -> dict[str, list[str]]:
-    """Return the containers that leave open what a quota limits, by its name."""
+    """Return the containers without a request or limit that a quota requires, by its name."""
     spec = pod["spec"]
     containers = (*spec["containers"], *(spec.get("initContainers") or ()))
     found = {
@@ -79,13 +74,11 @@ def missing(pod: Object, names: Mapping[str, object]) -> dict[str, list[str]]:
 
 
 def in_scope(quota: Object, resource: Resource, obj: Object) -> bool:
-    """Tell whether a quota is about an object: with scopes, it is about some pods only."""
-    spec = quota["spec"]
-    selector = (spec.get("scopeSelector") or {}).get("matchExpressions") or ()
-    scopes = [*selector, *({"scopeName": name, "operator": "Exists"} for name in spec.get("scopes") or ())]
+    """Return whether a quota applies to an object; with scopes, it applies to some pods only."""
+    scopes = quota["spec"].get("scopes") or ()
     if not scopes:
         return True
-    return resource.key == PODS.key and all(_SCOPES[one["scopeName"]](obj["spec"], one) for one in scopes)
+    return resource.key == PODS.key and all(_SCOPES[scope](obj["spec"]) for scope in scopes)
 
 
 def _of_service(spec: Object) -> Usage:
@@ -103,7 +96,7 @@ def _of_pod(spec: Object) -> Usage:
     used = {"pods": Decimal(1)}
     for name, amount in requested({"spec": spec}).items():
         used[f"requests.{name}"] = amount
-        if name in _MEASURED or name.startswith("hugepages-"):
+        if name in _MEASURED:
             used[name] = amount
     for name, amount in requested({"spec": _limits_for_requests(spec)}).items():
         if name in _MEASURED:
@@ -112,7 +105,7 @@ def _of_pod(spec: Object) -> Usage:
 
 
 def _limits_for_requests(spec: Object) -> Object:
-    """Return the containers so that what they request is what limits them."""
+    """Return the containers with their limits as requests."""
     changed = {}
     for key in ("containers", "initContainers"):
         changed[key] = [
@@ -130,25 +123,9 @@ def _best_effort(spec: Object) -> bool:
     return not any({"cpu", "memory"} & one.keys() for one in amounts)
 
 
-def _of_priority(spec: Object, scope: Object) -> bool:
-    name: str | None = spec.get("priorityClassName")
-    values: list[str] = scope.get("values") or []
-    match scope["operator"]:
-        case "In":
-            return name in values
-        case "NotIn":
-            return name not in values
-        case "Exists":
-            return bool(name)
-        case _:
-            return not name
-
-
-_SCOPES: dict[str, Callable[[Object, Object], bool]] = {
-    "BestEffort": lambda spec, _: _best_effort(spec),
-    "NotBestEffort": lambda spec, _: not _best_effort(spec),
-    "Terminating": lambda spec, _: spec.get("activeDeadlineSeconds") is not None,
-    "NotTerminating": lambda spec, _: spec.get("activeDeadlineSeconds") is None,
-    "PriorityClass": _of_priority,
-    "CrossNamespacePodAffinity": lambda _spec, _scope: False,  # one node: where a pod goes is settled
+_SCOPES: dict[str, Callable[[Object], bool]] = {
+    "BestEffort": _best_effort,
+    "NotBestEffort": lambda spec: not _best_effort(spec),
+    "Terminating": lambda spec: spec.get("activeDeadlineSeconds") is not None,
+    "NotTerminating": lambda spec: spec.get("activeDeadlineSeconds") is None,
 }

@@ -1,4 +1,4 @@
-"""Commands, connections and logs, as the API asks for them."""
+"""Commands, connections and logs, through the kubelet's interface."""
 
 import asyncio
 

@@ -1,6 +1,4 @@
-"""Bytes on their way from a WebSocket to one stream, and the life of the WebSocket. Knows no protocol."""
-
-from __future__ import annotations
+"""Buffers between a WebSocket and one stream, and the lifetime of a WebSocket session. Knows no protocol."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -8,14 +6,15 @@ from collections.abc import AsyncIterator, Coroutine
 from aiohttp import web
 
 _CHUNKS = 16
-# How often a client is looked for while nobody reads what it sends.
+"""Chunks in a buffer; then the sender waits."""
 _PROBE_SECONDS = 10.0
-# How long what a client sent last may take to arrive where it was sent.
+"""Seconds between pings to a client whose data nobody reads."""
 _GRACE_SECONDS = 1.0
+"""Seconds to deliver the last data of a client that has disconnected."""
 
 
-class Inbox:
-    """What came for a stream and nobody took yet. It is small: who puts waits for who takes."""
+class StreamBuffer:
+    """Bytes received for a stream; `put` waits while the buffer is full."""
 
     def __init__(self) -> None:
         self._chunks: asyncio.Queue[bytes] = asyncio.Queue()
@@ -23,47 +22,47 @@ class Inbox:
         self._open = True
 
     async def put(self, data: bytes) -> None:
-        """Add bytes."""
+        """Add bytes; wait while the buffer is full."""
         if self._open:
             await self._room.acquire()
         if self._open:
             self._chunks.put_nowait(data)
 
     def end(self) -> None:
-        """Say that nothing more comes."""
+        """Mark the end of the data."""
         if self._open:
             self._open = False
             self._chunks.put_nowait(b"")
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Yield what comes, until the end."""
+        """Yield chunks until the end."""
         while data := await self._chunks.get():
             self._room.release()
             yield data
 
     def close(self) -> None:
-        """Say that nobody takes any more: what comes is thrown away."""
+        """Discard everything that is added from now on."""
         self._open = False
         self._room.release()
 
 
-async def deliver(ws: web.WebSocketResponse, inbox: Inbox, data: bytes) -> None:
-    """Put what a client sent, or its end; raises ConnectionError if the client goes while this waits."""
+async def deliver(ws: web.WebSocketResponse, buffer: StreamBuffer, data: bytes) -> None:
+    """Add data of a client, or its end; raises ConnectionError if the client disconnects meanwhile."""
     if not data:
-        inbox.end()
+        buffer.end()
     while data:
         try:
             async with asyncio.timeout(_PROBE_SECONDS):
-                await inbox.put(data)
+                await buffer.put(data)
                 return
         except TimeoutError:
             await ws.ping()
 
 
-async def converse(
+async def run_session(
     ws: web.WebSocketResponse, receive: Coroutine[None, None, None], work: Coroutine[None, None, None]
 ) -> None:
-    """Work while the client is there, then close; when this returns, neither coroutine runs."""
+    """Run both coroutines until one ends, then stop both and close the WebSocket."""
     receiving, working = asyncio.create_task(receive), asyncio.create_task(work)
     try:
         await asyncio.wait({receiving, working}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,6 +1,4 @@
-"""What the controllers ask of the API server, and how they refuse. No loops, no decisions."""
-
-from __future__ import annotations
+"""How controllers use the API server, and the exceptions of rejected requests. Contains no control loops."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, NamedTuple, Protocol
@@ -10,45 +8,45 @@ from dask_k8s_local.store import Object
 
 Propagation = Literal["Background", "Foreground", "Orphan"]
 
-Resources = Callable[[], Iterable[Resource]]
-"""Every collection that is served now; a custom one from before its CRD says `Established`."""
+ServedResources = Callable[[], Iterable[Resource]]
+"""Returns every collection that is served now."""
 
 
 class Delete(Protocol):
-    """What a DELETE request does once it is decoded: graceful for pods, `Terminating` for namespaces.
+    """Deletes like a DELETE request: gracefully for pods, in two steps for namespaces.
 
-    Synchronous. Raises the store's NotFound and Conflict.
+    Synchronous. Raises NotFound and Conflict of the store.
     """
 
     def __call__(
         self, resource: Resource, namespace: str | None, name: str, uid: str, *, propagation: Propagation
     ) -> object:
-        """Delete the object, if it still is the one of that uid."""
+        """Delete the object if it still has this uid."""
 
 
 class Create(Protocol):
-    """What a POST request does once it is decoded: defaults, judgement, quotas, storage.
+    """Creates like a POST request: defaults, validation, quotas, storage.
 
-    Synchronous. Raises Refused.
+    Synchronous. Raises RequestRejected.
     """
 
     def __call__(self, resource: Resource, namespace: str, body: Object) -> Object:
         """Create the object."""
 
 
-class Doors(NamedTuple):
-    """The verbs of the API server that controllers use."""
+class ApiClient(NamedTuple):
+    """The requests that controllers send to the API server."""
 
     create: Create
     delete: Delete
 
 
-class Refused(Exception):
-    """The API server refuses what a controller asks; its message is that of the answer."""
+class RequestRejected(Exception):
+    """The API server rejects a request of a controller; the message is that of the response."""
 
 
 class Forbidden(Exception):
-    """An admission controller refuses; becomes a Status with code 403, reason Forbidden and these causes."""
+    """An admission controller rejects a request; returned as a Status with code 403 and these causes."""
 
     def __init__(
         self, resource: Resource, name: str, why: str, causes: Iterable[Mapping[str, str]] = ()
@@ -60,6 +58,6 @@ class Forbidden(Exception):
         self.causes = tuple(causes)
 
 
-def collections(resources: Resources) -> dict[str, Resource]:
-    """Return the collections whose objects come and go, each once, by the name that its versions share."""
+def deletable_resources(resources: ServedResources) -> dict[str, Resource]:
+    """Return collections that can be listed, watched and deleted from, by `Resource.key`."""
     return {one.key: one for one in resources() if {"delete", "list", "watch"} <= {*one.verbs}}

@@ -1,6 +1,7 @@
-"""Custom resources: decoded, defaulted and judged by the schema of their CustomResourceDefinition."""
+"""The strategy of custom resources: pruning, defaults and validation by their schema.
 
-from __future__ import annotations
+CEL rules are in `crd`.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
@@ -11,7 +12,7 @@ from dask_k8s_local.schema import builtin, problems
 from dask_k8s_local.schema.decode import DecodeError, decode
 from dask_k8s_local.schema.node import MISSING, Node, compile_node
 from dask_k8s_local.schema.problems import Problem
-from dask_k8s_local.schema.structural import conform
+from dask_k8s_local.schema.pruning import conform
 from dask_k8s_local.schema.validate import check_lists, validate
 from dask_k8s_local.strategy.base import Object, Strategy, keep
 
@@ -33,25 +34,26 @@ _NOT_CHECKED = (
 )
 
 
-class Custom(Strategy):
-    """A custom resource; `rules` yields which rules an object, after what it was before, breaks."""
+class CustomResources(Strategy):
+    """Custom resources; `rules` yields the CEL rules that an object, or its change, violates."""
 
     unconditional_update = False
 
     rules: Rules | None = None
-    replicas_path = ""  # of the scale subresource
+    replicas_path = ""
+    """`specReplicasPath` of the scale subresource."""
 
     def __init__(self, resource: Resource, schema: Mapping[str, Any]) -> None:
         super().__init__(resource)
-        self.judged = compile_node(schema)
-        node = copy(self.judged)
+        self.validated_node = compile_node(schema)
+        node = copy(self.validated_node)
         text = Node(type="string")
         meta = {"apiVersion": text, "kind": text, "metadata": builtin.node(_META)}
         node.properties = {**node.properties, **meta}
         self._node = node
 
     def decode(self, obj: Object) -> tuple[Object, list[str]]:
-        """Prune and default."""
+        """Prune unknown fields and set defaults."""
         metadata = obj.get("metadata")
         if not isinstance(metadata, dict | None):
             raise DecodeError("json: cannot unmarshal into Go struct field .metadata of type v1.ObjectMeta")
@@ -60,37 +62,37 @@ class Custom(Strategy):
         return conformed, [*(f"metadata.{path}" for path in unknown), *more]
 
     def prepare_create(self, obj: Object) -> None:
-        """Begin at the first generation."""
+        """Set the first generation."""
         super().prepare_create(obj)
         obj["metadata"]["generation"] = 1
 
     def prepare_update(self, obj: Object, old: Object) -> None:
-        """Count changes of anything but metadata (and status, where that has its own door)."""
+        """Increase the generation after changes of anything but metadata and the status subresource."""
         super().prepare_update(obj, old)
         before = old["metadata"].get("generation", 1)
         changed = any(obj.get(key) != old.get(key) for key in {*obj, *old} - {"metadata"})
         obj["metadata"]["generation"] = before + changed
 
     def prepare_status(self, obj: Object, old: Object) -> None:
-        """Keep everything but the status, and of the metadata only who manages it."""
+        """Keep everything but the status and the managed fields."""
         super().prepare_status(obj, old)
         keep(obj["metadata"], old["metadata"], "generation")
 
     def validate(self, obj: Object) -> Iterator[Problem]:
-        """Judge a new object."""
-        return self._judge(obj, MISSING)
+        """Validate a new object."""
+        return self._validate(obj, MISSING)
 
     def validate_update(self, obj: Object, old: Object) -> Iterator[Problem]:
-        """Judge a changed object; what has not changed is not refused."""
-        return self._judge(obj, old)
+        """Validate a changed object; unchanged fields stay valid."""
+        return self._validate(obj, old)
 
     def validate_status(self, obj: Object, old: Object) -> Iterator[Problem]:
-        """Judge the status."""
-        return self._judge(obj, old)
+        """Validate the status."""
+        return self._validate(obj, old)
 
-    def _judge(self, obj: Object, old: Any) -> Iterator[Problem]:
-        found = [*validate(self.judged, obj, old=old), *self._judge_scale(obj)]
-        found += check_lists(self.judged, obj)
+    def _validate(self, obj: Object, old: Any) -> Iterator[Problem]:
+        found = [*validate(self.validated_node, obj, old=old), *self._validate_scale(obj)]
+        found += check_lists(self.validated_node, obj)
         yield from found
         if self.rules is None:
             return
@@ -99,8 +101,8 @@ class Custom(Strategy):
         else:
             yield from self.rules(obj, old)
 
-    def _judge_scale(self, obj: Object) -> Iterator[Problem]:
-        """Judge the size, which the scale subresource must be able to read."""
+    def _validate_scale(self, obj: Object) -> Iterator[Problem]:
+        """Validate the replicas of the scale subresource."""
         path = self.replicas_path
         at: Any = obj
         for key in path.strip(".").split(".") if path else ():
@@ -108,7 +110,7 @@ class Custom(Strategy):
         if at is None or not path:
             return
         if not isinstance(at, int):
-            words = f"{path} accessor error: {at} is of the type string, expected int64"
-            yield problems.invalid(path, 0, words)
+            message = f"{path} accessor error: {at} is of the type string, expected int64"
+            yield problems.invalid(path, 0, message)
         elif at < 0:
             yield problems.invalid(path, at, "should be a non-negative integer")
