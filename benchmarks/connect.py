@@ -33,12 +33,12 @@ from scale import CONSOLE, controller, namespace
 
 from dask_k8s_client import KubeCluster
 from dask_k8s_client.api.requests import Api
-from dask_k8s_client.api.resources import PODS
 from dask_k8s_client.api.watching import follow
 from dask_k8s_client.connection.portforward import PROTOCOLS, PortForward
-from dask_k8s_client.waiting.observed import is_ready
+from dask_k8s_client.observed import is_ready
 from dask_k8s_controller.runtime.api import Api as RawApi
 from dask_k8s_crds import names
+from dask_k8s_crds.resources import PODS
 
 WORKERS = 2
 PORT = 9999

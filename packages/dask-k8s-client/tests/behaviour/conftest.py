@@ -1,4 +1,4 @@
-"""What the behavioural tests stand on: a controller, a namespace of ours, clusters that start quickly."""
+"""Fixtures of the behavioural tests: a controller, a namespace, clusters that start quickly."""
 
 import json
 import os
@@ -24,12 +24,12 @@ COMMANDS = ("kubectl", "dask-k8s-crds", "dask-k8s-controller")
 KUBECTL, CRDS, CONTROLLER = (shutil.which(name, path=PATH) for name in COMMANDS)
 HERE = Path(__file__).parent
 DEADLINE = 180
-"""Seconds for anything that is awaited: pods with Dask in them take their time on a loaded machine."""
+"""Seconds to wait for anything: pods with Dask start slowly on a loaded machine."""
 
 # What a user may do.
 ROLE = HERE.parents[3] / "examples/user-role.yaml"
 
-# The Python of the images need not be ours to the last digit.
+# The patch version of Python in the images may differ.
 VERSIONS = "ignore:Mismatched versions:distributed.versions.VersionMismatchWarning"
 
 
@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="module", autouse=True)
 def patience():
-    """For starts that give no time of their own, here and in the programs that tests start."""
+    """Set the default limit for starts, here and in the programs that tests start."""
     with pytest.MonkeyPatch.context() as patch, dask.config.set({"kubernetes.resource-timeout": DEADLINE}):
         patch.setenv("DASK_KUBERNETES__RESOURCE_TIMEOUT", str(DEADLINE))
         yield
@@ -55,8 +55,8 @@ class Kubectl:
         self._environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "KUBECACHEDIR": str(cache)}
         self._where = ["-n", namespace] if namespace else []
 
-    def __call__(self, *words, input=None, check=True):
-        command = [KUBECTL, *self._where, *words]
+    def __call__(self, *args, input=None, check=True):
+        command = [KUBECTL, *self._where, *args]
         done = subprocess.run(
             command, check=False, env=self._environment, input=input, text=True, capture_output=True
         )
@@ -86,13 +86,13 @@ def kubectl_in(kubernetes, tmp_path_factory):
 def crds(kubectl_in) -> None:
     """Dask's resources."""
     printed = subprocess.run([CRDS], check=True, capture_output=True, text=True).stdout
-    for words in (("apply", "-f", "-"), ("wait", "--for=condition=Established", "-f", "-")):
-        kubectl_in()(*words, input=printed)
+    for args in (("apply", "-f", "-"), ("wait", "--for=condition=Established", "-f", "-")):
+        kubectl_in()(*args, input=printed)
 
 
 @pytest.fixture(scope="session")
 def served(kubernetes, kubectl_in, crds) -> Iterator[str]:
-    """A namespace that a controller serves, one for all tests: they make clusters of different names."""
+    """A namespace with a controller, shared by all tests, whose clusters have different names."""
     namespace = f"client-{secrets.token_hex(4)}"
     kubectl = kubectl_in(namespace)
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
@@ -104,7 +104,7 @@ def served(kubernetes, kubectl_in, crds) -> Iterator[str]:
 
 @contextmanager
 def controller(kubeconfig, namespace):
-    """A controller as a process, while it is ready."""
+    """Run a controller as a process."""
     command = [CONTROLLER, "run", "--namespace", namespace, "--log-format", "plain"]
     environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
@@ -132,7 +132,7 @@ def kubeconfig(kubernetes, monkeypatch) -> Path:
 
 @pytest.fixture
 def here(kubeconfig, served) -> str:
-    """The namespace that a controller serves."""
+    """The namespace with a controller."""
     return served
 
 
@@ -143,7 +143,7 @@ def kube(kubectl_in, here) -> Kubectl:
 
 @pytest.fixture
 def elsewhere(kubeconfig, kubectl_in, crds, namespace) -> Kubectl:
-    """A namespace of the test's own, that no controller serves."""
+    """A namespace of this test without a controller."""
     return kubectl_in(namespace)
 
 
@@ -151,10 +151,10 @@ def elsewhere(kubeconfig, kubectl_in, crds, namespace) -> Kubectl:
 def account_with(kube):
     """`account_with("name")`: a service account that has the documented role, or some of its rules."""
 
-    def make(name, wanted=lambda rule: True):
+    def make(name, keep=lambda rule: True):
         role = yaml.safe_load(ROLE.read_text(encoding="utf-8"))
         role["metadata"]["name"] = name
-        role["rules"] = [rule for rule in role["rules"] if wanted(rule)]
+        role["rules"] = [rule for rule in role["rules"] if keep(rule)]
         kube.apply(role)
         kube("create", "serviceaccount", name)
         kube("create", "rolebinding", name, f"--role={name}", f"--serviceaccount={kube.namespace}:{name}")
@@ -165,7 +165,7 @@ def account_with(kube):
 
 @pytest.fixture
 def login(kubernetes, kube, account_with, tmp_path, monkeypatch):
-    """A kubeconfig that holds nothing but the token of who has the documented role in the test's namespace.
+    """A kubeconfig with nothing but the token of an account that has the documented role in the namespace.
 
     The local Kubernetes lets everybody do everything.
     """
@@ -184,7 +184,7 @@ def login(kubernetes, kube, account_with, tmp_path, monkeypatch):
 
 
 def quick(spec):
-    """The same, with a scheduler that is found ready as soon as it is."""
+    """Return the spec with a readiness probe that succeeds as soon as the scheduler is ready."""
     container = spec["spec"]["scheduler"]["spec"]["containers"][0]
     container["readinessProbe"] |= {"initialDelaySeconds": 0, "periodSeconds": 1}
     return spec
@@ -214,5 +214,5 @@ def make(here):
 
 @pytest.fixture
 def quick_spec():
-    """`quick`, for those who make their clusters themselves."""
+    """The function `quick`, for tests that create clusters themselves."""
     return quick
