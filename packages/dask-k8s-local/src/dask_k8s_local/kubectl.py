@@ -47,10 +47,14 @@ class Kubectl:
         command = [self.program, *arguments]
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, **options)
 
+    def within(self, namespace: str) -> "NamespacedKubectl":
+        """Return kubectl in a namespace."""
+        return NamespacedKubectl(self, namespace)
+
     @contextmanager
     def new_namespace(self, name: str = "") -> "Iterator[NamespacedKubectl]":
         """Create a namespace, by default of a random name, and delete it at the end of the context."""
-        here = NamespacedKubectl(self, name or f"test-{uuid.uuid4().hex[:10]}")
+        here = self.within(name or f"test-{uuid.uuid4().hex[:10]}")
         self("create", "namespace", here.namespace)
         try:  # pods are rejected until their service account exists
             here("wait", "--for=create", "serviceaccount/default", f"--timeout={DEADLINE}s")
@@ -77,8 +81,8 @@ class NamespacedKubectl:
 
     def apply(self, *manifests: Json, options: tuple[str, ...] = (), check: bool = True) -> str:
         """Apply manifests."""
-        body = {"apiVersion": "v1", "kind": "List", "items": manifests}
-        return self("apply", "-f", "-", *options, input=json.dumps(body), check=check)
+        documents = "\n---\n".join(map(json.dumps, manifests))
+        return self("apply", "-f", "-", *options, input=documents, check=check)
 
     def patch(self, target: str, change: Json, *options: str) -> str:
         """Apply a JSON merge patch to an object."""

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from dask_k8s_local.kubectl import Kubectl, NamespacedKubectl
+from dask_k8s_local.kubectl import DEADLINE, Kubectl, NamespacedKubectl
 
-__all__ = ["Kubectl", "Kubernetes", "NamespacedKubectl"]
+__all__ = ["DEADLINE", "Kubectl", "Kubernetes", "NamespacedKubectl"]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from contextlib import nullcontext
 from os import environ
 from pathlib import Path
 from typing import Self
@@ -111,7 +112,8 @@ class ControllerProcess:
         return code
 
     def _read(self) -> None:
-        for line in self.process.stdout or ():
-            with self._logged:
-                self.log.append(line)
-                self._logged.notify_all()
+        with self.process.stdout or nullcontext(()) as lines:
+            for line in lines:
+                with self._logged:
+                    self.log.append(line)
+                    self._logged.notify_all()
