@@ -55,12 +55,12 @@ def test_logs_have_the_form_that_is_asked_for(form, run_controller):
 def test_settings_from_a_file(run_controller, world, tmp_path):
     file = tmp_path / "settings.yaml"
     file.write_text(f"namespaces: [{world.namespace}]\nlog_format: json\n")
-    assert run_controller("--config", str(file), namespaces=()).says("Ready").startswith("{")
+    assert run_controller("--config", str(file), namespaces=()).wait_for_log("Ready").startswith("{")
 
 
 def test_settings_from_the_environment(run_controller, monkeypatch):
     monkeypatch.setenv("DASK_K8S_CONTROLLER_RUN_LOG_FORMAT", "json")
-    assert run_controller().says("Ready").startswith("{")
+    assert run_controller().wait_for_log("Ready").startswith("{")
 
 
 def test_no_api_server(run_controller, tmp_path):
