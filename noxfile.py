@@ -41,6 +41,7 @@ def lint(session: nox.Session) -> None:
     session.install(*_editable(*PACKAGES), *_group("lint"), *_group("pytest"))
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
+    session.run("codespell")
     session.run("mypy")
     session.run("lint-imports")
     for package in PACKAGES:
@@ -167,14 +168,14 @@ def _group(name: str, package: str = "") -> list[str]:
 
 def _editable(*packages: str, groups: bool = False) -> list[str]:
     """Arguments that install packages from this tree, together with those of ours that they declare."""
-    wanted = list(packages)
-    for package in wanted:  # grows on the way
+    needed = list(packages)
+    for package in needed:  # grows on the way
         declared = _project(package)["project"]["dependencies"]
         if groups and package in packages:
             declared = declared + _project(package)["dependency-groups"]["test"]
         names = {re.split(r"[^\w.-]", requirement)[0] for requirement in declared}
-        wanted += sorted(names.intersection(PACKAGES).difference(wanted))
-    return [arg for package in wanted for arg in ("-e", f"packages/{package}")]
+        needed += sorted(names.intersection(PACKAGES).difference(needed))
+    return [arg for package in needed for arg in ("-e", f"packages/{package}")]
 
 
 def _project(package: str) -> dict[str, Any]:

@@ -47,7 +47,7 @@ STRANGER = Load(
     managed=0,
     memory_limit=0,
 )
-"""A worker that no group made, so that there is one to tell of."""
+"""A worker that belongs to no group, so that a scheduler has one to report."""
 
 Made = asyncio.Queue[tuple[str, float]]
 """Clusters of which a worker was made, and when."""
@@ -134,10 +134,10 @@ async def each(work: Iterable[Any]) -> None:
 
 
 async def kubelet(api: Api, where: str, schedulers: Schedulers, made: Made) -> None:
-    """Say of schedulers that they run, and tell of workers that are made."""
+    """Report schedulers as running, and return the workers that are created."""
     selector = labels.CLUSTER_NAME
     while True:
-        async for event in api.watch(PODS.path(where), silence=LIMIT_SECONDS, labelSelector=selector):
+        async for event in api.watch(PODS.path(where), idle_timeout=LIMIT_SECONDS, labelSelector=selector):
             pod = event["object"]
             own, status = pod["metadata"]["labels"], pod["status"]
             if event["type"] == "ADDED" and own[labels.COMPONENT] == labels.WORKER:
@@ -160,7 +160,7 @@ async def until(api: Api, resource: Resource, where: str, number: int, condition
     holding: set[str] = set()
     async with asyncio.timeout(LIMIT_SECONDS * 3):
         while True:
-            async for event in api.watch(resource.path(where), silence=LIMIT_SECONDS):
+            async for event in api.watch(resource.path(where), idle_timeout=LIMIT_SECONDS):
                 found = (event["object"].get("status") or {}).get("conditions") or ()
                 if any(each["type"] == condition and each["status"] == "True" for each in found):
                     holding.add(event["object"]["metadata"]["name"])

@@ -27,18 +27,18 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from typing import NamedTuple
 
 from distributed import Client
-from raw import LIMIT_SECONDS, POD_FAMILY, Made, address, all_made, post
+from raw import CLUSTER_CHILDREN, LIMIT_SECONDS, Made, address, all_made, post
 from rich.table import Table
 from scale import CONSOLE, controller, namespace
 
 from dask_k8s_client import KubeCluster
 from dask_k8s_client.api.requests import Api
-from dask_k8s_client.api.resources import PODS
 from dask_k8s_client.api.watching import follow
 from dask_k8s_client.connection.portforward import PROTOCOLS, PortForward
-from dask_k8s_client.waiting.observed import is_ready
+from dask_k8s_client.observed import is_ready
 from dask_k8s_controller.runtime.api import Api as RawApi
 from dask_k8s_crds import names
+from dask_k8s_crds.resources import PODS
 
 WORKERS = 2
 PORT = 9999
@@ -88,7 +88,7 @@ async def start(raw: RawApi, api: Api, where: str, name: str) -> tuple[Times, li
         again = time.perf_counter()
         async with KubeCluster.from_name(name, namespace=where, asynchronous=True, quiet=True) as found:
             again = (await first_result(found))[0] - again
-        made = await all_made(raw, where, *POD_FAMILY)
+        made = await all_made(raw, where, *CLUSTER_CHILDREN)
     return Times(result - began, result - pods, after_worker, again), made
 
 

@@ -1,4 +1,4 @@
-"""Many jobs at once on a given API server: are all done, and how long it takes, as a ratio to a raw client.
+"""Many jobs at once on any API server: are all done, and how long it takes, as a ratio to a raw client.
 
     nox -s bench -- jobs [--jobs 200] [--rounds 1]
 
@@ -46,7 +46,7 @@ async def all_end(api: Api, where: str, number: int) -> dict[str, str]:
     ends: dict[str, str] = {}
     async with asyncio.timeout(LIMIT_SECONDS):
         while len(ends) < number:
-            async for event in api.watch(DASK_JOBS.path(where), silence=LIMIT_SECONDS):
+            async for event in api.watch(DASK_JOBS.path(where), idle_timeout=LIMIT_SECONDS):
                 found = event["object"]
                 word = (found.get("status") or {}).get("jobStatus")
                 if word in ENDS:

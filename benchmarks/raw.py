@@ -8,7 +8,7 @@ from dask_k8s_controller.runtime.api import Api
 from dask_k8s_crds.resources import PODS, SECRETS, SERVICES, Resource
 
 JOBS = Resource("batch", "v1", "Job", "jobs")
-POD_FAMILY = (SECRETS, SERVICES, PODS)
+CLUSTER_CHILDREN = (SECRETS, SERVICES, PODS)
 CONCURRENCY = 32
 LIMIT_SECONDS = 120.0
 
@@ -56,7 +56,7 @@ async def address(api: Api, where: str, pod: str) -> str:
     """Wait for the address of a pod."""
     async with asyncio.timeout(LIMIT_SECONDS):
         while True:
-            async for event in api.watch(PODS.path(where), silence=LIMIT_SECONDS):
+            async for event in api.watch(PODS.path(where), idle_timeout=LIMIT_SECONDS):
                 body = event["object"]
                 host: str = (body.get("status") or {}).get("podIP", "")
                 if body["metadata"]["name"] == pod and host:

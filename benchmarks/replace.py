@@ -1,4 +1,4 @@
-"""From "a pod is gone" to "its successor is there" on a given API server, as ratios to a raw client's POST.
+"""From "a pod is gone" to "its successor is there" on any API server, as ratios to a raw client's POST.
 
     nox -s bench -- replace [--workers 50] [--pods 200] [--schedulers 20]
 
@@ -72,7 +72,7 @@ class Watch:
     async def _follow(self, version: str) -> None:
         while True:
             async for event in self.api.watch(
-                PODS.path(self.where), silence=LIMIT_SECONDS, resourceVersion=version
+                PODS.path(self.where), idle_timeout=LIMIT_SECONDS, resourceVersion=version
             ):
                 now, metadata = time.perf_counter(), event["object"]["metadata"]
                 version = metadata["resourceVersion"]

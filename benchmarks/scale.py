@@ -1,4 +1,4 @@
-"""How fast the controller is on a given API server, as ratios to a raw client in the same run.
+"""How fast the controller is on any API server, as ratios to a raw client in the same run.
 
     nox -s bench -- scale [--workers 1000] [--rounds 3] [--clusters 50]
 
@@ -153,7 +153,7 @@ async def seen(api: Api, resource: Resource, where: str, number: int, **paramete
     times: list[float] = []
     async with asyncio.timeout(LIMIT_SECONDS):
         while len(times) < number:
-            async for event in api.watch(resource.path(where), silence=LIMIT_SECONDS, **parameters):
+            async for event in api.watch(resource.path(where), idle_timeout=LIMIT_SECONDS, **parameters):
                 if event["type"] == "ADDED":
                     times.append(time.perf_counter())
                     if len(times) == number:
@@ -224,7 +224,7 @@ async def all_counted(api: Api, where: str, number: int) -> None:
     Not until they are ready: fake nodes without leases lose their heartbeat, and so pods their readiness.
     """
     async with asyncio.timeout(LIMIT_SECONDS):
-        async for event in api.watch(DASK_WORKER_GROUPS.path(where), silence=LIMIT_SECONDS):
+        async for event in api.watch(DASK_WORKER_GROUPS.path(where), idle_timeout=LIMIT_SECONDS):
             if (event["object"].get("status") or {}).get("replicas") == number:
                 return
 
@@ -245,7 +245,7 @@ async def idle(api: Api) -> Row:
         await asyncio.sleep(IDLE_SECONDS)
         after = await calls(api)
     ours = {DASK_CLUSTERS.plural, DASK_WORKER_GROUPS.plural}
-    # Others watch them too, as the garbage collector does, and open their watches anew at any time.
+    # Others watch them too, as the garbage collector does, and reopen their watches at any time.
     found = [key for key in after if key[1] in ours and key[0] != "WATCH"]
     count = sum(after[key] - before.get(key, 0.0) for key in found)
     return (f"requests for Dask's resources in {IDLE_SECONDS} s at idle", f"{count:.0f}", "")

@@ -99,7 +99,7 @@ class Seen:
         return len(self.times)
 
     async def _watch(self, api: Api, where: str) -> None:
-        async for event in api.watch(PODS.path(where), silence=LIMIT_SECONDS, **self._parameters):
+        async for event in api.watch(PODS.path(where), idle_timeout=LIMIT_SECONDS, **self._parameters):
             if event["type"] == "ADDED":
                 self.times[event["object"]["metadata"]["uid"]] = time.perf_counter()
                 self._more.set()

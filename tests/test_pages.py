@@ -49,19 +49,19 @@ def test_a_line_that_is_to_have_a_test_has_one(page):
 
 
 def test_a_failure_is_a_test_and_the_other_way_round():
-    """What takes the fixture `told` asserts the message that the page has for it."""
-    told = [
+    """A test with the fixture `documented` asserts the message that the page has for it."""
+    documented = [
         (name, file.relative_to(ROOT))
         for file in sorted(CLIENT.glob("tests/**/test_*.py"))
         for name, arguments in found_in(file).items()
-        if {"told", "fails"} & {*arguments}  # `fails` is `told` for those who make a cluster
+        if {"documented", "fails"} & {*arguments}  # `fails` uses `documented`
     ]
     rows = [
         (test, Path(path.removeprefix("../")))
         for _, _, _, _, cell in failures()
         for test, path in LINK.findall(cell)
     ]
-    assert sorted(rows) == sorted(told)
+    assert sorted(rows) == sorted(documented)
     assert len(rows) == len(failures())
 
 

@@ -1,4 +1,4 @@
-"""The dashboard of the chart asks for metrics that there are, in words that Prometheus understands."""
+"""The chart's dashboard asks for existing metrics, in queries that Prometheus understands."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def metrics():
         for name, kind, labels in ROW.findall(PAGE.read_text(encoding="utf-8"))
         for part in PARTS.get(kind, ("",))
     }
-    own = (sample.name for family in REGISTRY.collect() for sample in family.samples)
+    own = (sample.name for metric in REGISTRY.collect() for sample in metric.samples)
     return known | {name: EVERYWHERE for name in own if name.startswith("process_")}
 
 
@@ -50,7 +50,7 @@ def test_it_asks_for_what_there_is(queries, metrics):
     for query in queries:
         (name,) = named(query)
         assert name in metrics
-        grouped = [word for words in re.findall(r"by \(([^)]*)\)", query) for word in words.split(", ")]
+        grouped = [label for labels in re.findall(r"by \(([^)]*)\)", query) for label in labels.split(", ")]
         selected = re.findall(r"(\w+)(?:=~|!=|=)\"", query)
         assert {*grouped, *selected} <= metrics[name]
 

@@ -73,9 +73,9 @@ def test_core_alone(image, printed, start, here, namespace):
     assert names == ["dask-k8s-controller"]
     assert made == expected(namespace, "dask-k8s-autoscaler", "dask-k8s-job")
 
-    # Its own words are enough to run it; the kinds and the namespace are there.
-    given = [each for each in made if each["kind"] not in {"CustomResourceDefinition", "Namespace"}]
-    here("apply", "-f", "-", input=yaml.safe_dump_all(given))
+    # The manifests that it prints are enough to run it; the CRDs and the namespace exist.
+    roles = [each for each in made if each["kind"] not in {"CustomResourceDefinition", "Namespace"}]
+    here("apply", "-f", "-", input=yaml.safe_dump_all(roles))
     start("controller", core, ("run", f"--namespace={namespace}"), account="dask-k8s-controller")
     here("apply", "-f", str(CLUSTER))
     here("wait", "daskcluster/my-cluster", "--for=condition=Ready", WAIT)

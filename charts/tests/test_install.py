@@ -46,7 +46,7 @@ def test_the_life_of_an_operator(run, image, here, home, kubectl, namespace, eve
     values += ["networkPolicy.enabled=true", "metrics.grafanaDashboard.enabled=true"]
     if not everywhere:
         values.append(f"watchNamespaces={{{namespace},{home}}}")
-    given = ("--namespace", home, "--wait", "--timeout=120s")
+    options = ("--namespace", home, "--wait", "--timeout=120s")
     settings = [argument for value in values for argument in ("--set", value)]
 
     def wait(what: str, until: str) -> None:
@@ -77,7 +77,7 @@ def test_the_life_of_an_operator(run, image, here, home, kubectl, namespace, eve
         ).stdout
 
     try:
-        run("install", "op", str(CHART), *given, *settings)
+        run("install", "op", str(CHART), *options, *settings)
         run("test", "op", "--namespace", home)
         bound = kubectl("get", "clusterrolebindings", "-o", "jsonpath={.items[*].subjects[*].namespace}")
         assert (home in bound.stdout.split()) is everywhere
@@ -101,10 +101,10 @@ def test_the_life_of_an_operator(run, image, here, home, kubectl, namespace, eve
         before = scheduler()
         assert '\ndask_k8s_clusters{phase="Running"} ' in metrics()
 
-        run("upgrade", "op", str(CHART), *given, *settings, "--set", "log.level=debug")
-        run("rollback", "op", "1", *given)
+        run("upgrade", "op", str(CHART), *options, *settings, "--set", "log.level=debug")
+        run("rollback", "op", "1", *options)
     finally:
-        run("uninstall", "op", *given, "--ignore-not-found")
+        run("uninstall", "op", *options, "--ignore-not-found")
 
     assert scheduler() == before
     here("delete", "daskcluster", "my-cluster", "--cascade=foreground", "--timeout=120s")

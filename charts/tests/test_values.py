@@ -70,10 +70,10 @@ FIELDS = [
     (ALONE, DEPLOYMENT, "spec.strategy.type", "Recreate"),
     ({"serviceAccount.annotations": LABELS}, f"ServiceAccount/{NAME}", "metadata.annotations", LABELS),
     (
-        {"serviceAccount.create": False, "serviceAccount.name": "given"},
+        {"serviceAccount.create": False, "serviceAccount.name": "existing"},
         f"ClusterRoleBinding/{NAME}",
         "subjects",
-        [{"kind": "ServiceAccount", "name": "given", "namespace": "home"}],
+        [{"kind": "ServiceAccount", "name": "existing", "namespace": "home"}],
     ),
     ({"serviceAccount.create": False}, DEPLOYMENT, f"{POD}.serviceAccountName", "default"),
     ({"podAnnotations": {"a": "b"}}, DEPLOYMENT, "spec.template.metadata.annotations.a", "b"),

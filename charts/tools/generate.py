@@ -44,17 +44,17 @@ def rules() -> str:
 
 
 def table() -> str:
-    """Return the rows of all values: the path, the default, the words of the comment above."""
+    """Return the rows of all values: the path, the default, the text of the comment above."""
     values = yaml.safe_load(text := (CHART / "values.yaml").read_text(encoding="utf-8"))
     rows, path = ["| value | default | |", "| --- | --- | --- |"], []
     for above, line in pairwise(text.splitlines()):
         if field := FIELD.match(line):
             path = [*path[: len(field[1]) // 2], field[2]]
-            if words := COMMENT.match(above):
+            if comment := COMMENT.match(above):
                 default = values
                 for key in path:
                     default = default[key]
-                rows.append(f"| `{'.'.join(path)}` | `{json.dumps(default)}` | {words[1]} |")
+                rows.append(f"| `{'.'.join(path)}` | `{json.dumps(default)}` | {comment[1]} |")
     return "\n".join(rows) + "\n"
 
 

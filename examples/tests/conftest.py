@@ -106,13 +106,13 @@ class Started:
             rest, _ = self.process.communicate(timeout=120)
             self.said.append(rest)
 
-    def says(self, words: str) -> str:
-        """Wait for a line with these words."""
+    def says(self, text: str) -> str:
+        """Wait for a line that contains this text."""
         for line in self.process.stdout:
             self.said.append(line)
-            if words in line:
+            if text in line:
                 return line
-        pytest.fail(f"it never said {words!r}:\n{''.join(self.said)}")
+        pytest.fail(f"it never printed {text!r}:\n{''.join(self.said)}")
 
     def ask(self, expression: str) -> str:
         """Have a Python prompt print something."""

@@ -15,7 +15,7 @@ def listing(shell, namespace):
 
     def rows() -> list[list[str]]:
         lines = [line.split() for line in shell(LISTING).splitlines()]
-        return [words[1:] for words in lines if words[:1] == [namespace]]
+        return [columns[1:] for columns in lines if columns[:1] == [namespace]]
 
     return rows
 

@@ -30,10 +30,10 @@ spec:
 """
 
 
-def uv(*words: str | Path) -> None:
+def uv(*args: str | Path) -> None:
     """Run uv with what it has downloaded before, or else with a package index."""
-    if subprocess.run([UV, *words, "--quiet", "--offline"], check=False, capture_output=True).returncode:
-        subprocess.run([UV, *words, "--quiet"], check=True)
+    if subprocess.run([UV, *args, "--quiet", "--offline"], check=False, capture_output=True).returncode:
+        subprocess.run([UV, *args, "--quiet"], check=True)
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +79,7 @@ def test_a_module_of_handlers(installed, shell, controller, namespace):
     listed = shell(f"{python} -m dask_k8s_controller plugins")
     assert "my_controller_plugin  my-controller-plugin 1.0  handlers  my_controller_plugin.plugin\n" in listed
     manifests = f"{python} -m dask_k8s_controller manifests"
-    said = 'plugin "my_controller_plugin" is a module of handlers, whose rights are not known here'
+    said = 'plugin "my_controller_plugin" is a module of handlers and declares no permissions'
     assert said not in shell(manifests)
     assert said in shell(f"{manifests} --skip-plugin my_controller_plugin_rights")
 
@@ -101,8 +101,8 @@ def test_the_template(wheels, installed, shell, kubernetes, tmp_path):
     assert "dask-dashboard  dask-dashboard 1.0  plugin  dask_dashboard.plugin:PLUGIN\n" in listed
     assert "    reconciles daskdashboards.example.org\n" in listed
     printed = shell(f"{python} -m dask_k8s_controller manifests")
-    for words in ("name: daskdashboards.example.org\n", "- daskdashboards/status\n", "- daskdashboards\n"):
-        assert words in printed
+    for text in ("name: daskdashboards.example.org\n", "- daskdashboards/status\n", "- daskdashboards\n"):
+        assert text in printed
 
     here = "" if kubernetes.is_local else f"--kubeconfig {kubernetes.kubeconfig}"
     assert " passed" in shell(f"{python} -m pytest {copy} {here}")

@@ -38,5 +38,5 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "operator.monitored" -}}
 {{- $names := (include "operator.namespaces" .root | fromJson).names }}
 {{- $served := empty $names | ternary (dict "any" true) (dict "matchNames" $names) }}
-{{- .given | default $served | toYaml }}
+{{- .selector | default $served | toYaml }}
 {{- end }}

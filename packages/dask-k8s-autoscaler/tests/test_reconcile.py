@@ -26,14 +26,14 @@ class Turns:
         self.reconcile = Autoscaling().reconcile
 
     async def turn(self, seconds=0.0, key=KEY):
-        """Ring after so many seconds; return what was written, and when it wants to look again."""
+        """Reconcile after so many seconds; return what was written, and when it wants to look again."""
         self.world.advance(seconds)
         before = len(self.world.writes)
         after = await self.reconcile(key, self.world)
         return self.world.writes[before:], after and after.seconds
 
     async def turns(self, seconds, each=5.0):
-        """Ring every five seconds for so long."""
+        """Reconcile every `each` seconds for so long."""
         written = []
         for _ in range(int(seconds / each)):
             written += (await self.turn(each))[0]
@@ -55,7 +55,8 @@ async def test_work_makes_workers():
     status, reason, message = turns.world.condition()
     assert (status, reason) == ("True", "ScaledUp")
     assert message == (
-        "scaled c-default from 2 to 6: 48 tasks with 60 s of work are there, 5 s per thread are wanted"
+        "scaled c-default from 2 to 6: 48 tasks with 60 s of work are there, "
+        "5 s per thread are wanted"  # codespell:ignore wanted
     )
     numbers = {name: value for name, value in turns.world.status().items() if name != "conditions"}
     assert numbers == {
@@ -135,10 +136,10 @@ async def test_after_a_restart_nobody_goes_before_a_whole_window():
 async def test_what_was_done_last_outlives_a_restart():
     turns = Turns(answer=BUSY)
     await turns.turn()
-    told, scaled = turns.world.condition(), turns.world.status()["lastScaleTime"]
+    reported, scaled = turns.world.condition(), turns.world.status()["lastScaleTime"]
     turns.reconcile = Autoscaling().reconcile
     assert await turns.turns(60) == []
-    assert turns.world.condition() == told
+    assert turns.world.condition() == reported
     assert turns.world.status()["lastScaleTime"] == scaled
 
 
@@ -241,7 +242,7 @@ async def test_a_scheduler_that_never_answers_is_asked_less_often_until_the_clus
 
 
 async def test_kubectl_scale_wins_over_what_was_decided_meanwhile():
-    """The patch carries the version that was seen; what was scaled meanwhile is decided anew."""
+    """The patch carries the version that was seen; what was scaled meanwhile is decided again."""
     turns = Turns(answer=BUSY)
     turns.world.lagging = True
     turns.world.scale("c-default", 30)
@@ -369,7 +370,7 @@ async def test_groups_that_are_not_named_are_left_alone_and_count():
     assert (turns.world.size(), turns.world.size("c-fixed")) == (0, 50)
 
 
-async def test_a_gpu_group_wakes_from_nothing():
+async def test_a_gpu_group_is_scaled_up_from_zero():
     gpus = group("c-gpu", 0, offers={"GPU": 1})
     scaler = autoscaler(groups=[{"name": "c-gpu", "maximum": 4}])
     turns = Turns(group(), gpus, scaler, answer=demand(load(2, idle=2), waiting(3, 1.5, GPU=1.0)))
@@ -432,7 +433,7 @@ async def test_it_goes_while_the_scheduler_thinks():
     assert turns.world.size() == 2
 
 
-async def test_another_of_its_name_starts_anew():
+async def test_another_of_its_name_starts_again():
     turns = Turns(group(replicas=8), autoscaler())
     await turns.turns(15)
     body = autoscaler()
@@ -451,7 +452,7 @@ async def test_a_clock_that_is_set_back():
     assert again == 5
 
 
-def test_what_rings():
+def test_triggers():
     world = World(cluster(), group(), autoscaler(), autoscaler("other"))
     (reconciler,) = PLUGIN.reconcilers
     other = Key(DASK_AUTOSCALERS, "ns", "other")

@@ -1,18 +1,18 @@
-"""For all tests of the client."""
+"""Fixtures of all tests of the client."""
 
 import asyncio
 
 import pytest
 
-from .page import Told, rows
+from .page import DocumentedFailure, rows
 
 pytest_plugins = ["dask_k8s_controller.testing.fixtures"]
 
-# pytest-asyncio asks for the present loop and so makes one that nobody closes, unless none was ever wanted.
+# Otherwise pytest-asyncio asks for the current loop, which creates one that is never closed.
 asyncio.set_event_loop(None)
 
 
 @pytest.fixture
-def told(request) -> Told:
-    """What docs/failures.md says of the failure that this test brings about."""
-    return Told(rows()[request.function.__name__])
+def documented(request) -> DocumentedFailure:
+    """What docs/failures.md documents for the failure that this test causes."""
+    return DocumentedFailure(rows()[request.function.__name__])

@@ -1,4 +1,4 @@
-"""`docs/failures.md` of the workspace as data: what it says of the failure that a test brings about."""
+"""`docs/failures.md` as data: the exception and messages documented for the failure that a test causes."""
 
 import builtins
 import re
@@ -16,7 +16,7 @@ PAGE = Path(__file__).parents[3] / "docs/failures.md"
 
 
 class Row(NamedTuple):
-    """A line of a table."""
+    """A row of a table."""
 
     what: str
     exception: str
@@ -27,7 +27,7 @@ class Row(NamedTuple):
 
 @cache
 def rows() -> dict[str, Row]:
-    """By the name of the test."""
+    """Return the rows by the name of their test."""
     lines = [
         line.strip("|") for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("|")
     ]
@@ -36,8 +36,8 @@ def rows() -> dict[str, Row]:
     return {re.search(r"test_\w+", row.test)[0]: row for row in found}
 
 
-class Told:
-    """What the page says of one failure; `names` are the page's names and the test's own ones for them."""
+class DocumentedFailure:
+    """What the page documents for one failure; `names` maps names on the page to those in the test."""
 
     def __init__(self, row: Row) -> None:
         name = row.exception.strip("`")
@@ -47,28 +47,28 @@ class Told:
 
     @property
     def last_line(self) -> str:
-        """What the shell says last where a cluster was made and does not start."""
+        """The last line on the shell if a cluster was created but does not start."""
         return re.search(r"^The cluster stays: .*", PAGE.read_text(encoding="utf-8"), re.MULTILINE)[0]
 
     @contextmanager
     def raised(self, names: Mapping[str, str] | None = None) -> Iterator[None]:
-        """The exception is raised, with the message."""
+        """Expect the exception with the message."""
         with pytest.raises(self.exception) as raised:
             yield
-        self._are_words(str(raised.value), self.message, names)
+        self._assert_message(str(raised.value), self.message, names)
 
     def printed(self, done, names: Mapping[str, str] | None = None, *, last: str | None = None) -> None:
-        """The command has failed with the message, and has said in its last line what to do next."""
+        """Expect that the command has failed with the message, and that its last line is the remedy."""
         assert done.exit_code == 1
         last = self._remedy if last is None else last
-        self._are_words(done.stderr, f"Error: {self.message} {last}", names)
+        self._assert_message(done.stderr, f"Error: {self.message} {last}", names)
 
-    def is_said(self, error: BaseException, names: Mapping[str, str] | None = None) -> bool:
-        """It is the message."""
+    def matches(self, error: BaseException, names: Mapping[str, str] | None = None) -> bool:
+        """Return whether an exception has the message."""
         return _pattern(self.message, names).fullmatch(_in_one_line(str(error))) is not None
 
     @staticmethod
-    def _are_words(found: str, expected: str, names: Mapping[str, str] | None) -> None:
+    def _assert_message(found: str, expected: str, names: Mapping[str, str] | None) -> None:
         assert _pattern(expected, names).fullmatch(_in_one_line(found)), f"{found}\nis not\n{expected}"
 
 
@@ -77,7 +77,7 @@ def _in_one_line(text: str) -> str:
 
 
 def _pattern(expected: str, names: Mapping[str, str] | None) -> re.Pattern[str]:
-    """Of the page's words: `…` stands for anything, a number of seconds for any."""
+    """Return a pattern for a message on the page: `…` matches anything, a number of seconds any number."""
     for name, own in (names or {}).items():
         expected = expected.replace(name, own)
     pattern = re.escape(expected.strip()).replace("…", ".*")

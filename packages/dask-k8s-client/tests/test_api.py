@@ -1,4 +1,4 @@
-"""Requests and watches, against a server that answers as it is told."""
+"""Requests and watches, against a server with prepared answers."""
 
 import asyncio
 import json
@@ -11,12 +11,11 @@ import yaml
 from aiohttp import web
 
 from dask_k8s_client.api.access import Login, NoAccess, load
-from dask_k8s_client.api.log_stream import Life, copy
-from dask_k8s_client.api.requests import Api
-from dask_k8s_client.api.resources import CLUSTERS, PODS, Among
+from dask_k8s_client.api.requests import Api, Selector
 from dask_k8s_client.api.watching import follow, until
-from dask_k8s_client.exceptions import ApiError
-from dask_k8s_client.parts.logs import Which, pod_logs
+from dask_k8s_client.logs import ContainerRun, PodFilter, copy_log, pod_logs
+from dask_k8s_crds.api_errors import ApiError
+from dask_k8s_crds.resources import DASK_CLUSTERS, PODS
 
 
 def status(code, reason, message="no"):
@@ -36,7 +35,7 @@ def event(type, version, name="a"):
 
 
 class Server:
-    """Answers come from a list, in order; what was asked is kept."""
+    """Answers from a list, in order, and records the requests."""
 
     def __init__(self):
         self.answers = []
@@ -52,7 +51,7 @@ class Server:
         return answer
 
     def watch(self, *chunks, hold=False):
-        """Answer with a stream; broken off, unless it is to be held open."""
+        """Answer with a stream that is aborted, or held open."""
 
         async def stream(request):
             response = web.StreamResponse()
@@ -94,7 +93,7 @@ def write_config(path, port, token="first", **context):
 def config(tmp_path, monkeypatch):
     path = tmp_path / "config"
     monkeypatch.setenv("KUBECONFIG", f"{tmp_path}/none:{path}")
-    # A proxy of the environment leads nowhere from loopback.
+    # A proxy that must not be used for loopback addresses.
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     return path
 
@@ -116,7 +115,7 @@ async def api(server):
 
 async def test_who_and_where(api, server):
     server.answers = [web.json_response({"metadata": {"name": "foo"}})]
-    assert await api.get(CLUSTERS, "ns", "foo") == {"metadata": {"name": "foo"}}
+    assert await api.get(DASK_CLUSTERS, "ns", "foo") == {"metadata": {"name": "foo"}}
     path = "/prefix/apis/kubernetes.dask.org/v1/namespaces/ns/daskclusters/foo"
     assert server.asked == [("GET", path, {}, "Bearer first")]
 
@@ -134,17 +133,17 @@ async def test_namespace(config, context, namespace):
 
 
 @pytest.mark.parametrize(
-    "text, words",
+    "text, message",
     [
         pytest.param(None, "there is no kubeconfig", id="none"),
         pytest.param("{}", "kubeconfig", id="empty"),
         pytest.param("a: [", "kubeconfig", id="not YAML"),
     ],
 )
-async def test_no_access(config, text, words):
+async def test_no_access(config, text, message):
     if text is not None:
         config.write_text(text, encoding="utf-8")
-    with pytest.raises(NoAccess, match=words):
+    with pytest.raises(NoAccess, match=message):
         await load()
 
 
@@ -175,7 +174,7 @@ async def test_credentials_are_renewed_where_they_came_from(server, config, tmp_
     api = await Api.connect(Login(kubeconfig=str(other)))
     write_config(other, api.access.server.split(":")[2].split("/")[0], token="second")
     server.answers = [status(401, "Unauthorized"), web.json_response({})]
-    await api.get(CLUSTERS, "ns", "foo")
+    await api.get(DASK_CLUSTERS, "ns", "foo")
     assert [authorization for *_, authorization in server.asked] == ["Bearer first", "Bearer second"]
     await api.close()
 
@@ -183,28 +182,28 @@ async def test_credentials_are_renewed_where_they_came_from(server, config, tmp_
 async def test_objects_of_all_namespaces(api, server):
     items = [{"metadata": {"name": "a", "namespace": each}} for each in ("x", "y")]
     server.answers = [web.json_response({"metadata": {"resourceVersion": "1"}, "items": items})]
-    assert await api.every(CLUSTERS, None) == tuple(items)
+    assert await api.list_items(DASK_CLUSTERS, None) == tuple(items)
     assert server.asked[0][1] == "/prefix/apis/kubernetes.dask.org/v1/daskclusters"
 
 
 async def test_absent_is_an_answer(api, server):
     server.answers = [status(404, "NotFound"), status(404, "NotFound")]
-    assert await api.get(CLUSTERS, "ns", "foo") is None
-    await api.delete(CLUSTERS, "ns", "foo")
+    assert await api.get(DASK_CLUSTERS, "ns", "foo") is None
+    await api.delete(DASK_CLUSTERS, "ns", "foo")
 
 
 async def test_unknown_path_is_not(api, server):
     server.answers = [web.Response(status=404, text="404 page not found\n")]
     with pytest.raises(ApiError, match="404 page not found") as raised:
-        await api.get(CLUSTERS, "ns", "foo")
+        await api.get(DASK_CLUSTERS, "ns", "foo")
     assert raised.value.reason == ""
 
 
 async def test_expired_token(api, server, config):
-    """Whoever renews it writes the kubeconfig anew."""
+    """The new token is in the rewritten kubeconfig."""
     write_config(config, api.access.server.split(":")[2].split("/")[0], token="second")
     server.answers = [status(401, "Unauthorized"), web.json_response({})]
-    await api.get(CLUSTERS, "ns", "foo")
+    await api.get(DASK_CLUSTERS, "ns", "foo")
     assert [authorization for *_, authorization in server.asked] == ["Bearer first", "Bearer second"]
 
 
@@ -217,8 +216,8 @@ def of_program(path):
         f"""echo '{{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",'\\
         '"status": {{"token": "'$(cat {path})'"}}}}'"""
     )
-    words = {"command": "sh", "args": [str(path.with_name("program"))]}
-    return {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never", **words}}
+    program = {"command": "sh", "args": [str(path.with_name("program"))]}
+    return {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never", **program}}
 
 
 @pytest.mark.parametrize("user", [of_file, of_program])
@@ -231,7 +230,7 @@ async def test_expired_token_of_elsewhere(server, config, tmp_path, user):
     api = await Api.connect()
     token.write_text("second")
     server.answers = [status(401, "Unauthorized"), web.json_response({})]
-    await api.get(CLUSTERS, "ns", "foo")
+    await api.get(DASK_CLUSTERS, "ns", "foo")
     await api.close()
     assert [authorization for *_, authorization in server.asked] == ["Bearer first", "Bearer second"]
 
@@ -256,14 +255,14 @@ async def test_another_authority(config, tmp_path):
         api = await Api.connect()
         replace()
         server.answers = [web.json_response({"kind": "DaskCluster"})]
-        assert await api.get(CLUSTERS, "ns", "foo") == {"kind": "DaskCluster"}
+        assert await api.get(DASK_CLUSTERS, "ns", "foo") == {"kind": "DaskCluster"}
         await api.close()
 
 
 async def test_wrong_token(api, server):
     server.answers = [status(401, "Unauthorized"), status(401, "Unauthorized")]
     with pytest.raises(ApiError) as raised:
-        await api.get(CLUSTERS, "ns", "foo")
+        await api.get(DASK_CLUSTERS, "ns", "foo")
     assert raised.value.status == 401
 
 
@@ -282,27 +281,27 @@ async def abort(request):
 )
 async def test_trouble_passes(api, server, trouble):
     server.answers = [trouble, web.json_response({"ok": True})]
-    assert await api.get(CLUSTERS, "ns", "foo") == {"ok": True}
+    assert await api.get(DASK_CLUSTERS, "ns", "foo") == {"ok": True}
 
 
 async def test_creating_is_not_repeated(api, server):
     server.answers = [abort]
     with pytest.raises(ConnectionError, match="cannot reach the Kubernetes API at http://127"):
-        await api.create(CLUSTERS, "ns", {})
+        await api.create(DASK_CLUSTERS, "ns", {})
     assert len(server.asked) == 1
 
 
 async def seen(api, count):
-    """The names in the first `count` looks."""
-    looks = []
-    worlds = follow(api, PODS, "ns", Among(labels="a=b"))
+    """Return the names in the first `count` states."""
+    names = []
+    states = follow(api, PODS, "ns", Selector(labels="a=b"))
     async with asyncio.timeout(10):
-        async for world in worlds:
-            looks.append(sorted(world))
-            if len(looks) == count:
+        async for objects in states:
+            names.append(sorted(objects))
+            if len(names) == count:
                 break
-    await worlds.aclose()
-    return looks
+    await states.aclose()
+    return names
 
 
 async def test_follow(api, server):
@@ -314,7 +313,7 @@ async def test_follow(api, server):
 
 
 async def test_lines_of_any_form(api, server):
-    """Cut anywhere, and longer than any buffer."""
+    """Lines may be split anywhere and be longer than any buffer."""
     long = event("ADDED", 2, "x" * 5_000_000)
     server.answers = [listed(1)]
     server.watch(long[:7], long[7:], event("ADDED", 3, "y"), hold=True)
@@ -329,7 +328,7 @@ async def test_watch_that_breaks_is_taken_up(api, server):
     assert await seen(api, 3) == [["a"], ["a", "b"], ["a", "c"]]
 
 
-async def test_history_that_is_gone_is_read_anew(api, server):
+async def test_history_that_is_gone_is_listed_again(api, server):
     gone = json.dumps({"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired"}})
     server.answers = [listed(1, "a")]
     server.watch(gone.encode() + b"\n")
@@ -346,7 +345,7 @@ async def test_refusal_ends_a_watch(api, server):
 async def test_until(api, server):
     server.answers = [listed(1)]
     server.watch(event("ADDED", 2), hold=True)
-    found = await until(api, PODS, "ns", Among.named("a"), lambda world: world.get("a"))
+    found = await until(api, PODS, "ns", Selector.named("a"), lambda objects: objects.get("a"))
     assert found["metadata"]["resourceVersion"] == "2"
     assert server.asked[0][2] == {"fieldSelector": "metadata.name=a"}
 
@@ -375,7 +374,7 @@ async def log_or_lost(request):
 
 async def test_a_lost_node_keeps_no_other_log_away(api, server):
     server.answers = [pods_of("fine", "lost"), log_or_lost, log_or_lost]
-    logs = await pod_logs(api, CLUSTER, Which())
+    logs = await pod_logs(api, CLUSTER, PodFilter())
     assert logs == {"fine": "fine says hello\n", "lost": f"cannot be read: {LOST}\n"}
 
 
@@ -386,7 +385,7 @@ async def test_a_lost_node_keeps_no_other_log_away(api, server):
 async def test_a_log_that_is_out_of_reach_is_waited_for(api, server, caplog, code, reason):
     server.answers = [status(code, reason, LOST), status(code, reason, LOST), web.Response(text="a\nb\n")]
     lines = []
-    await copy(api, Life("id", PODS.path("ns", "pod", "log"), {"follow": "true"}), lines.append)
+    await copy_log(api, ContainerRun("id", PODS.path("ns", "pod", "log"), {"follow": "true"}), lines.append)
     assert lines == ["a", "b"]
     warnings = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
     assert warnings == [f"the log /api/v1/namespaces/ns/pods/pod/log cannot be read now: {LOST}"]
@@ -395,7 +394,7 @@ async def test_a_log_that_is_out_of_reach_is_waited_for(api, server, caplog, cod
 async def test_a_log_that_is_refused_is_not(api, server):
     server.answers = [status(403, "Forbidden", "you may not")]
     with pytest.raises(ApiError, match="you may not"):
-        await copy(api, Life("id", PODS.path("ns", "pod", "log"), {"follow": "true"}), print)
+        await copy_log(api, ContainerRun("id", PODS.path("ns", "pod", "log"), {"follow": "true"}), print)
 
 
 async def test_refused_websocket_says_why(api, server):

@@ -1,4 +1,4 @@
-"""The command line where it needs no Kubernetes: what it prints, what it refuses, what it says of objects."""
+"""The command line without a Kubernetes: its output, its errors, and how it describes objects."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from aiohttp import web
 from click.testing import CliRunner
 
 from dask_k8s_client import make_cluster_spec, make_job_spec
-from dask_k8s_client.cli import find, view
+from dask_k8s_client.cli import running, tables
 from dask_k8s_client.cli.main import COMMANDS, Lazy, kubernetes
 from dask_k8s_crds import DaskAutoscaler, DaskCluster, DaskJob
 
@@ -22,12 +22,12 @@ NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 DASK = shutil.which("dask", path=sysconfig.get_path("scripts"))
 
 
-def call(*words, input=None):
-    return CliRunner().invoke(kubernetes, words, input=input, catch_exceptions=False)
+def call(*args, input=None):
+    return CliRunner().invoke(kubernetes, args, input=input, catch_exceptions=False)
 
 
-def printed(*words):
-    done = call(*words)
+def printed(*args):
+    done = call(*args)
     assert done.exit_code == 0, done.output
     return yaml.safe_load(done.stdout)
 
@@ -46,7 +46,7 @@ def test_commands_are_completed():
 
 
 @pytest.mark.parametrize(
-    "words, expected",
+    "args, expected",
     [
         pytest.param(["foo"], make_cluster_spec("foo", n_workers=3), id="a name"),
         pytest.param(["--name", "foo"], make_cluster_spec("foo", n_workers=3), id="as it was"),
@@ -79,8 +79,8 @@ def test_commands_are_completed():
         ),
     ],
 )
-def test_gen_cluster(words, expected):
-    assert printed("gen", "cluster", *words) == expected
+def test_gen_cluster(args, expected):
+    assert printed("gen", "cluster", *args) == expected
     DaskCluster.admit(expected)
 
 
@@ -114,7 +114,7 @@ def test_gen_autoscaler():
 
 
 @pytest.mark.parametrize(
-    "words, namespace",
+    "args, namespace",
     [
         pytest.param(["gen", "cluster", "foo"], None, id="none"),
         pytest.param(["-n", "a", "gen", "cluster", "foo"], "a", id="before"),
@@ -122,8 +122,8 @@ def test_gen_autoscaler():
         pytest.param(["-n", "a", "gen", "cluster", "foo", "--namespace", "b"], "b", id="both"),
     ],
 )
-def test_namespace_may_stand_anywhere(words, namespace):
-    assert printed(*words)["metadata"].get("namespace") == namespace
+def test_namespace_may_stand_anywhere(args, namespace):
+    assert printed(*args)["metadata"].get("namespace") == namespace
 
 
 def test_json():
@@ -131,7 +131,7 @@ def test_json():
 
 
 @pytest.mark.parametrize(
-    "words, message",
+    "args, message",
     [
         pytest.param(["nope"], "nope", id="no such command"),
         pytest.param(["gen", "cluster"], "NAME", id="no name"),
@@ -163,14 +163,14 @@ def test_json():
         pytest.param(["scale", "foo", "many"], "many", id="no number"),
     ],
 )
-def test_what_is_not_understood(words, message):
-    done = call(*words)
+def test_what_is_not_understood(args, message):
+    done = call(*args)
     assert (done.exit_code, done.stdout) == (2, "")
     assert message in done.stderr
 
 
 @pytest.mark.parametrize(
-    "words, input, message",
+    "args, input, message",
     [
         pytest.param(["gen", "cluster", "Foo"], None, "metadata.name: Invalid value", id="name"),
         pytest.param(["create", "-f", "-"], "a: [", "stdin is not YAML", id="not yaml"),
@@ -185,20 +185,20 @@ def test_what_is_not_understood(words, message):
         pytest.param(
             ["create", "-f", "-", "-n", "b"],
             yaml.safe_dump(make_cluster_spec("foo") | {"metadata": {"name": "foo", "namespace": "a"}}),
-            "stdin: metadata.namespace: is 'a', but namespace='b' was given",
+            "stdin: metadata.namespace: is 'a', but namespace='b' was passed",
             id="two namespaces",
         ),
     ],
 )
-def test_what_cannot_be(words, input, message):
-    done = call(*words, input=input)
+def test_what_cannot_be(args, input, message):
+    done = call(*args, input=input)
     assert (done.exit_code, done.stdout) == (1, "")
     assert message in done.stderr
 
 
 @pytest.fixture
 def config(tmp_path, unused_tcp_port):
-    """A kubeconfig for a server of this machine, and its port."""
+    """A kubeconfig for a server on this machine, and its port."""
     path = tmp_path / "config"
     content = {
         "current-context": "here",
@@ -218,7 +218,7 @@ FORBIDDEN = {
 
 
 @pytest.mark.parametrize(
-    "words, answer, messages",
+    "args, answer, messages",
     [
         pytest.param(
             ["list"],
@@ -238,8 +238,8 @@ FORBIDDEN = {
         pytest.param(["list"], None, ["cannot reach the Kubernetes API at http://127.0.0.1"], id="nobody"),
     ],
 )
-async def test_what_kubernetes_refuses(config, words, answer, messages):
-    """As people see it: without a traceback, and with what to do."""
+async def test_what_kubernetes_refuses(config, args, answer, messages):
+    """The whole output of the process: no traceback, and advice."""
     path, port = config
 
     async def handle(request):
@@ -251,7 +251,7 @@ async def test_what_kubernetes_refuses(config, words, answer, messages):
     await runner.setup()
     if answer:
         await web.TCPSite(runner, "127.0.0.1", port).start()
-    command = [DASK, "kubernetes", "--kubeconfig", path, *words]
+    command = [DASK, "kubernetes", "--kubeconfig", path, *args]
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe)
     out, err = await process.communicate()
@@ -265,7 +265,7 @@ OTHERS = [("here", "food"), ("here", "bar"), ("there", "baz")]
 
 
 @pytest.mark.parametrize(
-    "name, namespace, others, words",
+    "name, namespace, others, text",
     [
         pytest.param("foo", "here", OTHERS, "Did you mean food?", id="near"),
         pytest.param("xyz", "here", OTHERS, "here.\n`dask kubernetes list -n here` shows", id="far"),
@@ -274,14 +274,14 @@ OTHERS = [("here", "food"), ("here", "bar"), ("there", "baz")]
         pytest.param("foo", "here", [], "`dask kubernetes create foo -n here`", id="nothing"),
     ],
 )
-def test_no_such_cluster(name, namespace, others, words):
-    message = find.missing(name, namespace, others)
+def test_no_such_cluster(name, namespace, others, text):
+    message = running.missing(name, namespace, others)
     assert message.startswith(f"there is no DaskCluster {name} in the namespace {namespace}.")
-    assert words in message
+    assert text in message
 
 
 @pytest.mark.parametrize(
-    "then, words",
+    "then, text",
     [
         ("2026-11-26T12:00:00Z", "0s"),
         ("2026-11-26T12:00:09Z", "0s"),
@@ -292,8 +292,8 @@ def test_no_such_cluster(name, namespace, others, words):
         (None, "-"),
     ],
 )
-def test_age(then, words):
-    assert view.age(then, NOW) == words
+def test_age(then, text):
+    assert tables.age(then, NOW) == text
 
 
 def cluster(*conditions, **status):
@@ -303,7 +303,7 @@ def cluster(*conditions, **status):
 
 
 @pytest.mark.parametrize(
-    "body, words",
+    "body, text",
     [
         pytest.param(cluster(), "unseen by a controller", id="unseen"),
         pytest.param(cluster(phase="Running"), "Running", id="running"),
@@ -319,15 +319,15 @@ def cluster(*conditions, **status):
         ),
     ],
 )
-def test_state(body, words):
-    assert view.state(body).plain == words
+def test_state(body, text):
+    assert tables.state(body).plain == text
 
 
 MOVING = ("Progressing", "True", {"reason": "WorkersNotReady", "message": "2 of 3 workers are ready"})
 
 
 @pytest.mark.parametrize(
-    "body, words",
+    "body, text",
     [
         pytest.param(cluster(), None, id="unseen"),
         pytest.param(cluster(("Progressing", "False", {}), replicas=3, updatedReplicas=1), None, id="still"),
@@ -346,8 +346,8 @@ MOVING = ("Progressing", "True", {"reason": "WorkersNotReady", "message": "2 of 
         ),
     ],
 )
-def test_waiting_for(body, words):
-    assert view.waiting_for(body) == words
+def test_waiting_for(body, text):
+    assert tables.waiting_for(body) == text
 
 
 def pod(name, *, component="worker", **status):
@@ -364,7 +364,7 @@ NO_ROOM = {"conditions": [{"type": "PodScheduled", "status": "False", "reason": 
 
 
 @pytest.mark.parametrize(
-    "status, restarts, words",
+    "status, restarts, text",
     [
         pytest.param({}, "0", "Pending", id="new"),
         pytest.param(READY, "0", "Ready", id="ready"),
@@ -381,18 +381,18 @@ NO_ROOM = {"conditions": [{"type": "PodScheduled", "status": "False", "reason": 
         ),
     ],
 )
-def test_pod(status, restarts, words):
-    [row] = view.pod_rows([pod("a", **status)], NOW)
-    assert (row[0], row[1], row[2], row[-1].plain) == ("a", "worker", restarts, words)
+def test_pod(status, restarts, text):
+    [row] = tables.pod_rows([pod("a", **status)], NOW)
+    assert (row[0], row[1], row[2], row[-1].plain) == ("a", "worker", restarts, text)
 
 
 def test_very_many_pods():
-    """The scheduler and those that are not ready are among those that are shown."""
+    """The scheduler and the pods that are not ready come first."""
     many = [pod(f"w{number:03}", **READY) for number in range(98)]
-    rows = view.pod_rows([*many, pod("x-late"), pod("z-scheduler", component="scheduler", **READY)], NOW)
+    rows = tables.pod_rows([*many, pod("x-late"), pod("z-scheduler", component="scheduler", **READY)], NOW)
     assert [row[0] for row in rows[:3]] == ["z-scheduler", "x-late", "w000"]
     assert rows[-1][0] == "and 50 more"
-    assert len(rows) == view.PODS_SHOWN + 1
+    assert len(rows) == tables.PODS_SHOWN + 1
 
 
 def event(second, name, message="no room"):
@@ -407,14 +407,14 @@ def event(second, name, message="no room"):
 
 
 def test_events_that_say_the_same_come_once():
-    rows = view.event_rows([event(9, "b"), event(5, "c", "other"), event(1, "a"), event(2, "a")], NOW)
+    rows = tables.event_rows([event(9, "b"), event(5, "c", "other"), event(1, "a"), event(2, "a")], NOW)
     assert [(row[0], row[3], row[4]) for row in rows] == [
         ("55s", "Pod/c", "other"),
         ("51s", "Pod/b and 1 more", "no room"),
     ]
 
 
-def test_autoscaler_in_words():
+def test_autoscaler_line():
     active = {"conditions": [{"type": "Active", "status": "True", "message": "all is well"}]}
-    assert view.autoscaler_line({"spec": {"minimum": 1, "maximum": 3}}) == "1 to 3 workers"
-    assert view.autoscaler_line({"spec": {}, "status": active}) == "0 workers and more: all is well"
+    assert tables.autoscaler_line({"spec": {"minimum": 1, "maximum": 3}}) == "1 to 3 workers"
+    assert tables.autoscaler_line({"spec": {}, "status": active}) == "0 workers and more: all is well"

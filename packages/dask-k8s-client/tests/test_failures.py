@@ -1,4 +1,4 @@
-"""What goes wrong before there is a cluster, as docs/failures.md has it: from Python, and in the shell."""
+"""Failures before there is a cluster, from Python and in the shell, as documented in docs/failures.md."""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -27,7 +27,7 @@ def write_config(path, port):
 
 @pytest.fixture
 def config(tmp_path, monkeypatch, unused_tcp_port):
-    """A kubeconfig for a port of this machine where nobody listens."""
+    """A kubeconfig for a port of this machine on which nothing listens."""
     path = tmp_path / "config"
     write_config(path, unused_tcp_port)
     monkeypatch.setenv("KUBECONFIG", str(path))
@@ -36,7 +36,7 @@ def config(tmp_path, monkeypatch, unused_tcp_port):
 
 @asynccontextmanager
 async def listening(config, handle):
-    """A server for the kubeconfig, and the names that the page has for it."""
+    """Run a server for the kubeconfig; yield its name on the page and here."""
     server = await asyncio.start_server(handle, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     write_config(config, port)
@@ -46,50 +46,50 @@ async def listening(config, handle):
         server.close()
 
 
-async def create(*words):
-    return await asyncio.to_thread(CliRunner().invoke, kubernetes, ["create", "my-cluster", *words])
+async def create(*args):
+    return await asyncio.to_thread(CliRunner().invoke, kubernetes, ["create", "my-cluster", *args])
 
 
 def start(**arguments):
-    """To be awaited."""
+    """Return a started cluster."""
     return KubeCluster(name="my-cluster", asynchronous=True, **arguments)
 
 
-async def test_no_kubeconfig(told, monkeypatch):
+async def test_no_kubeconfig(documented, monkeypatch):
     monkeypatch.setenv("KUBECONFIG", "my-kubeconfig")
-    with told.raised():
+    with documented.raised():
         await start()
-    told.printed(await create())
+    documented.printed(await create())
 
 
-async def test_nobody_listens(told, config, unused_tcp_port):
+async def test_nobody_listens(documented, config, unused_tcp_port):
     names = {SERVER: f"http://127.0.0.1:{unused_tcp_port}"}
-    with told.raised(names):
+    with documented.raised(names):
         await start()
-    told.printed(await create(), names)
+    documented.printed(await create(), names)
 
 
-async def test_nobody_answers(told, config):
-    """Within the time for the whole start, although what was asked for may still be done."""
+async def test_nobody_answers(documented, config):
+    """It fails within the limit for the whole start, although the request may still be carried out."""
 
     async def silence(reader, writer):
         await reader.read()
         writer.close()
 
     async with listening(config, silence) as names:
-        with told.raised(names):
+        with documented.raised(names):
             await start(resource_timeout=6)
 
 
-async def test_forbidden(told, config):
-    """In the words of an API server whose authorizer is RBAC."""
-    words = (
+async def test_forbidden(documented, config):
+    """The message of an API server whose authorizer is RBAC."""
+    message = (
         'daskclusters.kubernetes.dask.org is forbidden: User "jane" cannot create resource "daskclusters"'
         ' in API group "kubernetes.dask.org" in the namespace "my-namespace"'
     )
 
     async def refuse(request):
-        return web.json_response({"kind": "Status", "reason": "Forbidden", "message": words}, status=403)
+        return web.json_response({"kind": "Status", "reason": "Forbidden", "message": message}, status=403)
 
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", refuse)
@@ -98,31 +98,31 @@ async def test_forbidden(told, config):
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     write_config(config, runner.addresses[0][1])
     try:
-        with told.raised():
+        with documented.raised():
             await start()
-        told.printed(await create())
+        documented.printed(await create())
     finally:
         await runner.cleanup()
 
 
-async def test_no_resource_definitions(told, monkeypatch):
-    """On a Kubernetes as it comes."""
+async def test_no_resource_definitions(documented, monkeypatch):
+    """On a Kubernetes in which nothing is installed."""
     names = {"my-namespace": "default"}
     with LocalKubernetes.in_thread() as bare:
         monkeypatch.setenv("KUBECONFIG", str(bare.kubeconfig))
-        with told.raised(names):
+        with documented.raised(names):
             await start()
-        told.printed(await create(), names, last="")
+        documented.printed(await create(), names, last="")
 
 
-async def test_no_name_for_a_cluster(told):
-    with told.raised():
+async def test_no_name_for_a_cluster(documented):
+    with documented.raised():
         KubeCluster(name="my.cluster")
-    told.printed(CliRunner().invoke(kubernetes, ["create", "my.cluster"]), last="")
+    documented.printed(CliRunner().invoke(kubernetes, ["create", "my.cluster"]), last="")
 
 
-async def test_wrong_key_of_resources(told):
-    with told.raised():
+async def test_wrong_key_of_resources(documented):
+    with documented.raised():
         KubeCluster(name="my-cluster", resources={"limit": {"memory": "4Gi"}})
     done = await create("--resources", '{"limit": {"memory": "4Gi"}}')
     assert done.exit_code == 2

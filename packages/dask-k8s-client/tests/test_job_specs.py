@@ -1,9 +1,9 @@
-"""A job from arguments."""
+"""Jobs built from arguments."""
 
 import pytest
 
 from dask_k8s_client import ValidationError, make_cluster_spec, make_job_spec, run_job
-from dask_k8s_client.refusals import admit
+from dask_k8s_client.exceptions import admit
 from dask_k8s_crds import DaskJob
 
 
@@ -27,7 +27,7 @@ def test_on_a_cluster_of_its_own():
 
 
 def test_where_its_cluster_may_run():
-    """In the words of a cluster."""
+    """As for a cluster."""
     placed = {
         "scheduler_resources": {"limits": {"memory": "1Gi"}},
         "scheduler_node_selector": {"pool": "steady"},
@@ -49,7 +49,7 @@ def test_on_a_cluster_that_is_there():
     assert "env" not in job["spec"]["job"]["spec"]["containers"][0]
 
 
-@pytest.mark.parametrize("command", ["", [], [1]], ids=["empty", "no-words", "a-number"])
+@pytest.mark.parametrize("command", ["", [], [1]], ids=["empty", "no-arguments", "a-number"])
 def test_a_command_is_needed(command):
     with pytest.raises(ValueError, match="command: a command is needed"):
         make_job_spec("foo", command)
@@ -59,7 +59,7 @@ NAMED = make_job_spec("foo", "work")
 
 
 @pytest.mark.parametrize(
-    "job, words, message",
+    "job, arguments, message",
     [
         pytest.param(NAMED | {"metadata": {}}, {}, "job: metadata.name: Required value", id="no-name"),
         pytest.param(make_cluster_spec("foo"), {}, "kind", id="a-cluster"),
@@ -74,9 +74,9 @@ NAMED = make_job_spec("foo", "work")
         pytest.param(NAMED, {"timeout": "soon"}, "timeout: must be a duration", id="no-duration"),
     ],
 )
-def test_refused_before_kubernetes_is_asked(job, words, message):
+def test_refused_before_kubernetes_is_asked(job, arguments, message):
     with pytest.raises(ValueError, match=message):
-        run_job(job, **words)
+        run_job(job, **arguments)
 
 
 def test_what_is_refused_is_a_validation_error():

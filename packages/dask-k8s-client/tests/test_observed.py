@@ -1,8 +1,8 @@
-"""Plain questions about what is seen."""
+"""Questions about what is observed."""
 
 import pytest
 
-from dask_k8s_client.waiting.observed import node_addresses
+from dask_k8s_client.observed import node_addresses
 
 
 def node(**addresses):

@@ -1,4 +1,4 @@
-"""Arguments and configuration: what KubeCluster goes by, and what it refuses."""
+"""KubeCluster's arguments and configuration: how they are completed and validated."""
 
 import getpass
 from datetime import timedelta
@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from dask_k8s_client import CreateMode, KubeCluster, ValidationError, make_cluster_spec
-from dask_k8s_client.connection.ways import Way
+from dask_k8s_client.connection.connect_modes import ConnectMode
 from dask_k8s_client.options import Options, fill_name
 
 TOLERATIONS = [{"key": "gpu", "operator": "Exists"}]
@@ -23,12 +23,12 @@ def container(options, part):
 
 
 def test_defaults():
-    options = Options.of({})
+    options = Options.from_arguments({})
     assert options.namespace is None
     assert options.create_mode is CreateMode.CREATE_OR_CONNECT
     assert options.shutdown_on_close is None
     assert options.resource_timeout == 60
-    assert options.connect is Way.AUTO
+    assert options.connect is ConnectMode.AUTO
     assert options.dashboard_port == 0
     assert options.jupyter is False
     assert options.manifest["spec"]["worker"]["replicas"] == 0
@@ -67,7 +67,10 @@ def test_defaults():
         pytest.param("scheduler-jupyter", True, lambda o: o.jupyter, id="jupyter"),
         pytest.param("connect", "nodeport", lambda o: o.connect, id="connect"),
         pytest.param(
-            "port-forward-cluster-ip", True, lambda o: o.connect is Way.PORT_FORWARD, id="port-forward"
+            "port-forward-cluster-ip",
+            True,
+            lambda o: o.connect is ConnectMode.PORT_FORWARD,
+            id="port-forward",
         ),
         pytest.param(
             "scheduler-resources",
@@ -101,20 +104,20 @@ def test_defaults():
 )
 def test_configuration(key, value, seen):
     with dask.config.set({f"kubernetes.{key}": value}):
-        assert seen(Options.of({})) == value
+        assert seen(Options.from_arguments({})) == value
 
 
 def test_arguments_come_before_configuration():
     configured = {"count.start": 7, "scheduler-jupyter": True, "idle-timeout": "1 hour"}
     with dask.config.set({f"kubernetes.{key}": value for key, value in configured.items()}):
-        options = Options.of({"n_workers": 0, "jupyter": False, "idle_timeout": 0})
+        options = Options.from_arguments({"n_workers": 0, "jupyter": False, "idle_timeout": 0})
     assert "idleTimeout" not in options.manifest["spec"]
     assert options.manifest["spec"]["worker"]["replicas"] == 0
     assert options.jupyter is False
 
 
 @pytest.mark.parametrize(
-    "given, field, value",
+    "arguments, field, value",
     [
         pytest.param({"resource_timeout": "2 minutes"}, "resource_timeout", 120, id="duration"),
         pytest.param(
@@ -124,8 +127,8 @@ def test_arguments_come_before_configuration():
         pytest.param({"scheduler_forward_port": "8888"}, "dashboard_port", 8888, id="port as text"),
     ],
 )
-def test_forms(given, field, value):
-    assert getattr(Options.of(given), field) == value
+def test_forms(arguments, field, value):
+    assert getattr(Options.from_arguments(arguments), field) == value
 
 
 @pytest.mark.parametrize(
@@ -142,7 +145,7 @@ def test_name(template, name):
 
 def test_name_by_default(monkeypatch):
     monkeypatch.setattr(getpass, "getuser", lambda: "Jane.Doe@example.org")
-    first, second = Options.of({}).name, Options.of({}).name
+    first, second = Options.from_arguments({}).name, Options.from_arguments({}).name
     assert first != second
     assert first.startswith("dask-jane-doe-example-org-")
     assert len(first) == len("dask-jane-doe-example-org-") + 10
@@ -153,11 +156,11 @@ def test_name_of_nobody(monkeypatch):
         raise KeyError("getpwuid(): uid not found: 1234")
 
     monkeypatch.setattr(getpass, "getuser", nobody)
-    assert Options.of({}).name.startswith("dask-anonymous-")
+    assert Options.from_arguments({}).name.startswith("dask-anonymous-")
 
 
 @pytest.mark.parametrize(
-    "given, error, words",
+    "arguments, error, message",
     [
         pytest.param({"name": "a" * 54}, ValidationError, "metadata.name", id="long"),
         pytest.param({"name": "foo.bar"}, ValidationError, "metadata.name", id="dots"),
@@ -215,9 +218,9 @@ def test_name_of_nobody(monkeypatch):
         ),
     ],
 )
-def test_refused(given, error, words):
-    with pytest.raises(error, match=words):
-        Options.of(given)
+def test_refused(arguments, error, message):
+    with pytest.raises(error, match=message):
+        Options.from_arguments(arguments)
 
 
 def test_refused_before_anything_is_started(monkeypatch):
@@ -230,8 +233,8 @@ def test_custom_spec_from_a_file(tmp_path):
     path = tmp_path / "cluster.yaml"
     spec = make_cluster_spec("from-file", n_workers=4)
     path.write_text(f"# mine\n---\n{yaml.safe_dump(spec)}", encoding="utf-8")
-    for given in (path, str(path)):
-        options = Options.of({"custom_cluster_spec": given, "name": "ignored"})
+    for file in (path, str(path)):
+        options = Options.from_arguments({"custom_cluster_spec": file, "name": "ignored"})
         assert options.name == "from-file"
         assert options.manifest == spec
 
@@ -244,12 +247,12 @@ def test_file_that_is_no_spec(tmp_path, text):
     path = tmp_path / "cluster.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ValidationError, match=r"cluster\.yaml"):
-        Options.of({"custom_cluster_spec": path})
+        Options.from_arguments({"custom_cluster_spec": path})
 
 
 def test_custom_spec_is_copied():
     spec = make_cluster_spec("foo")
-    options = Options.of({"custom_cluster_spec": spec})
+    options = Options.from_arguments({"custom_cluster_spec": spec})
     options.manifest["metadata"]["name"] = "bar"
     assert spec["metadata"]["name"] == "foo"
 
@@ -257,10 +260,10 @@ def test_custom_spec_is_copied():
 def test_jupyter_of_a_custom_spec_is_seen():
     spec = make_cluster_spec("foo")
     spec["spec"]["scheduler"]["spec"]["containers"][0]["args"].append("--jupyter")
-    assert Options.of({"custom_cluster_spec": spec}).jupyter
+    assert Options.from_arguments({"custom_cluster_spec": spec}).jupyter
 
 
 @pytest.mark.parametrize("key", ["count.max", "worker-template", "deploy-mode"])
-def test_configuration_without_effect_is_told(key):
+def test_configuration_without_effect_is_reported(key):
     with dask.config.set({f"kubernetes.{key}": "x"}), pytest.warns(UserWarning, match=key):
-        Options.of({})
+        Options.from_arguments({})

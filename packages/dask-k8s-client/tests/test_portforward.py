@@ -1,4 +1,4 @@
-"""A port-forward against an endpoint that frames as the API server does, with an echo server behind it."""
+"""A port-forward through an endpoint with the API server's framing to an echo server."""
 
 import asyncio
 import hashlib
@@ -15,7 +15,7 @@ PORT = 8786
 
 
 class Endpoint:
-    """`.../portforward`: one TCP connection to a local server for every WebSocket."""
+    """The endpoint `…/portforward`: one TCP connection to a local server for each WebSocket."""
 
     def __init__(self, target):
         self.target = target
@@ -52,8 +52,8 @@ class Endpoint:
 
 
 @asynccontextmanager
-async def world(serve):
-    """A server behind an endpoint behind a port-forward; gives the endpoint and the local port."""
+async def forwarded(serve):
+    """Run a server, an endpoint and a port-forward; yield the endpoint and the local port."""
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     endpoint = Endpoint(server.sockets[0].getsockname()[1])
     app = web.Application()
@@ -103,21 +103,21 @@ async def talk(port, payload):
 @pytest.mark.parametrize("size", [1, 2**15, 5 * 2**20], ids=["one byte", "a message", "many messages"])
 async def test_bytes_come_back_as_they_went(size):
     payload = os.urandom(size)
-    async with world(echo) as (_, port):
+    async with forwarded(echo) as (_, port):
         assert await talk(port, payload) == payload
 
 
 async def test_connections_do_not_mix():
     payloads = [os.urandom(100_000) for _ in range(20)]
-    async with world(echo) as (endpoint, port):
+    async with forwarded(echo) as (endpoint, port):
         assert await asyncio.gather(*(talk(port, each) for each in payloads)) == payloads
         assert len(endpoint.sockets) == 20
 
 
 async def test_the_answer_arrives_after_the_question_has_ended():
-    """An echo of data that was still on its way when the local side finished writing."""
+    """The echo of data that was in flight when the local side finished writing."""
     payload = os.urandom(2**20)
-    async with world(echo) as (_, port):
+    async with forwarded(echo) as (_, port):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(payload)
         writer.write_eof()
@@ -133,7 +133,7 @@ async def test_the_pod_hears_that_the_local_side_is_gone():
         ended.set()
         writer.close()
 
-    async with world(serve) as (_, port):
+    async with forwarded(serve) as (_, port):
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"hello")
         await writer.drain()
@@ -150,7 +150,7 @@ async def test_the_end_of_the_pod_s_side_arrives_after_all_its_data():
         await writer.drain()
         writer.close()
 
-    async with world(serve) as (_, port):
+    async with forwarded(serve) as (_, port):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         assert hashlib.sha256(await reader.read(-1)).digest() == hashlib.sha256(payload).digest()
         writer.close()
@@ -175,7 +175,7 @@ async def test_a_slow_reader_holds_the_pod_back():
             sent += 2**20
         writer.transport.abort()
 
-    async with world(serve) as (_, port):
+    async with forwarded(serve) as (_, port):
         _, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**16)
         async with asyncio.timeout(20):
             await full.wait()
@@ -184,7 +184,7 @@ async def test_a_slow_reader_holds_the_pod_back():
 
 
 async def test_a_dropped_connection_is_a_reset_and_the_next_one_works():
-    async with world(echo) as (endpoint, port):
+    async with forwarded(echo) as (endpoint, port):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"x")
         assert await reader.readexactly(1) == b"x"
@@ -196,7 +196,7 @@ async def test_a_dropped_connection_is_a_reset_and_the_next_one_works():
 
 
 async def test_a_pod_that_refuses_is_a_reset():
-    async with world(echo) as (endpoint, port):
+    async with forwarded(echo) as (endpoint, port):
         endpoint.target = 1
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         with pytest.raises(ConnectionResetError):
@@ -205,7 +205,7 @@ async def test_a_pod_that_refuses_is_a_reset():
 
 
 async def test_closing_ends_every_connection():
-    async with world(echo) as (_, port):
+    async with forwarded(echo) as (_, port):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"x")
         await reader.readexactly(1)

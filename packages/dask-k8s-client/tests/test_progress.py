@@ -1,4 +1,4 @@
-"""What people see while a cluster starts."""
+"""The display of a cluster's start."""
 
 import asyncio
 import io
@@ -10,10 +10,9 @@ from rich.console import Console
 from traitlets.config import Config
 
 from dask_k8s_client import SchedulerStartupTimeout
-from dask_k8s_client.waiting.deadline import Deadline
-from dask_k8s_client.waiting.diagnose import Finding
-from dask_k8s_client.waiting.observed import Observed
-from dask_k8s_client.waiting.progress import Progress, rows, trouble
+from dask_k8s_client.diagnosis import Diagnosis
+from dask_k8s_client.observed import Observed
+from dask_k8s_client.progress import Deadline, Progress, rows, trouble
 
 CLUSTER = {"metadata": {"name": "foo"}, "status": {"phase": "Pending", "workers": "1/3"}}
 POD = {
@@ -53,8 +52,8 @@ def test_rows(observed, shown):
     "finding, shown",
     [
         pytest.param(None, None, id="ready"),
-        pytest.param(Finding("Pending", "it takes its time"), None, id="only time"),
-        pytest.param(Finding("Unschedulable", "no node"), "Unschedulable: no node", id="more"),
+        pytest.param(Diagnosis("Pending", "it takes its time"), None, id="only time"),
+        pytest.param(Diagnosis("Unschedulable", "no node"), "Unschedulable: no node", id="more"),
     ],
 )
 def test_trouble(finding, shown):
@@ -72,7 +71,7 @@ async def drawn(*, terminal, quiet):
     out = io.StringIO()
     console = Console(file=out, force_terminal=terminal, width=60)
     async with Progress("foo", quiet=quiet, console=console) as progress:
-        progress.show(Observed(CLUSTER, (POD,), (PULLING,)), Finding("Pending", ""))
+        progress.show(Observed(CLUSTER, (POD,), (PULLING,)), Diagnosis("Pending", ""))
         await asyncio.sleep(0)  # one turn of the loop is one drawing
     return out.getvalue()
 
@@ -92,13 +91,13 @@ async def test_nothing_where_nobody_looks(terminal, quiet):
 
 @pytest.fixture
 def shell():
-    """What a notebook's kernel has."""
+    """The shell of a notebook's kernel."""
     yield InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
     InteractiveShell.clear_instance()
 
 
 async def test_notebook(shell):
-    """One output that is replaced, and is empty in the end."""
+    """There is one output, which is replaced and finally emptied."""
     with capture_output() as captured:
         async with Progress("foo", quiet=False, console=Console(force_jupyter=True)) as progress:
             progress.show(Observed(CLUSTER, (POD,), (PULLING,)), None)
@@ -113,7 +112,7 @@ async def test_notebook(shell):
     [pytest.param("", "still at it$", id="none"), pytest.param("do so", "at it; do so$", id="one")],
 )
 async def test_late(hint, end):
-    """What is said when time is up."""
+    """The message after the deadline."""
     async with Progress("foo", quiet=True) as progress:
         progress.step("at it", hint)
         with pytest.raises(SchedulerStartupTimeout, match=end):

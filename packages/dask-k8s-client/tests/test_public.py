@@ -1,4 +1,4 @@
-"""What `import dask_k8s_client` gives, what it does not load, and what comes with the wheel."""
+"""The public API, what its import does not load, and the documented dependencies."""
 
 import re
 import subprocess
@@ -30,7 +30,7 @@ def test_sets_defaults():
 
 
 def loaded(code):
-    """The packages that Python has loaded in the end, without its own."""
+    """Return the third-party packages that Python has imported after running the code."""
     program = f"import sys\n{code}\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     return {name.partition(".")[0] for name in done.stdout.split()} - sys.stdlib_module_names
@@ -38,7 +38,7 @@ def loaded(code):
 
 @pytest.mark.parametrize("module", ["dask_k8s_client", "dask_k8s_client.cli.main"])
 def test_is_light(module):
-    """The `dask` command loads both each time, whatever it is asked for: what it has already, and ours."""
+    """The `dask` command always imports both, so they import nothing that it has not imported itself."""
     dask_command = loaded("import dask.cli, dask.config, importlib.resources")
     assert loaded(f"import dask.cli, {module}") - dask_command == {"dask_k8s_client"}
 
@@ -51,7 +51,7 @@ def test_is_light(module):
     ],
 )
 def test_what_is_loaded_later(name, absent):
-    """The `kubernetes` package takes longest by far; it comes with the first request."""
+    """The `kubernetes` package takes longest to import by far; the first request imports it."""
     assert not loaded(f"from dask_k8s_client import {name}") & absent
 
 

@@ -1,5 +1,6 @@
-"""Builders: families as they are kept in golden/, refusals as a table."""
+"""Builders: manifests compared with golden/, and refused arguments."""
 
+import inspect
 import json
 import os
 from datetime import timedelta
@@ -9,11 +10,13 @@ import pytest
 import yaml
 
 from dask_k8s_client import make_cluster_spec, make_scheduler_spec, make_worker_spec
-from dask_k8s_client.specs.additions import like_worker, make_autoscaler, make_group
+from dask_k8s_client.arguments import ClusterSpecArguments
+from dask_k8s_client.specs.manifests import make_autoscaler, make_group
+from dask_k8s_client.specs.pods import change_worker
 from dask_k8s_crds import manifests
 
 GOLDEN = Path(__file__).parent / "golden"
-# GOLDEN=update writes the families anew; then `git diff` is the test.
+# GOLDEN=update writes the files again; then `git diff` is the test.
 UPDATE = os.environ.get("GOLDEN") == "update"
 
 OWNER = {"metadata": {"name": "foo", "uid": "00000000-0000-0000-0000-000000000001"}}
@@ -29,7 +32,7 @@ CUSTOM = {
         ],
     },
 }
-FAMILIES = {
+MANIFESTS = {
     "announcement": make_cluster_spec("my-cluster", n_workers=3, env={"FOO": "bar"}),
     "minimal": make_cluster_spec("foo"),
     "everything": make_cluster_spec(
@@ -50,11 +53,11 @@ FAMILIES = {
     ),
     "restricted": make_cluster_spec("foo", run_as_user=1000),
     "group": make_group(OWNER, "highmem", make_worker_spec(resources={"limits": {"memory": "64Gi"}})),
-    "group-like-custom": make_group(OWNER, "like", like_worker(CUSTOM, n_workers=2)),
+    "group-like-custom": make_group(OWNER, "like", change_worker(CUSTOM, n_workers=2)),
     "group-unlike-custom": make_group(
         OWNER,
         "unlike",
-        like_worker(
+        change_worker(
             CUSTOM,
             n_workers=2,
             image="mine:2",
@@ -69,28 +72,34 @@ FAMILIES = {
 }
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_family(name):
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_manifest(name):
     path = GOLDEN / f"{name}.yaml"
     if UPDATE:
-        path.write_text(yaml.safe_dump(FAMILIES[name], sort_keys=False), encoding="utf-8")
-    assert FAMILIES[name] == yaml.safe_load(path.read_text(encoding="utf-8"))
+        path.write_text(yaml.safe_dump(MANIFESTS[name], sort_keys=False), encoding="utf-8")
+    assert MANIFESTS[name] == yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_family_is_admitted(name):
+def test_arguments_are_those_of_a_cluster():
+    """KubeCluster fills in the same arguments from the configuration."""
+    _, *parameters = inspect.signature(make_cluster_spec).parameters
+    assert {*parameters} == {*ClusterSpecArguments.__annotations__}
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_manifest_is_admitted(name):
     models = {model.resource.kind: model for model in manifests.MODELS}
-    assert models[FAMILIES[name]["kind"]].problems(FAMILIES[name]) == []
+    assert models[MANIFESTS[name]["kind"]].problems(MANIFESTS[name]) == []
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", MANIFESTS)
 def test_no_two_parts_are_one_object(name):
-    """So that changing one does not change the other, and YAML needs no aliases."""
-    assert "&id" not in yaml.safe_dump(FAMILIES[name])
+    """So changing one does not change another, and YAML needs no aliases."""
+    assert "&id" not in yaml.safe_dump(MANIFESTS[name])
 
 
 def test_announcement_differs_from_ours_only_in_what_changed_since():
-    """The announcement's YAML: new commands, a dashboard for workers, a startup probe, nothing idle."""
+    """Compare with the announcement's YAML, apart from commands, dashboards, probes and the idle timeout."""
     theirs = yaml.safe_load(
         (Path(__file__).parent / "data" / "announcement.yaml").read_text(encoding="utf-8")
     )
@@ -109,11 +118,11 @@ def test_announcement_differs_from_ours_only_in_what_changed_since():
     worker["spec"]["containers"][0]["ports"] = [
         {"name": "http-dashboard", "containerPort": 8788, "protocol": "TCP"}
     ]
-    assert FAMILIES["announcement"] == theirs
+    assert MANIFESTS["announcement"] == theirs
 
 
 @pytest.mark.parametrize(
-    "given, seconds",
+    "timeout, seconds",
     [
         pytest.param(60, 60, id="number"),
         pytest.param("1 hour", 3600, id="text"),
@@ -121,11 +130,11 @@ def test_announcement_differs_from_ours_only_in_what_changed_since():
         pytest.param(0.2, 1, id="short is not never"),
         pytest.param("1500 ms", 2, id="rounded up"),
         pytest.param(0, None, id="never"),
-        pytest.param("0 s", None, id="never in words"),
+        pytest.param("0 s", None, id="never as text"),
     ],
 )
-def test_idle_timeout(given, seconds):
-    assert make_cluster_spec("foo", idle_timeout=given)["spec"].get("idleTimeout") == seconds
+def test_idle_timeout(timeout, seconds):
+    assert make_cluster_spec("foo", idle_timeout=timeout)["spec"].get("idleTimeout") == seconds
 
 
 def test_resources_are_for_workers_only():
@@ -148,7 +157,7 @@ def test_arguments_are_not_changed():
 
 
 @pytest.mark.parametrize(
-    "arguments, error, words",
+    "arguments, error, message",
     [
         pytest.param({"resources": {"limit": {}}}, ValueError, "resources: unknown key 'limit'", id="typo"),
         pytest.param({"resources": "2Gi"}, TypeError, "resources: must be a dict", id="resources"),
@@ -167,6 +176,6 @@ def test_arguments_are_not_changed():
         pytest.param({"idle_timeout": float("inf")}, ValueError, "idle_timeout: must be a", id="for ever"),
     ],
 )
-def test_refused(arguments, error, words):
-    with pytest.raises(error, match=words):
+def test_refused(arguments, error, message):
+    with pytest.raises(error, match=message):
         make_cluster_spec("foo", **arguments)

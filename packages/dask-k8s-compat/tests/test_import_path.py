@@ -1,4 +1,4 @@
-"""Code that was written for dask-kubernetes finds what it imports, or is told what to do."""
+"""Code that was written for dask-kubernetes finds what it imports, or an error that says what to do."""
 
 import importlib
 import os

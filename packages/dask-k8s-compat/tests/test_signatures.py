@@ -1,4 +1,4 @@
-"""Calls that were written for dask-kubernetes fit: the same names, in the same places."""
+"""Calls that were written for dask-kubernetes work: arguments have the same names and positions."""
 
 import inspect
 

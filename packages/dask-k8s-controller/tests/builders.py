@@ -30,12 +30,21 @@ OF_CLUSTER = owned_by("DaskCluster", "c", "uid-of-cluster")
 
 
 def pod(
-    name: str, *, deletion: float | None = None, spec: dict[str, Any] | None = None, **more: Any
+    name: str,
+    *,
+    created: float = 60,
+    deletion: float | None = None,
+    owner: dict[str, Any] | None = None,
+    spec: dict[str, Any] | None = None,
+    **more: Any,
 ) -> dict[str, Any]:
-    """A pod; ``deletion`` seconds ago its grace period ended."""
-    deleted = None if deletion is None else ago(deletion)
-    body = objects.pod(name, **{"deletionTimestamp": deleted} | more)
-    return body | ({"spec": spec} if spec else {})
+    """A pod that was made ``created`` seconds ago; ``deletion`` seconds ago its grace period ended."""
+    own = {
+        "creationTimestamp": ago(created),
+        "deletionTimestamp": None if deletion is None else ago(deletion),
+        "ownerReferences": [owner] if owner else None,
+    }
+    return objects.pod(name, **own | more) | ({"spec": spec} if spec else {})
 
 
 def service(name: str = "c-scheduler", **more: Any) -> dict[str, Any]:

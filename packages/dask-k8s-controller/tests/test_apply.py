@@ -1,4 +1,4 @@
-"""What becomes of a plan on an API server that refuses, is slow or says nothing. Time is virtual."""
+"""Plans applied to an API server that refuses, is slow or does not answer. Time is virtual."""
 
 import asyncio
 from random import Random
@@ -7,6 +7,7 @@ import pytest
 
 from dask_k8s_controller.runtime.apply import Applier
 from dask_k8s_controller.runtime.cache import Cache
+from dask_k8s_controller.runtime.clock import Clock
 from dask_k8s_controller.runtime.expectations import Expectations
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.plan import Create, Delete, Event, Patch, Plan
@@ -27,7 +28,7 @@ SILENCE = ApiError(0, "Unreachable", "no answer")
 
 
 class Server(ModelApi):
-    """A model that takes a second for each write, and gives the errors that it is told to."""
+    """A model that takes a second for each write, and raises the errors that a test sets."""
 
     def __init__(self):
         super().__init__(Model(Random(1)), Faults(latency=0.0, lag=0.0))
@@ -46,18 +47,19 @@ class Server(ModelApi):
 
 
 class Stand:
-    """An applier with all that it needs."""
+    """An applier and all its parts."""
 
     def __init__(self):
         self.server = Server()
-        # Else the garbage collector takes what it owns.
+        # Otherwise the garbage collector deletes its dependents.
         self.server.model.objects[Key(DASK_WORKER_GROUPS, "ns", "owner")] = group("owner", uid="owner")
-        self.now = asyncio.get_running_loop().time
+        self.clock = Clock()
+        self.now = self.clock.monotonic
         self.expectations = Expectations()
-        self.cache = Cache(WATCHES, lambda change: self.told.append(change.record.key.name))
-        self.told = []
+        self.cache = Cache(WATCHES, lambda change: self.changed.append(change.record.key.name))
+        self.changed = []
         self.throttle = Throttle(slots=8, rate=1e6)
-        self.applier = Applier(self.server, self.cache, self.throttle, self.expectations, self.now)
+        self.applier = Applier(self.server, self.cache, self.throttle, self.expectations, self.clock)
 
     async def apply(self, **plan):
         """Carry out a plan; return the errors as text."""
@@ -68,7 +70,7 @@ class Stand:
         return sorted(body["metadata"]["name"] for body in self.server.model.all(resource))
 
     def expected(self):
-        return sorted(key.name for key in self.expectations.created("owner", now=self.now()))
+        return sorted(key.name for key in self.expectations.creations("owner", now=self.now()))
 
 
 @pytest.fixture
@@ -152,7 +154,7 @@ async def test_what_nobody_answered_is_expected_for_a_short_while(stand):
     stand.server.errors = {"w000": SILENCE}
     assert len(await stand.apply(create=numbered(1))) == 1
     assert stand.expected() == ["w000"]
-    await asyncio.sleep(stand.expectations.doubt)
+    await asyncio.sleep(stand.expectations.unanswered_timeout)
     assert stand.expected() == []
 
 
@@ -169,7 +171,7 @@ def known(stand, key, body):
     made = stand.server.model.create(key, body)
     record = stand.cache.record(key.resource, made)
     stand.cache.set(record)
-    stand.told.clear()
+    stand.changed.clear()
     return record
 
 
@@ -177,7 +179,7 @@ async def test_the_answer_to_a_patch_reaches_the_cache_at_once(stand):
     known(stand, GROUP, group(replicas=3))
     assert await stand.apply(patch=(Patch(GROUP, {"spec": {"worker": {"replicas": 5}}}),)) == []
     assert stand.cache.get(GROUP).value["spec"]["worker"]["replicas"] == 5
-    assert stand.told == ["c-default"]
+    assert stand.changed == ["c-default"]
 
 
 async def test_a_patch_that_others_were_faster_than_is_left_to_the_next_turn(stand):
@@ -219,7 +221,7 @@ async def test_what_is_deleted_goes_and_counts_as_going(stand):
     record = known(stand, Key(PODS, "ns", "w"), pod("w", owner=OWNER))
     assert await stand.apply(delete=(Delete(record.key, record.uid),)) == []
     assert "deletionTimestamp" in stand.server.model.get(record.key)["metadata"]
-    assert stand.expectations.deleted(record.uid, now=stand.now())
+    assert stand.expectations.expects_deletion(record.uid, now=stand.now())
 
 
 async def test_another_object_of_the_name_is_not_deleted(stand):
@@ -233,7 +235,7 @@ async def test_what_has_changed_meanwhile_is_not_deleted_for_what_it_was(stand):
     stand.server.model.patch(record.key, {"status": {"phase": "Running"}}, status=True)
     assert await stand.apply(delete=(Delete(record.key, record.uid, record.version),)) == []
     assert "deletionTimestamp" not in stand.server.model.get(record.key)["metadata"]
-    assert not stand.expectations.deleted(record.uid, now=stand.now())
+    assert not stand.expectations.expects_deletion(record.uid, now=stand.now())
 
 
 async def test_what_is_gone_is_deleted(stand):
@@ -242,24 +244,31 @@ async def test_what_is_gone_is_deleted(stand):
 
 @pytest.mark.parametrize(
     "error, seconds",
-    [pytest.param(QUOTA, 0, id="refused"), pytest.param(SILENCE, Expectations().doubt, id="not answered")],
+    [
+        pytest.param(QUOTA, 0, id="refused"),
+        pytest.param(SILENCE, Expectations().unanswered_timeout, id="not answered"),
+    ],
 )
 async def test_a_deletion_that_failed_is_not_believed_for_long(stand, error, seconds):
     record = known(stand, Key(PODS, "ns", "w"), pod("w", owner=OWNER))
     stand.server.errors = {"w": error}
     assert len(await stand.apply(delete=(Delete(record.key, record.uid),))) == 1
-    assert stand.expectations.deleted(record.uid, now=stand.now()) is (seconds > 0)
+    assert stand.expectations.expects_deletion(record.uid, now=stand.now()) is (seconds > 0)
     await asyncio.sleep(seconds)
-    assert not stand.expectations.deleted(record.uid, now=stand.now())
+    assert not stand.expectations.expects_deletion(record.uid, now=stand.now())
 
 
-async def test_an_event_is_told_once(stand):
-    tell = Event(group(), "LegacyCommand", "started it otherwise")
-    await stand.apply(events=(tell,))
-    assert await stand.apply(events=(tell,)) == []
-    [event] = stand.server.model.all(EVENTS)
-    assert event["involvedObject"]["name"] == "c-default"
-    assert (event["reason"], event["message"], event["type"]) == ("LegacyCommand", tell.message, "Normal")
+async def test_an_event_is_created_once(stand):
+    event = Event(group(), "LegacyCommand", "started it otherwise")
+    await stand.apply(events=(event,))
+    assert await stand.apply(events=(event,)) == []
+    [created] = stand.server.model.all(EVENTS)
+    assert created["involvedObject"]["name"] == "c-default"
+    assert (created["reason"], created["message"], created["type"]) == (
+        "LegacyCommand",
+        event.message,
+        "Normal",
+    )
 
 
 async def test_a_plan_can_be_read():

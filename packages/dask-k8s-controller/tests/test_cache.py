@@ -1,4 +1,4 @@
-"""What the watches have shown, and what the listener is told of it."""
+"""The contents of the cache, and the changes that its listener gets."""
 
 import gc
 import random
@@ -6,7 +6,7 @@ import weakref
 
 import pytest
 
-from dask_k8s_controller.runtime.cache import Cache, What
+from dask_k8s_controller.runtime.cache import Cache, ChangeType
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_crds.resources import DASK_WORKER_GROUPS, PODS, SERVICES
 
@@ -16,11 +16,11 @@ OWNER = owned_by("DaskWorkerGroup", "c-default", "owner")
 OTHER = owned_by("DaskWorkerGroup", "c-other", "other")
 
 
-class Heard:
-    """A cache, and what it told."""
+class RecordingCache:
+    """A cache, and the changes that its listener got."""
 
     def __init__(self):
-        self.cache = Cache(WATCHES, lambda change: self.changes.append((change.what, change.record.key.name)))
+        self.cache = Cache(WATCHES, lambda change: self.changes.append((change.type, change.record.key.name)))
         self.changes = []
 
     def record(self, body, version=None, resource=PODS):
@@ -39,34 +39,34 @@ class Heard:
 
 
 @pytest.fixture
-def heard():
-    return Heard()
+def recorder():
+    return RecordingCache()
 
 
-def test_a_record_says_whose_and_where_and_keeps_what_the_trim_left(heard):
+def test_a_record_says_whose_and_where_and_keeps_what_the_trim_left(recorder):
     body = pod("w", owner=OWNER, ready=True, deletion=-9)
     body["metadata"]["ownerReferences"].insert(0, {"apiVersion": "v1", "kind": "X", "name": "x", "uid": "x"})
-    record = heard.record(body, 7)
+    record = recorder.record(body, 7)
     assert record.key == Key(PODS, "ns", "w")
     assert (record.uid, record.version, record.deleting) == ("uid-of-w", 7, True)
     assert tuple(record.owner) == ("kubernetes.dask.org", "DaskWorkerGroup", "c-default", "owner")
     assert record.value.ready
 
 
-def test_the_book_keeping_of_field_managers_stays_out(heard):
+def test_the_book_keeping_of_field_managers_stays_out(recorder):
     body = group(managedFields=[{"manager": "kubectl"}])
-    record = heard.record(body, resource=DASK_WORKER_GROUPS)
+    record = recorder.record(body, resource=DASK_WORKER_GROUPS)
     assert "managedFields" not in record.value["metadata"]
     assert record.value["spec"] == body["spec"]
     assert "managedFields" in body["metadata"]
 
 
-def test_what_is_set_is_found_by_name_owner_and_index(heard):
-    heard.set(pod("w", owner=OWNER))
-    heard.set(pod("x", owner=OTHER))
-    heard.set(service(), resource=SERVICES)
-    heard.set(group(), resource=DASK_WORKER_GROUPS)
-    cache = heard.cache
+def test_what_is_set_is_found_by_name_owner_and_index(recorder):
+    recorder.set(pod("w", owner=OWNER))
+    recorder.set(pod("x", owner=OTHER))
+    recorder.set(service(), resource=SERVICES)
+    recorder.set(group(), resource=DASK_WORKER_GROUPS)
+    cache = recorder.cache
     assert cache.get(Key(PODS, "ns", "w")).key.name == "w"
     assert cache.get(Key(PODS, "elsewhere", "w")) is None
     assert [record.key.name for record in cache.owned("owner", PODS)] == ["w"]
@@ -76,71 +76,75 @@ def test_what_is_set_is_found_by_name_owner_and_index(heard):
     assert cache.find(DASK_WORKER_GROUPS, "ns", "other") == []
 
 
-def test_a_change_of_owner_or_index_moves_an_object(heard):
-    heard.set(pod("w", owner=OWNER), 1)
-    heard.set(pod("w", owner=OTHER), 2)
-    assert heard.cache.owned("owner", PODS) == []
-    assert len(heard.cache.owned("other", PODS)) == 1
+def test_a_change_of_owner_or_index_moves_an_object(recorder):
+    recorder.set(pod("w", owner=OWNER), 1)
+    recorder.set(pod("w", owner=OTHER), 2)
+    assert recorder.cache.owned("owner", PODS) == []
+    assert len(recorder.cache.owned("other", PODS)) == 1
     moved = group()
     moved["spec"]["cluster"] = "d"
-    heard.set(group(), 3, resource=DASK_WORKER_GROUPS)
-    heard.set(moved, 4, resource=DASK_WORKER_GROUPS)
-    assert heard.cache.find(DASK_WORKER_GROUPS, "ns", "c") == []
-    assert len(heard.cache.find(DASK_WORKER_GROUPS, "ns", "d")) == 1
+    recorder.set(group(), 3, resource=DASK_WORKER_GROUPS)
+    recorder.set(moved, 4, resource=DASK_WORKER_GROUPS)
+    assert recorder.cache.find(DASK_WORKER_GROUPS, "ns", "c") == []
+    assert len(recorder.cache.find(DASK_WORKER_GROUPS, "ns", "d")) == 1
 
 
-def test_an_event_older_than_what_is_known_is_passed_over(heard):
-    heard.set(pod("w", owner=OWNER, ready=True), 9)
-    heard.clear()
-    heard.set(pod("w", owner=OWNER), 7)
-    heard.set(pod("w", owner=OWNER), 9)
-    assert heard.cache.get(Key(PODS, "ns", "w")).value.ready
-    assert heard.changes == []
+def test_an_event_older_than_what_is_known_is_passed_over(recorder):
+    recorder.set(pod("w", owner=OWNER, ready=True), 9)
+    recorder.clear()
+    recorder.set(pod("w", owner=OWNER), 7)
+    recorder.set(pod("w", owner=OWNER), 9)
+    assert recorder.cache.get(Key(PODS, "ns", "w")).value.ready
+    assert recorder.changes == []
 
 
-def test_an_event_of_a_successor_is_taken(heard):
-    heard.set(pod("w", uid="earlier"), 9)
-    heard.set(pod("w", uid="later"), 10)
-    assert heard.cache.get(Key(PODS, "ns", "w")).uid == "later"
+def test_an_event_of_a_successor_is_taken(recorder):
+    recorder.set(pod("w", uid="earlier"), 9)
+    recorder.set(pod("w", uid="later"), 10)
+    assert recorder.cache.get(Key(PODS, "ns", "w")).uid == "later"
 
 
-def test_replace_tells_what_is_new_changed_and_gone_and_nothing_else(heard):
+def test_replace_reports_what_is_new_changed_and_gone_and_nothing_else(recorder):
     for name in ("same", "changed", "gone"):
-        heard.set(pod(name, owner=OWNER), 1)
-    heard.set(pod("elsewhere", namespace="other"), 1)
-    heard.clear()
-    listed = [heard.record(pod("same"), 1), heard.record(pod("changed"), 2), heard.record(pod("new"), 3)]
-    heard.cache.replace(PODS, "ns", listed)
-    assert sorted(heard.changes, key=str) == sorted(
-        [(What.GONE, "gone"), (What.SET, "changed"), (What.SET, "new")], key=str
+        recorder.set(pod(name, owner=OWNER), 1)
+    recorder.set(pod("elsewhere", namespace="other"), 1)
+    recorder.clear()
+    listed = [
+        recorder.record(pod("same"), 1),
+        recorder.record(pod("changed"), 2),
+        recorder.record(pod("new"), 3),
+    ]
+    recorder.cache.replace(PODS, "ns", listed)
+    assert sorted(recorder.changes, key=str) == sorted(
+        [(ChangeType.DELETED, "gone"), (ChangeType.SET, "changed"), (ChangeType.SET, "new")], key=str
     )
-    assert heard.names() == ["changed", "elsewhere", "new", "same"]
+    assert recorder.names() == ["changed", "elsewhere", "new", "same"]
 
 
-def test_replace_in_all_namespaces_removes_in_all(heard):
-    heard.set(pod("a"))
-    heard.set(pod("b", namespace="other"))
-    heard.cache.replace(PODS, None, [])
-    assert heard.names() == []
-    assert {name for what, name in heard.changes if what is What.GONE} == {"a", "b"}
+def test_replace_in_all_namespaces_removes_in_all(recorder):
+    recorder.set(pod("a"))
+    recorder.set(pod("b", namespace="other"))
+    recorder.cache.replace(PODS, None, [])
+    assert recorder.names() == []
+    assert {name for kind, name in recorder.changes if kind is ChangeType.DELETED} == {"a", "b"}
 
 
-def test_replace_tells_that_an_object_made_way_for_one_of_its_name(heard):
-    heard.set(pod("w", uid="earlier"), 1)
-    heard.clear()
-    heard.cache.replace(PODS, "ns", [heard.record(pod("w", uid="later"), 2)])
-    assert heard.changes == [(What.GONE, "w"), (What.SET, "w")]
+def test_replace_reports_that_an_object_was_replaced_by_one_of_its_name(recorder):
+    recorder.set(pod("w", uid="earlier"), 1)
+    recorder.clear()
+    recorder.cache.replace(PODS, "ns", [recorder.record(pod("w", uid="later"), 2)])
+    assert recorder.changes == [(ChangeType.DELETED, "w"), (ChangeType.SET, "w")]
 
 
-def test_replace_is_believed_though_versions_went_back(heard):
+def test_replace_is_believed_though_versions_went_back(recorder):
     """As after a restore of the API server's data."""
-    heard.set(pod("w", owner=OWNER, ready=True), 900)
-    heard.cache.replace(PODS, "ns", [heard.record(pod("w", owner=OWNER), 5)])
-    assert not heard.cache.get(Key(PODS, "ns", "w")).value.ready
+    recorder.set(pod("w", owner=OWNER, ready=True), 900)
+    recorder.cache.replace(PODS, "ns", [recorder.record(pod("w", owner=OWNER), 5)])
+    assert not recorder.cache.get(Key(PODS, "ns", "w")).value.ready
 
 
 @pytest.mark.parametrize(
-    "known, answer, absorbed",
+    "known, answer, stored",
     [
         pytest.param(None, ("uid", 5), False, id="not known: it may be gone again"),
         pytest.param(("uid", 4), ("uid", 5), True, id="newer"),
@@ -149,15 +153,15 @@ def test_replace_is_believed_though_versions_went_back(heard):
         pytest.param(("later", 4), ("uid", 5), False, id="another of this name"),
     ],
 )
-def test_absorb(heard, known, answer, absorbed):
+def test_set_from_response(recorder, known, answer, stored):
     if known is not None:
-        heard.set(pod("w", uid=known[0]), known[1])
-        heard.clear()
+        recorder.set(pod("w", uid=known[0]), known[1])
+        recorder.clear()
     uid, version = answer
-    heard.cache.absorb(heard.record(pod("w", uid=uid, ready=True), version))
-    assert heard.changes == [(What.SET, "w")] * absorbed
-    found = heard.cache.get(Key(PODS, "ns", "w"))
-    assert (found is not None and found.value.ready) is absorbed
+    recorder.cache.set_from_response(recorder.record(pod("w", uid=uid, ready=True), version))
+    assert recorder.changes == [(ChangeType.SET, "w")] * stored
+    found = recorder.cache.get(Key(PODS, "ns", "w"))
+    assert (found is not None and found.value.ready) is stored
 
 
 def test_the_listener_sees_the_change_in_the_cache():
@@ -169,22 +173,22 @@ def test_the_listener_sees_the_change_in_the_cache():
     assert seen == [record, None]
 
 
-def test_owners_of_many_are_one_object(heard):
-    first, second = heard.record(pod("a", owner=OWNER)), heard.record(pod("b", owner=dict(OWNER)))
-    heard.cache.set(first)
-    heard.cache.set(second)
+def test_owners_of_many_are_one_object(recorder):
+    first, second = recorder.record(pod("a", owner=OWNER)), recorder.record(pod("b", owner=dict(OWNER)))
+    recorder.cache.set(first)
+    recorder.cache.set(second)
     assert first.owner is second.owner
 
 
-def test_nothing_is_remembered_of_what_is_gone(heard):
+def test_nothing_is_remembered_of_what_is_gone(recorder):
     class Value:
         pass
 
     value = Value()
     remembered = weakref.ref(value)
-    record = heard.record(pod("w", owner=OWNER))._replace(value=value)
-    heard.cache.set(record)
-    heard.cache.remove(record)
+    record = recorder.record(pod("w", owner=OWNER))._replace(value=value)
+    recorder.cache.set(record)
+    recorder.cache.remove(record)
     del value, record
     gc.collect()
     assert remembered() is None

@@ -17,21 +17,23 @@ def invoke(monkeypatch, tmp_path):
     """Run a command that ends by itself; there is no Kubernetes."""
     # The package reads KUBECONFIG when it is imported.
     monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
-    return lambda *words, **more: CliRunner().invoke(main, words, **more)
+    return lambda *args, **more: CliRunner().invoke(main, args, **more)
 
 
 @pytest.mark.parametrize(
     "text, message",
     [
         pytest.param(
-            "log_fromat: json", "unknown log_fromat; there are all_namespaces, api_concurrency", id="unknown"
+            "log_fromat: json",
+            "unknown log_fromat; the options are all_namespaces, api_concurrency",
+            id="unknown",
         ),
-        pytest.param("log-format: json", "unknown log-format; there are", id="written as the flag"),
-        pytest.param("- json", "is no mapping of options", id="a list"),
-        pytest.param("json", "is no mapping of options", id="a word"),
-        pytest.param("a: [", "is no YAML", id="no YAML"),
+        pytest.param("log-format: json", "unknown log-format; the options are", id="written as the flag"),
+        pytest.param("- json", "is not a mapping of options", id="a list"),
+        pytest.param("json", "is not a mapping of options", id="a string"),
+        pytest.param("a: [", "is not valid YAML", id="no YAML"),
         pytest.param("log_format: xml", "'xml' is not one of", id="a bad value"),
-        pytest.param("namespaces: team-a", "must be an iterable", id="a word where there may be many"),
+        pytest.param("namespaces: team-a", "must be an iterable", id="a string instead of a list"),
         pytest.param("api_concurrency: 0", "0 is not in the range", id="nothing at a time"),
     ],
 )
@@ -45,7 +47,7 @@ def test_a_bad_file_is_refused(invoke, tmp_path, text, message):
 
 
 @pytest.mark.parametrize(
-    "words, message",
+    "args, message",
     [
         pytest.param(["--config", "none.yaml"], "'none.yaml' does not exist", id="no file"),
         pytest.param(["-n", "a", "-A"], "--namespace and --all-namespaces exclude each other", id="both"),
@@ -60,8 +62,8 @@ def test_a_bad_file_is_refused(invoke, tmp_path, text, message):
         pytest.param(["--log-format", "xml"], "'xml' is not one of", id="a format that is none"),
     ],
 )
-def test_bad_flags_are_refused(invoke, words, message):
-    result = invoke("run", *words)
+def test_bad_flags_are_refused(invoke, args, message):
+    result = invoke("run", *args)
     assert result.exit_code == 2
     assert message in result.output
 
@@ -99,11 +101,11 @@ async def served(server, tmp_path):
     def asked():
         return {request.path for request in server.requests if request.path.endswith("/pods")}
 
-    async def served(number, *words, file=None, environment=()):
+    async def served(number, *args, file=None, environment=()):
         path = tmp_path / "settings.yaml"
         path.write_text(yaml.safe_dump(file or {}))
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "dask_k8s_controller", "run", "--config", path, *words),
+            *(sys.executable, "-m", "dask_k8s_controller", "run", "--config", path, *args),
             env={**os.environ, "KUBECONFIG": str(server.kubeconfig), **dict(environment)},
             stderr=asyncio.subprocess.DEVNULL,
         )
@@ -127,7 +129,7 @@ def of(*namespaces):
 
 
 @pytest.mark.parametrize(
-    "words, file, environment, paths",
+    "args, file, environment, paths",
     [
         pytest.param([], {"namespaces": ["a", "b"]}, {}, of("a", "b"), id="from the file"),
         pytest.param([], {"namespaces": ["a"]}, {NAMESPACES: "b c"}, of("b", "c"), id="from the environment"),
@@ -135,6 +137,6 @@ def of(*namespaces):
     ],
 )
 async def test_flags_come_before_the_environment_and_that_before_the_file(
-    served, words, file, environment, paths
+    served, args, file, environment, paths
 ):
-    assert await served(len(paths), *words, file=file, environment=environment) == paths
+    assert await served(len(paths), *args, file=file, environment=environment) == paths

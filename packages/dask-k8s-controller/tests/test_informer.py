@@ -1,4 +1,4 @@
-"""What an informer asks and what it makes of the answers, whatever goes wrong between them."""
+"""The requests of an informer, and the cache that it fills, whatever goes wrong."""
 
 import asyncio
 import json
@@ -7,16 +7,16 @@ from itertools import pairwise
 import pytest
 from aiohttp import web
 
-from dask_k8s_controller.runtime.cache import Cache, What
+from dask_k8s_controller.runtime.backoff import Backoff
+from dask_k8s_controller.runtime.cache import Cache, ChangeType
 from dask_k8s_controller.runtime.informer import Informer
-from dask_k8s_controller.runtime.work_queue import Pace
 from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import PODS
 
 from .builders import WATCHES, pod
 from .fake_server import status
 
-FAST = Pace(first_backoff=0.001, longest_backoff=0.01)
+FAST = Backoff(first=0.001, longest=0.01)
 
 
 def at(name, version, **more):
@@ -84,12 +84,12 @@ def watching(version):
 
 @pytest.fixture
 async def run(api, server):
-    """Run an informer through a script; return what it asked, what it told, and what it holds."""
+    """Run an informer through a script; return the requests, the changes of the cache, and its contents."""
 
     async def run(*answers, watched=WATCHES[PODS], namespace="ns"):
-        told = []
-        cache = Cache({PODS: watched}, lambda change: told.append((change.what, change.record.key.name)))
-        informer = Informer(api, cache, watched, namespace, 240, pace=FAST)
+        changes = []
+        cache = Cache({PODS: watched}, lambda change: changes.append((change.type, change.record.key.name)))
+        informer = Informer(api, cache, watched, namespace, 240, backoff=FAST)
         server.answer = script = Script(*answers)
         task = asyncio.create_task(informer.run())
         done = asyncio.create_task(script.done.wait())
@@ -97,31 +97,36 @@ async def run(api, server):
         assert not task.done(), task.exception()
         task.cancel()
         await asyncio.wait([task])
-        return script.asked, told, sorted(record.key.name for record in cache.all(PODS))
+        return script.asked, changes, sorted(record.key.name for record in cache.all(PODS))
 
     return run
 
 
 async def test_list_and_watch_from_there(run):
-    asked, told, names = await run(
+    asked, changes, names = await run(
         listing(5, at("a", 1), at("b", 3)), watch(("ADDED", at("c", 6)), ("DELETED", at("a", 7)))
     )
     assert asked == [LIST, watching(5), watching(7)]
-    assert told == [(What.SET, "a"), (What.SET, "b"), (What.SET, "c"), (What.GONE, "a")]
+    assert changes == [
+        (ChangeType.SET, "a"),
+        (ChangeType.SET, "b"),
+        (ChangeType.SET, "c"),
+        (ChangeType.DELETED, "a"),
+    ]
     assert names == ["b", "c"]
 
 
 async def test_pages(run):
-    asked, told, _ = await run(
+    asked, changes, _ = await run(
         listing(5, at("a", 1), following="next"),
         listing(5, at("b", 2), following="last"),
         listing(5, at("c", 3)),
     )
     assert asked == [LIST, LIST | {"continue": "next"}, LIST | {"continue": "last"}, watching(5)]
-    assert [name for _, name in told] == ["a", "b", "c"]
+    assert [name for _, name in changes] == ["a", "b", "c"]
 
 
-async def test_a_page_that_is_too_old_starts_the_list_anew(run):
+async def test_a_page_that_is_too_old_starts_the_list_again(run):
     asked, _, names = await run(
         listing(5, at("a", 1), following="next"), refusal(410, "Expired"), listing(9, at("b", 2))
     )
@@ -137,10 +142,10 @@ async def test_the_selector_goes_to_the_server(run):
     assert asked == [LIST | selector, watching(5) | selector]
 
 
-async def test_bookmarks_move_the_version_on_and_tell_nothing(run):
-    asked, told, _ = await run(listing(5), watch(bookmark(50)))
+async def test_bookmarks_advance_the_version_and_report_nothing(run):
+    asked, changes, _ = await run(listing(5), watch(bookmark(50)))
     assert asked == [LIST, watching(5), watching(50)]
-    assert told == []
+    assert changes == []
 
 
 @pytest.mark.parametrize(
@@ -168,21 +173,21 @@ async def test_a_cut_watch_keeps_what_it_brought(run):
     "too_old", [refusal(410, "Expired"), watch(EXPIRED)], ids=["at once", "in the stream"]
 )
 async def test_after_a_410_the_list_is_the_truth(run, too_old):
-    asked, told, names = await run(
+    asked, changes, names = await run(
         listing(5, at("gone", 1), at("changed", 2), at("same", 3)),
         too_old,
         listing(90, at("changed", 80), at("same", 3), at("new", 85)),
     )
     assert asked == [LIST, watching(5), LIST, watching(90)]
-    assert told[3:] == [(What.GONE, "gone"), (What.SET, "changed"), (What.SET, "new")]
+    assert changes[3:] == [(ChangeType.DELETED, "gone"), (ChangeType.SET, "changed"), (ChangeType.SET, "new")]
     assert names == ["changed", "new", "same"]
 
 
-async def test_a_successor_that_was_missed_is_told(run):
-    _, told, _ = await run(
+async def test_a_successor_that_was_missed_is_reported(run):
+    _, changes, _ = await run(
         listing(5, at("w", 1, uid="first")), refusal(410), listing(9, at("w", 8, uid="second"))
     )
-    assert told == [(What.SET, "w"), (What.GONE, "w"), (What.SET, "w")]
+    assert changes == [(ChangeType.SET, "w"), (ChangeType.DELETED, "w"), (ChangeType.SET, "w")]
 
 
 async def test_items_of_lists_look_like_those_of_watches(run):
@@ -268,10 +273,10 @@ async def test_pauses_between_watches(informer_of, lasting, error, pauses):
     "error, silent",
     [pytest.param(CUT, 1000, id="the server is away"), pytest.param(LATER, 0, id="the server is busy")],
 )
-async def test_silence_is_counted_from_the_last_word(informer_of, error, silent):
+async def test_silence_is_counted_from_the_last_response(informer_of, error, silent):
     server = Stub(0.0, error)
     informer = informer_of(server)
     assert not informer.synced.is_set()
     await asyncio.sleep(1005)
     assert informer.synced.is_set()
-    assert informer.silent_for() == pytest.approx(silent, abs=31)
+    assert informer.seconds_since_contact() == pytest.approx(silent, abs=31)

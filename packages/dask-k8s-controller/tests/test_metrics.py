@@ -1,4 +1,4 @@
-"""What is told of the state of an operator, whatever it is. Time is virtual."""
+"""The metrics of an operator in various states. Time is virtual."""
 
 import asyncio
 
@@ -18,10 +18,10 @@ from .builders import cluster, pod
 pytestmark = pytest.mark.looptime
 
 
-def told(name):
+def metric(name):
     """The values of a metric by those of its label."""
-    families = (family for family in REGISTRY.collect() if family.name == name)
-    return {"".join(sample.labels.values()): sample.value for family in families for sample in family.samples}
+    found = (each for each in REGISTRY.collect() if each.name == name)
+    return {"".join(sample.labels.values()): sample.value for each in found for sample in each.samples}
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def operator_of():
     """An operator of which nothing runs, and the API server is never asked."""
 
     def make(*namespaces, election=None):
-        return Operator.of(None, [plugin.PLUGIN], Settings(namespaces=namespaces), election=election)
+        return Operator(None, [plugin.PLUGIN], Settings(namespaces=namespaces), election=election)
 
     return make
 
@@ -54,42 +54,42 @@ async def test_clusters_and_workers_by_phase(operator_of):
     see(
         operator, PODS, *(pod(f"{at}", phase=phase) for at, phase in enumerate(("Pending", "Odd", "Running")))
     )
-    with metrics.collected(operator):
-        assert told("dask_k8s_clusters") == {
+    with metrics.registered(operator):
+        assert metric("dask_k8s_clusters") == {
             "Created": 0, "Pending": 1, "Running": 2, "Suspended": 0, "Error": 0, "Unknown": 2,
         }  # fmt: skip
-        assert told("dask_k8s_workers") == {
+        assert metric("dask_k8s_workers") == {
             "Pending": 1, "Running": 1, "Succeeded": 0, "Failed": 0, "Unknown": 1,
         }  # fmt: skip
 
 
 async def test_a_standby_counts_nobody_elses_clusters(operator_of):
-    operator = operator_of(election=Election(None, Key(LEASES, "ns", "lease"), lost=lambda: None))
+    operator = operator_of(election=Election(None, Key(LEASES, "ns", "lease"), on_lost=lambda: None))
     see(operator, PODS, pod("w"))
-    with metrics.collected(operator):
-        assert told("dask_k8s_leader") == {"": 0}
-        assert sum(told("dask_k8s_workers").values()) == 0
-        operator.leads.set()
-        assert told("dask_k8s_leader") == {"": 1}
-        assert sum(told("dask_k8s_workers").values()) == 1
+    with metrics.registered(operator):
+        assert metric("dask_k8s_leader") == {"": 0}
+        assert sum(metric("dask_k8s_workers").values()) == 0
+        operator.leading.set()
+        assert metric("dask_k8s_leader") == {"": 1}
+        assert sum(metric("dask_k8s_workers").values()) == 1
 
 
 async def test_the_queue(operator_of):
     operator = operator_of()
-    with metrics.collected(operator):
-        assert told("dask_k8s_queue_depth") == {"DaskCluster": 0, "DaskWorkerGroup": 0}
-        assert told("dask_k8s_queue_oldest_key_seconds") == {"": 0}
+    with metrics.registered(operator):
+        assert metric("dask_k8s_queue_depth") == {"DaskCluster": 0, "DaskWorkerGroup": 0}
+        assert metric("dask_k8s_queue_oldest_key_seconds") == {"": 0}
         operator.queue.put(Key(DASK_CLUSTERS, "ns", "a"))
         await asyncio.sleep(5)
         operator.queue.put(Key(DASK_CLUSTERS, "ns", "b"))
         await asyncio.sleep(2)
-        assert told("dask_k8s_queue_depth") == {"DaskCluster": 2, "DaskWorkerGroup": 0}
-        assert told("dask_k8s_queue_oldest_key_seconds") == {"": 7}
+        assert metric("dask_k8s_queue_depth") == {"DaskCluster": 2, "DaskWorkerGroup": 0}
+        assert metric("dask_k8s_queue_oldest_key_seconds") == {"": 7}
         for _ in range(2):
             await operator.queue.get()
         await asyncio.sleep(3)
-        assert told("dask_k8s_queue_depth") == {"DaskCluster": 0, "DaskWorkerGroup": 0}
-        assert told("dask_k8s_queue_oldest_key_seconds") == {"": 3}
+        assert metric("dask_k8s_queue_depth") == {"DaskCluster": 0, "DaskWorkerGroup": 0}
+        assert metric("dask_k8s_queue_oldest_key_seconds") == {"": 3}
 
 
 async def test_the_watch_that_is_silent_for_longest(operator_of):
@@ -97,10 +97,10 @@ async def test_the_watch_that_is_silent_for_longest(operator_of):
     await asyncio.sleep(3)
     for informer in operator.informers:
         if informer.namespace == "a" or informer.watched.resource != PODS:
-            informer._heard()  # noqa: SLF001 - as an event would do
+            informer._record_contact()  # noqa: SLF001 - as an event would do
     await asyncio.sleep(1)
-    with metrics.collected(operator):
-        ages = told("dask_k8s_watch_age_seconds")
+    with metrics.registered(operator):
+        ages = metric("dask_k8s_watch_age_seconds")
     assert ages.pop("pods") == 4
     assert set(ages.values()) == {1}
     assert "daskclusters.kubernetes.dask.org" in ages
@@ -108,6 +108,6 @@ async def test_the_watch_that_is_silent_for_longest(operator_of):
 
 async def test_one_operator_after_the_other(operator_of):
     for _ in range(2):
-        with metrics.collected(operator_of()):
-            assert told("dask_k8s_leader") == {"": 1}
-    assert told("dask_k8s_leader") == {}
+        with metrics.registered(operator_of()):
+            assert metric("dask_k8s_leader") == {"": 1}
+    assert metric("dask_k8s_leader") == {}

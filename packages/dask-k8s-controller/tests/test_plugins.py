@@ -1,6 +1,6 @@
-"""The plugin door: who comes in, and who stops the start with which message.
+"""Loading of plugins: which are accepted, and which stop the start with which message.
 
-Plugins are little distributions on the path, with entry points as a wheel leaves them.
+Each plugin is a small distribution on the path, with an entry point as an installed wheel has it.
 """
 
 import sys
@@ -21,13 +21,13 @@ PARTS = Resource("example.org", "v1", "Part", "parts")
 async def reconcile(key, world):
     ...
 
-def wake(part, world):
+def trigger(part, world):
     return []
 
 """
 WHOLE = """PLUGIN = Plugin(
     watches=(Watched(THINGS), Watched(PARTS)),
-    reconcilers=(Reconciler(THINGS, reconcile, triggers={PARTS: wake}),),
+    reconcilers=(Reconciler(THINGS, reconcile, triggers={PARTS: trigger}),),
     rules=(Rule("example.org", ("parts",), ("create",)),),
 )
 """
@@ -73,7 +73,7 @@ def installed(monkeypatch):
     return installed
 
 
-def test_our_own_plugin_comes_through_the_same_door():
+def test_our_own_plugin_is_loaded_like_the_others():
     [ours] = [plugin for plugin in plugin_loading.installed() if plugin.name == "dask-k8s-controller"]
     assert (ours.distribution, ours.form) == ("dask-k8s-controller", "plugin")
     assert [str(reconciler.resource) for reconciler in ours.value.reconcilers] == [
@@ -100,7 +100,7 @@ def test_a_module_of_handlers(install, installed):
     [plugin] = installed()
     assert (plugin.form, plugin.value) == ("handlers", None)
     assert plugin_loading.values([plugin]) == []
-    handlers = kopf.get_default_registry()._changing.get_all_handlers()  # noqa: SLF001 - nobody else tells
+    handlers = kopf.get_default_registry()._changing.get_all_handlers()  # noqa: SLF001 - there is no public way
     assert "test-a-module-of-handlers" in {handler.id for handler in handlers}
 
 
@@ -135,14 +135,14 @@ def test_plugins_come_in_the_order_of_their_names(install, installed):
         pytest.param(
             VALUE + "PLUGIN = Plugin(reconcilers=(Reconciler(THINGS, reconcile),))",
             ":PLUGIN",
-            "things.example.org is reconciled or wakes a reconciler, and no plugin watches it",
+            "things.example.org is reconciled or triggers a reconciler, but no plugin watches it",
             id="nobody watches",
         ),
         pytest.param(
-            VALUE + "PLUGIN = Plugin((Watched(THINGS),), (Reconciler(THINGS, reconcile, {PARTS: wake}),))",
+            VALUE + "PLUGIN = Plugin((Watched(THINGS),), (Reconciler(THINGS, reconcile, {PARTS: trigger}),))",
             ":PLUGIN",
-            "parts.example.org is reconciled or wakes a reconciler, and no plugin watches it",
-            id="nobody watches who wakes",
+            "parts.example.org is reconciled or triggers a reconciler, but no plugin watches it",
+            id="nobody watches the trigger",
         ),
         pytest.param(
             VALUE + "PLUGIN = Plugin((Watched(THINGS),), (Reconciler(THINGS, reconcile),) * 2)",
@@ -153,13 +153,13 @@ def test_plugins_come_in_the_order_of_their_names(install, installed):
         pytest.param(
             VALUE + "PLUGIN = Plugin((Watched(THINGS),), (reconcile,))",
             ":PLUGIN",
-            "reconcilers is no sequence of Reconciler",
+            "reconcilers is not a sequence of Reconciler",
             id="a function is no reconciler",
         ),
         pytest.param(
             VALUE + "PLUGIN = Plugin(Watched(THINGS))",
             ":PLUGIN",
-            "watches is no sequence of Watched",
+            "watches is not a sequence of Watched",
             id="one watch and no sequence",
         ),
     ],

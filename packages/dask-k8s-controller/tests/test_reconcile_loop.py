@@ -1,4 +1,4 @@
-"""What a turn of a key leads to: the next look, a back-off, never the end of the others. Time is virtual."""
+"""What follows a reconcile: the next one, a retry with back-off, never the end of others. Time is virtual."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ from prometheus_client import REGISTRY
 
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.plan import Create
-from dask_k8s_controller.runtime.reconcile_loop import Loop
+from dask_k8s_controller.runtime.reconcile_loop import ReconcileLoop
 from dask_k8s_controller.runtime.results import After, WriteError
 from dask_k8s_controller.runtime.work_queue import WorkQueue
 from dask_k8s_crds.api_errors import ApiError
@@ -21,7 +21,7 @@ KEY = Key(PODS, "ns", "a")
 REFUSED = ApiError(422, "Invalid", "spec.x: no")
 LATER = ApiError(429, "TooManyRequests", "later", retry_after=7.0)
 WRITE = WriteError(Create(PODS, pod("p")), LATER)
-SURPRISE = ValueError("a surprise")
+DEFECT = ValueError("a defect")
 
 
 async def turns_of(*answers):
@@ -42,7 +42,7 @@ async def turns_of(*answers):
         return answer
 
     queue = WorkQueue()
-    task = asyncio.create_task(Loop(queue, {PODS: reconcile}, None).run())
+    task = asyncio.create_task(ReconcileLoop(queue, {PODS: reconcile}, None).run())
     queue.put(KEY)
     for _ in range(100):
         queue.put(Key(PODS, "ns", "other"))
@@ -64,19 +64,19 @@ async def turns_of(*answers):
         pytest.param(
             [ExceptionGroup("", [REFUSED, ExceptionGroup("", [WRITE])])], [0, 7], id="several refused"
         ),
-        pytest.param([SURPRISE], [0, 0.25], id="a defect of the reconciler"),
-        pytest.param([ExceptionGroup("", [WRITE, SURPRISE])], [0, 7], id="a refusal and a defect"),
-        pytest.param([5.0], [0, 0.25], id="an answer that is none"),
+        pytest.param([DEFECT], [0, 0.25], id="a defect of the reconciler"),
+        pytest.param([ExceptionGroup("", [WRITE, DEFECT])], [0, 7], id="a refusal and a defect"),
+        pytest.param([5.0], [0, 0.25], id="not a valid result"),
     ],
 )
 async def test_turns(answers, times):
     assert await turns_of(*answers) == times
 
 
-async def test_refusals_are_told_in_one_line_and_defects_with_their_place(caplog):
-    await turns_of(ExceptionGroup("", [REFUSED, WRITE]), SURPRISE)
+async def test_refusals_are_logged_in_one_line_and_defects_with_a_traceback(caplog):
+    await turns_of(ExceptionGroup("", [REFUSED, WRITE]), DEFECT)
     refused, defect = [record for record in caplog.records if record.levelname in {"WARNING", "ERROR"}]
-    assert refused.getMessage() == "Pod ns/a: Invalid: spec.x: no (and 1 more); next try in 7.0 s"
+    assert refused.getMessage() == "Pod ns/a: Invalid: spec.x: no (and 1 more); retrying in 7.0 s"
     assert refused.exc_info is None
     assert defect.levelname == "ERROR"
     assert defect.exc_info
@@ -93,7 +93,7 @@ async def test_turns_and_failures_are_counted():
         return [REGISTRY.get_sample_value(*sample) or 0 for sample in samples]
 
     before = counted()
-    await turns_of(REFUSED, ExceptionGroup("", [WRITE, SURPRISE]), WRITE, None)
+    await turns_of(REFUSED, ExceptionGroup("", [WRITE, DEFECT]), WRITE, None)
     assert [after - known for after, known in zip(counted(), before, strict=True)] == [100 + 4, 2, 1]
 
 
@@ -110,7 +110,7 @@ async def test_keys_are_reconciled_at_the_same_time_and_each_only_once():
         running.remove(key)
 
     queue = WorkQueue()
-    task = asyncio.create_task(Loop(queue, {PODS: reconcile}, None).run())
+    task = asyncio.create_task(ReconcileLoop(queue, {PODS: reconcile}, None).run())
     for _ in range(30):
         for name in "abc":
             queue.put(Key(PODS, "ns", name))

@@ -144,7 +144,7 @@ async def test_causes(api, server):
     [
         pytest.param(refusal(429, "TooManyRequests", headers={"Retry-After": "7"}), 7.0, id="header"),
         pytest.param(refusal(429, "TooManyRequests", retryAfterSeconds=3), 3.0, id="details"),
-        pytest.param(refusal(429, "TooManyRequests"), None, id="not said"),
+        pytest.param(refusal(429, "TooManyRequests"), None, id="not specified"),
         pytest.param(html(429, **{"Retry-After": "5"}), 5.0, id="a proxy's own page"),
         pytest.param(html(503, **{"Retry-After": "Mon, 23 Nov 2026 12:00:00 GMT"}), None, id="a date"),
     ],
@@ -250,11 +250,11 @@ async def test_a_token_that_cannot_be_renewed_is_an_error_of_the_request(api, se
     loaded.refresh_api_key_hook = renew
     error = await refused(api)
     assert error.status == 401
-    assert "Token file exists but empty" in api.refusal
+    assert "Token file exists but empty" in api.login_problem
 
     loaded.refresh_api_key_hook = None
     await api.get(PODS)
-    assert not api.refusal
+    assert not api.login_problem
 
 
 async def test_a_token_that_was_read_while_it_was_written_is_read_again(server, tmp_path):
@@ -272,7 +272,7 @@ async def test_a_token_that_was_read_while_it_was_written_is_read_again(server, 
 
 
 @pytest.mark.parametrize("outcome", ["accepted again", "still refused"])
-async def test_refused_credentials_are_said_once(api, server, caplog, outcome):
+async def test_refused_credentials_are_logged_once(api, server, caplog, outcome):
     caplog.set_level("INFO")
     server.answer = answering(refusal(401, "Unauthorized"))
     for _ in range(3):
@@ -281,11 +281,11 @@ async def test_refused_credentials_are_said_once(api, server, caplog, outcome):
         server.answer = answering(ok(kind="Pod"))
         await api.get(PODS)
         await api.get(PODS)
-    said = ["does not accept", "accepts"] if outcome == "accepted again" else ["does not accept"]
+    expected = ["does not accept", "accepts"] if outcome == "accepted again" else ["does not accept"]
     lines = [record.message for record in caplog.records if record.name == "dask_k8s_controller.runtime.api"]
-    assert len(lines) == len(said)
-    assert all(words in line for words, line in zip(said, lines, strict=True))
-    assert bool(api.refusal) == (outcome == "still refused")
+    assert len(lines) == len(expected)
+    assert all(text in line for text, line in zip(expected, lines, strict=True))
+    assert bool(api.login_problem) == (outcome == "still refused")
 
 
 @pytest.mark.parametrize(

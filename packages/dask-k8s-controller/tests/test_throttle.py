@@ -119,13 +119,13 @@ async def test_who_is_cancelled_leaves_no_trace(when):
     assert server.of("last")[0] <= 2
 
 
-async def test_who_is_cancelled_in_the_moment_of_its_turn_gives_it_on():
+async def test_who_is_cancelled_in_the_moment_of_its_turn_passes_it_on():
     throttle = Throttle(slots=1, rate=1e6)
     server = Server(throttle, seconds=0)
     async with throttle.slot("first"):
         waiting = asyncio.create_task(server.request("cancelled"))
         await asyncio.sleep(0)
-    waiting.cancel()  # its turn was given, and it did not run yet
+    waiting.cancel()  # it has got the slot, but has not run yet
     await server.request("next")
     assert [key for key, _ in server.started] == ["next"]
 
@@ -143,7 +143,7 @@ async def test_nothing_is_remembered_of_keys_that_wait_no_more():
 async def test_who_must_not_write_gets_no_slot():
     """Also not for what waited while it might."""
     may = [True]
-    server = Server(Throttle(slots=1, rate=1e6, is_open=lambda: may[0]))
+    server = Server(Throttle(slots=1, rate=1e6, may_write=lambda: may[0]))
     tasks = [asyncio.create_task(server.request("a")) for _ in range(3)]
     await asyncio.sleep(0.5)
     may[0] = False

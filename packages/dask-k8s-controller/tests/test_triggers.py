@@ -1,4 +1,4 @@
-"""Which keys a change of the cache rings."""
+"""The keys that a change of the cache enqueues."""
 
 import pytest
 
@@ -17,7 +17,7 @@ OF_GROUP = owned_by("DaskWorkerGroup", "c-default", "uid-of-c-default")
 
 
 class Queue:
-    """Notes what is put and forgotten."""
+    """Records what is put and forgotten."""
 
     def __init__(self):
         self.put_keys = set()
@@ -31,21 +31,21 @@ class Queue:
 
 
 @pytest.fixture
-def rung():
-    """Change the cache, and return what rang."""
+def change():
+    """Change the cache, and return the queue."""
     queue = Queue()
-    cache = Cache(WATCHES, lambda change: triggers.enqueue(change))  # noqa: PLW0108 - triggers come after the cache
-    triggers = Triggers.of(plugin.PLUGIN.reconcilers, queue, cache)
+    cache = Cache(WATCHES, lambda change: triggers.enqueue(change))  # noqa: PLW0108  # triggers are created after the cache
+    triggers = Triggers(plugin.PLUGIN.reconcilers, queue, cache)
     cache.set(cache.record(DASK_WORKER_GROUPS, group(ownerReferences=[OF_CLUSTER])))
     cache.set(cache.record(DASK_WORKER_GROUPS, group("c-more")))
 
-    def rung(resource, body, *, gone=False):
+    def change(resource, body, *, gone=False):
         queue.put_keys.clear()
         record = cache.record(resource, body)
         cache.remove(record) if gone else cache.set(record)
         return queue
 
-    return rung
+    return change
 
 
 @pytest.mark.parametrize("gone", [False, True], ids=["set", "gone"])
@@ -64,25 +64,25 @@ def rung():
         pytest.param(SERVICES, service(), {CLUSTER}, id="a service: its cluster"),
     ],
 )
-def test_children_ring_their_owner(rung, resource, body, keys, gone):
-    assert rung(resource, body, gone=gone).put_keys == keys
+def test_children_enqueue_their_owner(change, resource, body, keys, gone):
+    assert change(resource, body, gone=gone).put_keys == keys
 
 
-def test_a_group_rings_itself_and_its_cluster(rung):
-    assert rung(DASK_WORKER_GROUPS, group("c-new")).put_keys == {"DaskWorkerGroup ns/c-new", CLUSTER}
+def test_a_group_enqueues_itself_and_its_cluster(change):
+    assert change(DASK_WORKER_GROUPS, group("c-new")).put_keys == {"DaskWorkerGroup ns/c-new", CLUSTER}
 
 
-def test_a_group_that_is_gone_is_forgotten_and_rings_itself_and_its_cluster(rung):
-    queue = rung(DASK_WORKER_GROUPS, group("c-more"), gone=True)
+def test_a_group_that_is_gone_is_forgotten_and_enqueues_itself_and_its_cluster(change):
+    queue = change(DASK_WORKER_GROUPS, group("c-more"), gone=True)
     assert queue.put_keys == {CLUSTER, "DaskWorkerGroup ns/c-more"}
     assert queue.forgotten == {"DaskWorkerGroup ns/c-more"}
 
 
-def test_a_cluster_rings_itself_and_its_groups(rung):
-    assert rung(DASK_CLUSTERS, cluster()).put_keys == {CLUSTER, DEFAULT, "DaskWorkerGroup ns/c-more"}
+def test_a_cluster_enqueues_itself_and_its_groups(change):
+    assert change(DASK_CLUSTERS, cluster()).put_keys == {CLUSTER, DEFAULT, "DaskWorkerGroup ns/c-more"}
 
 
-def test_a_cluster_that_is_gone_is_forgotten_and_rings_itself_and_its_groups(rung):
-    queue = rung(DASK_CLUSTERS, cluster(), gone=True)
+def test_a_cluster_that_is_gone_is_forgotten_and_enqueues_itself_and_its_groups(change):
+    queue = change(DASK_CLUSTERS, cluster(), gone=True)
     assert queue.put_keys == {CLUSTER, DEFAULT, "DaskWorkerGroup ns/c-more"}
     assert queue.forgotten == {CLUSTER}

@@ -34,16 +34,16 @@ def streaming(*chunks, then=None):
     return answer
 
 
-async def events(api, silence=5.0):
-    async with aclosing(api.watch(PATH, silence=silence, resourceVersion="7")) as watch:
+async def events(api, idle_timeout=5.0):
+    async with aclosing(api.watch(PATH, idle_timeout=idle_timeout, resourceVersion="7")) as watch:
         return [event async for event in watch]
 
 
-async def ended(api, silence=5.0):
+async def ended(api, idle_timeout=5.0):
     """What was seen, and the error that ended it."""
     seen = []
     try:
-        async with aclosing(api.watch(PATH, silence=silence)) as watch:
+        async with aclosing(api.watch(PATH, idle_timeout=idle_timeout)) as watch:
             async for event in watch:
                 seen.append(event)  # noqa: PERF401 - what came before the error counts
     except ApiError as error:
@@ -75,7 +75,7 @@ async def test_an_event_comes_as_soon_as_its_line_is_complete(api, server):
         await taken.wait()
 
     server.answer = streaming(first + b"\n" + rest[:5], then=wait)
-    async with aclosing(api.watch(PATH, silence=5.0)) as watch:
+    async with aclosing(api.watch(PATH, idle_timeout=5.0)) as watch:
         assert await anext(watch) == EVENTS[0]
     taken.set()
 
@@ -114,7 +114,7 @@ async def test_silence(api, server):
         await hung_up.wait()
 
     server.answer = streaming(LINES, then=wait)
-    seen, error = await ended(api, silence=0.05)
+    seen, error = await ended(api, idle_timeout=0.05)
     hung_up.set()
     assert seen == EVENTS
     assert (error.status, error.reason) == (0, "Timeout")

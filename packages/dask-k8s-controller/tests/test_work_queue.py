@@ -7,11 +7,12 @@ from itertools import pairwise
 
 import pytest
 
-from dask_k8s_controller.runtime.work_queue import Pace, WorkQueue
+from dask_k8s_controller.runtime.backoff import Backoff
+from dask_k8s_controller.runtime.work_queue import WorkQueue
 
 pytestmark = pytest.mark.looptime(start=1000)
 
-PACE = Pace(gap=1.0, first_backoff=4.0, longest_backoff=30.0)
+MIN_INTERVAL = 1.0
 
 
 class Key:
@@ -20,7 +21,7 @@ class Key:
 
 @pytest.fixture
 async def queue():
-    return WorkQueue(PACE)
+    return WorkQueue(Backoff(first=4.0, longest=30.0), MIN_INTERVAL)
 
 
 def now():
@@ -217,7 +218,7 @@ async def test_nothing_is_remembered_of_keys_that_are_done(queue):
     for key in keys:
         queue.put(key)
     await turns(queue, 50)
-    await asyncio.sleep(2 * PACE.gap)
+    await asyncio.sleep(2 * MIN_INTERVAL)
     del keys, key
     gc.collect()
     assert not remembered

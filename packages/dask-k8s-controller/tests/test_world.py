@@ -29,7 +29,7 @@ class Stand:
 
     def __init__(self):
         self.server = ModelApi(Model(Random(1)), Faults(latency=0.0, lag=0.0))
-        self.operator = Operator.of(self.server, [plugin.PLUGIN], Settings(namespaces=("ns",)))
+        self.operator = Operator(self.server, [plugin.PLUGIN], Settings(namespaces=("ns",)))
         self.world = self.operator.loop.world
         self.model = self.server.model
         self.uid = self.model.create(GROUP, group())["metadata"]["uid"]
@@ -93,7 +93,7 @@ async def test_a_report_is_written_if_it_differs(stand):
     assert stand.status() == {"replicas": 3, "retiring": 0}
     writes = stand.server.writes
     await asyncio.sleep(5)
-    # The answer was absorbed: nothing has to be seen first.
+    # The answer is in the cache: nothing has to be seen first.
     assert await stand.world.report(GROUP, {"replicas": 3, "retiring": 0}) is None
     assert stand.server.writes == writes
 

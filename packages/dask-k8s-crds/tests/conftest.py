@@ -1,4 +1,4 @@
-"""The table of cases, for every test that asks for `case`, and objects to begin with."""
+"""The table of cases, for every test with the parameter `case`, and objects to start from."""
 
 import copy
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ TABLE = yaml.safe_load((HERE / "cases.yaml").read_text(encoding="utf-8"))
 
 @dataclass(frozen=True)
 class Case:
-    """An object, and the paths that are wrong with it."""
+    """An object, and the paths of its invalid fields."""
 
     body: dict[str, Any]
     refused: frozenset[str]
@@ -26,7 +26,7 @@ class Case:
         return next(model for model in MODELS if model.resource.kind == self.body["kind"])
 
 
-def changed(kind="DaskCluster", *, set=(), unset=()):  # the words of the table
+def changed(kind="DaskCluster", *, set=(), unset=()):  # the fields of the table
     body = copy.deepcopy(TABLE["bases"][kind])
     for path, value in dict(set).items():
         place, field = _place(body, path)
@@ -51,7 +51,7 @@ def _case(refused=(), **change):
 def pytest_generate_tests(metafunc):
     if "case" in metafunc.fixturenames:
         table = {entry["id"]: {k: v for k, v in entry.items() if k != "id"} for entry in TABLE["cases"]}
-        cases = [pytest.param(_case(**words), id=name) for name, words in table.items()]
+        cases = [pytest.param(_case(**fields), id=name) for name, fields in table.items()]
         metafunc.parametrize("case", cases)
 
 

@@ -16,10 +16,10 @@ from dask_k8s_crds import (
     DaskJobStatus,
     DaskWorkerGroupStatus,
     manifests,
-    structural,
     yaml,
 )
 from dask_k8s_crds.autoscaler import AutoscaledGroupStatus
+from dask_k8s_crds.structural_schema import for_kubernetes_type
 
 CONDITION = Condition(
     type="Ready",
@@ -99,8 +99,8 @@ def crds(kubernetes, tmp_path_factory):
 def run(crds, kubectl, namespace):
     """Run kubectl in the namespace of the test."""
 
-    def run(verb, *words, check=True):
-        return kubectl(verb, "-n", namespace, *words, check=check)
+    def run(verb, *args, check=True):
+        return kubectl(verb, "-n", namespace, *args, check=check)
 
     return run
 
@@ -142,8 +142,8 @@ def reported(created, run, make):
 
 def test_decides_as_the_table_says(case, crds, kubectl):
     """By `create`, since `apply` drops nulls before it asks; nothing is written, so any namespace will do."""
-    words = ("create", "-n", "default", "-f", "-", "--dry-run=server")
-    done = kubectl(*words, input=json.dumps(case.body), check=False)
+    args = ("create", "-n", "default", "-f", "-", "--dry-run=server")
+    done = kubectl(*args, input=json.dumps(case.body), check=False)
     assert (done.returncode != 0) == bool(case.refused), done.stderr
     assert [path for path in case.refused if path not in done.stderr] == []
 
@@ -195,7 +195,7 @@ def test_fills_in_that_a_cluster_stays_and_what_would_happen(make, created):
         pytest.param({"metadata.name": "Example"}, id="name"),
     ],
 )
-def test_refuses_in_the_words_of_the_models(make, send, changes):
+def test_refuses_with_the_messages_of_the_models(make, send, changes):
     body = make("DaskAutoscaler", set=changes)
     (problem,) = DaskAutoscaler.problems(body)
     assert str(problem) in send("create", body, check=False).stderr
@@ -221,7 +221,7 @@ def test_a_job_stays_on_its_cluster(make, send):
         pytest.param({"spec.podFailurePolicy": {"rules": [{"action": "FailJob"}]}}, id="policy"),
     ],
 )
-def test_refuses_a_job_in_the_words_of_the_models(make, send, changes):
+def test_refuses_a_job_with_the_messages_of_the_models(make, send, changes):
     body = make("DaskJob", set=changes)
     (problem,) = DaskJob.problems(body)
     assert str(problem) in send("create", body, check=False).stderr
@@ -274,7 +274,7 @@ def test_scales(reported, run, kind, status):
 
 
 @pytest.mark.parametrize(
-    "words, columns",
+    "args, columns",
     [
         pytest.param("dsk", "NAME WORKERS STATUS AGE", id="cluster"),
         pytest.param("daskcluster -o wide", "NAME WORKERS STATUS SCHEDULER AGE", id="cluster-wide"),
@@ -283,12 +283,12 @@ def test_scales(reported, run, kind, status):
         pytest.param("djb", "NAME STATUS NUMBER OF WORKERS AGE", id="job"),
     ],
 )
-def test_lists_in_columns(reported, run, words, columns):
+def test_lists_in_columns(reported, run, args, columns):
     reported("DaskCluster", CLUSTER.to_dict())
     reported("DaskWorkerGroup", GROUP.to_dict())
     reported("DaskAutoscaler", AUTOSCALER.to_dict())
     reported("DaskJob", JOB.to_dict())
-    head, row = run("get", *words.split()).stdout.splitlines()
+    head, row = run("get", *args.split()).stdout.splitlines()
     assert head.split() == columns.split()
     assert len(row.split()) == len(columns.replace("NUMBER OF WORKERS", "NUMBER").split())
 
@@ -298,7 +298,7 @@ def test_fields_of_templates_have_the_types_that_the_api_server_gives_them(kubec
     document = json.loads(kubectl("get", "--raw", "/openapi/v3/api/v1").stdout)
     served = document["components"]["schemas"]
     root = next(key for key in served if key.endswith(f".core.v1.{name}"))
-    differences = dict(_differences(structural.of_kubernetes(name), {"$ref": root}, served, name))
+    differences = dict(_differences(for_kubernetes_type(name), {"$ref": root}, served, name))
     assert differences == {}
 
 

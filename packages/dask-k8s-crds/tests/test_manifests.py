@@ -125,7 +125,7 @@ def test_the_command_says_which_file_is_not_there(capsys, tmp_path):
         {"yes": "no", "on": "off", "null": "true", "1": "1", "~": "~", "a: b": "# x", "é": 'quo"te\n'},
         [[1, [2]], [{"a": [{"b": "c", "d": ["e"]}]}], "x", {"f": {"g": {}}}],
     ],
-    ids=["empty", "words", "nested"],
+    ids=["empty", "keywords", "nested"],
 )
 def test_yaml_is_read_as_what_was_written(value):
     assert list(yaml.safe_load_all(written.documents([value, value]))) == [value, value]

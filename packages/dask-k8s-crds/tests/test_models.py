@@ -86,7 +86,7 @@ def test_null_means_absent_inside_of_a_template(make):
     assert DaskCluster.parse(body).spec.worker.spec == {"containers": [{"name": "x", "args": ["a"]}]}
 
 
-def test_a_worker_group_has_one_worker_unless_told_otherwise(make):
+def test_a_worker_group_has_one_worker_by_default(make):
     assert (
         DaskWorkerGroup.parse(make("DaskWorkerGroup", unset=["spec.worker.replicas"])).spec.worker.replicas
         == 1
@@ -94,7 +94,7 @@ def test_a_worker_group_has_one_worker_unless_told_otherwise(make):
 
 
 def test_an_autoscaler_of_nothing_but_a_cluster(make):
-    """What is not given is the pace that autoscalers have always had, and no upper bound."""
+    """The defaults are the scaling rules that autoscalers have always had, and no upper bound."""
     spec = DaskAutoscaler.parse(make("DaskAutoscaler", set={"spec": {"cluster": "example"}})).spec
     assert (spec.minimum, spec.maximum, spec.groups) == (0, None, ())
     assert (spec.scale_up.stabilization_seconds, spec.scale_up.max_step) == (0, None)
@@ -113,7 +113,7 @@ def test_bounds_that_an_older_crd_let_in_are_refused_when_read(make):
 
 
 def test_a_job_of_a_runner_and_a_cluster(make):
-    """What is not given is what jobs have always been: restarted, and their clusters deleted."""
+    """The defaults are as always: the runner is restarted, and the cluster deleted."""
     spec = DaskJob.parse(make("DaskJob")).spec
     assert spec.job.spec["restartPolicy"] == "OnFailure"
     assert (spec.suspend, spec.cluster_cleanup, spec.cluster_name) == (False, "Always", None)

@@ -20,7 +20,7 @@ def test_admit_raises_with_every_problem_or_parses(case):
     assert all(f"{problem.path}: {problem.message}" in str(caught.value) for problem in caught.value.problems)
 
 
-def test_parse_never_refuses_what_is_admitted_and_speaks_the_same_words(case):
+def test_parse_never_refuses_what_is_admitted_and_reports_the_same_problems(case):
     """It may let pass what is wrong inside of a template: an API server has looked there."""
     try:
         case.model.parse(case.body)
@@ -65,7 +65,7 @@ def test_the_announced_cluster_is_admitted(announced):
         pytest.param({"spec.wrong": 1}, "spec.wrong: unknown field", id="unknown"),
     ],
 )
-def test_problems_have_the_words_of_the_api_server(make, change, problem):
+def test_problems_have_the_messages_of_the_api_server(make, change, problem):
     body = make(set=change)
     with pytest.raises(InvalidObject) as caught:
         DaskCluster.admit(body)

@@ -1,6 +1,6 @@
-"""Write `src/dask_k8s_crds/data/kubernetes.json`: PodSpec and the like, from the models of `kubernetes`.
+"""Write `src/dask_k8s_crds/data/kubernetes.json`: schemas of PodSpec and other types of `kubernetes`.
 
-`--check` writes nothing and fails where the file differs.
+With `--check`, write nothing and fail if the file differs.
 """
 
 import argparse
@@ -13,17 +13,18 @@ from kubernetes.client.models.v1_pod_failure_policy import V1PodFailurePolicy
 from kubernetes.client.models.v1_pod_spec import V1PodSpec
 from kubernetes.client.models.v1_service_spec import V1ServiceSpec
 
-from dask_k8s_crds.structural import DATA, PRESERVE, Schema, convert
+from dask_k8s_crds.structural_schema import DATA, PRESERVE, Schema, convert
 
 TARGET = Path(__file__).parents[1] / "src" / "dask_k8s_crds" / DATA
 
-# The package says `str` for a quantity. The pattern is the one that all CRDs of Go's controller tools carry.
 QUANTITY = {
     "pattern": r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))"
     r"(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$",
     "x-kubernetes-int-or-string": True,
 }
+"""The schema of a quantity, which is `str` in the package; the pattern is that of controller-gen."""
 ROOTS = (V1PodSpec, V1ServiceSpec, V1PodFailurePolicy)
+"""The types in our specs."""
 
 QUANTITIES = {
     "EmptyDirVolumeSource.sizeLimit",
@@ -34,54 +35,53 @@ QUANTITIES = {
     "VolumeResourceRequirements.limits",
     "VolumeResourceRequirements.requests",
 }
+"""Fields that contain quantities."""
 
 
 def definitions() -> dict[str, Schema]:
-    """Return the types that specs of ours contain, and every type that they mention, by name."""
+    """Return by name the schemas of `ROOTS` and of every type that they refer to."""
     sources: dict[str, Schema] = {}
     for model in ROOTS:
         source = model.model_json_schema()
         sources |= source.pop("$defs") | {model.__name__: source}
     found: dict[str, Schema] = {}
 
-    def mention(name: str) -> Schema:
+    def reference(name: str) -> Schema:
         kind = name.removeprefix("Core").removeprefix("V1")
         if kind not in found:
-            found[kind] = definition(kind, sources[name], mention)
+            found[kind] = definition(kind, sources[name], reference)
         return {"$ref": kind}
 
     for model in ROOTS:
-        mention(model.__name__)
+        reference(model.__name__)
     return dict(sorted(found.items()))
 
 
-def definition(kind: str, source: Schema, mention: Callable[[str], Schema]) -> Schema:
-    """Return the structural schema of one type: no descriptions, open to fields of later releases."""
+def definition(kind: str, source: Schema, reference: Callable[[str], Schema]) -> Schema:
+    """Return the structural schema of one type, without descriptions, open to fields of later releases."""
     schema: Schema = {"type": "object", PRESERVE: True}
-    if (
-        kind == "ObjectMeta"
-    ):  # that of a template inside a template; most of its fields have no business there
+    if kind == "ObjectMeta":  # only in templates inside a PodSpec, where most of its fields are ignored
         return schema
     fields = {}
     for name, value in source["properties"].items():
-        field = convert(bare(value), mention)
+        field = convert(bare(value), reference)
         fields[name] = quantity(field) if f"{kind}.{name}" in QUANTITIES else field
     required = {"required": source["required"]} if "required" in source else {}
     return {**schema, "properties": fields, **required}
 
 
 def bare(value: Schema) -> Schema:
-    """Return the schema of a field without the words for people."""
+    """Return the schema of a field without its documentation."""
     return {key: item for key, item in value.items() if key not in {"description", "title"}}
 
 
 def quantity(field: Schema) -> Schema:
-    """Return the schema of a field that holds quantities, not strings."""
+    """Return the schema of a field that contains quantities instead of strings."""
     return {**field, "additionalProperties": QUANTITY} if field["type"] == "object" else QUANTITY
 
 
 def text() -> str:
-    """Return what the file should hold: one line for each type, so that a difference can be read."""
+    """Return the content of the file, with one line for each type so that diffs are readable."""
     lines = (f"  {json.dumps(name)}: {json.dumps(schema)}" for name, schema in definitions().items())
     return '{\n "definitions": {\n' + ",\n".join(lines) + "\n }\n}\n"
 

@@ -70,8 +70,8 @@ def runner(*ends, suspended=False, failed=0, started=60, **spec):
 
 
 def pod(phase="Running", name="demo-runner-abcde", created=50, trouble=None, **more):
-    owner = {**OF_RUNNER, "controller": True}
-    body = objects.pod(name, phase=phase, created=created, component=labels.JOB_RUNNER, owner=owner, **more)
+    own = {"creationTimestamp": ago(created), "ownerReferences": [{**OF_RUNNER, "controller": True}]}
+    body = objects.pod(name, phase=phase, component=labels.JOB_RUNNER, **own | more)
     return {**body, "status": {"phase": phase, "message": trouble}}
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from dask_k8s_crds import DaskJob
-from dask_k8s_job.desired import FOR_EVER, backoff_limit, cluster, runner
+from dask_k8s_job.desired import UNLIMITED_RETRIES, backoff_limit, cluster, runner
 
 from .builders import ADDRESS, job
 
@@ -12,7 +12,7 @@ LABELLED = {
     "labels": {"a": "job", "b": "job", "dask.org/component": "mine"},
     "annotations": {"c": "job", "kubectl.kubernetes.io/last-applied-configuration": "x"},
 }
-FAMILIES = {
+CHILDREN = {
     "minimal": {},
     "named": {"clusterName": "another"},
     "limited": {
@@ -27,21 +27,21 @@ FAMILIES = {
 }
 
 
-@pytest.mark.parametrize("words", FAMILIES.values(), ids=FAMILIES)
-def test_family(golden, words, request):
-    body = job(**words)
-    if "metadata_" in words:
+@pytest.mark.parametrize("fields", CHILDREN.values(), ids=CHILDREN)
+def test_children(golden, fields, request):
+    body = job(**fields)
+    if "metadata_" in fields:
         body["spec"]["job"]["metadata"] = {"labels": {"b": "runner"}, "annotations": {"d": "runner"}}
         body["spec"]["cluster"]["metadata"] = {"labels": {"b": "cluster"}, "annotations": {"e": "cluster"}}
     model = DaskJob.parse(body)
     name = request.node.callspec.id
-    golden(f"family-{name}", {"cluster": cluster(model), "runner": runner(model, ADDRESS)})
+    golden(f"children-{name}", {"cluster": cluster(model), "runner": runner(model, ADDRESS)})
 
 
 @pytest.mark.parametrize(
     "policy, limit, expected",
     [
-        pytest.param("OnFailure", None, FOR_EVER, id="restarted-until-it-succeeds"),
+        pytest.param("OnFailure", None, UNLIMITED_RETRIES, id="restarted-until-it-succeeds"),
         pytest.param("Never", None, 0, id="the-first-failure-counts"),
         pytest.param("OnFailure", 0, 0, id="on-failure-and-a-limit"),
         pytest.param("Never", 3, 3, id="never-and-a-limit"),

@@ -39,7 +39,7 @@ class World(FakeWorld):
 
     @property
     def phases(self):
-        """What was reported of the job."""
+        """The phases that were reported."""
         return [status["jobStatus"] for status in self.statuses]
 
     # The controller writes, one object at a time.
@@ -118,7 +118,11 @@ class World(FakeWorld):
             self._report(key, {"startTime": time})
         elif not pods:
             owner = {**OF_RUNNER, "uid": body["metadata"]["uid"], "controller": True}
-            self.add(objects.pod(f"{key.name}-abcde", phase="Pending", component=JOB_RUNNER, owner=owner))
+            self.add(
+                objects.pod(
+                    f"{key.name}-abcde", phase="Pending", component=JOB_RUNNER, ownerReferences=[owner]
+                )
+            )
             self.writes.append(f"create Pod ns/{key.name}-abcde")
         elif finished:
             kind, reason = ("Failed", "BackoffLimitExceeded") if self.fails else ("Complete", "Done")

@@ -4,8 +4,8 @@ import pytest
 
 from dask_k8s_crds import DaskJob
 from dask_k8s_crds.resources import DASK_CLUSTERS, JOBS
-from dask_k8s_job.observe import End, Observed
-from dask_k8s_job.plan import lifetime, proceed, tidy
+from dask_k8s_job.observe import JobResult, Observed
+from dask_k8s_job.plan import advance, cleanup, ttl_seconds_left
 
 from .builders import KEY, NOW, ago, cluster, job, observe, pod, runner, world
 
@@ -72,8 +72,8 @@ CASES = {
 
 
 @pytest.mark.parametrize("body, children, expected", CASES.values(), ids=CASES)
-def test_proceed(body, children, expected):
-    assert [str(action) for action in proceed(*observe(body, **children))] == expected
+def test_advance(body, children, expected):
+    assert [str(action) for action in advance(*observe(body, **children))] == expected
 
 
 @pytest.mark.parametrize("resource", [DASK_CLUSTERS, JOBS], ids=str)
@@ -82,23 +82,23 @@ async def test_what_is_not_seen_yet_is_not_made_again(resource):
     made = world(body, clusters=[cluster()] if resource is JOBS else [])
     made.lagging = True
     model = DaskJob.parse(body)
-    plan = proceed(model, Observed.of(made.get(KEY), model, made))
+    plan = advance(model, Observed.of(made.get(KEY), model, made))
     assert [create.resource for create in plan.create] == [resource]
     await made.apply(KEY, "job", plan)
-    assert not proceed(model, Observed.of(made.get(KEY), model, made))
+    assert not advance(model, Observed.of(made.get(KEY), model, made))
 
 
 def test_a_cluster_begins_without_workers_and_gets_them():
-    (create,) = proceed(*observe(job())).create
+    (create,) = advance(*observe(job())).create
     assert create.body["spec"]["worker"]["replicas"] == 0
     children = {"clusters": [cluster()], "runners": [runner()], "pods": [pod("Pending")]}
-    (patch,) = proceed(*observe(job(), **children)).patch
+    (patch,) = advance(*observe(job(), **children)).patch
     assert patch.body["spec"] == {"worker": {"replicas": 3}}
 
 
 ALL = {"clusters": [cluster()], "runners": [runner(("Complete", "R"))]}
 GOES = "delete DaskCluster ns/demo"
-TIDY = {
+CLEANUP = {
     "success": ({}, True, ALL, [GOES]),
     "failure": ({}, False, ALL, [GOES]),
     "on-success-success": ({"clusterCleanup": "OnSuccess"}, True, ALL, [GOES]),
@@ -107,15 +107,15 @@ TIDY = {
     "named": (NAMED, True, {"clusters": [cluster(**OTHER)], "runners": ALL["runners"]}, []),
     "gone": ({}, True, {"runners": ALL["runners"]}, []),
     "runner-still-runs": ({}, False, {"runners": [runner()]}, ["patch Job ns/demo-runner"]),
-    "runner-told": ({}, False, {"runners": [runner(activeDeadlineSeconds=1)]}, []),
+    "runner-is-being-stopped": ({}, False, {"runners": [runner(activeDeadlineSeconds=1)]}, []),
 }
 
 
-@pytest.mark.parametrize("spec, succeeded, children, expected", TIDY.values(), ids=TIDY)
-def test_tidy(spec, succeeded, children, expected):
+@pytest.mark.parametrize("spec, succeeded, children, expected", CLEANUP.values(), ids=CLEANUP)
+def test_cleanup(spec, succeeded, children, expected):
     model, observed = observe(job(**spec), **children)
-    end = End(succeeded, "R", "m", NOW)
-    assert [str(action) for action in tidy(model, observed, end)] == expected
+    result = JobResult(succeeded, "R", "m", NOW)
+    assert [str(action) for action in cleanup(model, observed, result)] == expected
 
 
 @pytest.mark.parametrize(
@@ -123,6 +123,6 @@ def test_tidy(spec, succeeded, children, expected):
     [({}, None), ({"ttlSecondsAfterFinished": 0}, 0), ({"ttlSecondsAfterFinished": 60}, 60)],
     ids=["for-ever", "at-once", "for-a-minute"],
 )
-def test_lifetime(spec, expected):
+def test_time_to_live(spec, expected):
     model, _ = observe(job(**spec))
-    assert lifetime(model, End(True, "R", "m", NOW), NOW) == expected
+    assert ttl_seconds_left(model, JobResult(True, "R", "m", NOW), NOW) == expected

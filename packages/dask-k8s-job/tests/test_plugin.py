@@ -8,8 +8,8 @@ import yaml
 WITHOUT = ("--skip-plugin", "dask-k8s-job")
 
 
-def printed(*words):
-    return subprocess.check_output([sys.executable, "-m", "dask_k8s_controller", *words], text=True)
+def printed(*args):
+    return subprocess.check_output([sys.executable, "-m", "dask_k8s_controller", *args], text=True)
 
 
 def test_it_is_listed():

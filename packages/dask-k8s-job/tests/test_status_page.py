@@ -1,6 +1,6 @@
 """The workspace's `docs/status.md`: which phase of a job follows which is as it says.
 
-All situations of a job that are a few single steps away from its beginning are visited, and told.
+All situations of a job that are a few single steps away from its beginning are visited.
 """
 
 import re
@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dask_k8s_controller import Outcome
-from dask_k8s_job.observe import End
+from dask_k8s_job.observe import JobResult
 from dask_k8s_job.status import report
 
 from .builders import NOW, cluster, job, observe, pod, runner
 
 PAGE = Path(__file__).parents[3] / "docs/status.md"
-ENDS = {
-    "succeeds": End(succeeded=True, reason="R", message="m", time=NOW),
-    "fails": End(succeeded=False, reason="R", message="m", time=NOW),
+RESULTS = {
+    "succeeds": JobResult(succeeded=True, reason="R", message="m", time=NOW),
+    "fails": JobResult(succeeded=False, reason="R", message="m", time=NOW),
 }
 
 
 class Situation(NamedTuple):
-    """What there is of a job, each in one word, and what was told last."""
+    """What there is of a job, each as one value, and the phase that was reported last."""
 
     before: str | None = None
     cluster: str = "none"
@@ -47,21 +47,21 @@ def possible(now):
 
 
 def next_ones(now):
-    told = word(now)
+    reported = phase(now)
     steps = [(field, value) for field in STEPS for value in STEPS[field].get(getattr(now, field), ())]
-    every = [now._replace(**{field: value}, before=told) for field, value in steps]
+    every = [now._replace(**{field: value}, before=reported) for field, value in steps]
     return [each for each in every if now.end == "none" and possible(each)]
 
 
-def word(now):
+def phase(now):
     body = job({"jobStatus": now.before} if now.before else None, suspend=now.suspend == "yes")
-    phase = "Running" if now.runner == "runs" else "Pending"
+    pod_phase = "Running" if now.runner == "runs" else "Pending"
     children = {
         "clusters": [cluster()] if now.cluster == "there" else [],
         "runners": [runner()] if now.runner != "none" else [],
-        "pods": [pod(phase)] if now.runner != "none" else [],
+        "pods": [pod(pod_phase)] if now.runner != "none" else [],
     }
-    return report(*observe(body, **children), ENDS.get(now.end), Outcome(), NOW).job_status
+    return report(*observe(body, **children), RESULTS.get(now.end), Outcome(), NOW).job_status
 
 
 def test_phases_of_a_job():
@@ -70,7 +70,7 @@ def test_phases_of_a_job():
         now = new.pop()
         if now not in seen:
             seen.add(now)
-            steps |= {(word(now), word(then)) for then in next_ones(now)}
+            steps |= {(phase(now), phase(then)) for then in next_ones(now)}
             new += next_ones(now)
     page = PAGE.read_text(encoding="utf-8")
     (below,) = re.findall(r"^### Phases of a DaskJob\n(.*?)(?=^#)", page, re.MULTILINE | re.DOTALL)

@@ -1,4 +1,4 @@
-"""What all tests of this package share."""
+"""Fixtures of all tests of this package."""
 
 import asyncio
 import os
@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-# Or Python 3.11 makes a loop when pytest-asyncio asks for it, and nobody closes it.
+# Otherwise, pytest-asyncio makes Python 3.11 create an event loop that is never closed.
 asyncio.set_event_loop(None)
 
 
 @pytest.fixture
 def alive():
-    """Tell whether a process runs; one that only waits to be reaped does not."""
+    """A function that returns whether a process is running; zombies are not."""
 
     def alive(pid):
         try:
@@ -27,7 +27,7 @@ def alive():
 
 @pytest.fixture
 def until():
-    """Wait for what nobody announces."""
+    """A function that polls a condition."""
 
     async def until(condition, seconds=30):
         async with asyncio.timeout(seconds):

@@ -1,4 +1,4 @@
-"""The command line, as people use it."""
+"""The command line, run as a command."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture
 def state(tmp_path):
-    """A user of our own, whose server is ended in any case."""
+    """A user with a state directory of its own, whose server is stopped after the test."""
     yield tmp_path / "dask-k8s-local"
     command(tmp_path)("down")
 
@@ -40,7 +40,7 @@ def server(state):
 
 
 def sleeper(kubeconfig):
-    """Run a pod; give its process."""
+    """Run a pod and return its process."""
     script = "echo $$$$; exec sleep 100"
     kubectl(kubeconfig, "run", "sleeper", "--image=x", "--restart=Never", "--", "sh", "-c", script)
     kubectl(kubeconfig, "wait", "--for=jsonpath={.status.phase}=Running", "pod/sleeper", "--timeout=30s")
@@ -60,12 +60,12 @@ def test_up_status_down(local, state, alive):
     assert status.returncode == 0
     assert f"process {server(state)}" in status.stdout
     again = local("up", "--detach")
-    assert (again.returncode, "it runs already" in again.stderr) == (1, True)
+    assert (again.returncode, "already running" in again.stderr) == (1, True)
     assert alive(pid)
     assert local("down").returncode == 0
     assert not alive(pid)
     assert not (state / "kubeconfig").exists()
-    assert "does not run" in local("down").stdout
+    assert "is not running" in local("down").stdout
 
 
 async def test_killed(local, state, alive, until):
@@ -87,7 +87,7 @@ def test_foreground(state, tmp_path, alive):
                 break
         pid = sleeper(tmp_path / "mine")
         process.send_signal(signal.SIGINT)
-        assert process.stdout.read().strip() == "Ending all pods."
+        assert process.stdout.read().strip() == "Stopping all pods."
         assert process.wait(10) == 0
     assert not alive(pid)
     assert not (tmp_path / "mine").exists()

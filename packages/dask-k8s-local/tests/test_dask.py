@@ -1,4 +1,4 @@
-"""What all of this is for: a scheduler and workers in pods, a client outside."""
+"""A Dask scheduler and workers in pods, and a client outside."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Programs in pods that talk to the API."""
+"""Programs in pods that use the API."""
 
 import json
 import subprocess
@@ -20,8 +20,8 @@ print(about["namespace"] == namespace, about["pod"]["name"], about["pod"]["uid"]
 
 CAN_MOUNT = """
 import sys, tempfile
-from dask_k8s_local.kubelet.runtime.mounts import work
-sys.exit(not work(tempfile.gettempdir()))
+from dask_k8s_local.kubelet.runtime.mounts import can_mount
+sys.exit(not can_mount(tempfile.gettempdir()))
 """
 
 

@@ -1,4 +1,4 @@
-"""The pytest fixtures, used as authors of plugins use them."""
+"""The pytest fixtures, as plugin authors use them."""
 
 import json
 import subprocess

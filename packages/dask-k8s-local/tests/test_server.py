@@ -1,4 +1,4 @@
-"""A whole server: it comes up, does not get in the way of others, and leaves nothing behind."""
+"""A complete server: start, several servers at once, and clean-up."""
 
 import asyncio
 import base64
@@ -15,7 +15,7 @@ import urllib.request
 
 import pytest
 
-from dask_k8s_local.kubeconfig import NotOurs
+from dask_k8s_local.kubeconfig import ForeignKubeconfig
 from dask_k8s_local.server import LocalKubernetes
 
 SLEEP = ["--image=x", "--restart=Never", "--", "sh", "-c", "echo $$$$; exec sleep 100"]
@@ -97,20 +97,20 @@ def test_its_certificate_can_be_verified():
             assert json.load(answer)["major"] == "1"
 
 
-def test_the_kubeconfig_goes_where_it_is_wanted(tmp_path):
+def test_path_of_the_kubeconfig(tmp_path):
     file = tmp_path / "deep" / "config"
     for _ in range(2):
         with LocalKubernetes.in_thread(kubeconfig=file) as here:
             assert here.kubeconfig == file
             file_of_ours = file.read_text()
         assert not file.exists()
-        file.write_text(file_of_ours)  # what a server leaves that is killed
+        file.write_text(file_of_ours)  # left over from a server that was killed
 
 
 def test_somebody_elses_kubeconfig_stays(tmp_path):
     file = tmp_path / "config"
     file.write_text("apiVersion: v1\nkind: Config\nclusters: [{name: production}]\n")
-    with pytest.raises(NotOurs), LocalKubernetes.in_thread(kubeconfig=file):
+    with pytest.raises(ForeignKubeconfig), LocalKubernetes.in_thread(kubeconfig=file):
         pass
     assert "production" in file.read_text()
 
@@ -120,6 +120,6 @@ def test_a_failed_start_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", None)
     file = tmp_path / "config"
     file.write_text("kind: Config")
-    with pytest.raises(NotOurs), LocalKubernetes.in_thread(kubeconfig=file):
+    with pytest.raises(ForeignKubeconfig), LocalKubernetes.in_thread(kubeconfig=file):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["config"]

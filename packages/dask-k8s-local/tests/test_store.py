@@ -1,4 +1,4 @@
-"""Objects, versions, history: the store alone."""
+"""The store: objects, versions and history."""
 
 import asyncio
 import itertools
@@ -19,7 +19,7 @@ def store():
 
 
 async def first(events, count):
-    """Return the first so many of them."""
+    """Return the first items."""
     return [(event.type, event.object["metadata"]["name"]) async for event in limited(events, count)]
 
 
@@ -103,7 +103,7 @@ class TestWatch:
         store.create(PODS, named("b"))
         assert await first(events, 1) == [("ADDED", "b")]
 
-    async def test_wakes_up(self, store):
+    async def test_notifies_waiting_tasks(self, store):
         waiting = asyncio.create_task(first(store.watch(PODS), 1))
         await asyncio.sleep(0)
         store.create(PODS, named("a"))

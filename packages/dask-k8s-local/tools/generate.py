@@ -1,11 +1,9 @@
-"""Write the package data about built-in kinds: Kubernetes' OpenAPI v3 schemas, from a checkout of it.
+"""Generate the package data: Kubernetes' OpenAPI v3 schemas, from a checkout of it.
 
     python tools/generate.py KUBERNETES [--check]
 
 KUBERNETES is the root of a source tree of k8s.io/kubernetes, of the release in `RELEASE`.
 """
-
-from __future__ import annotations
 
 import argparse
 import json

@@ -1,5 +1,5 @@
-"""How many workers a Dask cluster has, in which group, and when: a plugin of dask-k8s-controller.
+"""A plugin of dask-k8s-controller: a DaskAutoscaler scales the worker groups of a cluster to its work.
 
-It asks the scheduler what there is to do, and changes the replicas of worker groups. Pods are made and
-retired by the controller.
+It polls the scheduler for its work and patches the replicas of worker groups. The controller creates and
+retires the pods.
 """

@@ -1,17 +1,17 @@
-"""What was needed when, for the windows in which a change must have been wanted. A value; no clock."""
+"""How many pods were needed when, for stabilization windows. A value; the time is passed in."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain, pairwise
 from math import inf
 from typing import NamedTuple, Self
 
-from dask_k8s_autoscaler.share import Need
-from dask_k8s_autoscaler.wanted import Shape, Shapes
+from dask_k8s_autoscaler.allocation import Need
+from dask_k8s_autoscaler.sizing import Capacities
 
 
-class Point(NamedTuple):
-    """From this time on, in seconds since 1970, a group needed so many pods, and so many were at work."""
+class Sample(NamedTuple):
+    """From `time` until the next sample a group needed `pods` pods, of which `busy` were busy."""
 
     time: float
     pods: int
@@ -19,88 +19,90 @@ class Point(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Track:
-    """One group's past.
+class GroupHistory:
+    """The past of one group; `size` is its last known size, `scaled_down` when it last became smaller."""
 
-    ``size`` is what the group was left at, ``lowered`` when it was last made smaller. What a point says holds
-    until the next.
-    """
-
-    points: tuple[Point, ...]
+    samples: tuple[Sample, ...]
     size: int
-    lowered: float = -inf
+    scaled_down: float = -inf
 
     @classmethod
-    def of(cls, now: float, size: int) -> Self:
-        """Begin: as if all pods had been needed until now, so that none goes before a whole window."""
-        return cls((Point(now, size, size),), size)
+    def start(cls, now: float, size: int) -> Self:
+        """Start with all pods needed until now, so that none is removed before a whole window has passed."""
+        return cls((Sample(now, size, size),), size)
 
-    def resized(self, now: float, size: int) -> Self:
-        """Take note of a size that others gave the group: it counts as what is needed now."""
+    def resized_by_others(self, now: float, size: int) -> Self:
+        """Record a size that a user has set: all of these pods count as needed now."""
         if size == self.size:
             return self
-        return replace(self, points=(*self.points, Point(now, size, size)), size=size)
+        return replace(self, samples=(*self.samples, Sample(now, size, size)), size=size)
 
-    def add(self, now: float, need: Need, keep: float) -> Self:
-        """Append what is needed now, and drop what no window of ``keep`` seconds reaches any more."""
-        last = self.points[-1]
-        points = self.points
+    def resized(self, now: float, size: int) -> Self:
+        """Record a size that the autoscaler has set."""
+        return replace(self, size=size, scaled_down=now if size < self.size else self.scaled_down)
+
+    def append(self, now: float, need: Need, keep: float) -> Self:
+        """Append what is needed now, and drop samples that are older than `keep` seconds."""
+        last = self.samples[-1]
+        samples = self.samples
         if (need.pods, need.busy) != (last.pods, last.busy):
-            points = (*points, Point(now, need.pods, need.busy))
-        return replace(self, points=tuple(_since(points, now - keep)))
+            samples = (*samples, Sample(now, need.pods, need.busy))
+        return replace(self, samples=tuple(_since(samples, now - keep)))
 
-    def lowest(self, now: float, window: float) -> int:
-        """Return the fewest pods that were needed within the last seconds; 0 seconds: now."""
-        return min(point.pods for point in _since(self.points, now - window))
+    def min_pods(self, now: float, window: float) -> int:
+        """Return the fewest pods that were needed within the last `window` seconds."""
+        return min(sample.pods for sample in _since(self.samples, now - window))
 
-    def highest(self, now: float, window: float) -> int:
-        """Return the most pods that were needed within the last seconds."""
-        return max(point.pods for point in _since(self.points, now - window))
+    def max_pods(self, now: float, window: float) -> int:
+        """Return the most pods that were needed within the last `window` seconds."""
+        return max(sample.pods for sample in _since(self.samples, now - window))
 
-    def busiest(self, now: float, window: float) -> int:
-        """Return the most pods that were at work within the last seconds."""
-        return max(point.busy for point in _since(self.points, now - window))
+    def max_busy(self, now: float, window: float) -> int:
+        """Return the most pods that were busy within the last `window` seconds."""
+        return max(sample.busy for sample in _since(self.samples, now - window))
 
 
-def _since(points: Iterable[Point], start: float) -> Iterator[Point]:
-    """Yield the points that hold later than ``start``; the last one always."""
-    ends = chain(points, (Point(inf, 0, 0),))
-    return (point for point, following in pairwise(ends) if following.time > start)
+def _since(samples: Iterable[Sample], start: float) -> Iterator[Sample]:
+    """Yield the samples that were valid after `start`; the last one always was."""
+    ends = chain(samples, (Sample(inf, 0, 0),))
+    return (sample for sample, following in pairwise(ends) if following.time > start)
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The past of all groups of an autoscaler; ``looked`` is when the scheduler last said something."""
+    """The past of all groups of an autoscaler; `updated` is when the scheduler last answered."""
 
-    tracks: Mapping[str, Track] = field(default_factory=dict)
-    shapes: Shapes = field(default_factory=dict)
-    looked: float = -inf
+    groups: Mapping[str, GroupHistory] = field(default_factory=dict)
+    capacities: Capacities = field(default_factory=dict)
+    updated: float = -inf
 
-    def at(self, now: float, sizes: Mapping[str, int], *, patience: float) -> "History":
-        """Return the past of these groups as of now.
+    def at(self, now: float, sizes: Mapping[str, int], *, max_gap: float) -> Self:
+        """Return the past of the groups in `sizes` as of now.
 
-        It is no past if the last look was more than ``patience`` seconds ago, or lies ahead because the clock
-        was set: nobody knows what was needed in between.
+        The past is dropped if the scheduler has not answered for more than `max_gap` seconds, since nobody
+        knows what was needed meanwhile, or if the clock was set back.
         """
-        known = self.tracks if 0 <= now - self.looked <= patience else {}
-        tracks = {
-            name: known[name].resized(now, size) if name in known else Track.of(now, size)
-            for name, size in sizes.items()
+        groups = self.groups if 0 <= now - self.updated <= max_gap else {}
+        return replace(
+            self,
+            groups={
+                name: groups[name].resized_by_others(now, size)
+                if name in groups
+                else GroupHistory.start(now, size)
+                for name, size in sizes.items()
+            },
+            capacities={name: self.capacities[name] for name in sizes if name in self.capacities},
+            updated=now,
+        )
+
+    def append(self, now: float, needs: Mapping[str, Need], capacities: Capacities, keep: float) -> Self:
+        """Append what all groups need now, and remember capacities for when they have no pods."""
+        groups = {name: group.append(now, needs[name], keep) for name, group in self.groups.items()}
+        return replace(self, groups=groups, capacities={**self.capacities, **capacities})
+
+    def resized(self, now: float, sizes: Mapping[str, int]) -> Self:
+        """Record sizes that the autoscaler has set."""
+        groups = {
+            name: group.resized(now, sizes.get(name, group.size)) for name, group in self.groups.items()
         }
-        return History(tracks, {name: self.shapes[name] for name in sizes if name in self.shapes}, now)
-
-    def learned(self, shapes: Mapping[str, Shape]) -> Self:
-        """Remember what pods are like, for when there are none."""
-        return replace(self, shapes={**self.shapes, **shapes})
-
-    def settled(self, now: float, sizes: Mapping[str, int]) -> "History":
-        """Take note of the sizes that groups were given by ourselves."""
-
-        def settle(name: str, track: Track) -> Track:
-            size = sizes.get(name, track.size)
-            return replace(track, size=size, lowered=now if size < track.size else track.lowered)
-
-        return self._each(settle)
-
-    def _each(self, change: Callable[[str, Track], Track]) -> "History":
-        return replace(self, tracks={name: change(name, track) for name, track in self.tracks.items()})
+        return replace(self, groups=groups)

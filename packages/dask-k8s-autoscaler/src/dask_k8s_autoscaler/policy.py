@@ -1,21 +1,22 @@
-"""Decide: groups, work, rules, the past and the time in; new sizes and why out. Pure."""
+"""Decide on new sizes of groups from their work, the settings and the past. Pure; the time is passed in."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from dask_k8s_autoscaler import words
-from dask_k8s_autoscaler.history import History, Track
-from dask_k8s_autoscaler.share import Shares, share
-from dask_k8s_autoscaler.values import Group, Pace, Rules, Work
+from dask_k8s_autoscaler import messages
+from dask_k8s_autoscaler.allocation import Allocation, allocate
+from dask_k8s_autoscaler.history import GroupHistory, History
+from dask_k8s_autoscaler.model import Group, Settings, Work
+from dask_k8s_controller import Finding
 
-MISSED = 3.0
-PATIENCE = 30.0
-"""After so many intervals, and so many seconds, without an answer the past says nothing of the present."""
+MAX_MISSED_POLLS = 3.0
+MAX_GAP_SECONDS = 30.0
+"""History is dropped after this many intervals, and at least this many seconds, without an answer."""
 
 
 class Change(NamedTuple):
-    """A new size for a group; ``reason`` is a word for conditions, ``message`` a sentence."""
+    """A new size for a group, with a reason and a message for conditions."""
 
     group: str
     before: int
@@ -24,87 +25,79 @@ class Change(NamedTuple):
     message: str
 
 
-class Limit(NamedTuple):
-    """What keeps a group from having as many workers as the work needs, or as few: a reason, a sentence."""
-
-    reason: str
-    message: str
-
-
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The changes, what limits them, and the past as the next decision sees it, before any change is made."""
+    """The changes, what limits them, and the history for the next decision without these changes."""
 
     changes: tuple[Change, ...]
-    limit: Limit | None
+    limit: Finding | None
     history: History
 
 
 def within_bounds(groups: Iterable[Group]) -> tuple[Change, ...]:
-    """Bring every group into its bounds; that needs no scheduler, no window and no steps."""
-    changes = []
-    for group in groups:
-        if group.bounds is not None and (size := group.bounds.clamp(group.replicas)) != group.replicas:
-            message = words.bound(group, size)
-            changes.append(Change(group.name, group.replicas, size, "BroughtIntoBounds", message))
-    return tuple(changes)
+    """Bring every group into its bounds, at once: without a scheduler, a window or steps."""
+    return tuple(
+        Change(group.name, group.replicas, size, "BroughtIntoBounds", messages.into_bounds(group, size))
+        for group in groups
+        if group.bounds is not None and (size := group.bounds.clamp(group.replicas)) != group.replicas
+    )
 
 
-def decide(groups: Sequence[Group], work: Work, rules: Rules, history: History, now: float) -> Decision:
-    """Decide how many workers each group should have; ``now`` is seconds since 1970.
+def decide(groups: Sequence[Group], work: Work, settings: Settings, history: History, now: float) -> Decision:
+    """Decide how many workers each group should have; `now` is in seconds since 1970.
 
-    More, as soon as the window of scaleUp agrees. Fewer, if within the window of scaleDown no more were ever
-    needed, and within ``idle`` seconds no more at work; the next step down comes a window later.
+    A group grows if more workers were needed for the whole window of scaleUp. It shrinks if fewer were enough
+    for the whole window of scaleDown and fewer were busy in the last `idle` seconds; after a step down the
+    next one comes a window later.
     """
-    work = work if rules.target is None else replace(work, target=rules.target)
-    shares = share(groups, work, history.shapes)
+    work = work if settings.target is None else replace(work, target=settings.target)
+    allocation = allocate(groups, work, history.capacities)
     sizes = {group.name: group.replicas for group in groups if group.bounds is not None}
-    history = history.at(now, sizes, patience=max(MISSED * rules.interval, PATIENCE)).learned(shares.seen)
-    keep = max(rules.up.window, rules.down.window, rules.idle)
-    tracks = {name: track.add(now, shares.needs[name], keep) for name, track in history.tracks.items()}
+    max_gap = max(MAX_MISSED_POLLS * settings.interval, MAX_GAP_SECONDS)
+    keep = max(settings.up.window, settings.down.window, settings.idle)
+    history = history.at(now, sizes, max_gap=max_gap)
+    history = history.append(now, allocation.needs, allocation.capacities, keep)
     changes = []
     for group in groups:
         if group.bounds is not None:
-            track = tracks[group.name]
-            more, fewer = track.lowest(now, rules.up.window), _fewer(track, rules, now)
-            size = group.bounds.clamp(_next(group.replicas, more, fewer, rules))
+            past = history.groups[group.name]
+            enough = _enough(past, settings, now)
+            needed = past.min_pods(now, settings.up.window)
+            size = group.bounds.clamp(_next_size(group.replicas, needed, enough, settings))
             if size > group.replicas:
-                message = words.more(group, size, shares.needs[group.name], work)
+                message = messages.scaled_up(group, size, allocation.needs[group.name], work)
                 changes.append(Change(group.name, group.replicas, size, "ScaledUp", message))
             elif size < group.replicas:
-                message = words.fewer(group, size, fewer, rules)
+                message = messages.scaled_down(group, size, enough, settings)
                 changes.append(Change(group.name, group.replicas, size, "ScaledDown", message))
-    return Decision(tuple(changes), _limit(groups, shares), replace(history, tracks=tracks))
+    return Decision(tuple(changes), _limit(groups, allocation), history)
 
 
-def _fewer(track: Track, rules: Rules, now: float) -> int:
-    """Return how few pods are enough, if any may go now."""
-    if now < rules.cooldown or now - track.lowered < rules.down.window:
-        return track.size
-    return max(track.highest(now, rules.down.window), track.busiest(now, rules.idle))
+def _enough(past: GroupHistory, settings: Settings, now: float) -> int:
+    """Return how few pods are enough, or the size of the group if no pod may be removed now."""
+    if now < settings.cooldown_until or now - past.scaled_down < settings.down.window:
+        return past.size
+    return max(past.max_pods(now, settings.down.window), past.max_busy(now, settings.idle))
 
 
-def _next(size: int, more: int, fewer: int, rules: Rules) -> int:
-    """Return the next size on the way to ``more`` or ``fewer``."""
-    if more > size:
-        return min(more, size + _step(rules.up, size, more))
-    return max(min(size, fewer), size - _step(rules.down, size, size))
+def _next_size(size: int, needed: int, enough: int, settings: Settings) -> int:
+    """Return the size after one step up to `needed` pods, or down to `enough` pods."""
+    if needed > size:
+        return int(min(needed, size + settings.up.max_change(size)))
+    return int(max(min(size, enough), size - settings.down.max_change(size)))
 
 
-def _step(pace: Pace, size: int, otherwise: int) -> int:
-    step = pace.most(size)
-    return otherwise if step is None else step
-
-
-def _limit(groups: Iterable[Group], shares: Shares) -> Limit | None:
-    if shares.unserved:
-        return Limit("NoGroupOffers", words.unserved(shares.unserved[0]))
-    full = [group for group in groups if group.name in shares.full]
+def _limit(groups: Iterable[Group], allocation: Allocation) -> Finding | None:
+    """Return what keeps a group from having as many workers as the work needs, or as few."""
+    if allocation.unsatisfiable:
+        return Finding("NoGroupOffers", messages.no_group_offers(allocation.unsatisfiable[0]))
+    full = [group for group in groups if group.name in allocation.full]
     if full:
-        return Limit("AtMaximum", words.full(full))
+        return Finding("AtMaximum", messages.at_maximum(full))
     small = [
         group
         for group in groups
-        if group.bounds is not None and shares.needs[group.name].pods < group.bounds.minimum == group.replicas
+        if group.bounds is not None
+        and allocation.needs[group.name].pods < group.bounds.minimum == group.replicas
     ]
-    return Limit("AtMinimum", words.small(small)) if small else None
+    return Finding("AtMinimum", messages.at_minimum(small)) if small else None

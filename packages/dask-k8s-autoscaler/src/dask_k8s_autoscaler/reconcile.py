@@ -1,129 +1,112 @@
-"""One turn of a DaskAutoscaler: observe, ask the scheduler if it is time, decide, apply, report."""
+"""Reconcile a DaskAutoscaler: observe, poll the scheduler if it is time, decide, apply, report."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from prometheus_client import Counter
 
-from dask_k8s_autoscaler import policy, status
-from dask_k8s_autoscaler.memory import Memory
-from dask_k8s_autoscaler.observe import Known, Observed, again, observe, work
+from dask_k8s_autoscaler import policy
+from dask_k8s_autoscaler.observe import Observed, ParseCache, observe, observe_again, work_of
 from dask_k8s_autoscaler.policy import Change
-from dask_k8s_autoscaler.status import Report
-from dask_k8s_controller import (
-    After,
-    AgentError,
-    Finding,
-    Key,
-    Outcome,
-    Patch,
-    Plan,
-    Record,
-    World,
-    invalid_status,
-)
-from dask_k8s_crds import InvalidObject, resources
+from dask_k8s_autoscaler.state import State
+from dask_k8s_autoscaler.status import Report, inactive_reason
+from dask_k8s_controller import After, AgentError, Finding, Key, Outcome, Patch, Plan, World, invalid_status
+from dask_k8s_crds import InvalidObject
 from dask_k8s_crds.metadata import ObjectMeta, owner_reference
+from dask_k8s_crds.resources import DASK_CLUSTERS
 
-AGAIN_SECONDS = 0.5
-"""A change that somebody else's was in the way of is decided anew after so long."""
-STEADY = "Steady"
-REASONS = (STEADY, "ScaledUp", "ScaledDown", "BroughtIntoBounds")
+CONFLICT_SECONDS = 0.5
+"""How long after a conflicting write of somebody else to decide again."""
+REASONS = ("Steady", "ScaledUp", "ScaledDown", "BroughtIntoBounds")
 DECISIONS = Counter(
     "dask_k8s_autoscaler_decisions", "Decisions, one for each group that changes.", ["reason"]
 )
 NO_SCHEDULER = Finding("NoScheduler", "no scheduler of the cluster runs")
 
-for each in REASONS:
-    DECISIONS.labels(each)  # 0 until there is one: else the first would be no increase
+for reason in REASONS:
+    DECISIONS.labels(reason)  # a counter that starts at 0 shows the first decision as an increase
 
 
 @dataclass(slots=True)
 class Autoscaling:
-    """All autoscalers, and what is remembered of each; its `reconcile` is the plugin's.
+    """The states of all autoscalers; `reconcile` is the reconciler of the plugin.
 
-    To forget, as when the controller restarts, costs time and no worker: none goes before a whole window was
-    seen.
+    States are lost when the controller restarts. No worker is removed then before a whole window has passed.
     """
 
-    _memories: dict[Key, Memory] = field(default_factory=dict)
+    _states: dict[Key, State] = field(default_factory=dict)
 
     async def reconcile(self, key: Key, world: World) -> After | None:
-        """Bring the size of a cluster in line with its work.
-
-        It may be rung as often as it likes: the scheduler is asked once per ``intervalSeconds``.
-        """
+        """Scale a cluster to its work; the scheduler is polled at most once per `intervalSeconds`."""
         record = world.get(key)
         if record is None or record.deleting:
-            self._memories.pop(key, None)
+            self._states.pop(key, None)
             return None
-        memory = self._memories.get(key)
-        known = memory.known if memory is not None and memory.uid == record.uid else Known()
+        state = self._states.get(key)
+        cache = state.parse_cache if state is not None and state.uid == record.uid else ParseCache()
         try:
-            observed = observe(record, world, known)
+            observed = observe(record, world, cache)
         except InvalidObject as error:
             return await world.report(key, invalid_status(record, error, world.now(), Active=False))
-        if hindrance := status.hindered(observed):
-            self._memories.pop(key, None)
-            return await world.report(key, Report(observed, hindrance).status(world.now()))
-        if memory is None or memory.known is not known:
-            memory = self._memories[key] = _begin(observed, known, world)
+        if inactive := inactive_reason(observed):
+            self._states.pop(key, None)
+            return await world.report(key, Report(observed, inactive).status(world.now()))
+        if state is None or state.parse_cache is not cache:
+            state = self._states[key] = State.start(observed, cache, world.now())
         if observed.cluster is not None:
-            memory.noticed(observed.cluster.version, observed.rules.interval)
+            state.end_back_off(observed.cluster.version, observed.settings.interval)
         changes = policy.within_bounds(observed.groups)
-        if not changes and not memory.due(_now(world)):
-            await _ask(observed, memory, world)
-            # With fresh eyes: the world may be another one by now.
+        if not changes and not state.seconds_to_poll(_now(world)):
+            await _poll(observed, state, world)
+            # Observe again, since anything may have changed during the poll.
             return await self.reconcile(key, world)
-        return await _turn(observed, memory, changes, world)
+        return await _scale(observed, state, changes, world)
 
 
-async def _turn(observed: Observed, memory: Memory, changes: Sequence[Change], world: World) -> After | None:
-    """Decide, unless the bounds have, then apply and report."""
-    if not changes and memory.work is not None:
-        decision = policy.decide(observed.groups, memory.work, observed.rules, memory.history, _now(world))
-        memory.decided(decision)
-        changes = decision.changes
+async def _scale(observed: Observed, state: State, changes: Sequence[Change], world: World) -> After | None:
+    """Decide, unless there are changes for the sake of bounds, then apply and report."""
+    if not changes and state.work is not None:
+        decision = policy.decide(observed.groups, state.work, observed.settings, state.history, _now(world))
+        state.history, state.limit, changes = decision.history, decision.limit, decision.changes
         if not changes:
-            DECISIONS.labels(STEADY).inc()
+            DECISIONS.labels("Steady").inc()
     for change in changes:
         DECISIONS.labels(change.reason).inc()
-    outcome, soon = Outcome(), None
+    outcome = Outcome()
     if changes or observed.record.owner is None:
         outcome = await _adopt(observed, world) + await _apply(observed, changes, world)
-        if (changed := again(observed, world, memory.known)) is None:
+        changed = observe_again(observed, world, state.parse_cache)
+        if changed is None:
             return None
         observed = changed
-    if memory.done(changes, observed.groups, world.now()):
-        memory.work = None
-    else:
-        soon = After(AGAIN_SECONDS)
-    later = await _report(observed, memory, outcome, world)
+    applied = state.applied(changes, observed.groups, world.now())
+    later = await _report(observed, state, outcome, world)
     outcome.raise_errors()
-    return After.soonest(After(memory.due(_now(world))), soon, later)
+    poll = After(state.seconds_to_poll(_now(world)))
+    return After.soonest(poll, None if applied else After(CONFLICT_SECONDS), later)
 
 
-async def _ask(observed: Observed, memory: Memory, world: World) -> None:
-    """Ask the scheduler what there is to do."""
-    interval = observed.rules.interval
+async def _poll(observed: Observed, state: State, world: World) -> None:
+    """Ask the scheduler for its work."""
+    interval = observed.settings.interval
     agent = world.agent(observed.cluster) if observed.cluster is not None else None
     if agent is None:
-        memory.unheard(NO_SCHEDULER, interval, _now(world), failed=False)
+        state.poll_failed(NO_SCHEDULER, interval, _now(world), back_off=False)
         return
     try:
         demand = await agent.demand()
     except AgentError as error:
-        memory.unheard(Finding(error.reason, error.message), interval, _now(world), failed=True)
+        state.poll_failed(Finding(error.reason, error.message), interval, _now(world), back_off=True)
     else:
-        memory.heard(work(demand), interval, _now(world))
+        state.poll_succeeded(work_of(demand), interval, _now(world))
 
 
 async def _adopt(observed: Observed, world: World) -> Outcome:
-    """Make the cluster the owner of an autoscaler that has none, so that it goes with the cluster."""
+    """Make the cluster the owner of an autoscaler without one, so that it is deleted with the cluster."""
     record, cluster = observed.record, observed.cluster
     if record.owner is not None or cluster is None:
         return Outcome()
-    owner = owner_reference(resources.DASK_CLUSTERS, ObjectMeta.model_validate(cluster.value["metadata"]))
+    owner = owner_reference(DASK_CLUSTERS, ObjectMeta.model_validate(cluster.value["metadata"]))
     owners = record.value["metadata"].get("ownerReferences") or ()
     metadata = {"resourceVersion": str(record.version), "ownerReferences": [*owners, owner]}
     patch = Patch(record.key, {"metadata": metadata}, needs_owner=True)
@@ -131,39 +114,37 @@ async def _adopt(observed: Observed, world: World) -> Outcome:
 
 
 async def _apply(observed: Observed, changes: Sequence[Change], world: World) -> Outcome:
-    """Change the sizes; with the version, the server refuses what somebody has changed meanwhile."""
-    records = {counted.group.name: counted.record for counted in observed.ours}
-    patches = tuple(_resize(records[change.group], change.after) for change in changes)
+    """Change the sizes of groups, except of those that somebody else has changed meanwhile.
+
+    Nothing is changed after a user has deleted the autoscaler (`needs_owner`), as `KubeCluster.scale` does.
+    """
+    records = {each.group.name: each.record for each in observed.scaled}
+    patches = tuple(
+        Patch(
+            records[change.group].key,
+            {
+                "metadata": {"resourceVersion": str(records[change.group].version)},
+                "spec": {"worker": {"replicas": change.after}},
+            },
+            needs_owner=True,
+        )
+        for change in changes
+    )
     return await world.apply(observed.record.key, observed.record.uid, Plan(patch=patches))
 
 
-def _resize(group: Record, replicas: int) -> Patch:
-    version = {"resourceVersion": str(group.version)}
-    # Whoever deletes an autoscaler, as `KubeCluster.scale` does, has the last word.
-    return Patch(
-        group.key, {"metadata": version, "spec": {"worker": {"replicas": replicas}}}, needs_owner=True
-    )
-
-
-async def _report(observed: Observed, memory: Memory, outcome: Outcome, world: World) -> After | None:
-    """Write the status, unless it would be the one that was written last."""
+async def _report(observed: Observed, state: State, outcome: Outcome, world: World) -> After | None:
+    """Write the status unless nothing in it has changed."""
     refused = next((Finding("Refused", str(error)) for error in outcome.errors), None)
-    report = Report(observed, refused or memory.silence, memory.limit, memory.last, memory.scaled)
-    if memory.reported == report.content or (memory.fresh and refused is None):
+    inactive = refused or state.poll_error
+    report = Report(observed, inactive, state.limit, state.last_change, state.last_scale_time)
+    nothing_yet = not (inactive or state.history.groups or state.last_change)
+    if nothing_yet or state.reported == report.content:
         return None
     later = await world.report(observed.record.key, report.status(world.now()))
     if later is None:
-        memory.reported = report.content
+        state.reported = report.content
     return later
-
-
-def _begin(observed: Observed, known: Known, world: World) -> Memory:
-    autoscaler, now = observed.autoscaler, world.now()
-    created = autoscaler.metadata.creation_timestamp or now
-    age = (now - created).total_seconds()
-    memory = Memory.of(observed.record.uid, age, observed.rules.interval, now.timestamp())
-    memory.known = known
-    return memory
 
 
 def _now(world: World) -> float:

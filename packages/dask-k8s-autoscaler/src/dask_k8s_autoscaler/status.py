@@ -1,102 +1,82 @@
-"""Report: how it is with an autoscaler. No await, no clock, no environment."""
+"""Status: sizes and conditions of an autoscaler. Pure; the time is passed in."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from dask_k8s_autoscaler import words
+from dask_k8s_autoscaler import messages
 from dask_k8s_autoscaler.observe import Observed
-from dask_k8s_autoscaler.policy import Change, Limit
-from dask_k8s_controller import Finding, Record, conditions
+from dask_k8s_controller import Finding, conditions
 from dask_k8s_crds import DaskAutoscalerStatus
 from dask_k8s_crds.autoscaler import AutoscaledGroupStatus
-from dask_k8s_crds.conditions import merge
+from dask_k8s_crds.conditions import find, merge
 
 SCALED = frozenset({"ScaledUp", "ScaledDown", "BroughtIntoBounds"})
-"""Reasons that stay what they are until the next change."""
-STEADY = "the cluster has as many workers as its work needs"
-FITS = "nothing keeps the cluster from having as many workers as its work needs"
+"""Reasons of `Active` that remain until the next change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that a status is made from; ``hindrance`` is why nothing is done, ``last`` what was."""
+    """Everything that the status contains; `inactive` is why the autoscaler does nothing."""
 
     observed: Observed
-    hindrance: Finding | None = None
-    limit: Limit | None = None
-    last: Finding | None = None
-    scaled: datetime | None = None
+    inactive: Finding | None = None
+    limit: Finding | None = None
+    last_change: Finding | None = None
+    last_scale_time: datetime | None = None
 
     @property
     def content(self) -> Hashable:
-        """All that the status says, as a value that is compared at little cost."""
-        record = self.observed.record
-        sizes = tuple((group.name, group.replicas, current) for group, _, current in self.observed.ours)
-        missing = self.observed.missing
-        return record.version, sizes, missing, self.hindrance, self.limit, self.last, self.scaled
+        """The content of the status as a value that is cheap to compare."""
+        observed = self.observed
+        sizes = tuple((group.name, group.replicas, current) for group, _, current in observed.scaled)
+        found = (self.inactive, self.limit, self.last_change, self.last_scale_time)
+        return observed.record.version, sizes, observed.missing, found
 
     def status(self, now: datetime) -> dict[str, Any]:
-        """Return the status; conditions are dated ``now`` where they flip."""
+        """Return the status; `now` is the transition time of conditions that change."""
         observed = self.observed
-        before = _status(observed.record)
+        before = DaskAutoscalerStatus.of(observed.record.value)
         generation = observed.autoscaler.metadata.generation
         found = conditions(generation, Active=self._active(before), Limited=self._limited())
         groups = tuple(
             AutoscaledGroupStatus(name=group.name, desired_replicas=group.replicas, current_replicas=current)
-            for group, _, current in observed.ours
+            for group, _, current in observed.scaled
         )
         return DaskAutoscalerStatus(
-            desired_replicas=sum(group.desired_replicas or 0 for group in groups),
-            current_replicas=sum(group.current_replicas or 0 for group in groups),
+            desired_replicas=sum(group.replicas for group, _, _ in observed.scaled),
+            current_replicas=sum(current for _, _, current in observed.scaled),
             groups=groups,
-            last_scale_time=self.scaled or before.last_scale_time,
+            last_scale_time=self.last_scale_time or before.last_scale_time,
             observed_generation=generation,
             conditions=merge(before.conditions, found, now=now),
         ).to_dict()
 
     def _active(self, before: DaskAutoscalerStatus) -> tuple[bool, Finding]:
-        if self.hindrance is not None:
-            return False, self.hindrance
-        told = next((each for each in before.conditions if each.type == "Active"), None)
-        last = self.last or (
-            Finding(told.reason, told.message)
-            if told is not None and told.reason in SCALED
-            else Finding("Steady", STEADY)
-        )
-        return True, last
+        if self.inactive is not None:
+            return False, self.inactive
+        if self.last_change is not None:
+            return True, self.last_change
+        active = find(before.conditions, "Active")
+        if active is not None and active.reason in SCALED:
+            return True, Finding(active.reason, active.message)
+        return True, Finding("Steady", messages.STEADY)
 
     def _limited(self) -> tuple[bool, Finding]:
-        observed = self.observed
-        if observed.missing:
-            sentence = words.missing(observed.missing, observed.autoscaler.spec.cluster)
-            return True, Finding("GroupNotFound", sentence)
-        if self.limit is not None:
-            return True, Finding(*self.limit)
-        return False, Finding("WithinBounds", FITS)
+        missing, cluster = self.observed.missing, self.observed.autoscaler.spec.cluster
+        if missing:
+            return True, Finding("GroupNotFound", messages.group_not_found(missing, cluster))
+        return self.limit is not None, self.limit or Finding("WithinBounds", messages.WITHIN_BOUNDS)
 
 
-def act(changes: Sequence[Change]) -> Finding | None:
-    """Return what was done, as one fact."""
-    if not changes:
-        return None
-    return Finding(changes[0].reason, "; ".join(change.message for change in changes))
-
-
-def hindered(observed: Observed) -> Finding | None:
-    """Return why an autoscaler has nothing to scale, before any scheduler is asked."""
-    cluster, namespace = observed.autoscaler.spec.cluster, observed.record.key.namespace
+def inactive_reason(observed: Observed) -> Finding | None:
+    """Return why an autoscaler has nothing to scale, whatever its scheduler would answer."""
+    cluster = observed.autoscaler.spec.cluster
     if observed.cluster is None:
-        sentence = f'spec.cluster: there is no DaskCluster "{cluster}" in namespace "{namespace}"'
-        return Finding("ClusterNotFound", f"{sentence}; it is scaled when there is")
-    if observed.elder is not None:
-        sentence = f'DaskAutoscaler "{observed.elder}" is older and scales cluster "{cluster}"'
-        return Finding("AnotherAutoscaler", f"{sentence}; delete one of the two")
+        message = messages.cluster_not_found(cluster, observed.record.key.namespace)
+        return Finding("ClusterNotFound", message)
+    if observed.older_autoscaler is not None:
+        message = messages.another_autoscaler(observed.older_autoscaler, cluster)
+        return Finding("AnotherAutoscaler", message)
     return None
-
-
-def _status(record: Record) -> DaskAutoscalerStatus:
-    """Read the last report."""
-    status: Mapping[str, Any] = record.value.get("status") or {}
-    return DaskAutoscalerStatus.model_validate(status)

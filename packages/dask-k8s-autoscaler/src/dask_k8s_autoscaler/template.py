@@ -1,6 +1,6 @@
-"""What a worker's pod template says of the workers before there are any: threads, processes, Dask resources.
+"""Guess threads, processes and Dask resources of workers from their pod template. No I/O.
 
-A guess from the words that `dask worker` takes; workers that are connected know better. No I/O.
+The guess is for groups that have no workers yet; connected workers report the real values.
 """
 
 import math
@@ -11,38 +11,39 @@ from typing import Any, NamedTuple
 from dask_k8s_crds.workergroup import WorkerSpec
 
 _RESOURCES = "DASK_DISTRIBUTED__WORKER__RESOURCES__"
+"""Prefix of the environment variables from which Dask reads the resources of a worker."""
 
 
-class Said(NamedTuple):
-    """Threads and Dask workers of one pod (0 threads: unknown), and what each worker offers."""
+class WorkerShape(NamedTuple):
+    """Threads of one pod (0 if unknown), Dask workers in it, and the resources that each of them offers."""
 
     threads: int
     processes: int
     offers: Mapping[str, float]
 
 
-def read(worker: WorkerSpec) -> Said:
-    """Read a template; `daskResources` says what a worker offers, and where it is empty, the command may."""
+def worker_shape(worker: WorkerSpec) -> WorkerShape:
+    """Read a template. Without `daskResources`, the arguments and the environment may contain resources."""
     container: Mapping[str, Any] = next(iter(worker.spec.get("containers") or ()), {})
-    words = [str(word) for field in ("command", "args") for word in container.get(field) or ()]
-    options = dict(_options(words))
+    args = [str(arg) for field in ("command", "args") for arg in container.get(field) or ()]
+    options = dict(_options(args))
     processes = _whole(options.get("--nworkers") or options.get("--nprocs")) or 1
     threads = _whole(options.get("--nthreads"))
     cpus = math.ceil(_cpus(((container.get("resources") or {}).get("limits") or {}).get("cpu")))
     offers = worker.dask_resources or {**_environment(container), **_offers(options.get("--resources", ""))}
-    return Said(threads * processes or cpus, processes, dict(offers))
+    return WorkerShape(threads * processes or cpus, processes, dict(offers))
 
 
-def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield options with their values, as ``--name value`` or ``--name=value``."""
-    for word, following in pairwise([*words, ""]):
-        name, equals, value = word.partition("=")
+def _options(args: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield options with their values from ``--name value`` and ``--name=value``."""
+    for arg, following in pairwise([*args, ""]):
+        name, equals, value = arg.partition("=")
         if name.startswith("--"):
             yield name, value if equals else following
 
 
 def _environment(container: Mapping[str, Any]) -> dict[str, float]:
-    """Return the resources that Dask reads from the environment, where the template writes them plainly."""
+    """Return the resources in environment variables that have a plain value."""
     variables = ((each.get("name") or "", each.get("value")) for each in container.get("env") or ())
     return {
         name.removeprefix(_RESOURCES): amount
@@ -58,7 +59,7 @@ def _offers(value: str) -> dict[str, float]:
 
 
 def _cpus(quantity: object) -> float:
-    """Read a quantity of processors: ``2``, ``1500m``."""
+    """Read a quantity of CPUs: ``2``, ``1500m``."""
     text = str(quantity or "0")
     return _number(text.removesuffix("m")) / 1000 if text.endswith("m") else _number(text)
 

@@ -30,11 +30,11 @@ def test_the_page_says_what_is_measured(world):
         r"^## The autoscaler\n(.*?)^## ", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
     )
     rows = [line.strip("|").split("|")[:3] for line in below.splitlines() if line.startswith("|")][2:]
-    told = [
+    measured = [
         [f"`{each.name}_total`", each.type, ", ".join(f"`{label}`" for label in each.samples[0].labels)]
         for each in world.metrics()
     ]
-    assert [[cell.strip() for cell in row] for row in rows] == told
+    assert [[cell.strip() for cell in row] for row in rows] == measured
 
 
 def test_a_gpu_group_wakes_from_nothing_and_only_for_tasks_that_ask(world, cluster, group, autoscaler):

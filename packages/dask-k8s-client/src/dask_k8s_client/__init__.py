@@ -1,6 +1,6 @@
-"""Dask clusters on Kubernetes, from Python: the public face. Importing it sets defaults, no more.
+"""Dask clusters on Kubernetes: the public API. Importing it only sets defaults in Dask's configuration.
 
-What it offers is imported when it is asked for: the `dask` command loads this package each time that it runs.
+Each name is imported on first use, because every run of the ``dask`` command imports this package.
 """
 
 from importlib import import_module
@@ -11,17 +11,21 @@ import dask.config
 import yaml
 
 if TYPE_CHECKING:
+    from dask_k8s_client.arguments import CreateMode
+    from dask_k8s_client.cluster import KubeCluster
     from dask_k8s_client.exceptions import (
         CrashLoopBackOffError,
         SchedulerStartupError,
         SchedulerStartupTimeout,
         ValidationError,
     )
-    from dask_k8s_client.jobs.run import JobOutcome, run_job
-    from dask_k8s_client.manager.cluster import KubeCluster
-    from dask_k8s_client.options import CreateMode
-    from dask_k8s_client.specs.cluster import make_cluster_spec, make_scheduler_spec, make_worker_spec
-    from dask_k8s_client.specs.job import make_job_spec
+    from dask_k8s_client.jobs import JobOutcome, run_job
+    from dask_k8s_client.specs.manifests import (
+        make_cluster_spec,
+        make_job_spec,
+        make_scheduler_spec,
+        make_worker_spec,
+    )
 
 __all__ = [
     "CrashLoopBackOffError",
@@ -38,27 +42,27 @@ __all__ = [
     "run_job",
 ]
 
-_ROOMS = {
+_MODULES = {
     "CrashLoopBackOffError": "exceptions",
-    "CreateMode": "options",
-    "JobOutcome": "jobs.run",
-    "KubeCluster": "manager.cluster",
+    "CreateMode": "arguments",
+    "JobOutcome": "jobs",
+    "KubeCluster": "cluster",
     "SchedulerStartupError": "exceptions",
     "SchedulerStartupTimeout": "exceptions",
     "ValidationError": "exceptions",
-    "make_cluster_spec": "specs.cluster",
-    "make_job_spec": "specs.job",
-    "make_scheduler_spec": "specs.cluster",
-    "make_worker_spec": "specs.cluster",
-    "run_job": "jobs.run",
+    "make_cluster_spec": "specs.manifests",
+    "make_job_spec": "specs.manifests",
+    "make_scheduler_spec": "specs.manifests",
+    "make_worker_spec": "specs.manifests",
+    "run_job": "jobs",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _ROOMS:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
-    return found
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    return value
 
 
 def __dir__() -> list[str]:

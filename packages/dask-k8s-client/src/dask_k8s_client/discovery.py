@@ -1,4 +1,4 @@
-"""The clusters that there are, for `dask-ctl` and others who look under `dask_cluster_discovery`."""
+"""The clusters of a Kubernetes for ``dask-ctl``, which finds this under ``dask_cluster_discovery``."""
 
 from collections import defaultdict
 from collections.abc import AsyncGenerator
@@ -10,28 +10,28 @@ import click
 
 from dask_k8s_client.api.access import NoAccess
 from dask_k8s_client.api.requests import Api
-from dask_k8s_client.api.resources import CLUSTERS
-from dask_k8s_client.exceptions import ApiError
-from dask_k8s_client.manager.cluster import KubeCluster
+from dask_k8s_client.cluster import KubeCluster
+from dask_k8s_crds.api_errors import ApiError
+from dask_k8s_crds.resources import DASK_CLUSTERS
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Stands where a class is called for that makes a cluster object from a name alone."""
+class Finder:
+    """Finds clusters in one namespace, in the place of a class with `from_name` that dask-ctl expects."""
 
     namespace: str
-    namesakes: tuple[str, ...] = ()
+    other_namespaces: tuple[str, ...] = ()
     """Other namespaces that have a cluster of the same name."""
 
     def from_name(self, name: str, **kwargs: Any) -> KubeCluster:
-        """Connect to a cluster here, as `KubeCluster.from_name` does, but to delete it if that is the wish.
+        """Connect to a cluster, as `KubeCluster.from_name` does; ``dask cluster delete`` also deletes it.
 
         Raises:
-            ValueError: it is to be deleted, and there is more than one of this name.
+            ValueError: It is to be deleted, and several namespaces have a cluster of this name.
         """
         deletes = _is_deletion()
-        if deletes and self.namesakes:
-            where = ", ".join(sorted((self.namespace, *self.namesakes)))
+        if deletes and self.other_namespaces:
+            where = ", ".join(sorted((self.namespace, *self.other_namespaces)))
             raise ValueError(
                 f"there is a cluster {name} in each of the namespaces {where};"
                 f" `dask kubernetes delete {name} -n NAMESPACE` deletes one of them"
@@ -41,17 +41,18 @@ class Place:
 
 
 def _is_deletion() -> bool:
-    """`dask cluster delete` runs: all it does is to close what it finds, so whoever finds it has to know."""
+    """Return whether ``dask cluster delete`` runs: all that it does with a cluster is to close it."""
     context = click.get_current_context(silent=True)
     if context is None or context.command.callback is None:
         return False
     return context.command.name == "delete" and context.command.callback.__module__ == "dask_ctl.cli"
 
 
-async def discover() -> AsyncGenerator[tuple[str, Place], None]:
+async def discover() -> AsyncGenerator[tuple[str, Finder], None]:
     """Yield the name of each cluster, and what connects to it.
 
-    Of all namespaces, or of our own where we may not look into others. Without a Kubernetes there are none.
+    These are the clusters of all namespaces, or of our own without the permission to list all. Without a
+    Kubernetes there are none.
     """
     try:
         api = await Api.connect()
@@ -59,16 +60,16 @@ async def discover() -> AsyncGenerator[tuple[str, Place], None]:
         return
     try:
         try:
-            found = await api.every(CLUSTERS, None)
+            clusters = await api.list_items(DASK_CLUSTERS, None)
         except ApiError as error:
             if error.status != HTTPStatus.FORBIDDEN:
                 raise
-            found = await api.every(CLUSTERS, api.access.namespace)
+            clusters = await api.list_items(DASK_CLUSTERS, api.access.namespace)
     finally:
         await api.close()
     namespaces: defaultdict[str, list[str]] = defaultdict(list)
-    for each in found:
+    for each in clusters:
         namespaces[each["metadata"]["name"]].append(each["metadata"]["namespace"])
-    for name, own in namespaces.items():
-        for namespace in own:
-            yield name, Place(namespace, tuple(other for other in own if other != namespace))
+    for name, places in namespaces.items():
+        for namespace in places:
+            yield name, Finder(namespace, tuple(other for other in places if other != namespace))

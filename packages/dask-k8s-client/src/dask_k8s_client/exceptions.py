@@ -1,6 +1,12 @@
-"""What goes wrong for people. Each says why, in the words of whoever refused."""
+"""Exceptions that users see, and the translation of the API server's refusals into them. No I/O."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
+
+from dask_k8s_client.arguments import JSON
+from dask_k8s_crds import CustomResource, InvalidObject
+from dask_k8s_crds.api_errors import ApiError
 
 
 class ValidationError(ValueError):
@@ -12,46 +18,62 @@ class SchedulerStartupError(Exception):
 
 
 class CrashLoopBackOffError(SchedulerStartupError):
-    """The scheduler starts and ends, again and again."""
+    """The scheduler crashes each time Kubernetes restarts it."""
 
 
 class SchedulerStartupTimeout(SchedulerStartupError, TimeoutError):
-    """Time is up; the message says what the scheduler was waiting for."""
+    """The scheduler did not start in time; the message says what it was waiting for."""
 
 
 class NameTaken(ValueError):
-    """There is a cluster of this name, and it was not to be connected to."""
+    """A cluster of this name exists, and the caller asked for a new one."""
 
 
 class Unreachable(ConnectionError):
     """The Kubernetes API does not answer."""
 
 
-class ApiError(Exception):
-    """The Kubernetes API refused a request.
+def admit(kind: type[CustomResource], manifest: JSON) -> None:
+    """Validate a manifest as the API server would, before sending it.
 
-    Attributes:
-        status: The HTTP status.
-        reason: Kubernetes' word for it, such as ``Forbidden``; empty where the answer had none.
+    Raises:
+        ValidationError: The API server would refuse it.
     """
+    try:
+        kind.admit(manifest)
+    except InvalidObject as error:
+        raise ValidationError(str(error)) from error
 
-    def __init__(self, status: int, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.reason = reason
-        self.message = message
 
-    @property
-    def is_absence(self) -> bool:
-        """There is no such object; a path that the server does not know is not that."""
-        return self.status == HTTPStatus.NOT_FOUND and self.reason == "NotFound"
+@contextmanager
+def explaining(action: str) -> Iterator[None]:
+    """Translate an ApiError raised inside the block; `action` completes the message "cannot …"."""
+    try:
+        yield
+    except ApiError as error:
+        raise explained(error, action) from error
 
-    @property
-    def is_temporary(self) -> bool:
-        """The API server, or a node that it asked, cannot answer now; it may another time."""
-        return self.status == HTTPStatus.TOO_MANY_REQUESTS or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
-    @property
-    def is_unknown_path(self) -> bool:
-        """The server does not know such objects: nobody has installed their definition."""
-        return self.status == HTTPStatus.NOT_FOUND and not self.reason
+def explained(error: ApiError, action: str) -> Exception:
+    """Return the exception to raise for a refusal; `action` completes the message "cannot …"."""
+    message = f"cannot {action}: {error.message}"
+    if error.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY):
+        return ValidationError(message)
+    if error.is_unknown_path:
+        return RuntimeError(
+            f"cannot {action}: Kubernetes does not know this kind;"
+            " are Dask's custom resource definitions installed? (dask-k8s-crds | kubectl apply -f -)"
+        )
+    if error.is_absence:
+        return ValidationError(message)
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        return PermissionError(
+            f"cannot {action}: Kubernetes does not accept the credentials: {error.message}"
+        )
+    if error.status == HTTPStatus.FORBIDDEN:
+        # The status is the same for a missing permission and for a state that may change.
+        is_state = "exceeded quota" in error.message or "being terminated" in error.message
+        return SchedulerStartupError(message) if is_state else PermissionError(message)
+    if error.status == HTTPStatus.CONFLICT:
+        return ValueError(message)
+    return RuntimeError(message)

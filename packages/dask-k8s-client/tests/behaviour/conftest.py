@@ -1,4 +1,4 @@
-"""What the behavioural tests stand on: a controller, a namespace of ours, clusters that start quickly."""
+"""Fixtures of the behavioural tests: a controller, a namespace, clusters that start quickly."""
 
 import os
 import secrets
@@ -19,12 +19,12 @@ from dask_k8s_local.pytest_plugin import NamespacedKubectl
 PATH = f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}"
 HERE = Path(__file__).parent
 DEADLINE = 180
-"""Seconds for anything that is awaited: pods with Dask in them take their time on a loaded machine."""
+"""Seconds to wait for anything: pods with Dask start slowly on a loaded machine."""
 
 # What a user may do.
 ROLE = HERE.parents[3] / "examples/user-role.yaml"
 
-# The Python of the images need not be ours to the last digit.
+# The patch version of Python in the images may differ.
 VERSIONS = "ignore:Mismatched versions:distributed.versions.VersionMismatchWarning"
 
 
@@ -36,14 +36,14 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="module", autouse=True)
 def patience():
-    """For starts that give no time of their own, here and in the programs that tests start."""
+    """Set the default limit for starts, here and in the programs that tests start."""
     with pytest.MonkeyPatch.context() as patch, dask.config.set({"kubernetes.resource-timeout": DEADLINE}):
         patch.setenv("DASK_KUBERNETES__RESOURCE_TIMEOUT", str(DEADLINE))
         yield
 
 
 class Kubectl(NamespacedKubectl):
-    """kubectl in one namespace; pods with Dask in them take their time on a loaded machine."""
+    """kubectl in one namespace; pods with Dask start slowly on a loaded machine."""
 
     def wait(self, target, what):
         self("wait", target, f"--for={what}", f"--timeout={DEADLINE}s")
@@ -57,7 +57,7 @@ def kubectl_in(kubectl):
 
 @pytest.fixture(scope="session")
 def served(kubectl, crds) -> Iterator[str]:
-    """A namespace that a controller serves, one for all tests: they make clusters of different names."""
+    """A namespace with a controller, shared by all tests, whose clusters have different names."""
     with (
         kubectl.new_namespace(f"client-{secrets.token_hex(4)}") as here,
         ControllerProcess(kubectl.kubeconfig, f"--namespace={here.namespace}", "--log-format=plain"),
@@ -74,7 +74,7 @@ def kubeconfig(kubernetes, monkeypatch) -> Path:
 
 @pytest.fixture
 def here(kubeconfig, served) -> str:
-    """The namespace that a controller serves."""
+    """The namespace with a controller."""
     return served
 
 
@@ -85,7 +85,7 @@ def kube(kubectl_in, here) -> Kubectl:
 
 @pytest.fixture
 def elsewhere(kubeconfig, kubectl_in, crds, namespace) -> Kubectl:
-    """A namespace of the test's own, that no controller serves."""
+    """A namespace of this test without a controller."""
     return kubectl_in(namespace)
 
 
@@ -93,10 +93,10 @@ def elsewhere(kubeconfig, kubectl_in, crds, namespace) -> Kubectl:
 def account_with(kube):
     """`account_with("name")`: a service account that has the documented role, or some of its rules."""
 
-    def make(name, wanted=lambda rule: True):
+    def make(name, keep=lambda rule: True):
         role = yaml.safe_load(ROLE.read_text(encoding="utf-8"))
         role["metadata"]["name"] = name
-        role["rules"] = [rule for rule in role["rules"] if wanted(rule)]
+        role["rules"] = [rule for rule in role["rules"] if keep(rule)]
         kube.apply(role)
         kube("create", "serviceaccount", name)
         kube("create", "rolebinding", name, f"--role={name}", f"--serviceaccount={kube.namespace}:{name}")
@@ -107,7 +107,7 @@ def account_with(kube):
 
 @pytest.fixture
 def login(kubernetes, kube, account_with, tmp_path, monkeypatch):
-    """A kubeconfig that holds nothing but the token of who has the documented role in the test's namespace.
+    """A kubeconfig with nothing but the token of an account that has the documented role in the namespace.
 
     The local Kubernetes lets everybody do everything.
     """
@@ -126,7 +126,7 @@ def login(kubernetes, kube, account_with, tmp_path, monkeypatch):
 
 
 def quick(spec):
-    """The same, with a scheduler that is found ready as soon as it is."""
+    """Return the spec with a readiness probe that succeeds as soon as the scheduler is ready."""
     container = spec["spec"]["scheduler"]["spec"]["containers"][0]
     container["readinessProbe"] |= {"initialDelaySeconds": 0, "periodSeconds": 1}
     return spec
@@ -156,5 +156,5 @@ def make(here):
 
 @pytest.fixture
 def quick_spec():
-    """`quick`, for those who make their clusters themselves."""
+    """The function `quick`, for tests that create clusters themselves."""
     return quick

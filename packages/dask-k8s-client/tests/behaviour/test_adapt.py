@@ -1,4 +1,4 @@
-"""Autoscalers: made, changed, ended. What they then do is told by the tests of those who act on them."""
+"""Autoscalers: created, changed, deleted. What they do is tested in dask-k8s-autoscaler."""
 
 import math
 from datetime import timedelta
@@ -26,7 +26,7 @@ def replicas(kube, group):
 
 
 def apply(kube, name, cluster, **spec):
-    """An autoscaler that somebody else makes."""
+    """Create an autoscaler that is not the client's."""
     kube.apply(
         {
             "apiVersion": "kubernetes.dask.org/v1",
@@ -39,7 +39,7 @@ def apply(kube, name, cluster, **spec):
 
 @pytest.fixture(scope="module")
 def adapting(kubernetes, served):
-    """A cluster that is made once, for many tests."""
+    """A cluster for many tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KUBECONFIG", str(kubernetes.kubeconfig))
         with KubeCluster(name="adaptable", namespace=served, n_workers=0) as cluster:
@@ -54,7 +54,7 @@ def adaptable(adapting, kube):
 
 
 def test_without_arguments(make, kube):
-    """No fewer than none, no upper bound; and it goes with its cluster."""
+    """The minimum is 0, there is no upper bound, and it is deleted with its cluster."""
     cluster = make("adapts", n_workers=0)
     assert cluster.adapt() is None
     found = autoscaler(kube, "adapts")
@@ -81,20 +81,20 @@ def test_as_announced_and_changed_later(make, kube):
 
 
 @pytest.mark.parametrize(
-    "given, seen",
+    "arguments, seen",
     [
         pytest.param({"maximum": math.inf}, (0, None), id="infinity"),
         pytest.param({"minimum": None, "maximum": None}, (0, None), id="none"),
         pytest.param({"minimum": 0, "maximum": 0}, (0, 0), id="zero"),
     ],
 )
-def test_forms_of_bounds(adaptable, kube, given, seen):
-    adaptable.adapt(**given)
+def test_forms_of_bounds(adaptable, kube, arguments, seen):
+    adaptable.adapt(**arguments)
     assert bounds(kube, adaptable.name) == seen
 
 
 def test_durations(adaptable, kube):
-    """Those that are not given stay as they are."""
+    """What is not passed stays as it is."""
     adaptable.adapt(interval="2 s", target_duration="1.5 minutes")
     adaptable.adapt(maximum=3)
     spec = autoscaler(kube, adaptable.name)["spec"]
@@ -105,7 +105,7 @@ def test_durations(adaptable, kube):
 
 
 @pytest.mark.parametrize(
-    "given, error, words",
+    "arguments, error, message",
     [
         pytest.param(
             {"minimum": 3, "maximum": 2},
@@ -126,9 +126,9 @@ def test_durations(adaptable, kube):
         pytest.param({"Adaptive": object}, TypeError, "Adaptive", id="class"),
     ],
 )
-def test_refused_before_any_request(adaptable, kube, given, error, words):
-    with pytest.raises(error, match=words):
-        adaptable.adapt(**given)
+def test_refused_before_any_request(adaptable, kube, arguments, error, message):
+    with pytest.raises(error, match=message):
+        adaptable.adapt(**arguments)
     assert not is_there(kube, adaptable.name)
 
 
@@ -162,7 +162,7 @@ def test_scale_of_another_group_leaves_it_alone(make, kube):
 
 
 def test_autoscaler_that_somebody_else_made(make, kube):
-    """By whatever name: a second one of the same cluster would do nothing, or undo what people ask for."""
+    """An autoscaler of any name is changed: a second one would be ignored, or would conflict."""
     cluster = make("theirs", n_workers=0)
     apply(kube, "hers", "theirs", minimum=0, maximum=0, groups=[{"name": "theirs-more"}])
     apply(kube, "another", "another", minimum=0, maximum=0)
@@ -176,7 +176,7 @@ def test_autoscaler_that_somebody_else_made(make, kube):
 
 
 def test_autoscaler_of_an_earlier_cluster(make, kube, here):
-    """One that goes with its cluster, but takes its time, is not mistaken for that of the next."""
+    """An autoscaler that is still being deleted with its cluster is not used for the next cluster."""
     first = make("again", n_workers=0)
     first.adapt(maximum=3)
     first.close()

@@ -24,16 +24,16 @@ NOISE = re.compile("Traceback|ResourceWarning|never retrieved")
 
 @pytest.fixture
 def environment(kubeconfig):
-    """Whatever is left open at the end is told."""
+    """The environment of commands; they warn of resources that they leave open, which fails the test."""
     return {**os.environ, "PYTHONWARNINGS": "default::ResourceWarning"}
 
 
 @pytest.fixture
 def dask(here, environment):
-    """`dask("get", "foo")`: what it prints. What it complains of, where it is to fail with `fails`."""
+    """`dask("get", "foo")` returns stdout; with the expected exit code `fails`, stderr."""
 
-    def run(*words, fails=None, input=None):
-        command = [DASK, "kubernetes", "-n", here, *words]
+    def run(*args, fails=None, input=None):
+        command = [DASK, "kubernetes", "-n", here, *args]
         done = subprocess.run(
             command, check=False, input=input, env=environment, capture_output=True, text=True
         )
@@ -46,12 +46,12 @@ def dask(here, environment):
 
 @pytest.fixture
 def start(here, environment):
-    """As `dask`, one that goes on until it is told to end; a context manager."""
+    """Like `dask`, for a command that runs until it receives a signal; a context manager."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # who is started where it is ignored ignores it
 
     @contextmanager
-    def running(*words):
-        command = [DASK, "kubernetes", "-n", here, *words]
+    def running(*args):
+        command = [DASK, "kubernetes", "-n", here, *args]
         pipe = subprocess.PIPE
         with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True) as process:
             try:
@@ -63,7 +63,7 @@ def start(here, environment):
 
 
 def end(process, code):
-    """Wait until it has ended; what it complains of."""
+    """Wait until the process has ended; return stderr."""
     _, err = process.communicate(timeout=60)
     assert process.returncode == code, err
     assert not NOISE.search(err), err
@@ -71,7 +71,7 @@ def end(process, code):
 
 
 def line(process, pattern):
-    """Wait for a line."""
+    """Wait for a line that matches."""
     for text in process.stdout:
         if found := re.search(pattern, text):
             return found
@@ -79,7 +79,7 @@ def line(process, pattern):
 
 
 def short_lived(name, n_workers):
-    """A cluster that starts quickly, and ends so."""
+    """A cluster that starts and ends quickly."""
     spec = make_cluster_spec(name, n_workers=n_workers)
     for section in ("scheduler", "worker"):
         spec["spec"][section]["spec"]["terminationGracePeriodSeconds"] = 1
@@ -90,7 +90,7 @@ def short_lived(name, n_workers):
 
 @pytest.fixture(scope="module")
 def standing(served, kubectl_in):
-    """A cluster for those who only look."""
+    """A cluster for tests that do not change it."""
     kubectl = kubectl_in(served)
     kubectl.apply(short_lived("standing", 1))
     kubectl.wait("daskcluster/standing", "condition=Ready")
@@ -101,7 +101,7 @@ def standing(served, kubectl_in):
 
 
 def client_of_a_job(name, cluster):
-    """It stays when its cluster goes, for its logs; this one does not even begin."""
+    """The client of a job remains for its logs when its cluster is deleted; this one never starts."""
     labels = {"dask.org/cluster-name": cluster, "dask.org/component": "job-runner"}
     container = {"name": "job", "image": "ghcr.io/dask/dask:latest", "args": ["true"]}
     spec = {"containers": [container], "nodeSelector": {"disktype": "none-has-it"}}
@@ -121,8 +121,8 @@ def test_life_of_a_cluster(dask, kube):
 
     assert "adapts: 2 to 3 workers" in dask("adapt", "lives", "--minimum", "2", "--maximum", "3")
     assert kube.get("daskautoscaler/lives")["spec"]["maximum"] == 3
-    told = dask("describe", "lives")
-    for words in (
+    text = dask("describe", "lives")
+    for pattern in (
         r"Phase +Running",
         r"Workers +2/2 ready",
         r"Scheduler +tcp://lives-scheduler\.",
@@ -132,7 +132,7 @@ def test_life_of_a_cluster(dask, kube):
         r"lives-scheduler +scheduler +0 .* Ready",
         r"lives-default-worker-\w+ +worker +0 .* Ready",
     ):
-        assert re.search(words, told), told
+        assert re.search(pattern, text), text
 
     kube.apply(client_of_a_job("of-lives", "lives"))
     assert dask("delete", "lives", "--wait") == "daskcluster.kubernetes.dask.org/lives deleted\n"
@@ -141,7 +141,7 @@ def test_life_of_a_cluster(dask, kube):
 
 
 @pytest.mark.parametrize(
-    "words",
+    "args",
     [
         pytest.param(
             ("cluster", "dry", "-e", "A=yes", "--resources", '{"limits": {"memory": "1Gi"}}'), id="cluster"
@@ -150,13 +150,13 @@ def test_life_of_a_cluster(dask, kube):
         pytest.param(("job", "dry", "--", "python", "-c", "print('a: b')"), id="job"),
     ],
 )
-def test_what_gen_prints_is_accepted(kube, words):
-    printed = CliRunner().invoke(kubernetes, ["gen", *words]).stdout
+def test_what_gen_prints_is_accepted(kube, args):
+    printed = CliRunner().invoke(kubernetes, ["gen", *args]).stdout
     assert "dry created (server dry run)" in kube("apply", "--dry-run=server", "-f", "-", input=printed)
 
 
 def test_a_cluster_that_does_not_start(dask, kube):
-    """With the reason, and what is left to do."""
+    """The message contains the reason and what to do next."""
     said = dask("create", "imageless", "--image", "registry.invalid/dask/nope:1", "--wait", fails=1)
     assert re.search(r"registry\.invalid/dask/nope:1", said)
     assert "`dask kubernetes delete imageless" in said
@@ -166,7 +166,7 @@ def test_a_cluster_that_does_not_start(dask, kube):
 
 
 def test_a_rollout(dask, kube):
-    """Told while it goes on, and where it is stuck."""
+    """It is reported while it goes on and when it is stuck."""
     kube.apply(short_lived("rolls", 2))
     kube.wait("daskcluster/rolls", "condition=Ready")
     nowhere = {"spec": {"worker": {"spec": {"nodeSelector": {"disktype": "none-has-it"}}}}}
@@ -182,7 +182,7 @@ def test_clusters_of_all_namespaces(dask, here, standing):
 
 
 @pytest.mark.parametrize(
-    "words, message",
+    "args, message",
     [
         pytest.param(("get", "standin"), "Did you mean standing?", id="cluster"),
         pytest.param(
@@ -190,8 +190,8 @@ def test_clusters_of_all_namespaces(dask, here, standing):
         ),
     ],
 )
-def test_what_is_not_there(dask, standing, words, message):
-    assert message in dask(*words, fails=1)
+def test_what_is_not_there(dask, standing, args, message):
+    assert message in dask(*args, fails=1)
 
 
 def test_logs(dask, standing):
@@ -203,7 +203,7 @@ def test_logs(dask, standing):
 
 
 def test_logs_are_followed_to_the_end(start, kube):
-    """Of pods that come later, too."""
+    """Pods that come later are included."""
     kube.apply(short_lived("followed", 0))
     with start("logs", "followed", "-f") as process:
         line(process, "^followed-scheduler .*Scheduler at")
@@ -226,7 +226,7 @@ def test_port_forward(start, standing, unused_tcp_port):
 
 
 def test_dashboard(start, kube):
-    """Until the cluster is gone."""
+    """It ends when the cluster is deleted."""
     kube.apply(short_lived("shown", 0))
     with start("dashboard", "shown", "--no-browser") as process:
         link = line(process, r"Dashboard at (http://\S+)/status")[1]
@@ -238,9 +238,9 @@ def test_dashboard(start, kube):
 
 def test_a_job(dask, standing):
     code = "from distributed import Client; c = Client(); print('sum', c.submit(sum, range(10)).result())"
-    words = ("run", "typed", "--cluster", standing, "--", "python", "-c", code)
-    assert dask(*words).splitlines()[-1] == "sum 45"
-    assert "`kubectl delete daskjob typed" in dask(*words, fails=1)
+    args = ("run", "typed", "--cluster", standing, "--", "python", "-c", code)
+    assert dask(*args).splitlines()[-1] == "sum 45"
+    assert "`kubectl delete daskjob typed" in dask(*args, fails=1)
 
 
 def test_a_job_that_fails(dask, kube, standing):

@@ -1,4 +1,4 @@
-"""Clusters are found by those who know nothing of Kubernetes."""
+"""Discovery of clusters by dask-ctl."""
 
 import os
 import shutil
@@ -10,39 +10,39 @@ from pathlib import Path
 import click
 import pytest
 
-from dask_k8s_client.discovery import Place
+from dask_k8s_client.discovery import Finder
 
 from .conftest import DEADLINE, PATH
 
 UV = shutil.which("uv", path=PATH)
 PACKAGES = Path(__file__).parents[3]
-# The last release of dask-ctl, and what it needs to run that is still to be had.
+# The last release of dask-ctl, and the versions that it still works with.
 DASK_CTL = ("dask-ctl==2024.1.0", "distributed==2026.3.0", "setuptools<81")
 
 
 @pytest.fixture
 def discover():
-    """As `dask-ctl` finds it."""
+    """The entry point that `dask-ctl` uses."""
     (entry,) = entry_points(group="dask_cluster_discovery", name="kubecluster")
     return entry.load()
 
 
 @pytest.fixture
 def dask_cluster(tmp_path, kubeconfig):
-    """`dask cluster WORD ...` in an environment with dask-ctl: what it prints."""
+    """Return the output of `dask cluster …` in an environment with dask-ctl."""
     ours = [word for name in ("dask-k8s-crds", "dask-k8s-client") for word in ("-e", PACKAGES / name)]
     python = tmp_path / "venv/bin/python"
-    for words in (
+    for args in (
         ("venv", "--python", sys.executable, tmp_path / "venv"),
         ("pip", "install", "--python", python, *ours, *DASK_CTL),
     ):
-        # With what has been downloaded before, or else from the index.
-        if subprocess.run([UV, *words, "--offline"], check=False, capture_output=True).returncode:
-            subprocess.run([UV, *words], check=True, capture_output=True)
+        # From the cache, or else from the index.
+        if subprocess.run([UV, *args, "--offline"], check=False, capture_output=True).returncode:
+            subprocess.run([UV, *args], check=True, capture_output=True)
 
-    def run(*words):
+    def run(*args):
         done = subprocess.run(
-            [tmp_path / "venv/bin/dask", "cluster", *words],
+            [tmp_path / "venv/bin/dask", "cluster", *args],
             check=False,
             env={**os.environ, "COLUMNS": "200"},
             text=True,
@@ -51,7 +51,7 @@ def dask_cluster(tmp_path, kubeconfig):
         )
         said = done.stdout + done.stderr
         if "kubecluster timed out" in said:  # dask-ctl gives it 5 s, imports included
-            return run(*words)
+            return run(*args)
         assert done.returncode == 0, said
         return done.stdout
 
@@ -73,7 +73,7 @@ async def test_without_a_kubernetes(discover, monkeypatch, tmp_path):
 
 
 def test_dask_ctl(login, make, kube, dask_cluster):
-    """As somebody who sees no more than a namespace: it connects to all clusters that it finds."""
+    """As a user with access to one namespace: dask-ctl connects to all clusters that it finds."""
     make("by-ctl")
     assert "by-ctl" in dask_cluster("list", "kubecluster")
     dask_cluster("scale", "by-ctl", "2")
@@ -83,10 +83,10 @@ def test_dask_ctl(login, make, kube, dask_cluster):
 
 
 def test_dask_ctl_deletes_none_of_two():
-    """It knows no namespaces."""
+    """dask-ctl has no namespaces."""
 
     def delete():
-        Place("mine", ("yours",)).from_name("work")
+        Finder("mine", ("yours",)).from_name("work")
 
     delete.__module__ = "dask_ctl.cli"
     command = click.Command("delete", callback=delete)

@@ -1,4 +1,4 @@
-"""A template is edited while its workers compute: they are replaced, and nothing is computed twice."""
+"""A template is edited while workers compute: they are replaced, and nothing is computed twice."""
 
 import os
 

@@ -10,7 +10,7 @@ import pytest
 
 from dask_k8s_client import make_cluster_spec
 
-# Dask may have its remarks on the way; nothing may be wrong at the end.
+# Dask may log warnings meanwhile, but not at the end.
 NOISE = re.compile("Traceback|ERROR|(?i:unclosed)|left behind")
 
 SYNC = """
@@ -50,7 +50,7 @@ WAITING = """
 
 @pytest.fixture
 def program(here, quick_spec):
-    """Start a Python process that makes a cluster in its own way."""
+    """Start a Python process that creates a cluster."""
 
     def start(name, code, **options):
         spec = quick_spec(make_cluster_spec(name, n_workers=1))

@@ -1,4 +1,4 @@
-"""Starts that fail: each says why, soon, as docs/failures.md has it, and leaves nothing behind."""
+"""Failed starts: each reports its reason soon, as in docs/failures.md, and leaves nothing behind."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ from dask_k8s_client.cli.main import kubernetes
 
 NOWHERE = {"nodeSelector": {"disktype": "none-has-it"}}
 SLOW = 60
-"""Within so many seconds, whatever is wrong is known on any machine."""
+"""Seconds in which any machine detects any of these failures."""
 
 
 def spec_with(name, *, scheduler=None, container=None):
@@ -26,39 +26,39 @@ def spec_with(name, *, scheduler=None, container=None):
 
 
 @pytest.fixture
-def fails(make, kube, told):
-    """Make a cluster that does not come up as the page says, and of which nothing is left."""
+def fails(make, kube, documented):
+    """Start a cluster that fails as documented, and check that nothing is left of it."""
 
     def build(spec, **arguments):
         name = spec["metadata"]["name"]
         names = {"my-cluster": name, "my-namespace": kube.namespace}
-        with pytest.raises(told.exception) as raised:
+        with pytest.raises(documented.exception) as raised:
             make("", spec=spec, **arguments)
         assert kube("get", "daskcluster", name, "--ignore-not-found") == ""
-        if arguments.get("resource_timeout", SLOW) < SLOW and not told.is_said(raised.value, names):
-            # What keeps it from coming up was not known yet.
+        if arguments.get("resource_timeout", SLOW) < SLOW and not documented.matches(raised.value, names):
+            # The failure was not yet detected.
             return build(spec, **arguments | {"resource_timeout": SLOW})
-        assert told.is_said(raised.value, names), f"{raised.value}\nis not\n{told.message}"
+        assert documented.matches(raised.value, names), f"{raised.value}\nis not\n{documented.message}"
         return None
 
     return build
 
 
-def create(*words):
-    return CliRunner().invoke(kubernetes, ["create", *words])
+def create(*args):
+    return CliRunner().invoke(kubernetes, ["create", *args])
 
 
-def test_expired_credentials(told, kubeconfig, tmp_path, monkeypatch):
-    """Nobody has renewed them."""
+def test_expired_credentials(documented, kubeconfig, tmp_path, monkeypatch):
+    """They are expired in the kubeconfig, too."""
     config = yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))
     for user in config["users"]:
         user["user"] = {"token": "expired"}
     path = tmp_path / "config"
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
     monkeypatch.setenv("KUBECONFIG", str(path))
-    with told.raised():
+    with documented.raised():
         KubeCluster(name="my-cluster", namespace="my-namespace")
-    told.printed(create("my-cluster", "-n", "my-namespace"))
+    documented.printed(create("my-cluster", "-n", "my-namespace"))
 
 
 def test_image_that_cannot_be_pulled(fails):
@@ -76,13 +76,13 @@ def test_more_than_any_node_has(fails):
 
 
 def test_crash_loop(fails):
-    """With the last words of the scheduler."""
+    """The message contains the last log lines of the scheduler."""
     program = "print('no such flag'); raise SystemExit(3)"
     fails(spec_with("crash", container={"args": ["python", "-c", program]}))
 
 
 def test_never_ready(fails):
-    """It runs and answers nobody."""
+    """It runs but does not answer."""
     program = "import time; print('deaf', flush=True); time.sleep(600)"
     fails(spec_with("deaf", container={"args": ["python", "-c", program]}), resource_timeout=8)
 
@@ -92,10 +92,10 @@ def test_load_balancer_without_an_address(fails):
     fails(spec, resource_timeout=8)
 
 
-def test_port_that_is_taken(told, make, kube, unused_tcp_port):
+def test_port_that_is_taken(documented, make, kube, unused_tcp_port):
     with (
         socket.create_server(("127.0.0.1", unused_tcp_port)),
-        told.raised({"8787": str(unused_tcp_port)}),
+        documented.raised({"8787": str(unused_tcp_port)}),
     ):
         make("", spec=spec_with("port-taken"), scheduler_forward_port=unused_tcp_port)
     assert kube("get", "daskcluster", "port-taken", "--ignore-not-found") == ""
@@ -105,46 +105,46 @@ def test_misspelt_field_in_the_pod(fails):
     fails(spec_with("misspelt", scheduler={"nodeSelektor": {"a": "b"}}))
 
 
-def test_misspelt_field(told, here):
+def test_misspelt_field(documented, here):
     spec = make_cluster_spec("my-cluster")
     spec["spec"]["idelTimeout"] = 3
-    with told.raised():
+    with documented.raised():
         KubeCluster(custom_cluster_spec=spec, namespace=here)
 
 
-def test_no_such_namespace(told, here):
-    with told.raised():
+def test_no_such_namespace(documented, here):
+    with documented.raised():
         KubeCluster(name="my-cluster", namespace="my-namespace")
-    told.printed(create("my-cluster", "-n", "my-namespace"), last="")
+    documented.printed(create("my-cluster", "-n", "my-namespace"), last="")
 
 
-def test_no_controller(told, elsewhere):
+def test_no_controller(documented, elsewhere):
     names = {"my-cluster": "unseen", "my-namespace": elsewhere.namespace}
-    with told.raised(names):
+    with documented.raised(names):
         KubeCluster(name="unseen", namespace=elsewhere.namespace, resource_timeout=10)
     assert elsewhere.names("daskclusters") == set()
     done = create("unseen", "-n", elsewhere.namespace, "--wait", "--timeout", "4")
-    told.printed(done, names, last=told.last_line)
+    documented.printed(done, names, last=documented.last_line)
     assert elsewhere.names("daskclusters") == {"unseen"}
 
 
-def test_name_taken(told, kube):
+def test_name_taken(documented, kube):
     kube.apply(spec_with("taken", scheduler=NOWHERE))
     names = {"my-cluster": "taken", "my-namespace": kube.namespace}
-    with told.raised(names):
+    with documented.raised(names):
         KubeCluster(name="taken", namespace=kube.namespace, create_mode="CREATE_ONLY")
-    told.printed(create("taken", "-n", kube.namespace), names)
+    documented.printed(create("taken", "-n", kube.namespace), names)
     kube("delete", "daskcluster", "taken")
 
 
-def test_no_such_cluster(told, here):
+def test_no_such_cluster(documented, here):
     names = {"my-namespace": here}
-    with told.raised(names):
+    with documented.raised(names):
         KubeCluster.from_name("my-cluster", namespace=here)
 
 
 def test_quota(kube, fails):
-    """Of the whole namespace, for as long as this test runs."""
+    """A quota of the whole namespace while this test runs."""
     metadata = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full"}}
     kube.apply(metadata | {"spec": {"hard": {"pods": "0"}}})
     kube.wait("resourcequota/full", "jsonpath={.status.hard.pods}=0")
@@ -155,9 +155,9 @@ def test_quota(kube, fails):
 
 
 def test_quota_of_what_pods_do_not_say(kube, fails):
-    """It stands in nobody's way who says what the pods need."""
+    """With resources in the arguments, the quota accepts the pods."""
     metadata = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "memory"}}
-    # Of pods that end by themselves, so none of another test.
+    # The scope matches pods with a deadline, and so no pods of other tests.
     quota = {"hard": {"limits.memory": "1Gi"}, "scopes": ["Terminating"]}
     kube.apply(metadata | {"spec": quota})
     kube.wait("resourcequota/memory", "jsonpath={.status.hard}")
@@ -182,15 +182,15 @@ def test_restricted(kubernetes, kube, make, fails):
         kube("label", "namespace", kube.namespace, f"{label}-")
 
 
-def test_quota_of_clusters(told, elsewhere):
+def test_quota_of_clusters(documented, elsewhere):
     metadata = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}}
     elsewhere.apply(metadata | {"spec": {"hard": {"count/daskclusters.kubernetes.dask.org": "0"}}})
     elsewhere.wait("resourcequota/none", "jsonpath={.status.hard}")
-    with told.raised({"my-namespace": elsewhere.namespace}):
+    with documented.raised({"my-namespace": elsewhere.namespace}):
         KubeCluster(name="my-cluster", namespace=elsewhere.namespace)
 
 
-def test_namespace_that_is_going(told, kubeconfig, kubectl_in, crds):
+def test_namespace_that_is_going(documented, kubeconfig, kubectl_in, crds):
     name = f"going-{secrets.token_hex(4)}"
     kubectl = kubectl_in(name)
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
@@ -199,14 +199,14 @@ def test_namespace_that_is_going(told, kubeconfig, kubectl_in, crds):
     kubectl("delete", "namespace", name, "--wait=false")
     kubectl.wait(f"namespace/{name}", "jsonpath={.status.phase}=Terminating")
     try:
-        with told.raised({"my-namespace": name}):
+        with documented.raised({"my-namespace": name}):
             KubeCluster(name="my-cluster", namespace=name)
     finally:
         kubectl("patch", "configmap/held", "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
 
 
 async def starting(make, kube, spec):
-    """A cluster that will not become ready, and the task that waits for it; the resource is there."""
+    """Create a cluster that does not become ready; return it and the task that waits for it."""
     cluster = make("", spec=spec, asynchronous=True)
     task = asyncio.ensure_future(cluster)
     target = f"daskcluster/{spec['metadata']['name']}"
@@ -215,20 +215,20 @@ async def starting(make, kube, spec):
     return cluster, task
 
 
-async def test_deleted_while_it_starts(told, make, kube):
+async def test_deleted_while_it_starts(documented, make, kube):
     _, task = await starting(make, kube, spec_with("deleted", scheduler=NOWHERE))
     await asyncio.to_thread(kube, "delete", "daskcluster", "deleted")
-    with told.raised({"my-cluster": "deleted", "my-namespace": kube.namespace}):
+    with documented.raised({"my-cluster": "deleted", "my-namespace": kube.namespace}):
         await task
 
 
-async def test_given_up(make, kube):
-    """By the user, who has other things to do."""
-    _, task = await starting(make, kube, spec_with("given-up", scheduler=NOWHERE))
+async def test_cancelled(make, kube):
+    """The user cancels the start."""
+    _, task = await starting(make, kube, spec_with("cancelled", scheduler=NOWHERE))
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert kube("get", "daskcluster", "given-up", "--ignore-not-found") == ""
+    assert kube("get", "daskcluster", "cancelled", "--ignore-not-found") == ""
 
 
 async def test_closed_while_it_starts(make, kube):
@@ -240,7 +240,7 @@ async def test_closed_while_it_starts(make, kube):
 
 
 async def test_what_was_there_before_is_left(make, kube):
-    """Connecting fails, and nobody deletes what others have made."""
+    """A failed connection does not delete a cluster that others have created."""
     kube.apply(spec_with("others", scheduler=NOWHERE))
     for shutdown in (None, True):
         with pytest.raises(SchedulerStartupTimeout):

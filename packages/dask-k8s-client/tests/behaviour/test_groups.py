@@ -1,4 +1,4 @@
-"""Worker groups: scaled, added, deleted."""
+"""Worker groups: scale, add, delete."""
 
 import json
 import os
@@ -20,7 +20,7 @@ def replicas(kube, name):
 
 
 def test_scale(make, kube):
-    """Up and down; by the group, and the cluster's own number stays as it was written."""
+    """Scaling changes the group, and not the number in the cluster's spec."""
     cluster = make("scaled")
     cluster.scale(3)
     cluster.wait_for_workers(3)

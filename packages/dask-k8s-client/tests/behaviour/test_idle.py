@@ -1,4 +1,4 @@
-"""Clusters that nobody uses go by themselves, or their workers do; those that work stay."""
+"""Idle clusters, or their workers, are deleted; busy ones stay."""
 
 import time
 
@@ -11,7 +11,7 @@ held = lambda name: __import__("distributed").Event(name).wait()  # noqa: E731
 
 
 def test_an_idle_cluster_goes(make, kube):
-    """Its Python object is still there, and nobody has closed it."""
+    """Its Python object still exists and was not closed."""
     cluster = make("unused")
     with Client(cluster) as client:
         begin = client.submit(held, "begin")  # before it has a time-out, which else might be over by now
@@ -39,7 +39,7 @@ def test_workers_of_an_idle_cluster_go(make, kube):
     kube.wait("daskworkergroup/resting-default", "jsonpath={.spec.worker.replicas}=0")
     kube.wait("daskworkergroup/resting-default", "jsonpath={.status.replicas}=0")
     assert "idleSince" in kube.get("daskcluster/resting")["status"]
-    # Whoever scales up now has a reason: it is the same time of idleness.
+    # Scaling up does not end the idle time.
     cluster.scale(1)
     cluster.wait_for_workers(1)
     with Client(cluster) as client:

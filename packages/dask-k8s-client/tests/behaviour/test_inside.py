@@ -1,4 +1,4 @@
-"""From a pod, with no more than the permissions that are documented for everywhere."""
+"""In a pod, with only the permissions that are documented for any place."""
 
 import os
 import textwrap
@@ -45,7 +45,7 @@ CRASHED = """
 
 @pytest.fixture
 def image(kubernetes):
-    """One with this package."""
+    """An image with this package."""
     found = os.environ.get(IMAGE, "")
     if not (found or kubernetes.is_local):
         pytest.skip(f"{IMAGE} names no image that has this package in it")
@@ -54,7 +54,7 @@ def image(kubernetes):
 
 @pytest.fixture
 def run(kube, account_with, image):
-    """Run a program in a pod, with what the role says is for everywhere: its exit code, what it printed."""
+    """Run a program in a pod with the role's general permissions; return its exit code and output."""
 
     def ended(name, program):
         account = account_with(name, lambda rule: {"pods", "daskclusters"} & {*rule["resources"]})
@@ -91,7 +91,7 @@ def test_who_dies_takes_the_cluster_along(kube, run, quick_spec):
 
 
 def test_who_lets_go_of_clusters_leaves_them(kube, run, quick_spec):
-    """By closing them, or at the end of the process."""
+    """By close, or at the end of the process."""
     kept = ("closed", "open")
     code, log = run(
         "kept", KEPT.format(specs=[quick_spec(make_cluster_spec(name, n_workers=0)) for name in kept])

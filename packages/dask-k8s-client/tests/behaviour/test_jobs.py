@@ -6,8 +6,7 @@ from functools import partial
 import pytest
 import yaml
 
-from dask_k8s_client import ValidationError, make_cluster_spec, make_job_spec, run_job
-from dask_k8s_client.jobs import run
+from dask_k8s_client import ValidationError, jobs, make_cluster_spec, make_job_spec, run_job
 
 SUM = "from distributed import Client; c = Client(); print('sum', c.submit(sum, range(10)).result())"
 SECOND_TIME = """
@@ -22,7 +21,7 @@ if not note.exists():
 
 @pytest.fixture(scope="module", autouse=True)
 def shared(served, kubectl_in):
-    """A cluster that jobs run on which need none of their own."""
+    """A cluster for jobs without a cluster of their own."""
     spec = make_cluster_spec("shared", n_workers=1)
     container = spec["spec"]["scheduler"]["spec"]["containers"][0]
     container["readinessProbe"] |= {"initialDelaySeconds": 0, "periodSeconds": 1}
@@ -74,7 +73,7 @@ def test_a_job_that_fails_is_an_outcome(here):
 
 
 def test_it_goes_on_without_whoever_waited(here, kube):
-    """Out of time; then somebody else deletes the job that another one follows."""
+    """First the time-out; then the job is deleted while another call follows it."""
     with pytest.raises(TimeoutError, match=r"the job long in the namespace .* it goes on"):
         run_job(job("long", "import time; time.sleep(600)"), namespace=here, timeout="3 s")
     kube.wait("daskjob/long", "jsonpath={.status.jobStatus}=Running")
@@ -102,6 +101,6 @@ def test_what_only_kubernetes_refuses(here):
 
 
 def test_nobody_runs_jobs(elsewhere, monkeypatch):
-    monkeypatch.setattr(run, "CONTROLLER_PATIENCE", 1.0)
+    monkeypatch.setattr(jobs, "CONTROLLER_PATIENCE", 1.0)
     with pytest.raises(RuntimeError, match=r"nobody has seen the job lost .* is there a controller"):
         run_job(job("lost", "pass"), namespace=elsewhere.namespace)

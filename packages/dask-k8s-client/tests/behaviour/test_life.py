@@ -1,4 +1,4 @@
-"""From nothing to a result and back, in every way that people do it."""
+"""The life of a cluster: creation, a result, close, in all ways that users do it."""
 
 import operator
 import os
@@ -11,7 +11,7 @@ from dask_k8s_client import KubeCluster, make_cluster_spec
 
 
 def test_announced(kube, here):
-    """The announcement's call gives what the announcement shows, and computes."""
+    """The call in the announcement creates the resources shown there, and the cluster computes."""
     with KubeCluster(name="announced", namespace=here, n_workers=2, env={"FOO": "bar"}) as cluster:
         with Client(cluster) as client:
             assert client.submit(operator.add, 10, 1).result() == 11
@@ -43,7 +43,7 @@ async def test_awaited_twice_starts_once(make):
 
 
 def test_one_after_another(make, kube):
-    """Of the same name; the second has nothing of the first."""
+    """Two clusters of the same name in turn: the second has no resources of the first."""
     uids = set()
     for number in (1, 2):
         with make("again") as cluster, Client(cluster) as client:
@@ -53,7 +53,7 @@ def test_one_after_another(make, kube):
 
 
 def test_dashboard(make):
-    """And Jupyter's, which a scheduler has on the same port; this one ignores the word."""
+    """The link to Jupyter is on the same port; this scheduler ignores the option."""
     spec = make_cluster_spec("dashboard", n_workers=0)
     container = spec["spec"]["scheduler"]["spec"]["containers"][0]
     container["args"] = ["sh", "-c", "exec dask scheduler --host 0.0.0.0", "--jupyter"]
@@ -108,7 +108,7 @@ def test_who_connects_does_not_delete(make, kube):
 
 
 def test_deletion_that_takes_its_time(make, kube):
-    """Closing says so, and does not try again."""
+    """Close raises an exception, and does not try again."""
     cluster = make("slow-to-go", n_workers=0)
     finalizers = ("patch", "daskcluster/slow-to-go", "--type=merge", "-p")
     kube(*finalizers, '{"metadata":{"finalizers":["example.org/held"]}}')
@@ -139,7 +139,7 @@ def test_custom_spec(make, kube):
 
 
 def test_worker_command(make):
-    """Whatever starts a worker, it gets its name and its dashboard's port."""
+    """Any worker command gets the worker's name and dashboard port."""
     spec = make_cluster_spec("command", n_workers=1, worker_command=["python", "-m", "dask", "worker"])
     with Client(make("command", spec=spec)) as client:
         assert client.submit(operator.add, 1, 1).result() == 2
@@ -151,7 +151,7 @@ def test_logs(make):
 
 
 def test_idle_timeout(kube, here, quick_spec):
-    """It is the cluster's own, so it needs no Python to be there."""
+    """The setting is in the cluster, so no Python process is needed."""
     spec = quick_spec(make_cluster_spec("idle", n_workers=0, idle_timeout="1 hour"))
     with KubeCluster(custom_cluster_spec=spec, namespace=here):
         found = kube.get("daskcluster/idle")["spec"]

@@ -1,4 +1,4 @@
-"""`dask kubernetes local`: from nothing to a Kubernetes that makes Dask clusters, and back to nothing."""
+"""`dask kubernetes local`: start, use and stop a local Kubernetes."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ DASK = shutil.which("dask", path=f"{sysconfig.get_path('scripts')}{os.pathsep}{o
 
 @pytest.fixture
 def environment(tmp_path):
-    """A user of our own, whose server is ended in any case."""
+    """Commands of a separate user, whose server is stopped in any case."""
     environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
     yield environment
     subprocess.run([DASK, "kubernetes", "local", "down"], env=environment, check=True, capture_output=True)
@@ -25,8 +25,8 @@ def environment(tmp_path):
 
 @pytest.fixture
 def dask(environment):
-    def run(*words, **more):
-        command = [DASK, "kubernetes", *words]
+    def run(*args, **more):
+        command = [DASK, "kubernetes", *args]
         return subprocess.run(command, env=environment | more, capture_output=True, text=True, check=False)
 
     return run
@@ -59,7 +59,7 @@ def test_in_the_background(dask, tmp_path):
     assert f"export KUBECONFIG={kubeconfig}" in up.stdout
     assert dask("list", KUBECONFIG=kubeconfig).stderr == "There are no clusters in the namespace default.\n"
     again = dask("local", "up", "--detach")
-    assert (again.returncode, "it runs already" in again.stderr) == (1, True)
+    assert (again.returncode, "already running" in again.stderr) == (1, True)
     assert dask("local", "status").returncode == 0
     assert dask("local", "down").returncode == 0
     assert dask("local", "status").returncode == 1

@@ -1,4 +1,4 @@
-"""Pods are lost one after another while the cluster computes: the work is done all the same."""
+"""Pods are lost one after another while the cluster computes, and the work is still completed."""
 
 import time
 
@@ -14,7 +14,7 @@ def lose(kube, pod):
 
 
 def client_of(cluster):
-    """A client; one that reached a scheduler which was about to go is cut off, and has to be made again."""
+    """Return a client; a connection to a scheduler that is about to end must be made again."""
     while True:
         try:
             return Client(cluster, timeout=120)

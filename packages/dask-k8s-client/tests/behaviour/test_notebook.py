@@ -10,8 +10,8 @@ def text(html):
     return " ".join(re.sub(r"<[^>]*>", " ", html).split())
 
 
-def until(widget, words):
-    while words not in text(widget.value):
+def until(widget, part):
+    while part not in text(widget.value):
         time.sleep(0.1)
 
 

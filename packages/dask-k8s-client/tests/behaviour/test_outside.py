@@ -1,4 +1,4 @@
-"""From outside, with a kubeconfig of somebody who has the documented role and no more."""
+"""From outside, with a kubeconfig of a user who has only the documented role."""
 
 import operator
 

@@ -1,4 +1,4 @@
-"""Fewer workers, and nothing is lost: what they hold is moved before they go."""
+"""Scaling down loses no data: results are moved before workers end."""
 
 import json
 import os
@@ -11,12 +11,12 @@ from dask_k8s_client import make_cluster_spec
 
 from .work import SIZE, computed, data, group_of, slow, small
 
-# A lambda, since it travels whole: no worker can import this file.
+# A lambda, because it is pickled by value: no worker can import this file.
 held = lambda: __import__("distributed").Event("go").wait()  # noqa: E731
 
 
 def places(client):
-    """Where workers are, by the names of their pods."""
+    """Return the addresses of workers by the names of their pods."""
     return {
         worker["name"]: address for address, worker in client.scheduler_info(n_workers=-1)["workers"].items()
     }
@@ -41,7 +41,7 @@ def test_data_and_work_survive(make, kube):
         assert computed(client, keys) == dict.fromkeys(keys, 1)
         assert all(client.who_has(kept).values())
         assert client.gather(kept) == [data(number) for number in range(40)]
-        # Who stayed has been there all the time.
+        # The workers that stayed are the same processes.
         restarts = [
             status["restartCount"]
             for pod in kube.get("pods")["items"]
@@ -92,7 +92,7 @@ def test_to_zero_and_back(make, kube):
         cluster.scale(0)
         kube.wait("daskworkergroup/zero-default", "jsonpath={.status.replicas}=0")
         cluster.scale(1)
-        # What nobody could take is computed once more.
+        # Results that no other worker had memory for are computed again.
         assert client.gather(kept) == [data(number) for number in range(4)]
 
 
@@ -121,7 +121,7 @@ def test_an_evicted_worker_hands_over_while_its_hook_gives_it_time(make, kube):
 
 
 def test_a_scheduler_that_is_away_is_waited_for(make, kube):
-    """Its process is stopped: nobody knows what the workers hold, so all of them stay until it is back."""
+    """While the scheduler's process is stopped, all workers stay: the results that they hold are unknown."""
     cluster = make("away", spec=small("away", 2))
     cluster.wait_for_workers(2)
     pause = "import os, signal; os.kill({pid}, signal.SIG{signal})"
@@ -138,7 +138,7 @@ def test_a_scheduler_that_is_away_is_waited_for(make, kube):
     kube.wait("daskworkergroup/away-default", "jsonpath={.status.replicas}=1")
 
 
-# What the agent says to who has a token, once so many workers have come.
+# Print the agent's answer to an authorized request, once all workers have come.
 ASK = """
 import json, sys, time, urllib.error, urllib.request
 token, workers = sys.argv[1:]
@@ -158,7 +158,7 @@ except urllib.error.HTTPError as error:
 
 @pytest.mark.parametrize("release", ["2024.1.0", "2026.8.0"])
 def test_releases_of_dask(kube, quick_spec, release):
-    """The oldest and the newest that are supported, where images are what they are called."""
+    """The oldest and the newest supported versions, on a Kubernetes that runs images."""
     name = f"release-{release.replace('.', '-')}"
     spec = quick_spec(make_cluster_spec(name, image=f"ghcr.io/dask/dask:{release}", n_workers=3))
     kube.apply(spec)

@@ -11,7 +11,7 @@ from distributed import Client
 
 
 class Proxy:
-    """What is between us and the API server, and can break."""
+    """A proxy in front of the API server whose connections can be broken."""
 
     def __init__(self, host, port):
         self._target = host, port
@@ -39,7 +39,7 @@ class Proxy:
             self.drop()
 
     def drop(self):
-        """Break all connections that there are."""
+        """Break all connections."""
         for writer in self._open:
             writer.transport.abort()
         self._open.clear()
@@ -47,7 +47,7 @@ class Proxy:
 
 @pytest.fixture
 async def proxy(kubeconfig, tmp_path, monkeypatch):
-    """KUBECONFIG leads through it."""
+    """The proxy, which KUBECONFIG uses."""
     config = yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))
     cluster = config["clusters"][0]["cluster"]
     url = urlsplit(cluster["server"])
@@ -60,7 +60,7 @@ async def proxy(kubeconfig, tmp_path, monkeypatch):
 
 
 async def answer(client):
-    """A result, as soon as there is one: what was running when the connection broke is lost."""
+    """Submit until there is a result: tasks that ran when the connection broke are lost."""
     async with asyncio.timeout(120):
         while True:
             try:

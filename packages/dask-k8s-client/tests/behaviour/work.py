@@ -1,4 +1,4 @@
-"""Work that shows what is lost: how often each part was computed, and by whose hands."""
+"""Work that shows what is lost: how often each part was computed, and by which workers."""
 
 import time
 from collections import Counter
@@ -7,13 +7,13 @@ from dask_k8s_client import make_cluster_spec
 
 SIZE = 100_000
 
-# Lambdas, since they travel whole: no worker can import this file.
+# Lambdas, because they are pickled by value: no worker can import this file.
 data = lambda number: bytes([number]) * SIZE  # noqa: E731
 slow = lambda block: (time.sleep(0.5), block[0] + len(block))[1]  # noqa: E731
 
 
 def computed(client, keys):
-    """How often each of these keys has been computed, by the scheduler's own log."""
+    """Return how often each key was computed, from the scheduler's log."""
 
     def story(dask_scheduler):
         return dask_scheduler.story(*keys)

@@ -1,11 +1,11 @@
-"""The import path of dask-kubernetes; what it leads to is dask-k8s-client's."""
+"""The import path of dask-kubernetes for dask-k8s-client. Its only code of its own are error messages."""
 
 from importlib.metadata import PackageNotFoundError, version
 from typing import NoReturn
 
 
-def _refuse_company() -> None:
-    """Two distributions with one module: whose files are here is a matter of chance."""
+def _refuse_both() -> None:
+    """Fail if dask-kubernetes is installed too: both contain this module, so its files may be from either."""
     try:
         other = version("dask-kubernetes")
     except PackageNotFoundError:
@@ -18,7 +18,7 @@ def _refuse_company() -> None:
 
 
 def __getattr__(name: str) -> NoReturn:
-    """Say that it is no more, and what there is."""
+    """Explain the import of a class from before the operator."""
     if name in ("KubeCluster", "HelmCluster"):
         raise ImportError(
             f"the {name} from before the operator is no more: "
@@ -27,4 +27,4 @@ def __getattr__(name: str) -> NoReturn:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-_refuse_company()
+_refuse_both()

@@ -1,4 +1,4 @@
-"""Where dask-kubernetes has its exceptions."""
+"""The exceptions, where dask-kubernetes has them."""
 
 from dask_k8s_client import CrashLoopBackOffError, SchedulerStartupError, ValidationError
 

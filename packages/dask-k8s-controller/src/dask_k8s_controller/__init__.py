@@ -1,10 +1,11 @@
-"""The controller of Dask on Kubernetes.
+"""The Dask controller for Kubernetes, and the public API for authors of plugins.
 
-For plugin authors: a plugin is a module of ``@kopf.on…`` handlers or a `Plugin` value, named by an entry
-point in the group ``dask_operator_plugin``. Only these names are public.
+A plugin is a module of ``@kopf.on…`` handlers or a `Plugin` value, named by an entry point in the group
+``dask_operator_plugin``. Only the names in ``__all__`` are public.
 """
 
 from dask_k8s_controller.dask.findings import (
+    HEALTHY,
     Finding,
     conditions,
     conditions_of,
@@ -23,6 +24,7 @@ from dask_k8s_controller.runtime.results import After, Outcome, WriteError
 from dask_k8s_controller.runtime.watched import Watched
 
 __all__ = [
+    "HEALTHY",
     "After",
     "Agent",
     "AgentError",

@@ -37,7 +37,7 @@ def test_not_alive_when_the_api_server_hangs(world, run_controller, proxy, clust
     controller.wait_for_health("/livez", 503)
     status, text = controller.health("/readyz")
     assert status == 503
-    assert re.search(rf"no word from the API server on \S+ in {world.namespace} for", text)
+    assert re.search(rf"nothing received from the API server for \S+ in {world.namespace} for", text)
 
     world.apply(cluster(hold=True))
     proxy.speak()

@@ -16,7 +16,7 @@ def candidate(run_controller, world):
 
 
 def leads(controller):
-    controller.wait_for_log("Leader: got the lease")
+    controller.wait_for_log("Leader: acquired the lease")
     assert controller.health("/readyz") == (200, "ok, leader")
 
 
@@ -42,7 +42,7 @@ def test_a_standby_goes_on(world, candidate, proxy, cluster):
     leader.start()
     world.scale("daskcluster/demo", 30)
     assert standby.stop() == 0
-    assert any("Gave the lease" in line for line in standby.log)
+    assert any("Released the lease" in line for line in standby.log)
     leads(leader)
     world.workers("demo-default", 30, ready=False)
     assert len(world.names("pods")) == 31

@@ -1,4 +1,4 @@
-"""The way to the API server in virtual time: slow, and as unreliable as it is told to be."""
+"""Requests to the API server in virtual time: slow, and as unreliable as a test sets them."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -32,7 +32,7 @@ class ModelApi:
     faults: Faults = field(default_factory=Faults)
     writes: int = 0
     let_go: set[str] = field(default_factory=set)
-    """Uids of what the controller wanted to delete, whether or not that arrived."""
+    """Uids of what the controller tried to delete, whether or not that arrived."""
 
     def calm(self) -> None:
         """Let nothing go wrong from now on."""

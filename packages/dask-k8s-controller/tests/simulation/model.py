@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
+from dask_k8s_controller.runtime.clock import Clock
 from dask_k8s_controller.runtime.objects import Body, Key
 from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import (
@@ -35,6 +36,13 @@ _START = datetime(2026, 11, 23, tzinfo=UTC)
 def now() -> datetime:
     """The time of day in the simulation."""
     return _START + timedelta(seconds=asyncio.get_running_loop().time())
+
+
+class VirtualClock(Clock):
+    """The time of day in the simulation, and the time of its event loop."""
+
+    def now(self) -> datetime:
+        return now()
 
 
 def _timestamp(after: float = 0.0) -> str:

@@ -45,9 +45,9 @@ def _without(value: Any) -> Any:
 
 def _status(status: Body) -> Body:
     conditions = status.get("conditions") or ()
-    told = ("phase", "workers", "replicas", "readyReplicas", "updatedReplicas", "retiring")
+    reported = ("phase", "workers", "replicas", "readyReplicas", "updatedReplicas", "retiring")
     return {
-        **{key: status[key] for key in told if key in status},
+        **{key: status[key] for key in reported if key in status},
         "conditions": sorted(
             f"{each['type']}={each['status']} {each.get('reason', '')}" for each in conditions
         ),

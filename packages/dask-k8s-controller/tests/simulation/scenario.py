@@ -77,8 +77,8 @@ class Scene:
     line: Line
     objects: dict[tuple[Resource, str], Body] = field(default_factory=dict)
     allowed: dict[str, int] = field(default_factory=dict)
-    """By group: how many workers it was told to have since all was as it should be."""
-    wanted: dict[str, int] = field(default_factory=dict)
+    """By group: the most workers that were requested since it last settled."""
+    replicas: dict[str, int] = field(default_factory=dict)
     edit: int = 0
     """How many times the cluster's templates, labels and service have been edited."""
     spare: int = 0
@@ -113,7 +113,7 @@ class Scene:
                 pod for pod in alive if pod["metadata"]["labels"].get(labels.WORKER_GROUP_NAME) == group
             ]
             if len(of_group) > number + self.spare:
-                self._break(f"{len(of_group)} workers of {group}, not more than {number} wanted")
+                self._break(f"{len(of_group)} workers of {group}, not more than {number} allowed")
 
     def _break(self, sentence: str) -> None:
         self.broken.append("\n".join([sentence, *self.story[-40:], *self.line.writes[-20:]]))
@@ -122,15 +122,15 @@ class Scene:
         """Whether there is exactly what the user asked for."""
         clusters, groups = self.all(DASK_CLUSTERS), self.all(DASK_WORKER_GROUPS)
         pods, services = self.all(PODS), self.all(SERVICES)
-        if not self.wanted:
+        if not self.replicas:
             return not (clusters or groups or pods or services)
         found = {group["metadata"]["name"]: group["spec"]["worker"]["replicas"] for group in groups}
-        if found != self.wanted or not clusters or not all(ready(pod) and not going(pod) for pod in pods):
+        if found != self.replicas or not clusters or not all(ready(pod) and not going(pod) for pod in pods):
             return False
         cluster = clusters[0]["metadata"]["uid"]
         owners = [cluster]
         for group in groups:
-            owners += [group["metadata"]["uid"]] * self.wanted[group["metadata"]["name"]]
+            owners += [group["metadata"]["uid"]] * self.replicas[group["metadata"]["name"]]
         return (
             sorted(map(owner, pods)) == sorted(owners)
             and [owner(service) for service in services] == [cluster]
@@ -148,9 +148,9 @@ class Scene:
             and [service["spec"]["ports"][0]["port"] for service in services] == [port(self.edit)]
         )
 
-    def told(self) -> bool:
-        """Whether the statuses say so, too."""
-        total = sum(self.wanted.values())
+    def reported(self) -> bool:
+        """Whether it has settled and the statuses say so."""
+        total = sum(self.replicas.values())
         return self.settled() and all(
             cluster.get("status", {}).get("phase") == "Running"
             and cluster["status"]["workers"] == f"{total}/{total}"
@@ -173,7 +173,7 @@ class Scene:
             raise AssertionError(
                 "\n".join(["never settled", *state, *self.story[-40:], *self.line.writes[-20:]])
             ) from None
-        self.allowed = dict(self.wanted)
+        self.allowed = dict(self.replicas)
         assert not self.broken, self.broken[0]
 
     async def change(self) -> None:
@@ -181,7 +181,7 @@ class Scene:
         await self._changed.wait()
 
     def _want(self, group: str, replicas: int) -> None:
-        self.wanted[group] = replicas
+        self.replicas[group] = replicas
         self.allowed[group] = max(self.allowed.get(group, 0), replicas)
 
     async def create(self) -> None:
@@ -215,7 +215,7 @@ class Scene:
         await self.client.json("PATCH", self._path(DASK_CLUSTERS, "c"), {"spec": edited(self.edit)})
 
     async def delete(self) -> None:
-        self.wanted = {}
+        self.replicas = {}
         await self.client.json("DELETE", self._path(DASK_CLUSTERS, "c"))
 
     async def _scale(self, replicas: int) -> None:
@@ -240,7 +240,7 @@ class Scene:
     async def controller(self) -> AsyncIterator[Operator]:
         """A controller that knows nothing yet; at the end it is gone at once, and its memory with it."""
         async with Api() as api:
-            operator = Operator.of(
+            operator = Operator(
                 api, [plugin.PLUGIN], Settings(namespaces=(self.namespace,)), agents=Agents(Random(1))
             )
             task = asyncio.create_task(operator.run())

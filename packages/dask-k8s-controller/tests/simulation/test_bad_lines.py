@@ -12,7 +12,7 @@ from .scenario import STEPS
 async def play(scene):
     for step in STEPS:
         await step(scene)
-        await scene.until(scene.told if step is STEPS[-2] else scene.settled)
+        await scene.until(scene.reported if step is STEPS[-2] else scene.settled)
 
 
 def refusal(status, reason, **headers):
@@ -83,7 +83,7 @@ async def test_two_controllers_for_a_while(stage, unique):
                 await second.ready.wait()
                 for step in STEPS[number:]:
                     await step(scene)
-                    await scene.until(scene.told if step is STEPS[-2] else scene.settled)
+                    await scene.until(scene.reported if step is STEPS[-2] else scene.settled)
 
     async with asyncio.TaskGroup() as tasks:
         for number in range(len(STEPS)):

@@ -7,9 +7,9 @@ from random import Random
 import pytest
 
 from dask_k8s_controller.runtime.leader_election import (
-    LEASE_SECONDS,
-    RENEW_SECONDS,
-    RETRY_SECONDS,
+    LEASE_DURATION_SECONDS,
+    RENEW_DEADLINE_SECONDS,
+    RETRY_PERIOD_SECONDS,
     Election,
     LeaseLost,
 )
@@ -33,17 +33,17 @@ class Candidate:
         self.api = ModelApi(model, faults or Faults())
         self.elected = asyncio.Event()
         self.lost = []
-        self.election = Election(self.api, KEY, lost=lambda: self.lost.append(now()))
+        self.election = Election(self.api, KEY, on_lost=lambda: self.lost.append(now()))
         self.task = asyncio.create_task(self.run())
 
     async def run(self):
-        async with self.election.term():
+        async with self.election.leadership():
             self.elected.set()
             await asyncio.Event().wait()
 
     @property
     def leads(self):
-        return not self.task.done() and self.election.leads()
+        return not self.task.done() and self.election.is_leader()
 
     def cut(self):
         """What is sent from now on is lost, without an answer."""
@@ -100,7 +100,7 @@ async def test_the_lease_says_who_leads():
     async with pair() as (leader, standby):
         first = spec(leader)
         assert first["holderIdentity"] == leader.election.identity
-        assert (first["leaseDurationSeconds"], first["leaseTransitions"]) == (LEASE_SECONDS, 0)
+        assert (first["leaseDurationSeconds"], first["leaseTransitions"]) == (LEASE_DURATION_SECONDS, 0)
         await leader.stop()
         await standby.elected.wait()
         await asyncio.sleep(10)
@@ -120,7 +120,11 @@ async def test_after_a_kill_the_lease_runs_out():
     async with pair() as (leader, standby):
         leader.cut()
         leader.task.cancel()
-        assert LEASE_SECONDS - RETRY_SECONDS - 1 < await elected(standby) <= LEASE_SECONDS
+        assert (
+            LEASE_DURATION_SECONDS - RETRY_PERIOD_SECONDS - 1
+            < await elected(standby)
+            <= LEASE_DURATION_SECONDS
+        )
 
 
 async def test_a_leader_without_an_api_server_ends_before_another_leads():
@@ -128,16 +132,16 @@ async def test_a_leader_without_an_api_server_ends_before_another_leads():
         leader.cut()
         start = now()
         assert await leader.ended()
-        assert now() - start <= RENEW_SECONDS
+        assert now() - start <= RENEW_DEADLINE_SECONDS
         assert not standby.elected.is_set()
-        assert await elected(standby) <= LEASE_SECONDS
+        assert await elected(standby) <= LEASE_DURATION_SECONDS
 
 
 async def test_a_leader_survives_a_short_outage():
     async with pair() as (leader, standby):
         for outage in (Faults(lost=1.0), Faults(unanswered=1.0), Faults(refused=1.0)):
             healthy, leader.api.faults = leader.api.faults, outage
-            await asyncio.sleep(RENEW_SECONDS - 2 * RETRY_SECONDS - 1)
+            await asyncio.sleep(RENEW_DEADLINE_SECONDS - 2 * RETRY_PERIOD_SECONDS - 1)
             leader.api.faults = healthy
             await asyncio.sleep(20)
         assert leader.leads
@@ -149,10 +153,10 @@ async def test_a_leader_whose_lease_is_taken_ends():
         leader.api.model.patch(KEY, {"spec": {"holderIdentity": "somebody"}})
         start = now()
         assert await leader.ended()
-        assert now() - start < 2 * RETRY_SECONDS + 1
+        assert now() - start < 2 * RETRY_PERIOD_SECONDS + 1
         assert "somebody" in str(leader.task.exception().exceptions[0])
         # Who took it does not renew it.
-        assert await elected(standby) <= LEASE_SECONDS
+        assert await elected(standby) <= LEASE_DURATION_SECONDS
 
 
 @pytest.mark.parametrize("there_is", [True, False], ids=["edited", "deleted"])
@@ -190,7 +194,7 @@ async def test_never_two(seed):
         terms |= {id(each.election) for each in leading}
         leaderless = 0.0 if leading else leaderless + GRAIN
         # A lease runs out, or two one after the other, and some tries fail.
-        assert leaderless < 3 * LEASE_SECONDS
+        assert leaderless < 3 * LEASE_DURATION_SECONDS
         if random.random() < GRAIN / 20:
             victim = random.choice(alive)
             await random.choice([victim.stop, victim.kill])()

@@ -47,8 +47,8 @@ async def settles(scene: Scene, steps: list) -> bool:
 
 
 def goal(scene: Scene, steps: list):
-    """All is as it should be; before the last step the statuses have to tell it, too."""
-    return scene.told if len(steps) == 1 else scene.settled
+    """The scene has settled; before the last step the statuses must say so, too."""
+    return scene.reported if len(steps) == 1 else scene.settled
 
 
 @pytest.mark.timeout(600)

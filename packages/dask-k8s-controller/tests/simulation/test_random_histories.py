@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import random
 from collections import defaultdict
 from random import Random
 
@@ -13,14 +12,13 @@ from dask_k8s_controller.app.settings import Settings
 from dask_k8s_controller.dask import plugin
 from dask_k8s_controller.dask.cluster.desired import children
 from dask_k8s_controller.dask.workergroup.desired import example
-from dask_k8s_controller.runtime import apply, world
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_crds import DaskCluster, DaskWorkerGroup, labels
 from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SERVICES
 
 from .agents import Agents
 from .faults import Faults, ModelApi
-from .model import Model, now, owners
+from .model import Model, VirtualClock, owners
 
 pytestmark = pytest.mark.looptime
 SETTINGS = Settings(namespaces=("ns",))
@@ -28,20 +26,12 @@ CLUSTER = Key(DASK_CLUSTERS, "ns", "c")
 EXTRA = Key(DASK_WORKER_GROUPS, "ns", "c-extra")
 DEFAULT = Key(DASK_WORKER_GROUPS, "ns", "c-default")
 MEMORY = 20.0
-"""What a group was told so many seconds ago may still be acted on."""
-
-
-class Clock:
-    """The time of day, where the controller asks for it."""
-
-    now = staticmethod(lambda _: now())
+"""For so many seconds, the controller may still act on an earlier number of replicas."""
 
 
 @pytest.fixture(autouse=True)
 async def _virtual_time(monkeypatch):
-    """The time of day follows the loop's; and that moves on a bit when one looks at it, as real time does."""
-    monkeypatch.setattr(world, "datetime", Clock)
-    monkeypatch.setattr(apply, "datetime", Clock)
+    """Virtual time advances a little whenever it is read, as real time does."""
     loop = asyncio.get_running_loop()
     time, looks = loop.time, itertools.count()
     monkeypatch.setattr(loop, "time", lambda: time() + next(looks) * 1e-9)
@@ -71,7 +61,6 @@ class Simulation:
 
     def __init__(self, seed, faults):
         self.random = Random(seed)
-        random.seed(seed)
         self.model = Model(self.random, self.check)
         self.api = ModelApi(self.model, faults)
         self.agents = Agents(self.random, silent=faults.lost, slow=3.0)
@@ -82,7 +71,9 @@ class Simulation:
         self.companions = set()
 
     async def begin(self):
-        operator = Operator.of(self.api, [plugin.PLUGIN], SETTINGS, agents=self.agents)
+        operator = Operator(
+            self.api, [plugin.PLUGIN], SETTINGS, self.agents, clock=VirtualClock(), random=self.random
+        )
         self.controllers.append(asyncio.create_task(operator.run()))
 
     async def kill(self):
@@ -101,8 +92,8 @@ class Simulation:
         """What must hold after every change."""
         body = self.model.objects.get(key)
         if key.resource == DASK_WORKER_GROUPS and body:
-            told = (asyncio.get_running_loop().time(), body["spec"]["worker"]["replicas"])
-            self.replicas[body["metadata"]["uid"]].append(told)
+            change = (asyncio.get_running_loop().time(), body["spec"]["worker"]["replicas"])
+            self.replicas[body["metadata"]["uid"]].append(change)
         if CLUSTER in self.model.objects and EXTRA in self.model.objects:
             group, cluster = (self.model.objects[key]["metadata"]["uid"] for key in (EXTRA, CLUSTER))
             self.companions.add((group, cluster))
@@ -119,15 +110,15 @@ class Simulation:
         """Nothing is made where there is enough, apart from what is on its way out."""
         pods = [body for body in self.model.all(PODS) if owner in owners(body)]
         alive = [body for body in pods if living(body) and body["metadata"]["uid"] not in self.api.let_go]
-        wanted = 1 if component(pods[0]) == "scheduler" else self.wanted_lately(owner)
-        if len(alive) > wanted:
-            self.broken.append(f"{len(alive)} pods of {owner}, wanted {wanted}\n{self.story()}")
+        allowed = 1 if component(pods[0]) == "scheduler" else self.allowed(owner)
+        if len(alive) > allowed:
+            self.broken.append(f"{len(alive)} pods of {owner}, allowed {allowed}\n{self.story()}")
 
-    def wanted_lately(self, uid):
-        told = self.replicas[uid]
+    def allowed(self, uid):
+        changes = self.replicas[uid]
         since = asyncio.get_running_loop().time() - MEMORY
-        before = [replicas for time, replicas in told if time < since][-1:]
-        return max([*before, *(replicas for time, replicas in told if time >= since)])
+        before = [replicas for time, replicas in changes if time < since][-1:]
+        return max([*before, *(replicas for time, replicas in changes if time >= since)])
 
     def story(self):
         """The last changes, for the person who has to find out."""
@@ -212,21 +203,21 @@ class Simulation:
         await asyncio.sleep(self.random.choice([0, 0.02, 1, 5, 40]) * self.random.random())
 
     def settled(self):
-        """Compare the world with what was asked for, word by word."""
-        wanted, found = [], []
+        """Compare the world with the specs, object by object."""
+        expected, found = [], []
         runs = not self.model.objects[CLUSTER]["spec"].get("suspend", False)
         for key in (DEFAULT, EXTRA):
             if key in self.model.objects:
                 body = self.model.objects[key]
-                wanted += [(key.name, body["metadata"]["uid"])] * body["spec"]["worker"]["replicas"] * runs
+                expected += [(key.name, body["metadata"]["uid"])] * body["spec"]["worker"]["replicas"] * runs
         cluster = self.model.objects[CLUSTER]["metadata"]["uid"]
-        wanted += [("c", cluster)] * runs
+        expected += [("c", cluster)] * runs
         assert self.model.objects[CLUSTER]["status"]["phase"] == ("Running" if runs else "Suspended")
         for body in self.model.all(PODS):
             [owner] = body["metadata"]["ownerReferences"]
             assert living(body)
             found.append((owner["name"], owner["uid"]))
-        assert sorted(found) == sorted(wanted)
+        assert sorted(found) == sorted(expected)
         [service] = self.model.all(SERVICES)
         assert service["metadata"]["ownerReferences"][0]["uid"] == cluster
         for key in (DEFAULT, *([EXTRA] if EXTRA in self.model.objects else [])):

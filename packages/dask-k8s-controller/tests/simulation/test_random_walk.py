@@ -158,21 +158,21 @@ class User:
         elif (DASK_WORKER_GROUPS, MORE) in self.scene.objects:
             await self._delete(DASK_WORKER_GROUPS, MORE)
 
-    async def _put(self, resource: Resource, wanted: Body) -> None:
+    async def _put(self, resource: Resource, desired: Body) -> None:
         """As `kubectl replace` does, again where the controller wrote meanwhile."""
-        client, namespace, name = self.scene.client, self.scene.namespace, wanted["metadata"]["name"]
-        wanted = {"apiVersion": resource.api_version, "kind": resource.kind, **copy.deepcopy(wanted)}
+        client, namespace, name = self.scene.client, self.scene.namespace, desired["metadata"]["name"]
+        desired = {"apiVersion": resource.api_version, "kind": resource.kind, **copy.deepcopy(desired)}
         while True:
             there = await client.json("GET", resource.path(namespace, name))
             if there is None:
-                done = await client.json("POST", resource.path(namespace), wanted)
+                done = await client.json("POST", resource.path(namespace), desired)
             elif going(there):
                 done = await self._delete(resource, name)
                 await self.scene.change()
             else:
-                metadata = {**there["metadata"], **wanted["metadata"]}
-                metadata["annotations"] = {**_kept(there), **wanted["metadata"]["annotations"]}
-                body = {**wanted, "metadata": metadata}
+                metadata = {**there["metadata"], **desired["metadata"]}
+                metadata["annotations"] = {**_kept(there), **desired["metadata"]["annotations"]}
+                body = {**desired, "metadata": metadata}
                 done = await client.json("PUT", resource.path(namespace, name), body)
             if done is not None:
                 return
@@ -212,9 +212,10 @@ def complete(scene: Scene, wish: Wish) -> bool:
     clusters, pods = scene.all(DASK_CLUSTERS), scene.all(PODS)
     if len(clusters) != 1 or len(scene.all(DASK_WORKER_GROUPS)) != len(groups):
         return False
-    told = [*clusters, *scene.all(DASK_WORKER_GROUPS)]
-    if not all(owner(each) for each in told[1:]) or any(
-        each.get("status", {}).get("observedGeneration") != each["metadata"]["generation"] for each in told
+    reporting = [*clusters, *scene.all(DASK_WORKER_GROUPS)]
+    if not all(owner(each) for each in reporting[1:]) or any(
+        each.get("status", {}).get("observedGeneration") != each["metadata"]["generation"]
+        for each in reporting
     ):
         return False
     if spec.get("suspend"):
@@ -227,7 +228,7 @@ def complete(scene: Scene, wish: Wish) -> bool:
         and clusters[0]["status"].get("readyReplicas") == groups[0]["replicas"]
         and clusters[0]["status"].get("phase") == "Running"
         and len(scene.all(SERVICES)) == 1
-        and all("True" in _conditions(each)["Ready"] for each in told)
+        and all("True" in _conditions(each)["Ready"] for each in reporting)
     )
 
 

@@ -1,6 +1,6 @@
-"""Dask's custom resources for Kubernetes: what all packages speak of.
+"""Dask's custom resources for Kubernetes: models, names, labels, conditions and CRD manifests.
 
-Models, names, labels, conditions and CRD manifests live here. No I/O but package data and the CLI's printing.
+This package does no I/O, except that it reads its own data and the command `dask-k8s-crds` prints.
 """
 
 from dask_k8s_crds.autoscaler import DaskAutoscaler, DaskAutoscalerStatus
@@ -8,7 +8,7 @@ from dask_k8s_crds.cluster import DaskCluster, DaskClusterStatus
 from dask_k8s_crds.conditions import Condition
 from dask_k8s_crds.custom_resource import CustomResource
 from dask_k8s_crds.job import DaskJob, DaskJobStatus
-from dask_k8s_crds.problems import InvalidObject, Problem
+from dask_k8s_crds.validation import InvalidObject, Problem
 from dask_k8s_crds.workergroup import DaskWorkerGroup, DaskWorkerGroupStatus
 
 __all__ = [

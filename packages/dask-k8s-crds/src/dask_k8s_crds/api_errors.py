@@ -1,4 +1,4 @@
-"""A refusal of the Kubernetes API as an exception, read from the ``Status`` object in its answer. No I/O."""
+"""Errors of the Kubernetes API as an exception, read from the ``Status`` object in the response. No I/O."""
 
 import json
 from collections.abc import Mapping
@@ -12,8 +12,8 @@ class ApiError(Exception):
     Attributes:
         status: The HTTP status; 0 where no answer came.
         reason: Kubernetes' CamelCase reason (``Conflict``, ``Forbidden``, ``Invalid``, …); empty where the
-            answer has none.
-        message: The server's sentence for people.
+            response has none.
+        message: The message of the server.
         causes: The reasons of the causes in ``details``.
         retry_after: Seconds that the server asked the client to wait, None where it did not ask.
         about: Name of the object in ``details``; empty where the error concerns the path.
@@ -39,11 +39,11 @@ class ApiError(Exception):
 
     @classmethod
     def from_body(cls, status: int, body: bytes, *, reason: str = "", retry_after: str | None = None) -> Self:
-        """Read an answer that contains a ``Status`` object, or whatever a proxy sent instead.
+        """Read a response that contains a ``Status`` object, or whatever a proxy sent instead.
 
         Args:
-            status: The HTTP status of the answer.
-            body: The body of the answer.
+            status: The HTTP status of the response.
+            body: The body of the response.
             reason: The reason to use where the body is no ``Status`` object.
             retry_after: The header ``Retry-After``, in seconds; a date is ignored.
         """
@@ -62,7 +62,7 @@ class ApiError(Exception):
     def from_status(
         cls, answer: Mapping[str, Any], *, status: int, reason: str = "", retry_after: str | None = None
     ) -> Self:
-        """Read a ``Status`` object; the other arguments stand in for what it lacks."""
+        """Read a ``Status`` object; the other arguments replace fields that it lacks."""
         details = answer.get("details") or {}
         return cls(
             answer.get("code") or status,
@@ -75,7 +75,7 @@ class ApiError(Exception):
 
     @property
     def answered(self) -> bool:
-        """Whether the server decided; otherwise a write may have been carried out all the same."""
+        """Whether the server decided on the request; if not, it may still have carried out a write."""
         return 0 < self.status < HTTPStatus.INTERNAL_SERVER_ERROR or self.status == 503
 
     @property

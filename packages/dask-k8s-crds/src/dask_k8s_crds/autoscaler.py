@@ -1,4 +1,4 @@
-"""DaskAutoscaler: what its fields mean and allow. How many workers that makes is decided elsewhere."""
+"""The fields of DaskAutoscaler. The number of workers is computed in `dask-k8s-autoscaler`."""
 
 from typing import Annotated, Self
 
@@ -7,8 +7,7 @@ from pydantic import ConfigDict, Field, model_validator
 from dask_k8s_crds import names
 from dask_k8s_crds.conditions import Conditions
 from dask_k8s_crds.custom_resource import Column, CustomResource
-from dask_k8s_crds.model import Closed, Model, Time
-from dask_k8s_crds.numbers import Amount, Count, Percent, Positive, Priority
+from dask_k8s_crds.model import Amount, Closed, Count, Model, Percent, Positive, Priority, Status, Time
 from dask_k8s_crds.resources import DASK_AUTOSCALERS
 from dask_k8s_crds.validation_rules import BOUNDS, IMMUTABLE, OTHER_GROUPS, schema
 
@@ -55,7 +54,7 @@ class ScaleUp(Closed):
     """How fast workers are added."""
 
     stabilization_seconds: Count = Field(
-        default=0, description="Seconds for which more workers must have been wanted before any are added."
+        default=0, description="Seconds for which more workers must have been needed before any are added."
     )
     max_step: Positive | None = Field(
         default=None, description="How many workers are added to a group at once, at most."
@@ -131,7 +130,7 @@ class AutoscaledGroupStatus(Model):
     current_replicas: int | None = Field(default=None, description="Workers that it has, ready or not.")
 
 
-class DaskAutoscalerStatus(Model):
+class DaskAutoscalerStatus(Status):
     """What the controller says of an autoscaler."""
 
     desired_replicas: int | None = Field(default=None, description="Workers that all groups should have.")

@@ -1,4 +1,4 @@
-"""The command `dask-k8s-crds`: prints the manifests, or compares files with them."""
+"""The command `dask-k8s-crds`, which prints the CRD manifests or compares files with them."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""DaskCluster: what its fields mean and allow."""
+"""The fields of DaskCluster."""
 
 from typing import Literal
 
@@ -6,8 +6,7 @@ from pydantic import Field, StrictBool
 
 from dask_k8s_crds.conditions import Conditions
 from dask_k8s_crds.custom_resource import Column, CustomResource
-from dask_k8s_crds.model import Closed, Model, Time
-from dask_k8s_crds.numbers import Count
+from dask_k8s_crds.model import Closed, Count, Status, Time
 from dask_k8s_crds.resources import DASK_CLUSTERS
 from dask_k8s_crds.templates import PodTemplate, ServiceSpec
 from dask_k8s_crds.updates import UpdateStrategy
@@ -49,7 +48,7 @@ class DaskClusterSpec(Closed):
     )
 
 
-class DaskClusterStatus(Model):
+class DaskClusterStatus(Status):
     """What the controller says of a cluster."""
 
     phase: Literal["Created", "Pending", "Running", "Suspended", "Error"] | None = None

@@ -1,4 +1,4 @@
-"""Conditions in Kubernetes' standard shape. When a condition holds is decided elsewhere."""
+"""Conditions as in all Kubernetes APIs: the model, and how their transition times are kept."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -26,10 +26,15 @@ Conditions = Annotated[
 ]
 
 
-def merge(old: Sequence[Condition], new: Sequence[Condition], *, now: datetime) -> tuple[Condition, ...]:
-    """Date the new conditions: `lastTransitionTime` moves only on a flip of `status`.
+def find(conditions: Sequence[Condition], condition_type: str) -> Condition | None:
+    """Return the condition of a type, None if there is none."""
+    return next((each for each in conditions if each.type == condition_type), None)
 
-    Old conditions of other types stay, since plugins may report on the same object.
+
+def merge(old: Sequence[Condition], new: Sequence[Condition], *, now: datetime) -> tuple[Condition, ...]:
+    """Set `lastTransitionTime` of the new conditions to `now` where `status` has changed.
+
+    Old conditions of other types are kept, since plugins may set conditions on the same object.
     """
     before = {condition.type: condition for condition in old}
     dated = {condition.type: _dated(condition, before.get(condition.type), now) for condition in new}

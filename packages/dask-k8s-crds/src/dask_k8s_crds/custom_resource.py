@@ -1,4 +1,4 @@
-"""Objects of a kind: how a body becomes a model, and what is wrong with it. Fields stand with each kind."""
+"""The base class of all kinds: parse and validate objects. The fields are in the module of each kind."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from typing import Any, ClassVar, Self, cast
 
 from pydantic import BaseModel, ValidationError
 
-from dask_k8s_crds import names, schema, structural, validation_rules
+from dask_k8s_crds import names, validation, validation_rules
 from dask_k8s_crds.metadata import ObjectMeta
 from dask_k8s_crds.model import Model
-from dask_k8s_crds.problems import InvalidObject, Problem
 from dask_k8s_crds.resources import Resource
-from dask_k8s_crds.structural import Schema
+from dask_k8s_crds.structural_schema import Schema, for_model
+from dask_k8s_crds.validation import InvalidObject, Problem
 from dask_k8s_crds.validation_rules import ValidationRule
 
 
@@ -28,7 +28,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Where `kubectl scale` and the like find how many there should be, how many there are, and which."""
+    """Paths of the scale subresource: desired replicas, actual replicas, label selector of the pods."""
 
     desired: str
     actual: str
@@ -36,9 +36,16 @@ class Scale:
 
 
 class CustomResource(Model):
-    """An object with `metadata` and, in the classes below this one, a `spec`.
+    """An object of a custom resource; subclasses add the field `spec`.
 
-    The class variables say the rest of what a CustomResourceDefinition has.
+    The class variables contain everything else that a CustomResourceDefinition needs.
+
+    Attributes:
+        resource: The group, version, kind and names of the resource.
+        status_type: The model of `status`.
+        rules: Rules for the whole object.
+        columns: The columns of `kubectl get`.
+        scale: The scale subresource, None if the resource has none.
     """
 
     resource: ClassVar[Resource]
@@ -51,25 +58,27 @@ class CustomResource(Model):
 
     @classmethod
     def parse(cls, body: Mapping[str, Any]) -> Self:
-        """Read an object that an API server admitted, without a look into a PodSpec or ServiceSpec.
+        """Read an object from an API server, which has validated every PodSpec and ServiceSpec in it.
 
-        Raises InvalidObject where it cannot be read or, let in by an older CustomResourceDefinition, breaks
-        a rule.
+        Raises:
+            InvalidObject: The object cannot be read, or breaks a rule that the CustomResourceDefinition did
+                not yet have when the object was admitted.
         """
         try:
             parsed = cls.model_validate(body, by_alias=True, by_name=False)
         except ValidationError as error:
             unreadable = [Problem(_path(each["loc"]), each["msg"]) for each in error.errors()]
             raise cls._invalid(body, cls.problems(body) or unreadable) from None
-        if broken := schema.broken(cls.rules, _new(body)):
+        if broken := validation.broken(cls.rules, _new(body)):
             raise cls._invalid(body, broken)
         return parsed
 
     @classmethod
     def admit(cls, body: Mapping[str, Any]) -> Self:
-        """Read a new object as the API server would admit it: with every check that it makes.
+        """Read a new object, with every check that the API server makes.
 
-        Raises InvalidObject where it would refuse.
+        Raises:
+            InvalidObject: The API server would refuse the object.
         """
         if problems := cls.problems(body):
             raise cls._invalid(body, problems)
@@ -77,7 +86,7 @@ class CustomResource(Model):
 
     @classmethod
     def problems(cls, body: Mapping[str, Any]) -> list[Problem]:
-        """Return what the API server would have against a new object; nothing, if it would admit it."""
+        """Return the problems for which the API server would refuse a new object, if any."""
         name = _name(body)
         if not name:
             return [Problem("metadata.name", "Required value: name or generateName is required")]
@@ -85,7 +94,7 @@ class CustomResource(Model):
             Problem(field, f'Unsupported value: "{body.get(field)}": supported values: "{value}"')
             for field, value in (("apiVersion", cls.resource.api_version), ("kind", cls.resource.kind))
             if body.get(field) != value
-        ] + schema.check(cls.structural_schema(), _new(body))
+        ] + validation.check(cls.structural_schema(), _new(body))
         if not names.is_object_name(name) and all(each.path != "metadata.name" for each in problems):
             problems.append(Problem("metadata.name", f'Invalid value: "{name}": {names.OBJECT_NAME_RULE}'))
         return problems
@@ -96,7 +105,7 @@ class CustomResource(Model):
 
     @classmethod
     def structural_schema(cls) -> Schema:
-        """Return what an object has to look like, as the CustomResourceDefinition says it."""
+        """Return the schema of an object, as in the CustomResourceDefinition."""
         return _structural_schema(cls)
 
 
@@ -110,20 +119,20 @@ def _structural_schema(model: type[CustomResource]) -> Schema:
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
             "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
-            "spec": structural.of_model(cast("type[BaseModel]", model.model_fields["spec"].annotation)),
-            "status": structural.of_model(model.status_type),
+            "spec": for_model(cast("type[BaseModel]", model.model_fields["spec"].annotation)),
+            "status": for_model(model.status_type),
         },
         **validation_rules.schema(*model.rules),
     }
 
 
 def _new(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return as much of a new object as schema and rules see: its name, and no status."""
+    """Return a new object as the API server validates it: of the metadata only the name, and no status."""
     return {**body, "metadata": {"name": _name(body)}, "status": None}
 
 
 def _name(body: Mapping[str, Any]) -> str:
-    """Return the name of an object, or one that the API server might make up for it."""
+    """Return the name of an object, or one that the API server might generate for it."""
     metadata = body.get("metadata")
     if not isinstance(metadata, Mapping):
         return ""

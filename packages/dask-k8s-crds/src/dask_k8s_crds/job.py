@@ -1,4 +1,4 @@
-"""DaskJob: what its fields mean and allow. How it is run is decided elsewhere."""
+"""The fields of DaskJob."""
 
 from typing import Annotated, Literal
 
@@ -8,11 +8,12 @@ from dask_k8s_crds import names
 from dask_k8s_crds.cluster import DaskClusterSpec
 from dask_k8s_crds.conditions import Conditions
 from dask_k8s_crds.custom_resource import Column, CustomResource
-from dask_k8s_crds.model import Closed, Model, Time
-from dask_k8s_crds.numbers import Count, Positive
+from dask_k8s_crds.model import Closed, Count, Positive, Status, Time
 from dask_k8s_crds.resources import DASK_JOBS
 from dask_k8s_crds.templates import PodFailurePolicy, RunnerSpec, TemplateMetadata
 from dask_k8s_crds.validation_rules import CLUSTER_NAME, FAILURE_POLICY, IMMUTABLE, ONE_CLUSTER, schema
+
+JobPhase = Literal["JobCreated", "ClusterCreated", "Running", "Successful", "Failed", "Suspended"]
 
 
 class RunnerTemplate(Closed):
@@ -79,12 +80,10 @@ class DaskJobSpec(Closed):
     )
 
 
-class DaskJobStatus(Model):
+class DaskJobStatus(Status):
     """What the controller says of a job."""
 
-    job_status: (
-        Literal["JobCreated", "ClusterCreated", "Running", "Successful", "Failed", "Suspended"] | None
-    ) = None
+    job_status: JobPhase | None = None
     cluster_name: str | None = Field(default=None, description="The cluster that the job runs on.")
     job_runner_pod_name: str | None = Field(default=None, description="The newest pod of the runner.")
     start_time: Time | None = Field(default=None, description="When the runner was started.")

@@ -1,4 +1,4 @@
-"""CustomResourceDefinitions, made from the models. What a field means stands with the model."""
+"""CustomResourceDefinitions, made from the models."""
 
 from typing import Any
 
@@ -14,15 +14,15 @@ MODELS: tuple[type[CustomResource], ...] = (DaskCluster, DaskWorkerGroup, DaskAu
 
 
 def crds() -> list[dict[str, Any]]:
-    """Return the manifests of all our kinds."""
+    """Return the CustomResourceDefinitions of all our kinds."""
     return [crd(model) for model in MODELS]
 
 
 def crd(model: type[CustomResource]) -> dict[str, Any]:
-    """Return the manifest of one kind; its parts are shared, so do not change it."""
+    """Return the CustomResourceDefinition of one kind. It shares parts with others, so do not mutate it."""
     resource = model.resource
     scale = {"scale": _scale(model.scale)} if model.scale else {}
-    # No empty list: an API server drops it, and then every `kubectl apply` finds a difference.
+    # An API server drops an empty list, after which every `kubectl apply` would find a difference.
     short = {"shortNames": list(resource.short_names)} if resource.short_names else {}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",

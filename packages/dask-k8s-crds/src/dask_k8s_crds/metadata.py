@@ -1,4 +1,4 @@
-"""`metadata` of objects, as much of it as anybody here reads. Our own fields live elsewhere."""
+"""The metadata of objects: the fields that our packages read, owner references, metadata of children."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,7 +13,7 @@ from dask_k8s_crds.templates import TemplateMetadata
 
 
 class OwnerReference(Model):
-    """One owner of an object."""
+    """A reference to an owner of an object."""
 
     api_version: str
     kind: str
@@ -24,7 +24,7 @@ class OwnerReference(Model):
 
 
 class ObjectMeta(Model):
-    """Who an object is. What only the API server fills in is empty before it did."""
+    """The metadata of an object. Fields that the API server sets are empty in a new object."""
 
     name: str = ""
     namespace: str = ""
@@ -39,12 +39,12 @@ class ObjectMeta(Model):
 
     @property
     def controller(self) -> OwnerReference | None:
-        """The owner that answers for the object, if it has one."""
+        """The controlling owner, None if there is none."""
         return next((owner for owner in self.owner_references if owner.controller), None)
 
 
 def owner_reference(resource: Resource, meta: ObjectMeta) -> dict[str, Any]:
-    """Return the owner reference by which the object `meta` controls a child."""
+    """Return an owner reference to the object `meta` of `resource` as the controller of a child."""
     return {
         "apiVersion": resource.api_version,
         "kind": resource.kind,
@@ -68,9 +68,9 @@ def child_metadata(
     Args:
         owner: The resource and the metadata of the owner.
         name: The name of the child.
-        template: What the user sets for children of this sort; it wins over the owner's.
-        reserved: Labels of ours, which users cannot override.
-        defaults: Labels of ours, which users can override.
+        template: Labels and annotations from the spec, which override those of the owner.
+        reserved: Labels that users cannot override.
+        defaults: Labels that users can override.
     """
     resource, meta = owner
     annotations = {**labels.inherited(meta.annotations), **template.annotations}

@@ -1,15 +1,18 @@
-"""What all models have in common: frozen, and an explicit null means absent. No fields."""
+"""Base classes and field types of all models. The fields are in the module of each kind."""
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 from pydantic.alias_generators import to_camel
 
 
 class Model(BaseModel):
-    """A value with camelCase names in JSON; unknown fields are dropped."""
+    """A frozen value with camelCase names in JSON.
+
+    Unknown fields are dropped, and an explicit null means that the field is absent.
+    """
 
     model_config = ConfigDict(
         frozen=True,
@@ -25,7 +28,7 @@ class Model(BaseModel):
         return without_nulls(value)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it: camelCase, and no nulls."""
+        """Return the model as JSON: camelCase names, no nulls."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
@@ -41,12 +44,38 @@ def _to_seconds(time: datetime) -> str:
 
 
 Time = Annotated[datetime, PlainSerializer(_to_seconds)]
-"""In UTC; written to the second."""
+"""A time in UTC, written to the second."""
 
 Strings = Annotated[Mapping[str, str], BeforeValidator(without_nulls)]
+"""Labels or annotations."""
+
+INT32_MAX = 2**31 - 1
+"""Kubernetes counts in 32 bits, for example in the scale subresource."""
+
+
+def _whole(value: Any) -> Any:
+    """Turn 3.0 into 3, which is the same integer in JSON."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Count = Annotated[int, Field(strict=True, ge=0, le=INT32_MAX), BeforeValidator(_whole)]
+Positive = Annotated[int, Field(strict=True, ge=1, le=INT32_MAX), BeforeValidator(_whole)]
+Percent = Annotated[int, Field(strict=True, ge=1, le=100), BeforeValidator(_whole)]
+Priority = Annotated[int, Field(strict=True, ge=-INT32_MAX, le=INT32_MAX), BeforeValidator(_whole)]
+Amount = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+"""A quantity of a Dask resource, or a duration in seconds."""
 
 
 class Closed(Model):
-    """A part of a spec: unknown fields are refused."""
+    """A part of a spec, in which unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class Status(Model):
+    """The status of an object."""
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> Self:
+        """Read the status of an object; every field has its default where the object has no status yet."""
+        return cls.model_validate(body.get("status") or {})

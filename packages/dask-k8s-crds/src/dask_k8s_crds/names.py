@@ -1,17 +1,17 @@
-"""Names and addresses of everything that is made for a cluster. No other module formats a name."""
+"""Names and addresses of everything that belongs to a cluster. No other module formats a name."""
 
 import re
 from hashlib import sha256
 
 CLUSTER_NAME_MAX = 53
-"""A Service's name has at most 63 characters, of which "-scheduler" takes 10."""
+"""The name of a Service has at most 63 characters, of which "-scheduler" takes 10."""
 CLUSTER_NAME_PATTERN = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
 CLUSTER_NAME_RULE = (
     f"must be at most {CLUSTER_NAME_MAX} characters, only a-z, 0-9 and '-', "
     "start with a letter and end with a letter or digit"
 )
 WORKER_GROUP_NAME_MAX = 63
-"""The name of a group is the value of a label on its pods."""
+"""The name of a group is a label value on its pods."""
 WORKER_GROUP_NAME_RULE = f"must be at most {WORKER_GROUP_NAME_MAX} characters"
 OBJECT_NAME_MAX = 253
 """The API server's limit for the name of any object."""

@@ -1,7 +1,4 @@
-"""Resources of the Kubernetes API, ours and the built-in ones that our packages use: names and URL paths.
-
-This module contains values only. What an object of a resource looks like is in the model of its kind.
-"""
+"""Resources of the Kubernetes API, ours and the built-in ones that our packages use: names and URL paths."""
 
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -61,8 +58,8 @@ class Resource:
         return self.full_name
 
 
-# Users have had "daskcluster" as a short name too, although it is the singular.
 DASK_CLUSTERS = Resource(GROUP, VERSION, "DaskCluster", "daskclusters", ("daskcluster", "dsk"))
+"""Its CRD has always listed "daskcluster" as a short name too, although that is the singular."""
 DASK_WORKER_GROUPS = Resource(GROUP, VERSION, "DaskWorkerGroup", "daskworkergroups", ("daskworkers",))
 DASK_AUTOSCALERS = Resource(GROUP, VERSION, "DaskAutoscaler", "daskautoscalers")
 DASK_JOBS = Resource(GROUP, VERSION, "DaskJob", "daskjobs", ("djb",))

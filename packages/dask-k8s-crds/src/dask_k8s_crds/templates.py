@@ -1,4 +1,4 @@
-"""Templates: what users write for pods and services. Their specs stay plain JSON, and nobody changes them."""
+"""Templates of pods and services. A PodSpec or ServiceSpec is plain JSON, which nobody may mutate."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any

@@ -1,11 +1,10 @@
-"""How living pods follow a changed template: what users may ask for. Who goes when is decided elsewhere."""
+"""The update strategy: how running pods are replaced after their template has changed."""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator, WithJsonSchema
 
-from dask_k8s_crds.model import Closed
-from dask_k8s_crds.numbers import Count
+from dask_k8s_crds.model import Closed, Count
 
 _PERCENTAGE = "^([1-9][0-9]?|100)%$"
 
@@ -39,7 +38,7 @@ class UpdateStrategy(Closed):
     max_unavailable: NumberOrPercentage = Field(
         default="25%",
         description=(
-            "How many of the wanted workers may be missing or not ready, as a number or a percentage of "
+            "How many of the desired workers may be missing or not ready, as a number or a percentage of "
             "the group; one may always be."
         ),
     )
@@ -49,7 +48,7 @@ class UpdateStrategy(Closed):
     )
 
     def unavailable(self, replicas: int) -> int:
-        """Return how many of so many workers may be missing."""
+        """Return how many of `replicas` workers may be missing or not ready."""
         if isinstance(self.max_unavailable, int):
             return self.max_unavailable
         return max(1, replicas * int(self.max_unavailable.removesuffix("%")) // 100)

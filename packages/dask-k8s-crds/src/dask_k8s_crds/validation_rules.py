@@ -1,4 +1,4 @@
-"""Rules that a schema cannot say: each in CEL, for the API server, beside the same in Python, for us."""
+"""Rules that a schema cannot express: each in CEL for the API server, and in Python for `validation`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,10 +9,13 @@ from dask_k8s_crds import names
 
 @dataclass(frozen=True, slots=True)
 class ValidationRule:
-    """What must hold of a value, with the sentence for the user if it does not.
+    """A rule that a value must obey.
 
-    `holds` is None where the API server compares with the old object, which we have not got;
-    `field` tells where the problem is, if not at the value itself.
+    Attributes:
+        cel: The rule as a CEL expression.
+        message: The message for the user if a value breaks the rule.
+        holds: The rule as a function; None if it compares with the old object, which only the API server has.
+        field: Path of the invalid field, relative to the value; empty for the value itself.
     """
 
     cel: str
@@ -30,8 +33,8 @@ def _worker_group_name(group: Mapping[str, Any]) -> bool:
 
 
 def _unique_names(ports: Sequence[Mapping[str, Any]]) -> bool:
-    given = [port["name"] for port in ports if "name" in port]
-    return len(given) == len(set(given))
+    names_of_ports = [port["name"] for port in ports if "name" in port]
+    return len(names_of_ports) == len(set(names_of_ports))
 
 
 def _in_order(bounds: Mapping[str, Any]) -> bool:
@@ -52,8 +55,9 @@ def _failure_policy(job: Mapping[str, Any]) -> bool:
     return job.get("podFailurePolicy") is None or job["job"]["spec"].get("restartPolicy") == "Never"
 
 
-# An object that older rules let in has a status, or gets one; it can still be written to, and so be deleted.
 _NEW = "has(self.status) || "
+"""Restricts a rule to new objects: one with a status may have been admitted before the rule existed, and must
+still accept writes, for example to its finalizers, so that it can be deleted."""
 
 CLUSTER_NAME = ValidationRule(
     f"{_NEW}self.metadata.name.size() <= {names.CLUSTER_NAME_MAX}"
@@ -110,10 +114,11 @@ _RULES = (
     FAILURE_POLICY,
 )
 BY_CEL: Mapping[str, ValidationRule] = {rule.cel: rule for rule in _RULES}
+"""All rules, by the CEL expression with which schemas refer to them."""
 
 
 def schema(*rules: ValidationRule) -> dict[str, Any]:
-    """As a structural schema carries them."""
+    """Return the part of a structural schema that contains these rules."""
     return {"x-kubernetes-validations": [_validation(rule) for rule in rules]} if rules else {}
 
 

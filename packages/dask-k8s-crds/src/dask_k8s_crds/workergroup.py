@@ -1,4 +1,4 @@
-"""DaskWorkerGroup: what its fields mean and allow."""
+"""The fields of DaskWorkerGroup."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -7,14 +7,14 @@ from pydantic import BeforeValidator, Field
 
 from dask_k8s_crds.conditions import Conditions
 from dask_k8s_crds.custom_resource import Column, CustomResource, Scale
-from dask_k8s_crds.model import Closed, Model, without_nulls
-from dask_k8s_crds.numbers import Amount, Count
+from dask_k8s_crds.model import Amount, Closed, Count, Status, without_nulls
 from dask_k8s_crds.resources import DASK_WORKER_GROUPS
 from dask_k8s_crds.templates import PodTemplate
 from dask_k8s_crds.updates import UpdateStrategy
 from dask_k8s_crds.validation_rules import IMMUTABLE, WORKER_GROUP_NAME, schema
 
 WORKERS = Scale(".spec.worker.replicas", ".status.replicas", ".status.selector")
+"""The scale subresource of worker groups; that of a cluster scales its default group."""
 
 
 class WorkerSpec(PodTemplate):
@@ -45,7 +45,7 @@ class DaskWorkerGroupSpec(Closed):
     )
 
 
-class DaskWorkerGroupStatus(Model):
+class DaskWorkerGroupStatus(Status):
     """What the controller says of a worker group."""
 
     replicas: int | None = Field(default=None, description="Workers, those that retire not counted.")

@@ -1,4 +1,4 @@
-"""JSON values as YAML, for people and for `kubectl apply -f -`. Writes only; nothing here reads YAML."""
+"""Write JSON values as YAML for `kubectl apply -f -`, without PyYAML. Nothing here reads YAML."""
 
 import json
 import re
@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
-_WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}  # not strings, to one YAML or another
+_RESERVED = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
+"""Plain scalars that YAML 1.1 or 1.2 does not read as strings."""
 
 
 def documents(values: Sequence[Any]) -> str:
-    """Return the values, each as a document of its own."""
+    """Return a YAML stream with one document for each value."""
     return "---\n".join("".join(f"{line}\n" for line in _lines(value)) for value in values)
 
 
@@ -37,6 +38,6 @@ def _entry(key: str, value: Any) -> Iterator[str]:
 
 
 def _scalar(value: Any) -> str:
-    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
+    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _RESERVED:
         return value
     return json.dumps(value, ensure_ascii=False)  # JSON is YAML

@@ -1,4 +1,4 @@
-"""A Dask cluster for the length of one job: a plugin of dask-k8s-controller.
+"""A plugin of dask-k8s-controller: a DaskJob runs a client on a Dask cluster that exists only for the job.
 
-It makes a DaskCluster and a `batch/v1` Job, the runner. Pods, retries and deadlines are left to these.
+It creates a DaskCluster and a `batch/v1` Job, the runner. Those create pods, retry and enforce deadlines.
 """

@@ -1,18 +1,19 @@
-"""Desired state: a DaskJob in, manifests out. No await, no clock, no environment."""
+"""Desired: the manifests of the children of a DaskJob. Pure."""
 
 from typing import Any
 
 from dask_k8s_controller import keeps_legacy_commands, pod_spec
 from dask_k8s_crds import DaskJob, labels, names
 from dask_k8s_crds.metadata import child_metadata
+from dask_k8s_crds.model import INT32_MAX
 from dask_k8s_crds.resources import API_VERSION, DASK_CLUSTERS, DASK_JOBS
 
-FOR_EVER = 2**31 - 1
-"""As many failures as a Job can forgive."""
+UNLIMITED_RETRIES = INT32_MAX
+"""The largest `backoffLimit` of a Job."""
 
 
 def cluster(job: DaskJob) -> dict[str, Any] | None:
-    """Return the cluster that is made for the job, without workers: they come after the runner."""
+    """Return the job's own cluster, without workers: they start after the runner."""
     if job.spec.cluster is None:
         return None
     spec = job.spec.cluster.spec.to_dict()
@@ -27,12 +28,12 @@ def cluster(job: DaskJob) -> dict[str, Any] | None:
 
 
 def workers(job: DaskJob) -> int:
-    """Return how many workers the job's own cluster has once the runner is there."""
+    """Return how many workers the job's own cluster has once the runner has a pod."""
     return job.spec.cluster.spec.worker.replicas if job.spec.cluster else 0
 
 
 def runner(job: DaskJob, address: str) -> dict[str, Any]:
-    """Return the Job that runs the client; ``address`` is where the scheduler is."""
+    """Return the Job that runs the client; `address` is that of the scheduler."""
     template = job.spec.job
     reserved = labels.job_runner(job.spec.cluster_name or job.metadata.name)
     metadata = child_metadata(
@@ -68,7 +69,7 @@ def runner(job: DaskJob, address: str) -> dict[str, Any]:
 
 
 def backoff_limit(job: DaskJob) -> int:
-    """Return how many failures are forgiven where the user does not say."""
+    """Return the `backoffLimit` of the runner; the default depends on its restart policy."""
     if job.spec.backoff_limit is not None:
         return job.spec.backoff_limit
-    return 0 if job.spec.job.spec["restartPolicy"] == "Never" else FOR_EVER
+    return 0 if job.spec.job.spec["restartPolicy"] == "Never" else UNLIMITED_RETRIES

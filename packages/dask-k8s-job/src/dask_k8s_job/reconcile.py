@@ -1,15 +1,16 @@
-"""One turn of a DaskJob: observe, judge, plan, apply, report; after its end, tidy up."""
+"""Reconcile a DaskJob: observe, decide, plan, apply, report; clean up after it has finished."""
 
-from dask_k8s_controller import After, Delete, Key, Outcome, Plan, Record, World, invalid_status
+from dask_k8s_controller import After, Delete, Key, Outcome, Plan, World, invalid_status
 from dask_k8s_crds import DaskJob, InvalidObject
-from dask_k8s_job import plan, status
-from dask_k8s_job.observe import End, Observed
-from dask_k8s_job.status import RUNNER_SECONDS
-from dask_k8s_job.verdict import patience, refused, reported, verdict
+from dask_k8s_job import plan
+from dask_k8s_job.findings import RUNNER_POD_SECONDS
+from dask_k8s_job.observe import JobResult, Observed
+from dask_k8s_job.result import invalid_child, job_result, reported_result, start_seconds_left
+from dask_k8s_job.status import report
 
 
 async def reconcile(key: Key, world: World) -> After | None:
-    """Bring the cluster and the runner of a job in line with it."""
+    """Bring the cluster and the runner of a job in line with its spec."""
     record = world.get(key)
     if record is None or record.deleting:
         return None
@@ -18,42 +19,42 @@ async def reconcile(key: Key, world: World) -> After | None:
     except InvalidObject as error:
         return await world.report(key, invalid_status(record, error, world.now(), Degraded=True))
     observed = Observed.of(record, job, world)
-    if (end := reported(observed)) is not None:
-        return await _tidy(job, observed, end, world)
-    if observed.status.job_status is None:
-        # Whoever follows the words of a job sees the first one, too; it rings again.
-        first = status.report(job, observed, None, Outcome(), world.now())
-        return await world.report(key, first.to_dict())
+    if (result := reported_result(observed)) is not None:
+        return await _clean_up(job, observed, result, world)
     outcome = Outcome()
-    end = verdict(job, observed, world.now())
-    if end is None:
-        outcome = await world.apply(key, record.uid, plan.proceed(job, observed))
+    if observed.status.job_status is None:
+        # Users who watch a job see every phase of it: the first is reported before anything is created.
+        # The change of the status triggers the next reconcile.
+        return await world.report(key, report(job, observed, None, outcome, world.now()).to_dict())
+    result = job_result(job, observed, world.now())
+    if result is None:
+        outcome = await world.apply(key, record.uid, plan.advance(job, observed))
         observed = Observed.of(record, job, world)
-        end = refused(outcome, world.now())
-    # The end is written before anything goes: whoever comes next must not begin again.
-    later = await world.report(key, status.report(job, observed, end, outcome, world.now()).to_dict())
-    if end is None:
+        result = invalid_child(outcome, world.now())
+    # The result is reported before anything is deleted, so that a later reconcile does not start again.
+    later = await world.report(key, report(job, observed, result, outcome, world.now()).to_dict())
+    if result is None:
         outcome.raise_errors()
-    return After.soonest(later, _look_again(job, observed, world))
+    return After.soonest(later, _next_check(job, observed, world))
 
 
-def _look_again(job: DaskJob, observed: Observed, world: World) -> After | None:
-    """When time alone makes a difference."""
-    rest = patience(job, observed, world.now())
-    waits = After.of(None if rest is None else max(rest, 0.0) + 1.0)
-    if observed.runner is not None and not observed.pods and observed.runner.value.end is None:
-        return After.soonest(waits, After(RUNNER_SECONDS))
-    return waits
+def _next_check(job: DaskJob, observed: Observed, world: World) -> After | None:
+    """Return when to reconcile again even if nothing changes, because a time limit is exceeded then."""
+    seconds = start_seconds_left(job, observed, world.now())
+    start = After.of(None if seconds is None else max(seconds, 0.0) + 1.0)
+    if observed.runner is not None and not observed.pods and observed.runner.value.result is None:
+        return After.soonest(start, After(RUNNER_POD_SECONDS))
+    return start
 
 
-async def _tidy(job: DaskJob, observed: Observed, end: End, world: World) -> After | None:
-    record: Record = observed.record
-    outcome = await world.apply(record.key, record.uid, plan.tidy(job, observed, end))
+async def _clean_up(job: DaskJob, observed: Observed, result: JobResult, world: World) -> After | None:
+    record = observed.record
+    outcome = await world.apply(record.key, record.uid, plan.cleanup(job, observed, result))
     outcome.raise_errors()
-    rest = plan.lifetime(job, end, world.now())
-    if rest is None or rest > 0:
-        return After.of(rest)
-    gone = Plan(delete=(Delete(record.key, record.uid, record.version),))
-    outcome = await world.apply(record.key, record.uid, gone)
+    seconds = plan.ttl_seconds_left(job, result, world.now())
+    if seconds is None or seconds > 0:
+        return After.of(seconds)
+    delete = Plan(delete=(Delete(record.key, record.uid, record.version),))
+    outcome = await world.apply(record.key, record.uid, delete)
     outcome.raise_errors()
     return None

@@ -1,8 +1,7 @@
-"""Conditions of a pod as lists of maps. Pure."""
+"""Conditions and phases in a status. Pure functions of objects."""
 
-from __future__ import annotations
-
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from dask_k8s_local.store import Object, timestamp
 
@@ -10,7 +9,7 @@ from dask_k8s_local.store import Object, timestamp
 def condition(
     kind: str, *, met: bool, reason: str = "", message: str = "", generation: int | None = None
 ) -> Object:
-    """Make a condition that changed now."""
+    """Return a condition whose transition time is now."""
     made: Object = {
         "type": kind,
         "status": str(met),
@@ -22,7 +21,7 @@ def condition(
 
 
 def with_condition(conditions: Iterable[Object], new: Object) -> list[Object]:
-    """Put a condition among others; its transition time moves only on a flip."""
+    """Add or replace a condition; its transition time changes only when its status changes."""
     result = [*conditions]
     for index, old in enumerate(result):
         if old["type"] == new["type"]:
@@ -33,5 +32,10 @@ def with_condition(conditions: Iterable[Object], new: Object) -> list[Object]:
 
 
 def is_true(conditions: Iterable[Object] | None, kind: str) -> bool:
-    """Tell whether a condition is met."""
+    """Return whether a condition is True."""
     return any(one["type"] == kind and one["status"] == "True" for one in conditions or ())
+
+
+def is_finished(pod: Mapping[str, Any]) -> bool:
+    """Return whether a pod has succeeded or failed."""
+    return (pod.get("status") or {}).get("phase") in {"Failed", "Succeeded"}

@@ -1,6 +1,4 @@
-"""The Events that `kubectl describe` shows: written here, repeated ones counted, old ones removed."""
-
-from __future__ import annotations
+"""The Events that `kubectl describe` shows: creates them, counts repeated ones and deletes old ones."""
 
 import asyncio
 import hashlib
@@ -13,10 +11,11 @@ from dask_k8s_local.store import NotFound, Object, Store, timestamp
 Severity = Literal["Normal", "Warning"]
 
 _KEPT = timedelta(hours=1)
+"""How long an Event is kept after it last occurred."""
 
 
 class Recorder:
-    """Writes Events in the name of one component, such as `kubelet`."""
+    """Records Events for one component, such as `kubelet`."""
 
     def __init__(self, store: Store, component: str, host: str | None = None) -> None:
         self._store = store
@@ -25,7 +24,7 @@ class Recorder:
     def record(
         self, obj: Object, severity: Severity, reason: str, message: str, *, field_path: str | None = None
     ) -> None:
-        """Write an Event on an object, or count one that is there already."""
+        """Create an Event about an object, or increase the count of an identical one."""
         metadata = obj["metadata"]
         namespace = metadata.get("namespace") or "default"
         home = self._store.get(NAMESPACES, None, namespace)
@@ -68,13 +67,13 @@ class Recorder:
 
     @staticmethod
     def _name(metadata: Object, *what: str | None) -> str:
-        """Name the same Event the same, so that it is found again."""
+        """Return the same name for identical Events."""
         text = "\0".join((metadata["uid"], *(part or "" for part in what)))
         return f"{metadata['name']}.{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 async def expire(store: Store) -> None:
-    """Remove Events an hour after they were last seen, for ever."""
+    """Delete Events an hour after they last occurred; runs until cancelled."""
     while True:
         await asyncio.sleep(_KEPT.total_seconds() / 10)
         oldest = timestamp(datetime.now(UTC) - _KEPT)

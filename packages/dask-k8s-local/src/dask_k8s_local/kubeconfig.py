@@ -1,6 +1,7 @@
-"""The kubeconfig of a local server: written so that only its owner reads it, known again later."""
+"""The kubeconfig file of a local server.
 
-from __future__ import annotations
+Only its owner can read it, and no other kubeconfig is overwritten.
+"""
 
 import base64
 import json
@@ -12,12 +13,12 @@ from dask_k8s_local.store import Object
 NAME = "dask-k8s-local"
 
 
-class NotOurs(Exception):
-    """The file is somebody else's kubeconfig; the message says what to do."""
+class ForeignKubeconfig(Exception):
+    """The file is a kubeconfig of another cluster; the message says what to do."""
 
 
 def kubeconfig(url: str, token: str, certificate: bytes) -> Object:
-    """Return a kubeconfig; JSON, which is YAML too."""
+    """Return the contents of a kubeconfig."""
     cluster = {"server": url, "certificate-authority-data": base64.b64encode(certificate).decode()}
     return {
         "apiVersion": "v1",
@@ -30,7 +31,7 @@ def kubeconfig(url: str, token: str, certificate: bytes) -> Object:
 
 
 def write(path: Path, config: Object) -> None:
-    """Put a kubeconfig in the place of an older one of ours, or of none; raises NotOurs."""
+    """Write a kubeconfig, or replace an older one of ours; raises ForeignKubeconfig."""
     check(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.new")
@@ -41,7 +42,7 @@ def write(path: Path, config: Object) -> None:
 
 
 def check(path: Path) -> None:
-    """Refuse to overwrite what we have not written."""
+    """Raise ForeignKubeconfig if the file exists and this package has not written it."""
     try:
         text = path.read_text()
     except FileNotFoundError:
@@ -51,4 +52,6 @@ def check(path: Path) -> None:
     except (ValueError, KeyError, TypeError):
         ours = False
     if text.strip() and not ours:
-        raise NotOurs(f"{path} is a kubeconfig of something else: it is left alone; name another file")
+        raise ForeignKubeconfig(
+            f"{path} is a kubeconfig of something else: it is left alone; name another file"
+        )

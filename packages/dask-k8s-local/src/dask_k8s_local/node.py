@@ -1,6 +1,4 @@
-"""The node object. A value."""
-
-from __future__ import annotations
+"""The Node object of the cluster. Contains no behaviour."""
 
 import os
 import platform
@@ -11,13 +9,13 @@ from dask_k8s_local.store import Object, timestamp
 
 NAME = "dask-k8s-local"
 
-# It overcommits: pods are processes, and what they ask for in manifests made for a data centre is not there.
 _ALLOCATABLE = {"cpu": "512", "memory": "4Ti", "ephemeral-storage": "16Ti", "pods": "10k"}
+"""More than any laptop has, so that pods with the requests of a data centre are scheduled all the same."""
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def node(block: Block, version: str) -> Object:
-    """Return the node as it is stored."""
+    """Return the Node object."""
     machine = platform.machine()
     architecture = _ARCHITECTURES.get(machine, machine)
     now = timestamp()

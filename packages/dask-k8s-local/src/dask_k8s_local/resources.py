@@ -1,6 +1,4 @@
-"""What kinds of objects there are: one row per built-in resource. No behaviour, no schemas."""
-
-from __future__ import annotations
+"""The built-in resources: names, verbs and subresources. Contains no behaviour and no schemas."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,7 +8,7 @@ VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update
 
 @dataclass(frozen=True, eq=False)
 class Resource:
-    """A collection of the API: `pods`, `deployments.apps`, or a custom resource."""
+    """A collection of the API: `pods`, `jobs.batch`, or a custom resource."""
 
     group: str
     version: str
@@ -25,18 +23,18 @@ class Resource:
     verbs: tuple[str, ...] = VERBS
 
     def __post_init__(self) -> None:
-        """Fill the names that follow from the kind."""
+        """Derive names that were not passed from the kind."""
         object.__setattr__(self, "singular", self.singular or self.kind.lower())
         object.__setattr__(self, "list_kind", self.list_kind or f"{self.kind}List")
 
     @cached_property
     def key(self) -> str:
-        """Name the collection as error messages do: `pods`, `deployments.apps`; versions share it."""
+        """Return the name in error messages, such as `pods` or `jobs.batch`; all versions share it."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
     @cached_property
     def api_version(self) -> str:
-        """Return what stands in `apiVersion`."""
+        """Return the value of `apiVersion`."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
 
@@ -66,7 +64,6 @@ PODS = _resource(
     "", "Pod", "pods", "po", sub="status log exec attach portforward binding eviction", categories="all"
 )
 SERVICES = _resource("", "Service", "services", "svc", sub="status", categories="all")
-ENDPOINTS = _resource("", "Endpoints", "endpoints", "ep", singular="endpoints")
 CONFIGMAPS = _resource("", "ConfigMap", "configmaps", "cm")
 SECRETS = _resource("", "Secret", "secrets")
 EVENTS = _resource("", "Event", "events", "ev")
@@ -91,7 +88,6 @@ CRDS = _resource(
 
 BUILTIN: tuple[Resource, ...] = (
     CONFIGMAPS,
-    ENDPOINTS,
     EVENTS,
     NAMESPACES,
     NODES,

@@ -1,6 +1,7 @@
-"""The one server of a user, found again by `status` and `down`: a locked file says who and where it is."""
+"""The record of the running server, a locked JSON file with which `status` and `down` find it.
 
-from __future__ import annotations
+There is one server per user. This module starts no server.
+"""
 
 import fcntl
 import json
@@ -16,7 +17,7 @@ _POLL_SECONDS = 0.05
 
 
 class AlreadyRunning(Exception):
-    """Another server of this user runs."""
+    """Another server of this user is running."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,10 @@ class Running:
 
 
 class State:
-    """The directory with the server's files; the lock, which ends with its process, tells the truth."""
+    """The directory with the server's files.
+
+    A server is running if the file is locked: the kernel releases the lock when the process ends.
+    """
 
     def __init__(self) -> None:
         base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
@@ -42,25 +46,25 @@ class State:
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Be the one server; raises AlreadyRunning."""
+        """Hold the lock of the running server; raises AlreadyRunning."""
         self.directory.mkdir(parents=True, exist_ok=True)
         with self._file.open("a+") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise AlreadyRunning from None
-            file.truncate(0)  # what a killed one has left
+            file.truncate(0)  # left over from a server that was killed
             try:
                 yield
             finally:
                 file.truncate(0)
 
-    def tell(self, running: Running) -> None:
-        """Let others find the server; by whoever holds the state."""
+    def publish(self, running: Running) -> None:
+        """Write how to find the server; the caller holds the lock."""
         self._file.write_text(json.dumps(asdict(running)))
 
     def running(self) -> Running | None:
-        """Return the server that runs, if one does."""
+        """Return the running server, if there is one."""
         try:
             with self._file.open("r+") as file:
                 try:
@@ -73,7 +77,7 @@ class State:
         return None
 
     def stop(self, running: Running, seconds: float) -> bool:
-        """End the server, as Ctrl-C does; tell whether it has ended in time."""
+        """Stop the server as Ctrl-C does; return whether it stopped in time."""
         os.kill(running.pid, signal.SIGTERM)
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

@@ -1,10 +1,8 @@
-"""Objects, versions and events in memory. One asyncio loop, no I/O, no knowledge of kinds.
+"""Objects, resourceVersions and watch events in memory. No I/O and no knowledge of kinds.
 
-The store owns what it is given and what it returns: nobody mutates an object after handing it over.
-Its verbs are synchronous, so a read, a decision and a write without an await between them are atomic.
+The store owns all objects that it receives and returns: callers must not mutate them.
+Its methods are synchronous, so reads and writes without an `await` in between are atomic.
 """
-
-from __future__ import annotations
 
 import asyncio
 import random
@@ -29,7 +27,7 @@ _NAME_ATTEMPTS = 8
 
 
 class StoreError(Exception):
-    """A verb of the store was refused."""
+    """The store rejects an operation."""
 
     def __init__(self, resource: Resource, name: str, detail: str = "") -> None:
         super().__init__(f"{resource.key} {name!r}: {detail or type(self).__name__}")
@@ -39,27 +37,27 @@ class StoreError(Exception):
 
 
 class AlreadyExists(StoreError):
-    """An object of that name exists."""
+    """An object of that name already exists."""
 
 
 class NotFound(StoreError):
-    """No such object."""
+    """The object does not exist."""
 
 
 class Conflict(StoreError):
-    """The object changed since it was read, or is another one of the same name."""
+    """The object has changed since it was read, or has another uid."""
 
 
 class Gone(StoreError):
-    """The history does not reach back that far."""
+    """The history does not reach back to the requested version."""
 
 
 class Dropped(Gone):
-    """The collection is no more."""
+    """The collection was removed with its CustomResourceDefinition."""
 
 
 class Stored(dict[str, Any]):
-    """An object as stored; its JSON is made once, for every answer, list and watcher."""
+    """A stored object; its JSON is serialized once and reused in all responses and watch events."""
 
     __slots__ = ("_json",)
     _json: bytes
@@ -77,7 +75,7 @@ class Stored(dict[str, Any]):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One change; `previous` is what was there before (None for ADDED)."""
+    """One change; `previous` is the object before it (None for ADDED)."""
 
     type: EventType
     object: Stored
@@ -86,19 +84,19 @@ class Event:
 
 
 def namespace_of(obj: Mapping[str, Any]) -> str:
-    """Return the namespace of an object, empty for cluster-wide ones."""
+    """Return the namespace of an object, or an empty string for a cluster-scoped one."""
     namespace: str = obj["metadata"].get("namespace") or ""
     return namespace
 
 
 def _held(resource: Resource, obj: Object) -> bool:
-    """Tell whether finalizers hold the object: its own, or those of what it contains (a namespace)."""
+    """Return whether finalizers prevent deletion: in `metadata`, or in the `spec` of a namespace."""
     contains = "finalize" in resource.subresources and (obj.get("spec") or {}).get("finalizers")
     return bool(obj["metadata"].get("finalizers") or contains)
 
 
 def timestamp(at: datetime | None = None) -> str:
-    """Return a time as `metadata` has it: UTC, whole seconds."""
+    """Return a time in the format of `metadata`: UTC, whole seconds."""
     return (at or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -111,11 +109,12 @@ class _Table:
         self.objects: dict[str, dict[str, Stored]] = {}
         self.events: list[Event] = []
         self.versions: list[int] = []
-        self.floor = 0  # events up to this version are forgotten
+        self.floor = 0
+        """Events up to this version are no longer kept."""
         self.waiters: set[asyncio.Future[None]] = set()
 
-    def wake(self) -> None:
-        """Let those who wait look again."""
+    def notify(self) -> None:
+        """Wake all waiting coroutines."""
         for waiter in self.waiters:
             if not waiter.done():
                 waiter.set_result(None)
@@ -136,34 +135,34 @@ class Store:
         return self._version
 
     def get(self, resource: Resource, namespace: str | None, name: str) -> Stored | None:
-        """Return an object or None."""
+        """Return an object, or None."""
         return self._table(resource).objects.get(namespace or "", {}).get(name)
 
     def list(self, resource: Resource, namespace: str | None = None) -> list[Stored]:
-        """Return the objects of one namespace, or all, ordered by namespace and name."""
+        """Return the objects of one or all namespaces, ordered by namespace and name."""
         objects = self._table(resource).objects
         spaces = sorted(objects) if namespace is None else [namespace]
         return [space[name] for key in spaces if (space := objects.get(key)) for name in sorted(space)]
 
     def create(self, resource: Resource, obj: Object) -> Stored:
-        """Add an object: uid, creationTimestamp, resourceVersion and a generated name are set here."""
+        """Add an object and set its uid, creationTimestamp, resourceVersion and generated name."""
         return self.insert(resource, self.draft(resource, obj))
 
     def insert(self, resource: Resource, draft: Stored) -> Stored:
-        """Add what `draft` made."""
+        """Add an object that `draft` has returned."""
         self.check_free(resource, draft)
         return self._write(resource, "ADDED", draft, None)
 
     def check_free(self, resource: Resource, obj: Object) -> None:
-        """Refuse a name that is taken."""
+        """Raise AlreadyExists if the name is in use."""
         name = obj["metadata"]["name"]
         present = self.get(resource, namespace_of(obj), name)
         if present is not None:
-            leaving = "object is being deleted" if present["metadata"].get("deletionTimestamp") else ""
-            raise AlreadyExists(resource, name, leaving)
+            detail = "object is being deleted" if present["metadata"].get("deletionTimestamp") else ""
+            raise AlreadyExists(resource, name, detail)
 
     def draft(self, resource: Resource, obj: Object) -> Stored:
-        """Return what `create` would store, without storing it (and so without a resourceVersion)."""
+        """Return the object that `create` would store, without its resourceVersion."""
         metadata = {**obj["metadata"]}
         if not metadata.get("name"):
             metadata["name"] = self._generate_name(resource, metadata)
@@ -173,10 +172,10 @@ class Store:
         return Stored({**obj, "metadata": metadata})
 
     def update(self, resource: Resource, obj: Object) -> Stored:
-        """Replace an object; one that waits only for its finalizers goes with the last of them.
+        """Replace an object; if it is being deleted and has no finalizers any more, remove it.
 
-        Where `obj` has a resourceVersion or uid, it must be the stored one.
-        A write that changes nothing is none: no version, no event.
+        If `obj` has a resourceVersion or uid, it must match the stored one.
+        An update without changes creates no version and no event.
         """
         metadata = {**obj["metadata"]}
         name = metadata["name"]
@@ -199,7 +198,7 @@ class Store:
     def delete(
         self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None
     ) -> Stored:
-        """Remove an object now, or, while it has finalizers, mark it as being deleted (see `update`)."""
+        """Remove an object, or, while it has finalizers, set its deletionTimestamp (see `update`)."""
         old = self._existing(resource, namespace or "", name)
         self._check_uid(resource, old, uid)
         metadata = old["metadata"]
@@ -214,9 +213,9 @@ class Store:
     async def watch(
         self, resource: Resource, namespace: str | None = None, since: int | None = None
     ) -> AsyncIterator[Event]:
-        """Yield events after a version, for ever. Without one: first what is there, as ADDED.
+        """Yield events after a version until cancelled; without a version, existing objects come first.
 
-        Raises Gone where the history no longer has, or while waiting has lost, what comes next.
+        Raises Gone if the history no longer contains the next event.
         """
         if since is None:
             since = self._version
@@ -227,17 +226,17 @@ class Store:
                 since = event.version
                 if namespace is None or namespace_of(event.object) == namespace:
                     yield event
-            await self.changed(resource, since)
+            await self.wait_for_change(resource, since)
 
     def events(self, resource: Resource, since: int) -> Iterator[Event]:
-        """Return the events after a version that are known now."""
+        """Return the events so far after a version."""
         table = self._table(resource)
         if since < table.floor:
             raise Gone(resource, str(since), f"too old resource version: {since} ({table.floor})")
         return iter(table.events[bisect_right(table.versions, since) :])
 
-    async def changed(self, resource: Resource, since: int) -> None:
-        """Wait until there is an event after a version; raises Dropped when the collection ends."""
+    async def wait_for_change(self, resource: Resource, since: int) -> None:
+        """Wait until there is an event after a version; raises Dropped when the collection is removed."""
         table = self._table(resource)
         while not (table.versions and table.versions[-1] > since):
             waiter = asyncio.get_running_loop().create_future()
@@ -247,13 +246,13 @@ class Store:
             finally:
                 table.waiters.discard(waiter)
             if self._tables.get(resource.key) is not table:
-                raise Dropped(resource, "", "the collection is no more")
+                raise Dropped(resource, "", "the collection was removed")
 
     def drop(self, resource: Resource) -> None:
-        """Forget an empty collection; those who wait for its changes are told."""
+        """Remove an empty collection; watches on it end."""
         table = self._tables.pop(resource.key, None)
         if table is not None:
-            table.wake()
+            table.notify()
 
     def _table(self, resource: Resource) -> _Table:
         try:
@@ -299,8 +298,8 @@ class Store:
             space[metadata["name"]] = new
         table.events.append(Event(kind, new, self._version, old))
         table.versions.append(self._version)
-        if len(table.events) >= 2 * self._history:  # trimmed in one go, so that an event costs nothing
+        if len(table.events) >= 2 * self._history:  # trimmed rarely, so that the cost per event stays small
             table.floor = table.versions[-self._history - 1]
             del table.events[: -self._history], table.versions[: -self._history]
-        table.wake()
+        table.notify()
         return new

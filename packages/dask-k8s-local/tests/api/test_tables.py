@@ -1,6 +1,6 @@
 import pytest
 
-from dask_k8s_local.api import tables
+from dask_k8s_local.api import printer_columns
 
 DURATIONS = {
     -5: "<invalid>",
@@ -27,7 +27,7 @@ DURATIONS = {
 
 @pytest.mark.parametrize("seconds, text", DURATIONS.items())
 def test_durations(seconds, text):
-    assert tables.duration(seconds) == text
+    assert printer_columns.duration(seconds) == text
 
 
 OBJECT = {
@@ -51,4 +51,4 @@ PATHS = {
 
 @pytest.mark.parametrize("path, found", PATHS.items())
 def test_paths(path, found):
-    assert tables.path(path)(OBJECT) == found
+    assert printer_columns.path(path)(OBJECT) == found

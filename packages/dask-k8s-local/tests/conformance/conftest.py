@@ -1,4 +1,4 @@
-"""What an API server does: every test here runs on the local one and, with --kubeconfig, on any other."""
+"""Behaviour of API servers: the tests run on the local one and, with --kubeconfig, on any other."""
 
 import base64
 import contextlib
@@ -39,7 +39,7 @@ class Answer:
 
 
 class Api:
-    """Requests as they go over the wire; no client library between the test and the answer."""
+    """Sends HTTP requests without a client library."""
 
     def __init__(self, kubeconfig):
         config = yaml.safe_load(kubeconfig.read_text())
@@ -74,7 +74,7 @@ class Api:
 
     def __call__(self, method, path, body=None, *, content_type="application/json", accept=None, **query):
         headers = {"Content-Type": content_type, "Accept": accept}
-        if time.monotonic() > self._used + 30:  # servers end connections that idle, some after 90 s
+        if time.monotonic() > self._used + 30:  # servers close idle connections, some after 90 s
             self._connection.close()  # the next request opens it again
         response = self._send(self._connection, method, path, body, headers=headers, query=query)
         data = response.read()
@@ -102,7 +102,7 @@ class Api:
 
     @contextlib.contextmanager
     def watch(self, path, accept=None, **query):
-        """Give an iterator of (type, object); it ends when the server ends the watch."""
+        """An iterator of (type, object) that ends with the watch."""
         connection = self._connect()
         query = {"watch": "true", "timeoutSeconds": "60", **query}
         response = self._send(connection, "GET", path, headers={"Accept": accept}, query=query)
@@ -113,11 +113,11 @@ class Api:
             connection.close()
 
     def until(self, path, condition, seconds=180):
-        """Return the answer that fulfils a condition."""
+        """Repeat a GET until its response meets a condition, and return it."""
         deadline = time.monotonic() + seconds
         while not condition(answer := self.get(path)):
             assert time.monotonic() < deadline, answer
-            time.sleep(0.05)  # nobody announces what controllers do next
+            time.sleep(0.05)  # there is no event to wait for
         return answer
 
 
@@ -130,7 +130,7 @@ def api(kubernetes):
 
 @pytest.fixture(scope="module")
 def home(api):
-    """The path of a namespace of this module's own."""
+    """The path of a new namespace for this module."""
     name = f"conformance-{uuid.uuid4().hex[:8]}"
     path = f"/api/v1/namespaces/{name}"
     api.post("/api/v1/namespaces", {"metadata": {"name": name}})
@@ -151,7 +151,7 @@ def config_map(name, data=None, **metadata):
 
 
 def pod(name="p", /, spec=None, metadata=None, **container):
-    """A pod that no node takes."""
+    """A pod that no node matches."""
     main = {"name": "c", "image": "python:3.11", **container}
     spec = {"containers": [main], "nodeSelector": {"no": "where"}, **(spec or {})}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, **(metadata or {})}, "spec": spec}

@@ -1,4 +1,4 @@
-"""Server-side apply: who owns which field, what is a conflict, what goes when it is no longer applied."""
+"""Server-side apply: field owners, conflicts, and removal of fields that are no longer applied."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from .conftest import config_map, service
 
 @pytest.fixture
 def path(api, home, request):
-    """The path of a ConfigMap that is not there yet."""
+    """The path of a ConfigMap that does not exist."""
     path = f"{home}/configmaps/{request.node.name.replace('_', '-').lower()}"
     api.delete(path)
     return path
@@ -163,7 +163,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED)
 def test_refused(api, home, case):
-    change, query, code, words = case
+    change, query, code, text = case
     body = {**config_map("refused", {"a": "b"}), **change}
     answer = api.patch(f"{home}/configmaps/refused", body, "application/apply-patch+yaml", **query)
-    assert (answer.status, words in answer["message"]) == (code, True), answer
+    assert (answer.status, text in answer["message"]) == (code, True), answer

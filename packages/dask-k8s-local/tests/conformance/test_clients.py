@@ -121,7 +121,7 @@ class TestKubectl:
             run("delete", "quota", "full")
 
     @pytest.mark.parametrize(
-        "arguments, words",
+        "arguments, text",
         [
             (("explain", "pod.spec.restartPolicy"), "Restart policy for all containers within the pod."),
             (("explain", "svc.spec.ports", "--recursive"), "targetPort"),
@@ -135,8 +135,8 @@ class TestKubectl:
         ],
         ids=" ".join,
     )
-    def test_questions(self, run, arguments, words):
-        assert words in run(*arguments).stdout
+    def test_questions(self, run, arguments, text):
+        assert text in run(*arguments).stdout
 
     def test_custom_resources(self, api, run, things, group):
         body = {"apiVersion": f"{group}/v1", "kind": "Thing", "spec": {"worker": {"name": "a"}}}
@@ -168,7 +168,7 @@ def things(api, namespace, group):
 
 
 class TestKubernetesPackage:
-    """It builds models of every answer, which complain of what is missing."""
+    """Its models raise errors for missing fields in responses."""
 
     @pytest.fixture
     def connection(self, kubernetes):
@@ -243,7 +243,7 @@ class TestKubernetesPackage:
 
 @pytest.fixture
 def operator(kubernetes, namespace, tmp_path):
-    """An operator that runs, and ends well."""
+    """A running kopf operator, which must end without errors."""
     script, log = tmp_path / "operator.py", tmp_path / "log"
     script.write_text(OPERATOR)
     command = [sys.executable, "-m", "kopf", "run", str(script), "-n", namespace, "--standalone"]

@@ -1,4 +1,4 @@
-"""Custom resources: registration, schemas, rules, subresources."""
+"""Custom resources: registration, schemas, rules and subresources."""
 
 import copy
 import uuid
@@ -9,11 +9,11 @@ import pytest
 from .conftest import JSON_PATCH, STRATEGIC
 from .test_lists import TABLE
 
-NOT_CHECKED_WORDS = (
+NOT_CHECKED_MESSAGE = (
     "Invalid value: null: some validation rules were not checked because the object was invalid; "
     "correct the existing errors to complete validation"
 )
-NOT_CHECKED = ("FieldValueInvalid", "<nil>", NOT_CHECKED_WORDS)
+NOT_CHECKED = ("FieldValueInvalid", "<nil>", NOT_CHECKED_MESSAGE)
 ONE_MAIN = "!has(self.names) || self.names.exists_one(n, n == 'main')"
 WORKER = {
     "type": "object",
@@ -145,7 +145,7 @@ def thing(group):
 
 @pytest.fixture
 def made(api, things, thing):
-    """The path of an object of its own."""
+    """The path of a new object."""
     name = f"t{uuid.uuid4().hex[:6]}"
     assert api.post(things, thing(name)).status == 201
     yield f"{things}/{name}"
@@ -219,7 +219,7 @@ class TestDefinition:
     def test_refused(self, api, group, change, field, message):
         answer = api.post(DEFINITIONS, self.change(group, change))
         assert answer.status == 422
-        assert (field, message) in [(found, words) for _, found, words in answer.causes]
+        assert (field, message) in [(found, text) for _, found, text in answer.causes]
 
     def test_rule_that_cannot_be_read(self, api, group):
         rules = [{"rule": "self.("}]
@@ -282,10 +282,10 @@ class TestSchema:
     def test_strict(self, api, things, thing):
         body = thing("strict", {"bar": 1}, worker={"name": "a", "foo": 1})
         answer = api.post(things, body, fieldValidation="Strict")
-        words = 'unknown field "metadata.bar", unknown field "spec.worker.foo"'
+        text = 'unknown field "metadata.bar", unknown field "spec.worker.foo"'
         assert (answer.status, answer["message"]) == (
             400,
-            f'Thing in version "v1" cannot be handled as a Thing: strict decoding error: {words}',
+            f'Thing in version "v1" cannot be handled as a Thing: strict decoding error: {text}',
         )
 
     W = "spec.worker"
@@ -372,7 +372,7 @@ class TestSchema:
 
     def test_message(self, api, things, thing, group):
         answer = api.post(things, {**thing("x"), "spec": {}})
-        found = f"spec.worker: Required value, <nil>: {NOT_CHECKED_WORDS}"
+        found = f"spec.worker: Required value, <nil>: {NOT_CHECKED_MESSAGE}"
         assert answer["message"] == f'Thing.{group} "x" is invalid: [{found}]'
 
     @pytest.mark.parametrize("port", [80, "http"])
@@ -387,12 +387,12 @@ class TestSchema:
             f'Other.{group} "x" is invalid: kind: Invalid value: "Other": must be Thing',
         )
         answer = api.post(things, {**thing("x"), "apiVersion": f"{group}/v2"})
-        words = f"({group}/v2) does not match the expected API version ({group}/v1)"
-        assert (answer.status, answer["message"]) == (400, f"the API version in the data {words}")
+        text = f"({group}/v2) does not match the expected API version ({group}/v1)"
+        assert (answer.status, answer["message"]) == (400, f"the API version in the data {text}")
 
     @pytest.fixture
     def other_pattern(self, api, things, thing, group):
-        """Let names be of another letter for a while."""
+        """Change the schema of names temporarily."""
         path = f"{DEFINITIONS}/things.{group}"
         schema = "/spec/versions/0/schema/openAPIV3Schema"
         place = f"{schema}/properties/spec/properties/worker/properties/name/pattern"
@@ -403,7 +403,7 @@ class TestSchema:
                 yield
 
     def test_what_has_not_changed_is_not_refused(self, api, made, other_pattern):
-        """A schema that became stricter does not lock objects."""
+        """Objects can still be changed after their schema became stricter."""
         assert api.patch(made, {"spec": {"max": 3}}).status == 200
 
 
@@ -451,7 +451,7 @@ class TestRules:
 
 
 class TestSubresources:
-    def test_generation_counts_what_is_wanted(self, api, made):
+    def test_generation_counts_changes_of_the_spec(self, api, made):
         generations = [
             api.patch(made, change)["metadata"]["generation"]
             for change in (
@@ -509,8 +509,8 @@ class TestWrites:
     def test_put_needs_a_version(self, api, made, thing, group):
         name = made.rpartition("/")[2]
         answer = api.put(made, thing(name))
-        words = "metadata.resourceVersion: Invalid value: 0: must be specified for an update"
-        assert (answer.status, answer["message"]) == (422, f'things.{group} "{name}" is invalid: {words}')
+        text = "metadata.resourceVersion: Invalid value: 0: must be specified for an update"
+        assert (answer.status, answer["message"]) == (422, f'things.{group} "{name}" is invalid: {text}')
 
     def test_no_strategic_merge(self, api, made):
         assert api.patch(made, {"spec": {"min": 1}}, STRATEGIC).status == 415

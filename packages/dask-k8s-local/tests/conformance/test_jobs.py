@@ -1,4 +1,4 @@
-"""Jobs: what they get, what is refused, and how they end. No pod here runs; what becomes of it is written."""
+"""Jobs: defaults, validation and outcomes. No pods run here; tests write their status."""
 
 import re
 import time
@@ -17,7 +17,7 @@ def job(name, /, template=None, metadata=None, **spec):
 
 
 class Jobs:
-    """Jobs of a namespace, and their pods."""
+    """The Jobs of a namespace and their pods."""
 
     def __init__(self, api, home):
         self.api = api
@@ -33,7 +33,7 @@ class Jobs:
         return self.api.get(f"{self.home}/pods", labelSelector=f"job-name={name}")["items"]
 
     def pod(self, name, but=()):
-        """The pod of a job that is none of those."""
+        """The pod of a Job that is not in `but`."""
         deadline = time.monotonic() + 60
         while True:
             for pod in self.pods(name):
@@ -43,7 +43,7 @@ class Jobs:
             time.sleep(0.05)
 
     def becomes(self, pod, phase, *, code=None, conditions=(), restarts=0):
-        """Write what a kubelet would: the phase, how the container ended."""
+        """Write the status of a pod like a kubelet."""
         state = {"running": {}}
         if code is not None:
             state = {"terminated": {"exitCode": code, "finishedAt": _now(), "startedAt": _now()}}
@@ -64,7 +64,7 @@ class Jobs:
         return self.api.until(f"{self.path}/{name}", holds).body
 
     def ends(self, name):
-        """The conditions of a job that has ended, with their reasons."""
+        """Wait until a Job has finished and return it."""
 
         def ended(answer):
             return {"Complete", "Failed"} & {one["type"] for one in conditions(answer)}
@@ -354,7 +354,7 @@ class TestDelete:
         api.delete(f"{jobs.path}/with", {"propagationPolicy": "Background"})
         api.until(f"{jobs.home}/pods/{name}", lambda answer: answer.status == 404)
 
-    def test_without_a_word_its_pods_stay(self, api, jobs):
+    def test_pods_are_orphaned_by_default(self, api, jobs):
         jobs.make("without")
         name = jobs.pod("without")["metadata"]["name"]
         api.delete(f"{jobs.path}/without")
@@ -380,7 +380,7 @@ def test_table(api, jobs):
     assert cells[7].startswith("batch.kubernetes.io/controller-uid=")
 
 
-def test_a_quota_is_told(api, jobs, home):
+def test_an_exceeded_quota_is_an_event(api, jobs, home):
     quota = {"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
     api.post(f"{home}/resourcequotas", quota)
     api.until(f"{home}/resourcequotas/none", lambda answer: answer["status"].get("hard"))

@@ -1,4 +1,4 @@
-"""Lists, watches, tables, and what the server says of itself."""
+"""Lists, watches, tables and discovery."""
 
 import itertools
 import json
@@ -9,7 +9,6 @@ import pytest
 from .conftest import config_map, pod
 
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
-METADATA = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json"
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 
@@ -47,14 +46,12 @@ class TestList:
         "!x": ["d"],
         "x=2,y": ["c"],
         "x=2,!y": ["b"],
-        "x>1": ["b", "c"],
-        "x<2": ["a"],
         "y=z,x in (2)": ["c"],
     }
 
-    @pytest.mark.parametrize("selector, wanted", LABELS.items())
-    def test_labels(self, api, maps, selector, wanted):
-        assert names(api.get(maps, labelSelector=selector)) == wanted
+    @pytest.mark.parametrize("selector, expected", LABELS.items())
+    def test_labels(self, api, maps, selector, expected):
+        assert names(api.get(maps, labelSelector=selector)) == expected
 
     FIELDS: ClassVar = {
         "metadata.name=a": ["a"],
@@ -62,20 +59,20 @@ class TestList:
         "metadata.name==b": ["b"],
     }
 
-    @pytest.mark.parametrize("selector, wanted", FIELDS.items())
-    def test_fields(self, api, maps, selector, wanted):
-        assert names(api.get(maps, fieldSelector=selector)) == wanted
+    @pytest.mark.parametrize("selector, expected", FIELDS.items())
+    def test_fields(self, api, maps, selector, expected):
+        assert names(api.get(maps, fieldSelector=selector)) == expected
 
     def test_fields_of_pods(self, api, home):
         api.post(f"{home}/pods", pod("f"))
-        for selector, wanted in (
+        for selector, expected in (
             ("spec.nodeName=", ["f"]),
             ("spec.nodeName=x", []),
             ("status.phase=Pending", ["f"]),
             ("status.phase!=Pending", []),
             ("spec.restartPolicy=Always,metadata.name=f", ["f"]),
         ):
-            assert names(api.get(f"{home}/pods", fieldSelector=selector)) == wanted, selector
+            assert names(api.get(f"{home}/pods", fieldSelector=selector)) == expected, selector
 
     def test_fields_of_events(self, api, home, namespace):
         about = {"kind": "Pod", "name": "p", "namespace": namespace, "uid": "1"}
@@ -119,11 +116,6 @@ class TestList:
         assert "remainingItemCount" not in metadata
         assert metadata["continue"]
 
-    def test_future(self, api, maps):
-        answer = api.get(maps, resourceVersion="99999999999")
-        assert (answer.status, answer["reason"]) == (504, "Timeout")
-        assert answer["details"]["causes"][0]["reason"] == "ResourceVersionTooLarge"
-
 
 class TestTable:
     def test_pods(self, api, home):
@@ -144,7 +136,6 @@ class TestTable:
         "configmaps": ["Name", "Data", "Age"],
         "secrets": ["Name", "Type", "Data", "Age"],
         "serviceaccounts": ["Name", "Secrets", "Age"],
-        "endpoints": ["Name", "Endpoints", "Age"],
         "resourcequotas": ["Name", "Request", "Limit", "Age"],
         "events": [
             "Last Seen", "Type", "Reason", "Object", "Subobject", "Source", "Message", "First Seen", "Count",
@@ -162,11 +153,6 @@ class TestTable:
         assert answer["rows"][0]["object"]["data"] == {"key": "a"}
         answer = api.get(maps, accept=TABLE, includeObject="None", fieldSelector="metadata.name=a")
         assert answer["rows"][0]["object"] is None
-
-    def test_metadata_only(self, api, maps):
-        answer = api.get(maps, accept=METADATA)
-        assert answer["kind"] == "PartialObjectMetadataList"
-        assert {"data", "metadata"} & answer["items"][0].keys() == {"metadata"}
 
     def test_not_acceptable(self, api, maps):
         assert api.get(maps, accept="application/xml").status == 406
@@ -226,10 +212,6 @@ class TestWatch:
         assert kind == "BOOKMARK"
         assert end["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
         assert end["metadata"]["resourceVersion"].isdecimal()
-
-    def test_initial_events_need_a_match(self, api, maps):
-        answer = api.get(maps, watch="true", sendInitialEvents="true")
-        assert (answer.status, answer["reason"]) == (422, "Invalid")
 
     def test_ends_in_time_with_a_bookmark(self, api, maps):
         since = api.get(maps).version

@@ -1,4 +1,4 @@
-"""The life of objects: what the server adds, how they are changed, and how they go."""
+"""Objects: creation, defaults, updates, patches and deletion."""
 
 import re
 import uuid
@@ -73,7 +73,7 @@ class TestDefaults:
         spec = {"volumes": [{"name": "a"}, {"name": "b", "configMap": {"name": "x"}}]}
         answer = api.post(f"{home}/pods", pod("defaults", spec=spec, **container), dryRun="All")
         spec = answer["spec"]
-        wanted = {
+        expected = {
             "restartPolicy": "Always",
             "terminationGracePeriodSeconds": 30,
             "dnsPolicy": "ClusterFirst",
@@ -84,7 +84,7 @@ class TestDefaults:
             "priority": 0,
             "preemptionPolicy": "PreemptLowerPriority",
         }
-        assert {key: spec[key] for key in wanted} == wanted
+        assert {key: spec[key] for key in expected} == expected
         assert [one["key"] for one in spec["tolerations"]] == [
             "node.kubernetes.io/not-ready",
             "node.kubernetes.io/unreachable",
@@ -201,19 +201,9 @@ class TestUpdate:
             "the name of the object (other) does not match the name on the URL (named)",
         )
 
-    def test_makes_a_lease(self, api, namespace):
-        path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/made"
-        body = {"metadata": {"name": "made"}, "spec": {"holderIdentity": "me"}}
-        made = api.put(path, body)
-        assert made.status == 201
-        refused = api.put(path, body)
-        words = "metadata.resourceVersion: Invalid value: 0: must be specified for an update"
-        assert refused["message"] == f'leases.coordination.k8s.io "made" is invalid: {words}'
-        assert api.put(path, {**made.body, "spec": {"holderIdentity": "you"}}).status == 200
-
-    def test_status_has_a_door_of_its_own(self, api, home):
-        path = f"{home}/pods/doors"
-        api.post(f"{home}/pods", pod("doors"))
+    def test_status_is_a_subresource(self, api, home):
+        path = f"{home}/pods/subresource"
+        api.post(f"{home}/pods", pod("subresource"))
         assert api.patch(path, {"status": {"phase": "Failed"}})["status"]["phase"] == "Pending"
         answer = api.patch(f"{path}/status", {"status": {"reason": "Because"}, "spec": {"priority": 5}})
         assert (answer["status"]["reason"], answer["spec"]["priority"]) == ("Because", 0)
@@ -365,11 +355,11 @@ class TestDelete:
             'object is being deleted: configmaps "held" already exists',
         )
         more = api.patch(path, {"metadata": {"finalizers": ["a.b/c", "a.b/d"]}})
-        words = "no new finalizers can be added if the object is being deleted, found new finalizers"
+        text = "no new finalizers can be added if the object is being deleted, found new finalizers"
         assert more.causes[0] == (
             "FieldValueForbidden",
             "metadata.finalizers",
-            f'Forbidden: {words} []string{{"a.b/d"}}',
+            f'Forbidden: {text} []string{{"a.b/d"}}',
         )
         assert api.patch(path, {"metadata": {"finalizers": None}}).status == 200
         assert api.get(path).status == 404

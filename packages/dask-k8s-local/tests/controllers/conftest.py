@@ -1,4 +1,4 @@
-"""A cluster of store and controllers: no HTTP, no kubelet."""
+"""A cluster that consists of store and controllers, without HTTP and kubelet."""
 
 import asyncio
 
@@ -6,10 +6,10 @@ import pytest
 
 from dask_k8s_local.api.delete import Deleter
 from dask_k8s_local.controllers import run_all
-from dask_k8s_local.controllers.doors import Doors
+from dask_k8s_local.controllers.client import ApiClient
 from dask_k8s_local.controllers.namespaces import create_initial, initial
 from dask_k8s_local.controllers.quota import Quotas
-from dask_k8s_local.following import changed
+from dask_k8s_local.informer import wait_for_any_change
 from dask_k8s_local.resources import BUILTIN, CONFIGMAPS, CRDS, NAMESPACES
 from dask_k8s_local.store import Store
 
@@ -17,7 +17,7 @@ ABSENT = "11111111-1111-1111-1111-111111111111"
 
 
 class Cluster:
-    """What a test does to a cluster, and how it waits for what follows."""
+    """The cluster, with methods to change it and to wait."""
 
     def __init__(self):
         self.store = Store()
@@ -30,7 +30,11 @@ class Cluster:
 
     def run(self):
         return run_all(
-            self.store, self.resources, Doors(self.create, self.delete_for_controllers), self.quotas, "PEM"
+            self.store,
+            self.resources,
+            ApiClient(self.create, self.delete_for_controllers),
+            self.quotas,
+            "PEM",
         )
 
     def create(self, resource, namespace, body):
@@ -74,13 +78,13 @@ class Cluster:
     async def eventually(self, check):
         async with asyncio.timeout(30):
             while not check():
-                await changed(self.store, self.resources(), self.store.version)
+                await wait_for_any_change(self.store, self.resources(), self.store.version)
 
     async def gone(self, resource, *names, namespace="ns"):
         await self.eventually(lambda: not any(self.get(resource, name, namespace) for name in names))
 
     async def settled(self, namespace="ns"):
-        """Wait until the garbage collector has looked at everything that happened before."""
+        """Wait until the garbage collector has processed all earlier changes."""
         owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "nobody", "uid": ABSENT}
         for name in ("first", "second"):
             self.make(CONFIGMAPS, name, owners=[owner], namespace=namespace)
@@ -95,7 +99,7 @@ def reference(obj, **more):
 
 @pytest.fixture
 def refer():
-    """Make an owner reference."""
+    """Return an owner reference."""
     return reference
 
 

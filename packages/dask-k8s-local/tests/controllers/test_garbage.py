@@ -1,4 +1,4 @@
-"""The garbage collector; every case was seen on a real cluster first."""
+"""The garbage collector; every case was checked on a real cluster."""
 
 import pytest
 
@@ -129,7 +129,7 @@ async def test_foreground_waits_for_what_blocks(cluster, refer):
     assert names(cluster) == {"c"}
 
 
-async def test_foreground_goes_on_when_a_dependent_is_given_away(cluster, refer):
+async def test_foreground_deletion_continues_when_a_dependent_changes_its_owner(cluster, refer):
     owner = cluster.make(CONFIGMAPS, "a")
     cluster.make(CONFIGMAPS, "b", owners=[refer(owner, blockOwnerDeletion=True)], finalizers=[HOLD])
     cluster.delete(CONFIGMAPS, owner, "Foreground")

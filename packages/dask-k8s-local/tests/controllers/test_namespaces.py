@@ -1,9 +1,9 @@
-"""How a namespace ends; words and order as on a real cluster."""
+"""Deletion of namespaces; messages and order are those of a real cluster."""
 
 import pytest
 
-from dask_k8s_local.controllers.doors import Forbidden
-from dask_k8s_local.controllers.namespaces import refuse_immortal, refuse_in_terminating
+from dask_k8s_local.controllers.client import Forbidden
+from dask_k8s_local.controllers.namespaces import reject_protected, reject_terminating_namespace
 from dask_k8s_local.resources import (
     CONFIGMAPS,
     NAMESPACES,
@@ -117,10 +117,10 @@ async def test_one_of_the_same_name_may_follow(cluster, end):
 
 async def test_nothing_begins_in_one_that_ends(cluster, end):
     cluster.make(CONFIGMAPS, "held", finalizers=[HOLD])
-    refuse_in_terminating(cluster.store, CONFIGMAPS, "ns", "x")
+    reject_terminating_namespace(cluster.store, CONFIGMAPS, "ns", "x")
     end()
     with pytest.raises(Forbidden) as refused:
-        refuse_in_terminating(cluster.store, ROLES, "ns", "x")
+        reject_terminating_namespace(cluster.store, ROLES, "ns", "x")
     assert str(refused.value) == (
         'roles.rbac.authorization.k8s.io "x" is forbidden: '
         "unable to create new content in namespace ns because it is being terminated"
@@ -133,7 +133,7 @@ async def test_nothing_begins_in_one_that_ends(cluster, end):
         },
     )
     with pytest.raises(NotFound):
-        refuse_in_terminating(cluster.store, CONFIGMAPS, "elsewhere", "x")
+        reject_terminating_namespace(cluster.store, CONFIGMAPS, "elsewhere", "x")
 
 
 @pytest.mark.parametrize("name", ["default", "kube-public", "kube-system"])
@@ -141,5 +141,5 @@ def test_the_cluster_needs_these(name):
     with pytest.raises(
         Forbidden, match=f'namespaces "{name}" is forbidden: this namespace may not be deleted'
     ):
-        refuse_immortal(name)
-    refuse_immortal("kube-node-lease")
+        reject_protected(name)
+    reject_protected("kube-node-lease")

@@ -1,8 +1,8 @@
-"""ResourceQuotas: words and numbers as on a real cluster."""
+"""ResourceQuotas; messages and numbers are those of a real cluster."""
 
 import pytest
 
-from dask_k8s_local.controllers.doors import Forbidden
+from dask_k8s_local.controllers.client import Forbidden
 from dask_k8s_local.resources import CONFIGMAPS, LEASES, PODS, RESOURCEQUOTAS, SERVICES, Resource
 
 WIDGETS = Resource("example.com", "v1", "Widget", "widgets")
@@ -19,7 +19,7 @@ def pod(*containers, **spec):
 
 @pytest.fixture
 def limit(cluster):
-    """Make a quota."""
+    """Create a quota."""
 
     def make(name="q", *, spec=None, **hard):
         plain = {key.replace("__", "."): value for key, value in hard.items()}
@@ -30,7 +30,7 @@ def limit(cluster):
 
 @pytest.fixture
 def create(cluster):
-    """Create an object as the API server does: ask, then store."""
+    """Create an object like the API server, after admission."""
 
     def make(resource, name, **body):
         draft = {"metadata": {"name": name, "namespace": "ns"}, **body}
@@ -121,8 +121,8 @@ async def test_a_kind_that_comes_later(cluster, limit, create):
     create(WIDGETS, "a")
     with pytest.raises(Forbidden, match=r"requested: count/widgets.example.com=1, used"):
         create(WIDGETS, "b")
-    wanted = {"count/widgets.example.com": "1"}
-    await cluster.eventually(lambda: cluster.get(RESOURCEQUOTAS, "q")["status"]["used"] == wanted)
+    expected = {"count/widgets.example.com": "1"}
+    await cluster.eventually(lambda: cluster.get(RESOURCEQUOTAS, "q")["status"]["used"] == expected)
 
 
 async def test_pods_that_ended_leave_room(cluster, limit, create):
@@ -171,24 +171,8 @@ async def test_an_update_counts_what_is_more(cluster, limit, create):
             pod(),
             pod(container(requests={"cpu": "1"})),
         ),
-        (
-            {"scopeSelector": {"matchExpressions": [{"scopeName": "PriorityClass", "operator": "Exists"}]}},
-            pod(priorityClassName="high"),
-            pod(),
-        ),
-        (
-            {
-                "scopeSelector": {
-                    "matchExpressions": [
-                        {"scopeName": "PriorityClass", "operator": "NotIn", "values": ["high"]}
-                    ]
-                }
-            },
-            pod(),
-            pod(priorityClassName="high"),
-        ),
     ],
-    ids=["best effort", "not", "terminating", "not terminating", "both", "priority", "other priority"],
+    ids=["best effort", "not", "terminating", "not terminating", "both"],
 )
 async def test_scopes(limit, create, spec, inside, outside):
     limit(spec=spec, pods="1")

@@ -1,15 +1,15 @@
-"""Each namespace has a service account and the certificate of the API server."""
+"""The service account and the certificate of the API server in each namespace."""
 
 import pytest
 
 from dask_k8s_local.controllers.namespaces import initial
 from dask_k8s_local.resources import CONFIGMAPS, NAMESPACES, SERVICEACCOUNTS
 
-WANTED = [(SERVICEACCOUNTS, "default"), (CONFIGMAPS, "kube-root-ca.crt")]
-ids = [resource.plural for resource, _ in WANTED]
+EXPECTED = [(SERVICEACCOUNTS, "default"), (CONFIGMAPS, "kube-root-ca.crt")]
+ids = [resource.plural for resource, _ in EXPECTED]
 
 
-@pytest.mark.parametrize("resource, name", WANTED, ids=ids)
+@pytest.mark.parametrize("resource, name", EXPECTED, ids=ids)
 async def test_it_comes_and_comes_again(cluster, resource, name):
     await cluster.eventually(lambda: cluster.get(resource, name))
     assert cluster.store.get(resource, "kube-system", name)

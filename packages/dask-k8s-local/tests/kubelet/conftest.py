@@ -1,4 +1,4 @@
-"""A node without an API server: store, scheduler, kubelet and Services, driven through the store."""
+"""A node without an API server: store, scheduler, kubelet and Services."""
 
 import asyncio
 import tempfile
@@ -12,8 +12,8 @@ from dask_k8s_local.kubelet.kubelet import Machine, NodeAgent
 from dask_k8s_local.kubelet.protocol import LogOptions
 from dask_k8s_local.kubelet.runtime.client import Runtime
 from dask_k8s_local.network.addresses import Block
-from dask_k8s_local.network.assignment import ServiceAddresses
-from dask_k8s_local.network.names import Names
+from dask_k8s_local.network.dns import Dns
+from dask_k8s_local.network.service_addresses import ServiceAddresses
 from dask_k8s_local.network.services import ServiceNetwork
 from dask_k8s_local.node import NAME, node
 from dask_k8s_local.resources import CONFIGMAPS, EVENTS, NODES, PODS, SECRETS, SERVICES
@@ -22,18 +22,18 @@ from dask_k8s_local.store import Store, timestamp
 
 
 class Node:
-    """What tests do with the node."""
+    """The node, with methods for tests."""
 
     def __init__(self, store, machine, agent, addresses):
         self.store = store
         self.block = machine.block
-        self.names = machine.names
+        self.names = machine.dns
         self.directory = machine.directory.parent
         self.agent = agent
         self._addresses = addresses
 
     def run(self, *command, name="pod", **more):
-        """Create a pod with one container; `container` and `spec` add to it."""
+        """Create a pod with one container; `container` and `spec` are merged into it."""
         container = {"name": "main", "image": "python", **more.pop("container", {})}
         if command:
             container["command"] = list(command)
@@ -72,14 +72,14 @@ class Node:
         self.store.delete(SERVICES, "default", service["metadata"]["name"])
 
     def delete(self, name="pod", grace=None):
-        """Mark a pod as the API does."""
+        """Delete a pod gracefully, like the API server."""
         pod = self.store.get(PODS, "default", name)
         grace = pod["spec"].get("terminationGracePeriodSeconds", 30) if grace is None else grace
         marks = {"deletionTimestamp": timestamp(), "deletionGracePeriodSeconds": grace}
         self.store.update(PODS, {**pod, "metadata": {**pod["metadata"], **marks}})
 
     async def until(self, condition, name="pod", seconds=30):
-        """Wait for a version of the pod; None stands for the pod that is gone."""
+        """Wait for a version of the pod; None is a deleted pod."""
         async with asyncio.timeout(seconds):
             async for event in self.store.watch(PODS, "default"):
                 if event.object["metadata"]["name"] == name:
@@ -92,7 +92,7 @@ class Node:
         return await self.until(lambda pod: pod["status"].get("phase") == phase, name, seconds)
 
     async def container(self, condition, name="pod", seconds=30):
-        """Wait for a status of the first container; give that."""
+        """Wait for a status of the first container and return it."""
 
         def met(pod):
             statuses = pod["status"].get("containerStatuses")
@@ -117,14 +117,14 @@ class Node:
 @pytest.fixture
 async def machine():
     directory = Path(tempfile.mkdtemp())
-    block, names = Block.reserve(), Names(directory / "names")
+    block, dns = Block.reserve(), Dns(directory / "names")
     runtime = await Runtime.start(directory)
     async with aiohttp.ClientSession() as http:
         yield Machine(
             node=NAME,
             directory=directory / "pods",
             block=block,
-            names=names,
+            dns=dns,
             runtime=runtime,
             http=http,
             first_backoff=0.2,
@@ -140,7 +140,7 @@ async def here(machine):
     store.create(NODES, node(machine.block, "v1.34.0"))
     agent = NodeAgent(store, machine)
     addresses = ServiceAddresses(machine.block)
-    services = ServiceNetwork(store, addresses, machine.names, Recorder(store, "kube-proxy"))
+    services = ServiceNetwork(store, addresses, machine.dns, Recorder(store, "kube-proxy"))
     tasks = [asyncio.create_task(one.run()) for one in (Scheduler(store, NAME), agent, services)]
     yield Node(store, machine, agent, addresses)
     for task in tasks:

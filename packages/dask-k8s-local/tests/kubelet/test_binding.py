@@ -1,4 +1,4 @@
-"""Pods that find no place, and get one later."""
+"""Pods that cannot be scheduled at first."""
 
 from dask_k8s_local.resources import NODES
 

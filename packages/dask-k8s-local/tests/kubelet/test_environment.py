@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from dask_k8s_local.kubelet.environment import command_line, environment, expand
-from dask_k8s_local.kubelet.sources import Missing, Sources
+from dask_k8s_local.kubelet.sources import MissingReference, Sources
 from dask_k8s_local.resources import CONFIGMAPS, SECRETS
 from dask_k8s_local.store import Store
 
@@ -106,7 +106,7 @@ def test_value_from(sources, source, expected):
     ],
 )
 def test_missing(sources, container, message):
-    with pytest.raises(Missing, match=f"^{message}$"):
+    with pytest.raises(MissingReference, match=f"^{message}$"):
         environment(container, sources, [])
 
 

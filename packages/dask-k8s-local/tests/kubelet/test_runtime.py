@@ -1,4 +1,4 @@
-"""Processes under the supervisor: how they start, what they see, and that none survives."""
+"""Processes of the supervisor: start, environment, and termination."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ async def runtime():
 
 
 async def run(runtime, *argv, **more):
-    """Run to the end; give exit code and output."""
+    """Run a command; return its exit code and output."""
     read, write = os.pipe()
     command = Command(argv=argv, env=ENV, cwd=Path("/"), container=more.pop("container", "c"), **more)
     process = await runtime.spawn(command, write, write, write)

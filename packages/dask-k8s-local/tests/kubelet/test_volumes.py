@@ -1,4 +1,4 @@
-"""Volumes, seen by containers at their mount paths."""
+"""Volumes, as containers see them at their mount paths."""
 
 import asyncio
 import base64
@@ -130,7 +130,7 @@ async def test_changes_reach_running_containers(here):
 async def test_impossible_volume(here, until):
     here.run("true", volumes=[{"name": "v", "nfs": {"server": "x", "path": "/"}}])
     await until(lambda: here.events("FailedMount"))
-    assert "volumes of type nfs are not possible on this node" in here.events("FailedMount")[0]
+    assert "does not support volumes of type nfs" in here.events("FailedMount")[0]
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
-"""Loopback addresses: two servers share a machine, Services get and keep what they ask for."""
+"""Loopback addresses of servers, and addresses and ports of Services."""
 
 import socket
 
 import pytest
 
 from dask_k8s_local.network.addresses import AddressesExhausted, Block, Pool
-from dask_k8s_local.network.assignment import CannotAssign, ServiceAddresses
+from dask_k8s_local.network.service_addresses import CannotAssign, ServiceAddresses
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_every_address_can_be_bound(block):
 def test_an_address_is_not_used_again_at_once():
     pool = Pool(0x7F010101, 3)
     first, second = pool.take(), pool.take()
-    pool.give_back(first)
+    pool.release(first)
     assert [first, second, pool.take()] == ["127.1.1.1", "127.1.1.2", "127.1.1.3"]
     assert pool.take() == first
     with pytest.raises(AddressesExhausted):

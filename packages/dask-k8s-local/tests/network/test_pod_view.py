@@ -1,4 +1,4 @@
-"""What Python sees in a pod: run with the sitecustomize, in processes of their own."""
+"""The network as Python sees it in a pod, in processes with the sitecustomize module."""
 
 import os
 import socket
@@ -10,7 +10,7 @@ import pytest
 
 import dask_k8s_local.network.pod
 from dask_k8s_local.network.addresses import Block
-from dask_k8s_local.network.names import Names
+from dask_k8s_local.network.dns import Dns
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def block():
 
 @pytest.fixture
 def python(block, tmp_path):
-    names = Names(tmp_path)
+    names = Dns(tmp_path)
     names.set("default", "web", ["127.1.2.3"])
     names.set("other", "db", ["127.1.2.4"])
     names.set("default", "headless", ["127.1.2.5", "127.1.2.6"])

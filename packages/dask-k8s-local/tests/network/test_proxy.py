@@ -1,4 +1,4 @@
-"""A Service's port: who connects is carried to a pod, or waits for one."""
+"""The proxy of a Service port."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ class Net:
         self.servers = []
 
     async def echo(self, port=8000):
-        """Start a pod that answers in capitals when it has heard everything."""
+        """Start a pod that responds in upper case after the client has sent everything."""
 
         async def answer(reader, writer):
             writer.write((await reader.read()).upper())
@@ -69,7 +69,7 @@ async def test_both_sides_have_said_all(net):
         writer.write_eof()
         assert await reader.read() == b"HELLO"
         async with asyncio.timeout(30):
-            while net.proxy.busy:  # noqa: ASYNC110  # nobody announces it
+            while net.proxy.busy:  # noqa: ASYNC110  # there is no event for it
                 await asyncio.sleep(0.01)
         writer.close()
 
@@ -79,7 +79,7 @@ async def test_waits_for_a_ready_pod_that_listens(net):
     asked = asyncio.create_task(net.ask())
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(asyncio.shield(asked), 0.05)
-    net.backends.append((net.pod, 8000))  # ready, but nobody listens yet
+    net.backends.append((net.pod, 8000))  # ready, but not listening yet
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(asyncio.shield(asked), 0.05)
     await net.echo()
@@ -105,7 +105,9 @@ async def test_closing_cuts_connections(net):
 @pytest.mark.parametrize("turns", range(6))
 async def test_who_is_accepted_while_it_stops_is_cut(net, turns):
     await net.proxy.listen(net.address, 8080)
-    with socket.create_connection((net.address, 8080)) as client:  # by the kernel: the loop knows nothing yet
+    with socket.create_connection(
+        (net.address, 8080)
+    ) as client:  # accepted by the kernel, before the event loop runs
         client.setblocking(False)
         for _ in range(turns):
             await asyncio.sleep(0)

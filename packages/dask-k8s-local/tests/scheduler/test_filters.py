@@ -1,10 +1,10 @@
-"""Whether pods fit the node, and what they are told."""
+"""The filters of the scheduler and their messages."""
 
 from decimal import Decimal
 
 import pytest
 
-from dask_k8s_local.scheduler.filters import refusal
+from dask_k8s_local.scheduler.filters import reject_reason
 from dask_k8s_local.scheduler.requests import Load, requested
 
 NODE = {
@@ -54,7 +54,7 @@ def affinity(*expressions, fields=()):
     ],
 )
 def test_selection(spec, fits):
-    refused = refusal(pod(**spec), NODE, {})
+    refused = reject_reason(pod(**spec), NODE, {})
     assert (refused is None) == fits
     assert refused is None or refused.message == NO_MATCH
 
@@ -71,14 +71,14 @@ def test_selection(spec, fits):
 )
 def test_taints(tolerations, fits):
     node = {**NODE, "spec": {"taints": [{"key": "gpu", "value": "yes", "effect": "NoSchedule"}]}}
-    refused = refusal(pod(tolerations=tolerations), node, {})
+    refused = reject_reason(pod(tolerations=tolerations), node, {})
     assert (refused is None) == fits
     assert refused is None or "1 node(s) had untolerated taint(s)." in refused.message
 
 
 def test_cordon():
     node = {**NODE, "spec": {"unschedulable": True}}
-    assert "1 node(s) were unschedulable." in refusal(pod(), node, {}).message
+    assert "1 node(s) were unschedulable." in reject_reason(pod(), node, {}).message
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_cordon():
     ],
 )
 def test_insufficient(amounts, message):
-    assert refusal(asking(**amounts), NODE, {}).message == f"0/1 nodes are available: {message}"
+    assert reject_reason(asking(**amounts), NODE, {}).message == f"0/1 nodes are available: {message}"
 
 
 def test_full():
@@ -102,14 +102,14 @@ def test_full():
     load.add(asking("1", cpu="3"))
     load.add(asking("1", cpu="3"))
     assert load.used == {"cpu": Decimal(3), "pods": Decimal(1)}
-    refused = refusal(asking("2", cpu="1500m"), NODE, load.used)
+    refused = reject_reason(asking("2", cpu="1500m"), NODE, load.used)
     assert refused.message == (
         "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, preemption: "
         "0/1 nodes are available: 1 No preemption victims found for incoming pod."
     )
     assert load.remove(asking("1"))
     assert not load.remove(asking("1"))
-    assert refusal(asking("2", cpu="1500m"), NODE, load.used) is None
+    assert reject_reason(asking("2", cpu="1500m"), NODE, load.used) is None
 
 
 def test_requests_of_a_pod():

@@ -1,4 +1,4 @@
-"""What rules can say; how an API server answers is in the conformance suite."""
+"""CEL expressions; responses to broken rules are tested in the conformance suite."""
 
 import pytest
 

@@ -26,9 +26,9 @@ CANONICAL = {
 }
 
 
-@pytest.mark.parametrize("text, wanted", CANONICAL.items())
-def test_canonical(text, wanted):
-    assert quantity.canonical(text) == wanted
+@pytest.mark.parametrize("text, expected", CANONICAL.items())
+def test_canonical(text, expected):
+    assert quantity.canonical(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "x", "1GB", "1 Gi", "1gi", "--1", "1Gi\n", "."])

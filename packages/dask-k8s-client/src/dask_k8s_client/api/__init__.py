@@ -1,1 +1,1 @@
-"""The Kubernetes API, on plain dicts: access, requests, watches, logs. Nothing here knows of Dask."""
+"""A client for the Kubernetes API on plain dicts: access, requests, watches. It knows nothing of Dask."""

@@ -1,32 +1,41 @@
-"""The door to the `kubernetes` package: where the API server is and who we are. No requests.
+"""Where the API server is and who we are: kubeconfig, service account, tokens. No requests.
 
-That package takes longer to import than all others together, so it is not before it is needed.
+This is the only module that imports the ``kubernetes`` package, and it does so late: the import takes longer
+than all others together.
 """
 
-from __future__ import annotations
-
+import base64
+import functools
 import ipaddress
+import json
+import logging
 import os
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from yaml import YAMLError
 
-from dask_k8s_client.api.creator import Creator
+from dask_k8s_client.arguments import JSON
 
 if TYPE_CHECKING:
     from kubernetes.aio.client import Configuration
 
+logger = logging.getLogger("dask_k8s_client")
+
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+
+class NoAccess(RuntimeError):
+    """No way to an API server is configured, or the configured one cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """What somebody said about where to log in; None: as kubectl has it."""
+    """Which kubeconfig and context to use; None: the one that kubectl uses."""
 
     kubeconfig: str | None = None
     """Path of a kubeconfig to use instead of $KUBECONFIG."""
@@ -35,39 +44,88 @@ class Login:
 
     @property
     def is_explicit(self) -> bool:
-        """Something was said."""
+        """Whether the user has chosen either."""
         return bool(self.kubeconfig or self.context)
 
 
-UNSAID = Login()
+DEFAULT_LOGIN = Login()
 
 
-class NoAccess(RuntimeError):
-    """No way to an API server is configured, or what is configured cannot be used."""
+@dataclass(frozen=True, slots=True)
+class OwnPod:
+    """The pod that this process runs in, as the owner of what it creates."""
+
+    namespace: str
+    name: str
+    uid: str
+
+    @classmethod
+    def from_token(cls, token: str) -> Self | None:
+        """Return the pod that a service account token was issued for; None if the token does not contain it.
+
+        This needs no permission, and does not depend on the host name, which may differ from the pod's name.
+        The token is our own, so its signature is not verified.
+        """
+        try:
+            _, claims, _ = token.split(".")
+            claim = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["kubernetes.io"]
+            return cls(claim["namespace"], claim["pod"]["name"], claim["pod"]["uid"])
+        except (ValueError, LookupError, TypeError):
+            return None
+
+    def own(self, manifest: Mapping[str, Any]) -> JSON:
+        """Return a copy of a manifest with this pod as its owner, so that it is deleted with the pod.
+
+        ``blockOwnerDeletion`` is not set: some API servers demand a permission for it that users do not have.
+        """
+        owner = {"apiVersion": "v1", "kind": "Pod", "name": self.name, "uid": self.uid}
+        return {**manifest, "metadata": {**manifest["metadata"], "ownerReferences": [owner]}}
+
+
+def owner_for(pod: OwnPod | None, manifest: Mapping[str, Any], namespace: str) -> OwnPod | None:
+    """Return the pod if it can own what the manifest creates in `namespace`.
+
+    Otherwise return None, and log the reason once unless the manifest has an owner already.
+    """
+    if manifest["metadata"].get("ownerReferences"):
+        return None
+    if pod is None:
+        _warn("the token of our service account does not say which pod this is")
+    elif pod.namespace != namespace:
+        # Kubernetes treats an owner in another namespace as deleted.
+        _warn(f"they are in the namespace {namespace}, and this pod is in {pod.namespace}")
+    else:
+        return pod
+    return None
+
+
+@functools.cache
+def _warn(reason: str) -> None:
+    logger.warning("clusters that nobody closes stay when this pod is gone: %s", reason)
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How to reach an API server, and as whom."""
+    """How to reach an API server, and with which credentials."""
 
     server: str
     namespace: str
-    """The one to use where nobody names one."""
+    """The default namespace."""
     in_cluster: bool
-    """We are a pod of that very Kubernetes: names of services resolve."""
-    creator: Creator | None
-    """That pod, if we are one and know which."""
+    """Whether this process runs in a pod of that Kubernetes, so that names of services resolve."""
+    own_pod: OwnPod | None
+    """That pod, if its token identifies it."""
     connection: Mapping[str, Any]
-    """TLS and proxy, as aiohttp's requests take them."""
+    """TLS and proxy settings, as arguments of aiohttp's requests."""
     proxy_of_environment: bool
-    """Whether HTTPS_PROXY and its like are heeded."""
+    """Whether to use HTTPS_PROXY and similar variables."""
     tls: ssl.SSLContext
-    configuration: Configuration
+    configuration: "Configuration"
     login: Login
-    """How to get the like of this again."""
+    """What this was loaded from, to load it again."""
 
     async def headers(self) -> dict[str, str]:
-        """Credentials; the token of a pod is read again when it is due."""
+        """Return the headers that authenticate a request; a service account token is read again when due."""
         from kubernetes.aio.config import ConfigException  # noqa: PLC0415
 
         try:
@@ -77,23 +135,18 @@ class Access:
         return {str(each["key"]): each["value"] for each in settings.values() if each["value"]}
 
 
-async def load(environ: Mapping[str, str] = os.environ, login: Login = UNSAID) -> Access:
-    """From $KUBECONFIG, the service account of the pod we run in, or ~/.kube/config; the first that is there.
+async def load(environ: Mapping[str, str] = os.environ, login: Login = DEFAULT_LOGIN) -> Access:
+    """Load the first that exists of `login`, $KUBECONFIG, the pod's service account and ~/.kube/config.
 
-    Only the service account means that we are inside: a kubeconfig may well be that of another Kubernetes.
-    What `login` says comes before all of them.
+    Only the service account means that we are inside the cluster: a kubeconfig may be for another one.
     """
     from kubernetes.aio.client import Configuration  # noqa: PLC0415
     from kubernetes.aio.client.rest import RESTClientObject  # noqa: PLC0415
-    from kubernetes.aio.config import (  # noqa: PLC0415
-        ConfigException,
-        load_incluster_config,
-        load_kube_config,
-    )
+    from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config  # noqa: PLC0415
 
     configuration = Configuration()
     configuration.api_key = {}
-    creator = None
+    own_pod = None
     paths = login.kubeconfig or environ.get("KUBECONFIG", "")
     in_cluster = not login.is_explicit and not _any_file(paths) and (_SERVICE_ACCOUNT / "token").is_file()
     paths = paths or "~/.kube/config"
@@ -101,7 +154,7 @@ async def load(environ: Mapping[str, str] = os.environ, login: Login = UNSAID) -
         if in_cluster:
             load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
             namespace = (_SERVICE_ACCOUNT / "namespace").read_text(encoding="utf-8").strip()
-            creator = Creator.of_token((_SERVICE_ACCOUNT / "token").read_text(encoding="utf-8"))
+            own_pod = OwnPod.from_token((_SERVICE_ACCOUNT / "token").read_text(encoding="utf-8"))
         else:
             if not _any_file(paths):
                 raise NoAccess(
@@ -126,7 +179,7 @@ async def load(environ: Mapping[str, str] = os.environ, login: Login = UNSAID) -
         server=configuration.host.rstrip("/"),
         namespace=namespace,
         in_cluster=in_cluster,
-        creator=creator,
+        own_pod=own_pod,
         connection={key: value for key, value in connection.items() if value is not None},
         proxy_of_environment=not (configuration.proxy or _is_loopback(configuration.host)),
         tls=rest.ssl_context,
@@ -136,7 +189,7 @@ async def load(environ: Mapping[str, str] = os.environ, login: Login = UNSAID) -
 
 
 def _is_loopback(url: str) -> bool:
-    """No proxy leads there, whatever the environment says; kubectl thinks so too."""
+    """Return whether a URL is on this machine, where neither we nor kubectl use a proxy."""
     host = urlsplit(url).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback

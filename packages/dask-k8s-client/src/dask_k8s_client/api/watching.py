@@ -1,4 +1,4 @@
-"""Objects of the Kubernetes API as they change: the whole of them each time, never what happened to them."""
+"""Watches: the objects of a collection as they change, always as a whole."""
 
 import asyncio
 import json
@@ -10,92 +10,94 @@ from typing import TypeVar
 
 import aiohttp
 
-from dask_k8s_client.aliases import JSON
-from dask_k8s_client.api.requests import Api, World, refusal
-from dask_k8s_client.api.resources import ALL, Among, Resource
-from dask_k8s_client.exceptions import ApiError
+from dask_k8s_client.api.requests import EVERYTHING, Api, Objects, Selector
+from dask_k8s_client.arguments import JSON
+from dask_k8s_client.waiting import RETRY_SECONDS, backoff
+from dask_k8s_crds.api_errors import ApiError
+from dask_k8s_crds.resources import Resource
 
 logger = logging.getLogger("dask_k8s_client")
 
 T = TypeVar("T")
 
 _WATCH_SECONDS = 600
-# A watch that says nothing for so long, not even a bookmark, is dead; the API server sends one a minute.
-_PATIENCE = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=150)
-_RETRY_FIRST, _RETRY_MOST = 0.1, 5.0
+_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=150)
+"""The API server sends at least a bookmark each minute, so a watch that is silent for longer is dead."""
 
 
 async def follow(
-    api: Api, resource: Resource, namespace: str, among: Among = ALL
-) -> AsyncGenerator[World, None]:
-    """The objects as they are, and again after every change, for ever.
+    api: Api, resource: Resource, namespace: str, selector: Selector = EVERYTHING
+) -> AsyncGenerator[Objects, None]:
+    """Yield the objects now and after each change, forever.
 
-    Lost connections are made again and a history that is too short is read anew; only a refusal ends it.
-    Yields the same dict each time.
+    A lost connection is made again, and the collection is listed again where its history has expired; only a
+    refusal ends the generator. It yields the same dict each time.
     """
-    delay = _RETRY_FIRST
+    delays = backoff()
     while True:
         try:
-            world, version = await api.list(resource, namespace, among)
-            yield world
-            async with aclosing(_watch(api, resource, namespace, among, version)) as events:
-                async for kind, found in events:
-                    delay = _RETRY_FIRST
+            objects, version = await api.list(resource, namespace, selector)
+            yield objects
+            async with aclosing(_watch(api, resource, namespace, selector, version)) as events:
+                async for kind, changed in events:
+                    delays = backoff()
+                    name = changed["metadata"]["name"]
                     if kind == "DELETED":
-                        world.pop(found["metadata"]["name"], None)
+                        objects.pop(name, None)
                     else:
-                        world[found["metadata"]["name"]] = found
-                    yield world
-        except ConnectionError as error:
-            logger.debug("watching %s: %s", resource.plural, error)
-        except ApiError as error:
-            if not _passes(error):
+                        objects[name] = changed
+                    yield objects
+        except (ConnectionError, ApiError) as error:
+            if isinstance(error, ApiError) and not (error.status == HTTPStatus.GONE or error.is_temporary):
                 raise
             logger.debug("watching %s: %s", resource.plural, error)
-        await asyncio.sleep(delay)
-        delay = min(2 * delay, _RETRY_MOST)
+        await asyncio.sleep(next(delays))
 
 
 async def until(
-    api: Api, resource: Resource, namespace: str, among: Among, accept: Callable[[World], T | None]
+    api: Api, resource: Resource, namespace: str, selector: Selector, accept: Callable[[Objects], T | None]
 ) -> T:
-    """Wait until the objects are such that `accept` returns something."""
-    async with aclosing(follow(api, resource, namespace, among)) as worlds:
-        async for world in worlds:
-            if (accepted := accept(world)) is not None:
+    """Wait until `accept` returns something for the objects, and return that."""
+    async with aclosing(follow(api, resource, namespace, selector)) as states:
+        async for objects in states:
+            if (accepted := accept(objects)) is not None:
                 return accepted
     raise AssertionError("follow() has no end")
 
 
+async def until_gone(api: Api, resource: Resource, namespace: str, name: str, uid: str) -> None:
+    """Wait until an object is deleted; there may be a new one of the same name with another uid."""
+
+    def gone(objects: Objects) -> bool | None:
+        return True if name not in objects or objects[name]["metadata"]["uid"] != uid else None
+
+    await until(api, resource, namespace, Selector.named(name), gone)
+
+
 async def _watch(
-    api: Api, resource: Resource, namespace: str, among: Among, version: str
+    api: Api, resource: Resource, namespace: str, selector: Selector, version: str
 ) -> AsyncGenerator[tuple[str, JSON], None]:
     while True:
-        params = among.params | {
+        params = selector.params | {
             "watch": "1",
             "allowWatchBookmarks": "true",
             "resourceVersion": version,
             "timeoutSeconds": str(_WATCH_SECONDS),
         }
-        async with api.request("GET", resource.path(namespace), params, timeout=_PATIENCE) as response:
+        async with api.request("GET", resource.path(namespace), params, timeout=_TIMEOUT) as response:
             async for line in _lines(response):
                 event = json.loads(line)
-                found = event["object"]
+                changed = event["object"]
                 if event["type"] == "ERROR":
-                    raise refusal(found.get("code", HTTPStatus.INTERNAL_SERVER_ERROR), found)
-                version = found["metadata"]["resourceVersion"]
+                    raise ApiError.from_status(changed, status=HTTPStatus.INTERNAL_SERVER_ERROR)
+                version = changed["metadata"]["resourceVersion"]
                 if event["type"] != "BOOKMARK":
-                    yield event["type"], found
-        await asyncio.sleep(_RETRY_FIRST)
-
-
-def _passes(error: ApiError) -> bool:
-    """A history that is too short, an API server that is overloaded or starting."""
-    return error.status == HTTPStatus.GONE or error.is_temporary
+                    yield event["type"], changed
+        await asyncio.sleep(RETRY_SECONDS)
 
 
 async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """Lines of any length; aiohttp's own reader has a limit that a large object passes."""
+    """Yield lines of any length; aiohttp's own reader fails at a limit that a large object exceeds."""
     rest = b""
     async for chunk in response.content.iter_any():
         *lines, rest = (rest + chunk).split(b"\n")

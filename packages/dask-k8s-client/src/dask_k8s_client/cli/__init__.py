@@ -1,1 +1,1 @@
-"""The command line, `dask kubernetes`: thin, over a package that knows nothing of it."""
+"""The command line, ``dask kubernetes``: a thin layer that the rest of the package does not import."""

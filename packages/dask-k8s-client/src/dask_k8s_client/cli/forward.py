@@ -1,4 +1,4 @@
-"""`dashboard`, `port-forward`: a way from here to a scheduler, for as long as the command runs."""
+"""`dashboard`, `port-forward`: a route from here to a scheduler, for as long as the command runs."""
 
 import asyncio
 import webbrowser
@@ -7,21 +7,17 @@ from contextlib import suppress
 import click
 import dask.config
 
-from dask_k8s_client.aliases import JSON
 from dask_k8s_client.api.requests import Api
-from dask_k8s_client.cli import find
-from dask_k8s_client.cli.parameters import cluster_name
-from dask_k8s_client.cli.printing import console
-from dask_k8s_client.cli.running import plainly, run
-from dask_k8s_client.cli.where import where
-from dask_k8s_client.connection.routes import Route, Wanted, route
-from dask_k8s_client.connection.ways import Way, parse
-from dask_k8s_client.durations import seconds
-from dask_k8s_client.lifecycle.deletion import until_gone
-from dask_k8s_client.lifecycle.start import until_ready
-from dask_k8s_client.manager.deploy import dashboard_link
-from dask_k8s_client.waiting.deadline import Deadline
-from dask_k8s_client.waiting.progress import Progress
+from dask_k8s_client.arguments import JSON
+from dask_k8s_client.cli.output import console
+from dask_k8s_client.cli.parameters import cluster_name, target_options
+from dask_k8s_client.cli.running import find_cluster, reporting_errors, run, start_timeout
+from dask_k8s_client.cluster_manager import dashboard_link
+from dask_k8s_client.connection.connect_modes import Connect, ConnectMode, choose, parse
+from dask_k8s_client.connection.routes import Route, find_route
+from dask_k8s_client.deletion import until_deleted
+from dask_k8s_client.progress import Deadline, Progress
+from dask_k8s_client.startup import until_ready
 
 _PORT = click.IntRange(0, 2**16 - 1)
 
@@ -30,49 +26,55 @@ _PORT = click.IntRange(0, 2**16 - 1)
 @cluster_name
 @click.option("--port", type=_PORT, default=0, help="Local port of the scheduler; any by default.")
 @click.option("--dashboard-port", type=_PORT, default=0, help="Local port of the dashboard; any by default.")
-@where
+@target_options
 def port_forward(*, name: str, port: int, dashboard_port: int) -> None:
     """Make a scheduler and its dashboard reachable from here, on this machine only."""
-    _serve(name, Wanted(Way.PORT_FORWARD, comm_port=port, dashboard_port=dashboard_port), browser=False)
+    _serve(name, ConnectMode.PORT_FORWARD, comm_port=port, dashboard_port=dashboard_port)
 
 
 @click.command()
 @cluster_name
 @click.option("--browser/--no-browser", default=True, help="Open it; or only print where it is.")
 @click.option("--port", type=_PORT, default=0, help="Local port; any by default.")
-@where
+@target_options
 def dashboard(*, name: str, browser: bool, port: int) -> None:
     """Open the dashboard of a cluster in the browser."""
-    with plainly():
-        way = parse(*(dask.config.get(f"kubernetes.{key}") for key in ("connect", "port-forward-cluster-ip")))
-    wanted = Wanted(way, dashboard_port=port)
-    _serve(name, wanted, browser=browser)
+    with reporting_errors():
+        connect = parse(
+            *(dask.config.get(f"kubernetes.{key}") for key in ("connect", "port-forward-cluster-ip"))
+        )
+    _serve(name, connect, dashboard_port=port, browser=browser)
 
 
-def _serve(name: str, wanted: Wanted, *, browser: bool) -> None:
+def _serve(
+    name: str, connect: Connect, *, comm_port: int = 0, dashboard_port: int = 0, browser: bool = False
+) -> None:
     async def work(api: Api, namespace: str) -> None:
-        cluster = await find.cluster(api, namespace, name)
-        way = await _way(api, cluster, wanted)
+        cluster = await find_cluster(api, namespace, name)
+        route = await _route(api, cluster, connect, comm_port, dashboard_port)
         try:
-            link = dashboard_link(way.dashboard_host, way.dashboard_port)
-            click.echo(f"Scheduler at {way.address}\nDashboard at {link}")
+            link = dashboard_link(route.dashboard_host, route.dashboard_port)
+            click.echo(f"Scheduler at {route.address}\nDashboard at {link}")
             if browser and not await asyncio.to_thread(webbrowser.open, link):
                 click.echo("There is no browser to open it in.", err=True)
-            if way.forwards:
+            if route.forwards:
                 click.echo("Ctrl-C ends it.", err=True)
-                await until_gone(api, cluster)
+                await until_deleted(api, cluster)
                 raise click.ClickException(f"the DaskCluster {name} in the namespace {namespace} was deleted")
         finally:
-            await way.close()
+            await route.close()
 
-    with suppress(KeyboardInterrupt):  # that is how one ends it
+    with suppress(KeyboardInterrupt):  # Ctrl-C is how to end it
         run(work)
 
 
-async def _way(api: Api, cluster: JSON, wanted: Wanted) -> Route:
-    limit = seconds("kubernetes.resource-timeout", dask.config.get("kubernetes.resource-timeout"))
+async def _route(api: Api, cluster: JSON, connect: Connect, comm_port: int, dashboard_port: int) -> Route:
     async with Progress(cluster["metadata"]["name"], quiet=False, console=console(stderr=True)) as progress:
-        deadline = Deadline(limit)
+        deadline = Deadline(start_timeout())
         observed = await until_ready(api, cluster, deadline, progress.show)
+        cluster = observed.cluster or cluster
+        mode = choose(connect, cluster, in_cluster=api.access.in_cluster)
         async with deadline.enforced(progress):
-            return await route(api, observed.cluster or cluster, wanted, progress)
+            return await find_route(
+                api, cluster, mode, progress, comm_port=comm_port, dashboard_port=dashboard_port
+            )

@@ -1,15 +1,71 @@
-"""`gen`: resources as YAML, for `kubectl apply -f -`. No requests."""
+"""`gen`: resources as YAML for ``kubectl apply -f -``, and their builders for other commands. No requests."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
-from dask_k8s_client.aliases import JSON
-from dask_k8s_client.cli import build
-from dask_k8s_client.cli.parameters import bounded, check_bounds, cluster_like, job_like, output
-from dask_k8s_client.cli.printing import print_objects
-from dask_k8s_client.cli.running import plainly
-from dask_k8s_client.cli.where import namespace, said
+from dask_k8s_client.arguments import JSON, whole_seconds
+from dask_k8s_client.cli.output import print_objects
+from dask_k8s_client.cli.parameters import (
+    bounds_options,
+    check_bounds,
+    cluster_options,
+    job_options,
+    namespace_option,
+    output_option,
+    target,
+)
+from dask_k8s_client.cli.running import reporting_errors
+from dask_k8s_client.exceptions import admit
+from dask_k8s_client.options import Options
+from dask_k8s_client.scaling import autoscaler_spec
+from dask_k8s_client.specs.manifests import make_job_spec, make_unowned_autoscaler
+from dask_k8s_crds import DaskJob
+
+
+def build_cluster(name: str, namespace: str | None, parameters: Mapping[str, Any]) -> Options:
+    """Return what KubeCluster would create from the options of a command."""
+    arguments = _arguments(parameters) | {"name": name, "namespace": namespace, "create_mode": "CREATE_ONLY"}
+    return Options.from_arguments(arguments)
+
+
+def build_job(name: str, command: Sequence[str], parameters: Mapping[str, Any]) -> JSON:
+    """Return a DaskJob from the options of a command; it runs once, and again for each retry."""
+    arguments = _arguments(parameters)
+    retries, ttl = arguments.pop("retries"), arguments.pop("ttl", None)
+    cluster = arguments.pop("cluster", None)
+    if cluster is not None:
+        arguments.pop("n_workers")
+        if conflicts := [each for each in ("n_workers", "resources", "worker_command") if is_explicit(each)]:
+            raise click.UsageError(
+                f"--cluster runs the job on a cluster that is there; {flags(conflicts)} is for one of its own"
+            )
+    if ttl is not None:
+        arguments["ttlSecondsAfterFinished"] = whole_seconds("ttl", ttl)
+    manifest = make_job_spec(name, command, cluster_name=cluster, backoffLimit=retries, **arguments)
+    # One pod for each attempt, so that the log of a failed attempt remains.
+    manifest["spec"]["job"]["spec"]["restartPolicy"] = "Never"
+    admit(DaskJob, manifest)
+    return manifest
+
+
+def is_explicit(parameter: str) -> bool:
+    """Return whether a parameter is on the command line and not a default."""
+    source = click.get_current_context().get_parameter_source(parameter)
+    return source not in (ParameterSource.DEFAULT, None)
+
+
+def flags(parameters: Sequence[str]) -> str:
+    """Return parameters as they are written on the command line."""
+    return ", ".join(f"--{each.replace('_', '-')}" for each in parameters)
+
+
+def _arguments(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    arguments = {key: value for key, value in parameters.items() if value is not None and value is not False}
+    env = dict(arguments.pop("env", ()))
+    return arguments | ({"env": env} if env else {})
 
 
 @click.group()
@@ -18,48 +74,50 @@ def gen() -> None:
 
 
 def _print(manifest: JSON, form: str | None) -> None:
-    if place := said().namespace:
-        manifest = manifest | {"metadata": manifest["metadata"] | {"namespace": place}}
+    if namespace := target().namespace:
+        manifest = manifest | {"metadata": manifest["metadata"] | {"namespace": namespace}}
     print_objects([manifest], form or "yaml")
 
 
-@gen.command()
+@gen.command("cluster")
 @click.argument("name", required=False)
 @click.option("--name", "old_name", hidden=True)
-@cluster_like
-@output("yaml", "json")
-@namespace
-def cluster(*, name: str | None, old_name: str | None, output: str | None, **words: Any) -> None:
+@cluster_options
+@output_option("yaml", "json")
+@namespace_option
+def gen_cluster(*, name: str | None, old_name: str | None, output: str | None, **parameters: Any) -> None:
     """Print a DaskCluster."""
     chosen = name or old_name
     if chosen is None:
         raise click.UsageError("Missing argument 'NAME'.")
-    with plainly():
-        manifest = build.cluster(chosen, None, words).manifest
+    with reporting_errors():
+        manifest = build_cluster(chosen, None, parameters).manifest
     _print(manifest, output)
 
 
-@gen.command()
+@gen.command("job")
 @click.argument("name")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-@job_like
-@output("yaml", "json")
-@namespace
-def job(*, name: str, command: tuple[str, ...], output: str | None, **words: Any) -> None:
+@job_options
+@output_option("yaml", "json")
+@namespace_option
+def gen_job(*, name: str, command: tuple[str, ...], output: str | None, **parameters: Any) -> None:
     """Print a DaskJob: gen job my-job -- python work.py."""
-    with plainly():
-        manifest = build.job(name, command, words)
+    with reporting_errors():
+        manifest = build_job(name, command, parameters)
     _print(manifest, output)
 
 
-@gen.command()
+@gen.command("autoscaler")
 @click.argument("cluster", metavar="NAME")
-@bounded
-@output("yaml", "json")
-@namespace
-def autoscaler(*, cluster: str, minimum: int, maximum: int | None, output: str | None) -> None:
+@bounds_options
+@output_option("yaml", "json")
+@namespace_option
+def gen_autoscaler(*, cluster: str, minimum: int, maximum: int | None, output: str | None) -> None:
     """Print a DaskAutoscaler for the cluster NAME."""
     check_bounds(minimum, maximum)
-    with plainly():
-        manifest = build.autoscaler(cluster, minimum, maximum)
+    with reporting_errors():
+        manifest = make_unowned_autoscaler(
+            cluster, autoscaler_spec(cluster, minimum=minimum, maximum=maximum)
+        )
     _print(manifest, output)

@@ -1,4 +1,4 @@
-"""`local`: a Kubernetes on this machine with the controller in it. Both are other programs."""
+"""`local`: a Kubernetes on this machine with the controller in it. Both run as separate programs."""
 
 import asyncio
 import platform
@@ -12,27 +12,30 @@ from typing import NoReturn
 import click
 import yaml
 
-from dask_k8s_client.aliases import JSON
 from dask_k8s_client.api.access import Login
-from dask_k8s_client.api.requests import Api, World
-from dask_k8s_client.api.resources import PODS, Among, Resource
+from dask_k8s_client.api.requests import Api, Objects, Selector
 from dask_k8s_client.api.watching import until
-from dask_k8s_client.cli.running import plainly
-from dask_k8s_client.parts.logs import container_log
-from dask_k8s_client.waiting.observed import is_ready
+from dask_k8s_client.arguments import JSON
+from dask_k8s_client.cli.running import reporting_errors
+from dask_k8s_client.logs import container_log
+from dask_k8s_client.observed import is_ready
+from dask_k8s_crds.resources import PODS, Resource
 
-_PARTS = ("dask_k8s_local", "dask_k8s_controller", "dask_k8s_autoscaler", "dask_k8s_job")
+_MODULES = ("dask_k8s_local", "dask_k8s_controller", "dask_k8s_autoscaler", "dask_k8s_job")
 _SERVER = (sys.executable, "-m", "dask_k8s_local.cli")
 _CONTROLLER = (sys.executable, "-m", "dask_k8s_controller")
 _NAME, _NAMESPACE, _PORT = "dask-k8s-controller", "dask-operator", 8080
 _START_SECONDS = 60.0
 
-# What the controller's manifests have, but for roles: every pod may do everything here.
-_WANTED = {
-    "CustomResourceDefinition": Resource("/apis/apiextensions.k8s.io/v1", "customresourcedefinitions"),
-    "Namespace": Resource("/api/v1", "namespaces"),
-    "ServiceAccount": Resource("/api/v1", "serviceaccounts"),
+_INSTALLED = {
+    resource.kind: resource
+    for resource in (
+        Resource("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions"),
+        Resource("", "v1", "Namespace", "namespaces"),
+        Resource("", "v1", "ServiceAccount", "serviceaccounts"),
+    )
 }
+"""What to create of the controller's manifests. Roles are left out: here every pod may do everything."""
 
 
 @click.group(no_args_is_help=True)
@@ -41,7 +44,7 @@ def local() -> None:
 
     Its pods are processes of this Python environment. Not for production.
     """
-    if missing := [each.replace("_", "-") for each in _PARTS if find_spec(each) is None]:
+    if missing := [each.replace("_", "-") for each in _MODULES if find_spec(each) is None]:
         brings = "`pip install 'dask-k8s-client[local]'` brings what it needs"
         raise click.ClickException(f"{', '.join(missing)} is not installed here; {brings}")
 
@@ -55,7 +58,7 @@ def up(*, detach: bool) -> None:
 
 @local.command()
 def status() -> None:
-    """Tell whether it runs (exit code 0) or not (1), and where."""
+    """Show whether it runs (exit code 0) or not (1), and where."""
     sys.exit(subprocess.call([*_SERVER, "status"]))
 
 
@@ -71,14 +74,14 @@ def _stay() -> NoReturn:
     with subprocess.Popen([*_SERVER, "up"], stdout=subprocess.PIPE, text=True) as server:
         try:
             if kubeconfig := _kubeconfig(server.stdout or ()):
-                with plainly():
+                with reporting_errors():
                     asyncio.run(_install(kubeconfig))
-                _greet(kubeconfig, "Ctrl-C")
+                _print_greeting(kubeconfig, "Ctrl-C")
             server.communicate()
         except KeyboardInterrupt:
             click.echo("\nEnding all pods.")
         finally:
-            server.terminate()  # a terminal's Ctrl-C reaches it as well, other signals do not
+            server.terminate()  # it receives Ctrl-C from the terminal, but no other signals
             server.communicate()
     sys.exit(server.returncode)
 
@@ -89,24 +92,24 @@ def _leave_running() -> None:
     if done.returncode or kubeconfig is None:
         sys.exit(done.returncode or 1)
     try:
-        with plainly():
+        with reporting_errors():
             asyncio.run(_install(kubeconfig))
     except BaseException:
         subprocess.run([*_SERVER, "down"], stdout=subprocess.DEVNULL, check=False)
         raise
-    _greet(kubeconfig, "`dask kubernetes local down`")
+    _print_greeting(kubeconfig, "`dask kubernetes local down`")
 
 
 def _kubeconfig(lines: Iterable[str]) -> str | None:
-    """Where the server that prints this has written its kubeconfig; None if it prints no such thing."""
+    """Return the path of the kubeconfig from the output of the server; None if it is not there."""
     for line in lines:
-        _, found, path = line.partition("export KUBECONFIG=")
-        if found:
+        _, separator, path = line.partition("export KUBECONFIG=")
+        if separator:
             return path.strip()
     return None
 
 
-def _greet(kubeconfig: str, end: str) -> None:
+def _print_greeting(kubeconfig: str, end: str) -> None:
     click.echo(
         f"A small Kubernetes on this machine, with Dask's controller in it. Not for production.\n"
         f"Images mean nothing here: pods run in {sys.prefix} (Python {platform.python_version()}).\n\n"
@@ -117,16 +120,16 @@ def _greet(kubeconfig: str, end: str) -> None:
 
 
 async def _install(kubeconfig: str) -> None:
-    """Install the kinds, and the controller as a pod; wait until it works."""
-    asked = await asyncio.create_subprocess_exec(*_CONTROLLER, "manifests", stdout=subprocess.PIPE)
-    printed, _ = await asked.communicate()
-    if asked.returncode:
+    """Install the custom resources and the controller as a pod, and wait until it is ready."""
+    process = await asyncio.create_subprocess_exec(*_CONTROLLER, "manifests", stdout=subprocess.PIPE)
+    printed, _ = await process.communicate()
+    if process.returncode:
         raise RuntimeError("the controller does not start")
     api = await Api.connect(Login(kubeconfig))
     try:
         for each in _documents(printed):
-            if each["kind"] in _WANTED:
-                await api.create(_WANTED[each["kind"]], each["metadata"].get("namespace"), each)
+            if each["kind"] in _INSTALLED:
+                await api.create(_INSTALLED[each["kind"]], each["metadata"].get("namespace"), each)
         await api.create(PODS, _NAMESPACE, _pod())
         await _until_ready(api)
     finally:
@@ -134,7 +137,7 @@ async def _install(kubeconfig: str) -> None:
 
 
 def _documents(printed: bytes) -> Iterable[JSON]:
-    # In Python alone the CRDs would take seconds.
+    # The loader in pure Python would take seconds for the CRDs.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     return yaml.load_all(printed, loader)
 
@@ -152,12 +155,12 @@ def _pod() -> JSON:
 
 
 async def _until_ready(api: Api) -> None:
-    def ready(world: World) -> bool | None:
-        return (_NAME in world and is_ready(world[_NAME])) or None
+    def ready(objects: Objects) -> bool | None:
+        return (_NAME in objects and is_ready(objects[_NAME])) or None
 
     try:
         async with asyncio.timeout(_START_SECONDS):
-            await until(api, PODS, _NAMESPACE, Among.named(_NAME), ready)
+            await until(api, PODS, _NAMESPACE, Selector.named(_NAME), ready)
     except TimeoutError:
         log = await container_log(api, _NAMESPACE, _NAME, "controller", 20)
         late = f"the controller is not ready after {_START_SECONDS:.0f} s"

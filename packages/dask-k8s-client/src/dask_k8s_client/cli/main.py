@@ -1,4 +1,4 @@
-"""The group of all commands. `dask` always loads it, and it loads a command when that is asked for."""
+"""The group of all commands. The ``dask`` command always imports it; it imports each command when needed."""
 
 from importlib import import_module
 from typing import NamedTuple
@@ -6,43 +6,43 @@ from typing import NamedTuple
 import click
 from click.shell_completion import CompletionItem
 
-from dask_k8s_client.cli.where import where
+from dask_k8s_client.cli.parameters import target_options
 
 
 class Entry(NamedTuple):
-    """Where a command is, and what it says of itself in the list of all."""
+    """The module and function of a command, and its line in the list of commands."""
 
     target: str
     help: str
 
 
 COMMANDS = {
-    "create": Entry("create:create", "Create a cluster."),
+    "create": Entry("manage:create", "Create a cluster."),
     "list": Entry("show:list_", "List clusters."),
     "get": Entry("show:get", "Show how a cluster is."),
     "describe": Entry("show:describe", "Show a cluster with its groups, pods and events."),
-    "scale": Entry("size:scale", "Set the number of workers of a group."),
-    "adapt": Entry("size:adapt", "Let a cluster have as many workers as its work needs."),
+    "scale": Entry("manage:scale", "Set the number of workers of a group."),
+    "adapt": Entry("manage:adapt", "Let a cluster have as many workers as its work needs."),
     "logs": Entry("logs:logs", "Print what the pods of a cluster print."),
     "dashboard": Entry("forward:dashboard", "Open the dashboard of a cluster in the browser."),
     "port-forward": Entry("forward:port_forward", "Make a scheduler and its dashboard reachable from here."),
-    "delete": Entry("create:delete", "Delete a cluster."),
+    "delete": Entry("manage:delete", "Delete a cluster."),
     "run": Entry("job:run", "Run a command as a job, on a cluster for the length of it."),
     "gen": Entry("gen:gen", "Print a resource as YAML, for kubectl apply."),
     "local": Entry("local:local", "Have a Kubernetes on this machine, to try it all."),
 }
-"""In the order in which they are met in the life of a cluster."""
+"""In the order of a cluster's life."""
 
 
 class Lazy(click.Group):
-    """A group that imports the modules of its commands one by one."""
+    """A group that imports the module of a command when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
-        """All names."""
+        """Return the names of all commands."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # the same
-        """Import a command."""
+        """Import a command and return it."""
         if cmd_name not in COMMANDS:
             return None
         module, _, name = COMMANDS[cmd_name].target.partition(":")
@@ -56,12 +56,12 @@ class Lazy(click.Group):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete their names without importing them."""
-        found = [
+        completions = [
             CompletionItem(name, help=entry.help)
             for name, entry in COMMANDS.items()
             if name.startswith(incomplete)
         ]
-        return found + click.Command.shell_complete(self, ctx, incomplete)
+        return completions + click.Command.shell_complete(self, ctx, incomplete)
 
 
 @click.group(
@@ -70,7 +70,7 @@ class Lazy(click.Group):
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
 )
-@where
+@target_options
 def kubernetes() -> None:
     """Dask clusters on Kubernetes.
 

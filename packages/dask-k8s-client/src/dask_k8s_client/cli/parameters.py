@@ -1,23 +1,61 @@
-"""Arguments and options that several commands share, and what their values mean. No I/O but completion."""
+"""Arguments and options that several commands share, and how their values are parsed."""
 
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
 import yaml
 
-from dask_k8s_client.durations import seconds
-from dask_k8s_client.specs.pods import checked_resources
+from dask_k8s_client.arguments import checked_resources, seconds
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 N_WORKERS = 3
 
+_META = __name__
+
+
+class Target(NamedTuple):
+    """Which Kubernetes and which namespace; None: as in Dask's configuration or for kubectl."""
+
+    namespace: str | None = None
+    context: str | None = None
+    kubeconfig: str | None = None
+
+
+def target(ctx: click.Context | None = None) -> Target:
+    """Return the target on the command line; the option after the command's name has precedence."""
+    meta = (ctx or click.get_current_context()).meta
+    return Target(*(meta.get(f"{_META}.{field}") for field in Target._fields))
+
+
+def _store(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        ctx.meta[f"{_META}.{parameter.name}"] = value
+
+
+def _all(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Return a decorator that adds options, which ``--help`` lists in this order."""
+
+    def add(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
+
+
+def output_option(*choices: str) -> Callable[[F], F]:
+    """Add the option ``-o``."""
+    return click.option(
+        "-o", "--output", type=click.Choice(choices), help="Print this, for other programs to read."
+    )
+
 
 def pair(text: str) -> tuple[str, str]:
-    """`NAME=VALUE`."""
+    """Parse ``NAME=VALUE``."""
     name, equals, value = text.partition("=")
     if not (name and equals):
         raise click.BadParameter(f"{text!r} is not NAME=VALUE")
@@ -25,137 +63,141 @@ def pair(text: str) -> tuple[str, str]:
 
 
 def resources(text: str) -> Mapping[str, Any]:
-    """`limits` and `requests` as JSON or YAML."""
+    """Parse ``limits`` and ``requests`` in JSON or YAML."""
     try:
         return checked_resources(yaml.safe_load(text))
     except (yaml.YAMLError, TypeError, ValueError) as error:
-        words = "not JSON" if isinstance(error, yaml.YAMLError) else str(error).removeprefix("resources: ")
-        raise click.BadParameter(f"""{words}; an example: '{{"limits": {{"memory": "4Gi"}}}}'""") from error
+        problem = "not JSON" if isinstance(error, yaml.YAMLError) else str(error).removeprefix("resources: ")
+        raise click.BadParameter(f"""{problem}; an example: '{{"limits": {{"memory": "4Gi"}}}}'""") from error
 
 
 def duration(text: str) -> float:
-    """`90`, `"1 hour"`, in seconds."""
+    """Parse a duration such as ``90`` or ``1 hour`` into seconds."""
     try:
         return seconds("duration", text)
     except ValueError as error:
         raise click.BadParameter(str(error).removeprefix("duration: ")) from error
 
 
-def name_of_cluster(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+def complete_cluster(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """Complete the name of a cluster; without an answer within a second there is nothing to complete."""
-    from dask_k8s_client.cli import completion  # noqa: PLC0415  # asks Kubernetes, and only a shell wants that
+    from dask_k8s_client.cli import running  # noqa: PLC0415  # only completion needs Kubernetes here
 
     names: list[str] = []
-    with suppress(Exception):  # nobody would see why
-        names = asyncio.run(completion.names(ctx))
+    with suppress(Exception):  # a shell shows no errors of completions
+        names = asyncio.run(running.cluster_names(target(ctx)))
     return [name for name in names if name.startswith(incomplete)]
 
 
-cluster_name = click.argument("name", metavar="NAME", shell_complete=name_of_cluster)
+cluster_name = click.argument("name", metavar="NAME", shell_complete=complete_cluster)
 
+namespace_option = click.option(
+    "-n",
+    "--namespace",
+    metavar="NAME",
+    expose_value=False,
+    callback=_store,
+    help="Namespace to use instead of the context's.",
+)
+target_options = _all(
+    namespace_option,
+    click.option(
+        "--context",
+        metavar="NAME",
+        expose_value=False,
+        callback=_store,
+        help="Context of the kubeconfig to use instead of its current one.",
+    ),
+    click.option(
+        "--kubeconfig",
+        metavar="FILE",
+        type=click.Path(exists=True, dir_okay=False),
+        expose_value=False,
+        callback=_store,
+        help="Kubeconfig to use instead of $KUBECONFIG or ~/.kube/config.",
+    ),
+)
+"""The options for the fields of a `Target`."""
 
-def pods_like(function: F) -> F:
-    """Options that say what the pods are like, as `make_cluster_spec` and `make_job_spec` have them."""
-    for option in (
-        click.option("--worker-command", metavar="COMMAND", help="What starts a worker."),
-        click.option(
-            "-e",
-            "--env",
-            type=pair,
-            multiple=True,
-            metavar="NAME=VALUE",
-            help="Environment variable of all containers; may be repeated.",
-        ),
-        click.option(
-            "--resources",
-            type=resources,
-            metavar="JSON",
-            help="Of each worker: `limits`, `requests`, as in a Pod.",
-        ),
-        click.option(
-            "--n-workers",
-            type=click.IntRange(min=0),
-            default=N_WORKERS,
-            show_default=True,
-            help="Workers to begin with.",
-        ),
-        click.option("--image", help="Container image of all pods."),
-    ):
-        function = option(function)
-    return function
+_pod_options = _all(
+    click.option("--image", help="Container image of all pods."),
+    click.option(
+        "--n-workers",
+        type=click.IntRange(min=0),
+        default=N_WORKERS,
+        show_default=True,
+        help="Workers to begin with.",
+    ),
+    click.option(
+        "--resources",
+        type=resources,
+        metavar="JSON",
+        help="Of each worker: `limits`, `requests`, as in a Pod.",
+    ),
+    click.option(
+        "-e",
+        "--env",
+        type=pair,
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Environment variable of all containers; may be repeated.",
+    ),
+    click.option("--worker-command", metavar="COMMAND", help="What starts a worker."),
+)
+cluster_options = _all(
+    _pod_options,
+    click.option(
+        "--scheduler-service-type",
+        type=click.Choice(["ClusterIP", "NodePort", "LoadBalancer"]),
+        help="How the scheduler is reached.",
+    ),
+    click.option(
+        "--idle-timeout",
+        type=duration,
+        metavar="DURATION",
+        help='Delete it after so long without work: 90, "1 hour".',
+    ),
+    click.option(
+        "--scheduler-resources", type=resources, metavar="JSON", help="Of the scheduler, in the same way."
+    ),
+    click.option("--jupyter", is_flag=True, help="Start a Jupyter server beside the dashboard."),
+)
+"""The options that describe a cluster, named like the arguments of `make_cluster_spec`."""
 
+job_options = _all(
+    _pod_options,
+    click.option(
+        "--cluster",
+        metavar="NAME",
+        shell_complete=complete_cluster,
+        help="Run on this cluster, which is there and stays, and not on one of its own.",
+    ),
+    click.option(
+        "--retries",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        help="How many failures of the command are forgiven.",
+    ),
+    click.option(
+        "--ttl",
+        type=duration,
+        metavar="DURATION",
+        help="Delete the job, and what it printed, so long after its end.",
+    ),
+)
+"""The options that describe a job."""
 
-def cluster_like(function: F) -> F:
-    """Options that say what a cluster is like, as `make_cluster_spec` has them."""
-    for option in (
-        click.option("--jupyter", is_flag=True, help="Start a Jupyter server beside the dashboard."),
-        click.option(
-            "--scheduler-resources", type=resources, metavar="JSON", help="Of the scheduler, in the same way."
-        ),
-        click.option(
-            "--idle-timeout",
-            type=duration,
-            metavar="DURATION",
-            help='Delete it after so long without work: 90, "1 hour".',
-        ),
-        click.option(
-            "--scheduler-service-type",
-            type=click.Choice(["ClusterIP", "NodePort", "LoadBalancer"]),
-            help="How the scheduler is reached.",
-        ),
-    ):
-        function = option(function)
-    return pods_like(function)
-
-
-def job_like(function: F) -> F:
-    """Options that say what a job is like, as `make_job_spec` has them."""
-    for option in (
-        click.option(
-            "--ttl",
-            type=duration,
-            metavar="DURATION",
-            help="Delete the job, and what it printed, so long after its end.",
-        ),
-        click.option(
-            "--retries",
-            type=click.IntRange(min=0),
-            default=0,
-            show_default=True,
-            help="How many failures of the command are forgiven.",
-        ),
-        click.option(
-            "--cluster",
-            metavar="NAME",
-            shell_complete=name_of_cluster,
-            help="Run on this cluster, which is there and stays, and not on one of its own.",
-        ),
-    ):
-        function = option(function)
-    return pods_like(function)
-
-
-def bounded(function: F) -> F:
-    """Options that say how few and how many workers there may be."""
-    least, most = (
-        click.option(
-            "--minimum", type=click.IntRange(min=0), default=0, show_default=True, help="Fewest workers."
-        ),
-        click.option(
-            "--maximum", type=click.IntRange(min=0), help="Most workers; without it there is no bound."
-        ),
-    )
-    return least(most(function))
+bounds_options = _all(
+    click.option(
+        "--minimum", type=click.IntRange(min=0), default=0, show_default=True, help="Fewest workers."
+    ),
+    click.option("--maximum", type=click.IntRange(min=0), help="Most workers; without it there is no bound."),
+)
+"""The options for the bounds of an autoscaler."""
 
 
 def check_bounds(minimum: int, maximum: int | None) -> None:
-    """Refuse what cannot be."""
+    """Refuse a maximum below the minimum."""
     if maximum is not None and maximum < minimum:
         raise click.BadParameter(f"{maximum} is less than the minimum, {minimum}", param_hint="'--maximum'")
-
-
-def output(*choices: str) -> Callable[[F], F]:
-    """Add the option `-o`."""
-    return click.option(
-        "-o", "--output", type=click.Choice(choices), help="Print this, for other programs to read."
-    )

@@ -1,4 +1,4 @@
-"""`list`, `get`, `describe`: how clusters are. They only read."""
+"""`list`, `get`, `describe`: the commands that only read."""
 
 import asyncio
 from collections.abc import Awaitable, Sequence
@@ -9,61 +9,61 @@ from typing import NamedTuple
 import click
 from rich.console import Console
 
-from dask_k8s_client.aliases import JSON
-from dask_k8s_client.api.requests import Api
-from dask_k8s_client.api.resources import AUTOSCALERS, CLUSTERS, EVENTS, GROUPS, PODS, Among
-from dask_k8s_client.cli import find, view
-from dask_k8s_client.cli.parameters import cluster_name, output
-from dask_k8s_client.cli.printing import Cell, console, print_objects, print_pairs, print_table
-from dask_k8s_client.cli.running import run
-from dask_k8s_client.cli.where import where
-from dask_k8s_client.exceptions import ApiError
-from dask_k8s_client.refusals import doing
+from dask_k8s_client.api.requests import Api, Selector
+from dask_k8s_client.arguments import JSON
+from dask_k8s_client.cli import tables
+from dask_k8s_client.cli.output import Cell, console, print_objects, print_pairs, print_table
+from dask_k8s_client.cli.parameters import cluster_name, output_option, target_options
+from dask_k8s_client.cli.running import find_cluster, run
+from dask_k8s_client.exceptions import explaining
+from dask_k8s_client.observed import located
 from dask_k8s_crds import labels
+from dask_k8s_crds.api_errors import ApiError
+from dask_k8s_crds.resources import DASK_AUTOSCALERS, DASK_CLUSTERS, DASK_WORKER_GROUPS, EVENTS, PODS
 
 
 @click.command("list")
 @click.option(
     "-A", "--all-namespaces", is_flag=True, help="Those of all namespaces, whatever --namespace says."
 )
-@output("json", "yaml", "name")
-@where
+@output_option("json", "yaml", "name")
+@target_options
 def list_(*, all_namespaces: bool, output: str | None) -> None:
     """List clusters."""
 
     async def read(api: Api, namespace: str) -> tuple[Sequence[JSON], str]:
-        place = f"in the namespace {namespace}"
-        with doing(f"list the DaskClusters {'in all namespaces' if all_namespaces else place}"):
-            found = await api.every(CLUSTERS, None if all_namespaces else namespace)
-        return found, "in any namespace" if all_namespaces else place
+        scope = f"in the namespace {namespace}"
+        with explaining(f"list the DaskClusters {'in all namespaces' if all_namespaces else scope}"):
+            clusters = await api.list_items(DASK_CLUSTERS, None if all_namespaces else namespace)
+        return clusters, "in any namespace" if all_namespaces else scope
 
-    clusters, place = run(read)
+    clusters, scope = run(read)
     clusters = sorted(clusters, key=lambda each: (each["metadata"]["namespace"], each["metadata"]["name"]))
     if output:
         print_objects(clusters, output, many=True)
     elif not clusters:
-        click.echo(f"There are no clusters {place}.", err=True)
+        click.echo(f"There are no clusters {scope}.", err=True)
     else:
         now = datetime.now(UTC)
-        rows = [view.cluster_row(each, now) for each in clusters]
-        print_table(console(), view.CLUSTER_HEAD, rows)
+        rows = [tables.cluster_row(each, now) for each in clusters]
+        print_table(console(), tables.CLUSTER_HEAD, rows)
 
 
 @click.command()
 @cluster_name
-@output("json", "yaml", "name")
-@where
+@output_option("json", "yaml", "name")
+@target_options
 def get(*, name: str, output: str | None) -> None:
     """Show how a cluster is: phase, workers, addresses, conditions."""
-    cluster = run(lambda api, namespace: find.cluster(api, namespace, name))
+    cluster = run(lambda api, namespace: find_cluster(api, namespace, name))
     if output:
         print_objects([cluster], output)
     else:
         _print_cluster(console(), cluster, datetime.now(UTC))
 
 
-class _Family(NamedTuple):
-    """A cluster and what belongs to it; None: we may not look."""
+class _Description(NamedTuple):
+    """A cluster and what belongs to it; None without the permission to list it."""
 
     cluster: JSON
     groups: Sequence[JSON] | None
@@ -74,29 +74,29 @@ class _Family(NamedTuple):
 
 @click.command()
 @cluster_name
-@where
+@target_options
 def describe(*, name: str) -> None:
     """Show a cluster with its groups, pods and events."""
-    family = run(lambda api, namespace: _family(api, namespace, name))
+    found = run(lambda api, namespace: _describe(api, namespace, name))
     out, now = console(), datetime.now(UTC)
-    _print_cluster(out, family.cluster, now)
-    for each in family.autoscalers or ():
-        out.print(f"\nScaled by {each['metadata']['name']}, {view.autoscaler_line(each)}", soft_wrap=True)
-    groups = None if family.groups is None else [view.group_row(each, now) for each in family.groups]
-    pods = None if family.pods is None else view.pod_rows(family.pods, now)
-    events = None if family.events is None else view.event_rows(family.events, now)
-    _print_part(out, "worker groups", view.GROUP_HEAD, groups)
-    _print_part(out, "pods", view.POD_HEAD, pods)
-    _print_part(out, "events", view.EVENT_HEAD, events)
+    _print_cluster(out, found.cluster, now)
+    for each in found.autoscalers or ():
+        out.print(f"\nScaled by {each['metadata']['name']}, {tables.autoscaler_line(each)}", soft_wrap=True)
+    groups = None if found.groups is None else [tables.group_row(each, now) for each in found.groups]
+    pods = None if found.pods is None else tables.pod_rows(found.pods, now)
+    events = None if found.events is None else tables.event_rows(found.events, now)
+    _print_part(out, "worker groups", tables.GROUP_HEAD, groups)
+    _print_part(out, "pods", tables.POD_HEAD, pods)
+    _print_part(out, "events", tables.EVENT_HEAD, events)
 
 
 def _print_cluster(out: Console, cluster: JSON, now: datetime) -> None:
-    print_pairs(out, view.cluster_pairs(cluster, now))
-    if waiting := view.waiting_for(cluster):
+    print_pairs(out, tables.cluster_pairs(cluster, now))
+    if waiting := tables.waiting_for(cluster):
         out.print(f"\n{waiting}", style="yellow", soft_wrap=True)
-    if conditions := list(view.condition_rows(cluster, now)):
+    if conditions := list(tables.condition_rows(cluster, now)):
         out.print()
-        print_table(out, view.CONDITION_HEAD, conditions)
+        print_table(out, tables.CONDITION_HEAD, conditions)
 
 
 def _print_part(out: Console, what: str, head: Sequence[str], rows: Sequence[Sequence[Cell]] | None) -> None:
@@ -109,31 +109,31 @@ def _print_part(out: Console, what: str, head: Sequence[str], rows: Sequence[Seq
         print_table(out, head, rows)
 
 
-async def _family(api: Api, namespace: str, name: str) -> _Family:
-    cluster = await find.cluster(api, namespace, name)
-    mine = Among(labels=labels.selector({labels.CLUSTER_NAME: name}))
-    with doing(f"describe the DaskCluster {name} in the namespace {namespace}"):
+async def _describe(api: Api, namespace: str, name: str) -> _Description:
+    cluster = await find_cluster(api, namespace, name)
+    own_pods = Selector(labels=labels.selector({labels.CLUSTER_NAME: name}))
+    with explaining(f"describe the DaskCluster {located(cluster)}"):
         groups, autoscalers, pods, events = await asyncio.gather(
-            _permitted(api.every(GROUPS, namespace)),
-            _permitted(api.every(AUTOSCALERS, namespace)),
-            _permitted(api.every(PODS, namespace, mine)),
-            _permitted(api.every(EVENTS, namespace)),
+            _permitted(api.list_items(DASK_WORKER_GROUPS, namespace)),
+            _permitted(api.list_items(DASK_AUTOSCALERS, namespace)),
+            _permitted(api.list_items(PODS, namespace, own_pods)),
+            _permitted(api.list_items(EVENTS, namespace)),
         )
     groups, autoscalers = (
-        None if found is None else [each for each in found if each["spec"].get("cluster") == name]
-        for found in (groups, autoscalers)
+        None if listed is None else [each for each in listed if each["spec"].get("cluster") == name]
+        for listed in (groups, autoscalers)
     )
-    known = _uids([cluster, *(groups or ()), *(autoscalers or ())])
-    watched = known | _uids(pods or ())
-    about = None if events is None else [each for each in events if _matters(each, known, watched)]
-    return _Family(cluster, groups, autoscalers, pods, about)
+    own = _uids([cluster, *(groups or ()), *(autoscalers or ())])
+    pods_too = own | _uids(pods or ())
+    relevant = None if events is None else [each for each in events if _is_relevant(each, own, pods_too)]
+    return _Description(cluster, groups, autoscalers, pods, relevant)
 
 
 async def _permitted(listing: Awaitable[Sequence[JSON]]) -> Sequence[JSON] | None:
     try:
         return await listing
     except ApiError as error:
-        # Not everybody may see everything, and not every controller has an autoscaler.
+        # A user may lack permissions, and a controller may have no autoscaler.
         if error.status == HTTPStatus.FORBIDDEN or error.is_unknown_path:
             return None
         raise
@@ -143,6 +143,6 @@ def _uids(objects: Sequence[JSON]) -> set[str]:
     return {each["metadata"]["uid"] for each in objects}
 
 
-def _matters(event: JSON, known: set[str], watched: set[str]) -> bool:
-    """About the cluster or its own, or a warning about a pod: that pods start is no news."""
-    return event["involvedObject"].get("uid") in (watched if event.get("type") == "Warning" else known)
+def _is_relevant(event: JSON, own: set[str], pods_too: set[str]) -> bool:
+    """Return whether an event is about the cluster or its resources, or is a warning about a pod."""
+    return event["involvedObject"].get("uid") in (pods_too if event.get("type") == "Warning" else own)

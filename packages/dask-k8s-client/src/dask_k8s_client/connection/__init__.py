@@ -1,1 +1,1 @@
-"""From here to a scheduler: which way, and through what. Nothing here speaks Dask's protocol."""
+"""How to reach a scheduler from this machine. Nothing here speaks Dask's protocol."""

@@ -1,9 +1,9 @@
-"""A local TCP port whose connections end in a pod. Knows the framing on the WebSocket, nothing of Dask.
+"""Port-forwards: a local TCP port whose connections end in a pod, through a WebSocket of the Kubernetes API.
 
-Each accepted connection has a WebSocket of its own, so one that breaks takes nothing else along, and the next
-one goes to whatever pod is there then. On the WebSocket the first byte of a message is its channel, data or
-error; the first message on a channel is the number of the port. There is no way to tell the pod that we have
-finished writing but to end the connection, so when the local side has finished we wait for the answer first.
+Each accepted connection has a WebSocket of its own. So a connection that breaks does not affect others, and
+the next one goes to the pod that is ready then. The first byte of each message is its channel: data or error.
+The first message on a channel contains the port number. The protocol has no half-close: after writing, we can
+only end the whole connection, so when the local side has finished we wait for the answer first.
 """
 
 import asyncio
@@ -11,29 +11,46 @@ import logging
 import os
 import socket
 import struct
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
+from http import HTTPStatus
 
 import aiohttp
+
+from dask_k8s_client.api.requests import Api, Objects, Selector
+from dask_k8s_client.api.watching import until
+from dask_k8s_client.arguments import JSON
+from dask_k8s_client.observed import container_port, is_owned, is_ready
+from dask_k8s_client.waiting import RETRY_SECONDS
+from dask_k8s_crds import labels, names
+from dask_k8s_crds.api_errors import ApiError
+from dask_k8s_crds.resources import PODS
 
 logger = logging.getLogger("dask_k8s_client")
 
 PROTOCOLS = ("v4.channel.k8s.io", "portforward.k8s.io")
 Tunnel = Callable[[], AbstractAsyncContextManager[aiohttp.ClientWebSocketResponse]]
 """Opens the WebSocket of a port-forward to a pod that is ready."""
+COMM, DASHBOARD = "tcp-comm", "http-dashboard"
+"""The names of the scheduler's ports."""
+
+_DEFAULT_PORTS = {COMM: names.SCHEDULER_PORT, DASHBOARD: names.DASHBOARD_PORT}
+_PERMANENT_STATUSES = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+_CONNECT_SECONDS = 10.0
+"""How long a connection waits for a pod that is ready; then Dask's own retries begin."""
 
 _DATA, _ERROR = 0, 1
-_CHUNK = 2**18
-# How long a pod may be silent after the local side has finished writing.
-_LINGER = 1.0
-_NORMAL = (1000, 1005)
-# After one that failed, as where this process has too many files open.
-_NEXT_ACCEPT = 1.0
+_CHUNK_BYTES = 2**18
+_LINGER_SECONDS = 1.0
+"""How long a pod may be silent after the local side has finished writing."""
+_NORMAL_CLOSE_CODES = (1000, 1005)
+_ACCEPT_RETRY_SECONDS = 1.0
+"""The wait after a failed accept, for example because this process has too many files open."""
 
 
 class PortForward:
-    """Listens on this machine, on loopback only."""
+    """A listener on the loopback interface that forwards each connection through a tunnel."""
 
     def __init__(self, tunnel: Tunnel) -> None:
         self._tunnel = tunnel
@@ -42,19 +59,19 @@ class PortForward:
         self._connections: set[asyncio.Task[None]] = set()
 
     async def start(self, port: int = 0) -> int:
-        """Listen; returns the port."""
+        """Listen, and return the port; 0 chooses a free one."""
         self._listener = listener = socket.create_server(("127.0.0.1", port), backlog=100)
         listener.setblocking(False)  # noqa: FBT003  # its only argument
         self._accepting = asyncio.create_task(self._accept(listener))
-        found: int = listener.getsockname()[1]
-        return found
+        local_port: int = listener.getsockname()[1]
+        return local_port
 
     async def close(self) -> None:
-        """Stop listening and end every connection."""
-        ending = [*self._connections, *filter(None, [self._accepting])]
-        for each in ending:
-            each.cancel()
-        await asyncio.gather(*ending, return_exceptions=True)
+        """Stop listening and close all connections."""
+        tasks = [*self._connections, *filter(None, [self._accepting])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self._listener is not None:
             self._listener.close()
 
@@ -65,7 +82,7 @@ class PortForward:
                 sock, _ = await loop.sock_accept(listener)
             except OSError as error:
                 logger.info("cannot accept a connection to forward: %s", error)
-                await asyncio.sleep(_NEXT_ACCEPT)
+                await asyncio.sleep(_ACCEPT_RETRY_SECONDS)
                 continue
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection = asyncio.create_task(self._serve(sock))
@@ -81,7 +98,7 @@ class PortForward:
         try:
             async with self._tunnel() as ws:
                 finished = await _Relay(sock, ws).run()
-        except Exception as error:  # noqa: BLE001  # whatever it is, it ends one connection; its owner makes another
+        except Exception as error:  # noqa: BLE001  # it ends this connection only, and the peer reconnects
             logger.info("forwarded connection lost: %s", str(error) or type(error).__name__)
         finally:
             if not finished:
@@ -89,7 +106,7 @@ class PortForward:
 
 
 def _reset_on_close(sock: socket.socket) -> None:
-    """A reset, not an end: half an answer must not look like a whole one."""
+    """Have close send a reset: half an answer must not look like a complete one."""
     with suppress(OSError):
         sock.setsockopt(
             socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("HH" if os.name == "nt" else "ii", 1, 0)
@@ -97,9 +114,9 @@ def _reset_on_close(sock: socket.socket) -> None:
 
 
 class _Relay:
-    """One connection: both ways until either side ends.
+    """Copies one connection in both directions until either side ends it.
 
-    On the socket itself: asyncio's streams would copy each byte twice more.
+    It reads and writes the socket directly: asyncio's streams would copy each byte twice more.
     """
 
     def __init__(self, sock: socket.socket, ws: aiohttp.ClientWebSocketResponse) -> None:
@@ -109,7 +126,7 @@ class _Relay:
         self._received = 0
 
     async def run(self) -> bool:
-        """Whether it ended as it should."""
+        """Copy until the end, and return whether that was a normal close."""
         down = asyncio.create_task(self._download())
         up = asyncio.create_task(self._upload())
         try:
@@ -117,7 +134,7 @@ class _Relay:
             before = -1
             while not down.done() and self._received != before:
                 before = self._received
-                await asyncio.wait({down}, timeout=_LINGER)
+                await asyncio.wait({down}, timeout=_LINGER_SECONDS)
             if down.done():
                 return down.result()
             up.result()
@@ -128,11 +145,11 @@ class _Relay:
             await asyncio.gather(up, down, return_exceptions=True)
 
     async def _upload(self) -> None:
-        message = memoryview(bytearray(1 + _CHUNK))  # the first byte is the channel, and stays
+        message = memoryview(bytearray(1 + _CHUNK_BYTES))  # the first byte remains the channel
         message[0] = _DATA
         while count := await self._loop.sock_recv_into(self._sock, message[1:]):
-            await self._ws.send_bytes(message[: 1 + count])  # type: ignore[arg-type]  # as good as bytes
-            await asyncio.sleep(0)  # neither of the two need have waited
+            await self._ws.send_bytes(message[: 1 + count])  # type: ignore[arg-type]  # aiohttp accepts any buffer
+            await asyncio.sleep(0)  # neither of the calls above may have yielded to the loop
 
     async def _download(self) -> bool:
         announced: set[int] = set()
@@ -147,4 +164,48 @@ class _Relay:
                 await self._loop.sock_sendall(self._sock, memoryview(message.data)[1:])
             elif channel == _ERROR:
                 raise ConnectionError(message.data[1:].decode(errors="replace").strip())
-        return self._ws.close_code in _NORMAL
+        return self._ws.close_code in _NORMAL_CLOSE_CODES
+
+
+def tunnel_to_scheduler(api: Api, cluster: JSON, service: JSON | None, port_name: str) -> Tunnel:
+    """Return a tunnel to a named port of the scheduler; each use connects to the pod that is ready then."""
+    namespace = cluster["metadata"]["namespace"]
+
+    @asynccontextmanager
+    async def tunnel() -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(_CONNECT_SECONDS):
+                    ws = await enter(stack)
+            except TimeoutError:
+                message = f"no scheduler could be reached within {_CONNECT_SECONDS:.0f} s"
+                raise ConnectionError(message) from None
+            yield ws
+
+    async def enter(stack: AsyncExitStack) -> aiohttp.ClientWebSocketResponse:
+        while True:
+            pod = await ready_pod(api, cluster)
+            port = container_port(service, pod, port_name, _DEFAULT_PORTS[port_name])
+            path = PODS.path(namespace, pod["metadata"]["name"], "portforward")
+            try:
+                return await stack.enter_async_context(api.websocket(path, {"ports": str(port)}, PROTOCOLS))
+            except (ApiError, ConnectionError) as error:
+                if isinstance(error, ApiError) and error.status in _PERMANENT_STATUSES:
+                    raise
+                # The pod was deleted in the meantime, or its node does not answer.
+                logger.debug("no way to the pod: %s", error)
+            await asyncio.sleep(RETRY_SECONDS)
+
+    return tunnel
+
+
+async def ready_pod(api: Api, cluster: JSON) -> JSON:
+    """Wait for a scheduler pod that is ready, and return the newest."""
+    metadata = cluster["metadata"]
+
+    def newest(objects: Objects) -> JSON | None:
+        ready = [each for each in objects.values() if is_ready(each) and is_owned(each, metadata["uid"])]
+        return max(ready, key=lambda each: each["metadata"]["creationTimestamp"], default=None)
+
+    selector = Selector(labels=labels.selector(labels.scheduler(metadata["name"])))
+    return await until(api, PODS, metadata["namespace"], selector, newest)

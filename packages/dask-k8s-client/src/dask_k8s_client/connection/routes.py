@@ -1,7 +1,4 @@
-"""How to reach a scheduler from where we are: its name, a node, a load balancer, or a port-forward.
-
-Which of them is decided in `ways`.
-"""
+"""Routes to a scheduler: through its service's name, a node, a load balancer or a port-forward."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -10,92 +7,96 @@ from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from dask_k8s_client.aliases import JSON
-from dask_k8s_client.api.requests import Api, World
-from dask_k8s_client.api.resources import NODES, SERVICES, Among
+from dask_k8s_client.api.requests import Api, Objects, Selector
 from dask_k8s_client.api.watching import until
-from dask_k8s_client.connection import ways
-from dask_k8s_client.connection.portforward import PortForward
-from dask_k8s_client.connection.tunnels import COMM, DASHBOARD, ready_pod, to_scheduler
-from dask_k8s_client.connection.ways import Way
-from dask_k8s_client.exceptions import ApiError
-from dask_k8s_client.refusals import doing
-from dask_k8s_client.waiting.observed import node_addresses, service_port
-from dask_k8s_client.waiting.progress import Progress
+from dask_k8s_client.arguments import JSON
+from dask_k8s_client.connection.connect_modes import (
+    PORT_FORWARD_HINT,
+    Address,
+    Connect,
+    ConnectMode,
+    service_spec,
+)
+from dask_k8s_client.connection.portforward import (
+    COMM,
+    DASHBOARD,
+    PortForward,
+    ready_pod,
+    tunnel_to_scheduler,
+)
+from dask_k8s_client.exceptions import explaining
+from dask_k8s_client.observed import located, node_addresses, service_port
+from dask_k8s_client.progress import Progress
+from dask_k8s_client.waiting import RETRY_SECONDS
 from dask_k8s_crds import names
+from dask_k8s_crds.api_errors import ApiError
+from dask_k8s_crds.resources import NODES, SERVICES
 
 T = TypeVar("T")
-
-_RETRY = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The way to a scheduler."""
+    """How to reach a scheduler and its dashboard."""
 
     address: str
     dashboard_host: str
     dashboard_port: int
     forwards: tuple[PortForward, ...] = ()
     hint: str = ""
-    """What to try if nobody answers there."""
-    may_move: bool = False
-    """A new scheduler, or a new service, may be elsewhere."""
+    """What to try if nothing answers there."""
+    may_change: bool = False
+    """Whether a new scheduler or service may have another address."""
 
     async def close(self) -> None:
-        """Stop forwarding."""
+        """Stop the port-forwards."""
         await asyncio.gather(*(each.close() for each in self.forwards))
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What the way should be like."""
+async def find_route(  # noqa: PLR0913  # the two ports matter to port-forwards only
+    api: Api, cluster: JSON, mode: Connect, progress: Progress, *, comm_port: int = 0, dashboard_port: int = 0
+) -> Route:
+    """Find the route to a scheduler that is ready.
 
-    connect: ways.Connect = Way.AUTO
-    comm_port: int = 0
-    """Local port of a forwarded scheduler; 0: any."""
-    dashboard_port: int = 0
-    """Local port of a forwarded dashboard; 0: any."""
-
-
-async def route(api: Api, cluster: JSON, wanted: Wanted, progress: Progress) -> Route:
-    """Find the way; the scheduler must be ready.
+    Args:
+        api: The API server.
+        cluster: The DaskCluster.
+        mode: The connect mode, as `connect_modes.choose` returns it.
+        progress: Shows what this waits for.
+        comm_port: Local port of the scheduler for a port-forward; 0: any.
+        dashboard_port: Local port of the dashboard for a port-forward; 0: any.
 
     Raises:
-        ValueError: there is no such way to it.
-        ConnectionError: it leads nowhere.
+        ConnectionError: The scheduler cannot be reached.
     """
-    name, namespace = cluster["metadata"]["name"], cluster["metadata"]["namespace"]
-    way = ways.choose(wanted.connect, cluster, in_cluster=api.access.in_cluster)
     progress.step("looking for a way to the scheduler")
-    with doing(f"reach the scheduler of the cluster {name} in the namespace {namespace}"):
-        match way:
-            case ways.Address():
-                return _by_address(cluster, way)
-            case Way.SERVICE:
-                return await _by_name(api, cluster)
-            case Way.NODE_PORT:
+    with explaining(f"reach the scheduler of the cluster {located(cluster)}"):
+        match mode:
+            case Address():
+                return _by_address(cluster, mode)
+            case ConnectMode.SERVICE:
+                return await _by_service_name(api, cluster)
+            case ConnectMode.NODE_PORT:
                 return await _by_node(api, cluster, progress)
-            case Way.LOAD_BALANCER:
+            case ConnectMode.LOAD_BALANCER:
                 return await _by_load_balancer(api, cluster, progress)
             case _:
                 progress.step("forwarding the scheduler's ports")
-                service = await api.get(SERVICES, namespace, names.scheduler(name))
-                return await _forwarded(api, cluster, service, wanted)
+                return await _by_port_forward(api, cluster, comm_port, dashboard_port)
 
 
-def _by_address(cluster: JSON, address: ways.Address) -> Route:
-    """The dashboard is taken to be at the same host, on the service's port."""
-    port = service_port({"spec": ways.service(cluster)}, DASHBOARD, "port", names.DASHBOARD_PORT)
-    return Route(address.url, _in_url(address.host), port, hint=ways.INSTEAD)
+def _by_address(cluster: JSON, address: Address) -> Route:
+    """Expect the dashboard on the same host, on the service's port."""
+    port = service_port({"spec": service_spec(cluster)}, DASHBOARD, "port", names.DASHBOARD_PORT)
+    return Route(address.url, _in_url(address.host), port, hint=PORT_FORWARD_HINT)
 
 
-async def _by_name(api: Api, cluster: JSON) -> Route:
+async def _by_service_name(api: Api, cluster: JSON) -> Route:
     name, namespace = cluster["metadata"]["name"], cluster["metadata"]["namespace"]
     status = cluster.get("status") or {}
     address = status.get("schedulerAddress") or names.scheduler_address(name, namespace)
     dashboard = urlsplit(status.get("dashboardAddress") or names.dashboard_address(name, namespace))
-    # Inside, a name that is new may take its time; outside it will not come.
+    # Inside the cluster a new name may take a moment to resolve; outside it never will.
     if not api.access.in_cluster:
         host = urlsplit(address).hostname
         try:
@@ -103,35 +104,33 @@ async def _by_name(api: Api, cluster: JSON) -> Route:
         except OSError as error:
             raise ConnectionError(
                 f"the scheduler's service is known as {host} inside Kubernetes, but not here ({error}); "
-                f"{ways.INSTEAD}"
+                f"{PORT_FORWARD_HINT}"
             ) from error
-    return Route(address, dashboard.hostname or "", dashboard.port or names.DASHBOARD_PORT, hint=ways.INSTEAD)
+    port = dashboard.port or names.DASHBOARD_PORT
+    return Route(address, dashboard.hostname or "", port, hint=PORT_FORWARD_HINT)
 
 
 async def _by_node(api: Api, cluster: JSON, progress: Progress) -> Route:
-    """Through the node that the scheduler runs on: it serves the port whatever the traffic policy is."""
+    """Go through the node that the scheduler runs on: it serves the port under any traffic policy."""
 
-    def opened(service: JSON) -> int | None:
+    def node_port(service: JSON) -> int | None:
         return service_port(service, COMM, "nodePort", 0) or None
 
-    progress.step("waiting for the port of the scheduler's service on the nodes", ways.INSTEAD)
-    service, port = await _service(api, cluster, opened)
+    progress.step("waiting for the port of the scheduler's service on the nodes", PORT_FORWARD_HINT)
+    service, port = await _service(api, cluster, node_port)
     pod = await ready_pod(api, cluster)
     node = None
-    with suppress(ApiError):  # who may not read nodes has to do with what the pod says
+    with suppress(ApiError):  # without the permission to read nodes, the pod's own status is used
         node = await api.get(NODES, None, pod["spec"]["nodeName"])
     hosts = node_addresses(pod, node)
     if not hosts:
-        raise ConnectionError(f"the scheduler's node has no address; {ways.INSTEAD}")
-    where = " or ".join(f"{_in_url(each)}:{port}" for each in hosts)
-    progress.step(f"waiting for the scheduler's node to answer at {where}", ways.INSTEAD)
-    host = _in_url(await _first_open(hosts, port))
-    dashboard = service_port(service, DASHBOARD, "nodePort", 0)
-    return Route(f"tcp://{host}:{port}", host, dashboard, hint=ways.INSTEAD, may_move=True)
+        raise ConnectionError(f"the scheduler's node has no address; {PORT_FORWARD_HINT}")
+    host = await _first_reachable(hosts, port, "node", progress)
+    return _external_route(host, port, service_port(service, DASHBOARD, "nodePort", 0))
 
 
 async def _by_load_balancer(api: Api, cluster: JSON, progress: Progress) -> Route:
-    def balanced(service: JSON) -> list[str] | None:
+    def ingress_hosts(service: JSON) -> list[str] | None:
         ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
         return [host for each in ingress if (host := each.get("hostname") or each.get("ip"))] or None
 
@@ -139,60 +138,65 @@ async def _by_load_balancer(api: Api, cluster: JSON, progress: Progress) -> Rout
     name = names.scheduler(metadata["name"])
     progress.step(
         "waiting for the address of the scheduler's load balancer",
-        f"`kubectl describe service {name} -n {metadata['namespace']}` says more; {ways.INSTEAD}",
+        f"`kubectl describe service {name} -n {metadata['namespace']}` says more; {PORT_FORWARD_HINT}",
     )
-    service, hosts = await _service(api, cluster, balanced)
+    service, hosts = await _service(api, cluster, ingress_hosts)
     port = service_port(service, COMM, "port", names.SCHEDULER_PORT)
-    where = " or ".join(f"{_in_url(each)}:{port}" for each in hosts)
-    progress.step(f"waiting for the scheduler's load balancer to answer at {where}", ways.INSTEAD)
-    host = _in_url(await _first_open(hosts, port))
-    dashboard = service_port(service, DASHBOARD, "port", names.DASHBOARD_PORT)
-    return Route(f"tcp://{host}:{port}", host, dashboard, hint=ways.INSTEAD, may_move=True)
+    host = await _first_reachable(hosts, port, "load balancer", progress)
+    return _external_route(host, port, service_port(service, DASHBOARD, "port", names.DASHBOARD_PORT))
 
 
-async def _service(api: Api, cluster: JSON, accept: Callable[[JSON], T | None]) -> tuple[JSON, T]:
-    """The scheduler's service, once `accept` finds in it what it looks for."""
+def _external_route(host: str, port: int, dashboard_port: int) -> Route:
+    return Route(f"tcp://{host}:{port}", host, dashboard_port, hint=PORT_FORWARD_HINT, may_change=True)
+
+
+async def _by_port_forward(api: Api, cluster: JSON, comm_port: int, dashboard_port: int) -> Route:
     metadata = cluster["metadata"]
-    name = names.scheduler(metadata["name"])
-
-    def found(world: World) -> tuple[JSON, T] | None:
-        accepted = accept(world[name]) if name in world else None
-        return None if accepted is None else (world[name], accepted)
-
-    return await until(api, SERVICES, metadata["namespace"], Among.named(name), found)
-
-
-async def _forwarded(api: Api, cluster: JSON, service: JSON | None, wanted: Wanted) -> Route:
-    tunnels = {name: to_scheduler(api, cluster, service, name) for name in (COMM, DASHBOARD)}
-    # Whether we may, and whether it works at all, is asked once here, where the answer can be raised.
+    service = await api.get(SERVICES, metadata["namespace"], names.scheduler(metadata["name"]))
+    tunnels = {port: tunnel_to_scheduler(api, cluster, service, port) for port in (COMM, DASHBOARD)}
+    # Try one connection now, so that a missing permission raises an exception here.
     async with tunnels[COMM]():
         pass
     comm, dashboard = PortForward(tunnels[COMM]), PortForward(tunnels[DASHBOARD])
     try:
-        found = await dashboard.start(wanted.dashboard_port)
-        address = f"tcp://127.0.0.1:{await comm.start(wanted.comm_port)}"
-        return Route(address, "localhost", found, (comm, dashboard))
+        dashboard_port = await dashboard.start(dashboard_port)
+        address = f"tcp://127.0.0.1:{await comm.start(comm_port)}"
+        return Route(address, "localhost", dashboard_port, (comm, dashboard))
     except BaseException:
         await dashboard.close()
         raise
 
 
-async def _first_open(hosts: Sequence[str], port: int) -> str:
-    """The first of several hosts that accepts a connection; a load balancer may take its time to."""
+async def _service(api: Api, cluster: JSON, accept: Callable[[JSON], T | None]) -> tuple[JSON, T]:
+    """Wait until `accept` finds what it looks for in the scheduler's service; return both."""
+    metadata = cluster["metadata"]
+    name = names.scheduler(metadata["name"])
 
-    async def reachable(host: str) -> str:
+    def accepted(objects: Objects) -> tuple[JSON, T] | None:
+        result = accept(objects[name]) if name in objects else None
+        return None if result is None else (objects[name], result)
+
+    return await until(api, SERVICES, metadata["namespace"], Selector.named(name), accepted)
+
+
+async def _first_reachable(hosts: Sequence[str], port: int, what: str, progress: Progress) -> str:
+    """Wait for the first host that accepts a connection, and return it as it stands in a URL."""
+    where = " or ".join(f"{_in_url(each)}:{port}" for each in hosts)
+    progress.step(f"waiting for the scheduler's {what} to answer at {where}", PORT_FORWARD_HINT)
+
+    async def connect(host: str) -> str:
         while True:
             with suppress(OSError):
                 async with asyncio.timeout(5):
                     _, writer = await asyncio.open_connection(host, port)
                 writer.close()
                 return host
-            await asyncio.sleep(_RETRY)
+            await asyncio.sleep(RETRY_SECONDS)
 
-    tasks = [asyncio.create_task(reachable(host)) for host in hosts]
+    tasks = [asyncio.create_task(connect(host)) for host in hosts]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        return done.pop().result()
+        return _in_url(done.pop().result())
     finally:
         for each in tasks:
             each.cancel()

@@ -1,1 +1,1 @@
-"""Builders: arguments in, resources out. Pure; nothing here knows of configuration, files or the network."""
+"""Builders of manifests. Pure: nothing here reads configuration or files, or sends requests."""

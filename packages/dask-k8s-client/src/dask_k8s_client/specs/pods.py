@@ -1,19 +1,61 @@
-"""What users say of pods, checked: arguments in, parts of a pod's spec out. Pure."""
+"""Builders of pod specs: containers, environment, placement. Pure."""
 
 import copy
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from dask_k8s_client.aliases import JSON, Env, Tolerations
+from dask_k8s_client.arguments import (
+    JSON,
+    Command,
+    Env,
+    Resources,
+    Tolerations,
+    checked_count,
+    checked_resources,
+)
 
 WORKER_DASHBOARD_PORT = 8788
 
-_RESOURCE_KEYS = ("limits", "requests")
+
+def change_worker(  # noqa: PLR0913  # each may be changed on its own
+    worker: Mapping[str, Any],
+    *,
+    n_workers: int,
+    image: str | None = None,
+    resources: Resources | None = None,
+    env: Env | None = None,
+    worker_command: Command | None = None,
+    node_selector: Mapping[str, str] | None = None,
+    tolerations: Tolerations | None = None,
+) -> JSON:
+    """Return a copy of a cluster's ``worker`` section with the arguments that are not None applied.
+
+    So a further group has the image, pull secrets and volumes of its cluster, however that was created.
+    """
+    section = copy.deepcopy(
+        {key: worker[key] for key in ("metadata", "daskResources", "spec") if key in worker}
+    )
+    containers: list[JSON] = section["spec"]["containers"]
+    container = next((each for each in containers if each.get("name") == "worker"), containers[0])
+    if image is not None:
+        container["image"] = image
+    if resources is not None:
+        container["resources"] = checked_resources(resources)
+    if env is not None:
+        container["env"] = env_list(env)
+    if worker_command is not None:
+        container.pop("command", None)
+        container["args"] = worker_args(worker_command)
+    if node_selector is not None:
+        section["spec"]["nodeSelector"] = dict(node_selector)
+    if tolerations is not None:
+        section["spec"]["tolerations"] = copy.deepcopy(list(tolerations))
+    return {"replicas": checked_count("n_workers", n_workers), **section}
 
 
 def unprivileged(pod: JSON, user: int | None) -> JSON:
-    """The spec of a pod, such that the `restricted` Pod Security Standard takes it; unchanged for None.
+    """Return a pod spec that the `restricted` Pod Security Standard accepts; unchanged if `user` is None.
 
     https://kubernetes.io/docs/concepts/security/pod-security-standards
     """
@@ -33,15 +75,20 @@ def unprivileged(pod: JSON, user: int | None) -> JSON:
     }
 
 
-def worker_args(command: str | Sequence[str]) -> list[str]:
-    """What a worker's container runs; `$(DASK_WORKER_NAME)` is for Kubernetes to fill in."""
-    words = shlex.split(command) if isinstance(command, str) else list(command)
-    if not words or not all(isinstance(word, str) for word in words):
+def command_args(argument: str, command: Command) -> list[str]:
+    """Return a command as a list, split as a shell does it; `argument` is the name that users know it by."""
+    args = shlex.split(command) if isinstance(command, str) else list(command)
+    if not args or not all(isinstance(each, str) for each in args):
         raise ValueError(
-            f"worker_command: a command is needed, as a string or a list of strings, not {command!r}"
+            f"{argument}: a command is needed, as a string or a list of strings, not {command!r}"
         )
+    return args
+
+
+def worker_args(command: Command) -> list[str]:
+    """Return the ``args`` of a worker's container; Kubernetes replaces ``$(DASK_WORKER_NAME)``."""
     return [
-        *words,
+        *command_args("worker_command", command),
         "--name",
         "$(DASK_WORKER_NAME)",
         "--dashboard",
@@ -51,54 +98,25 @@ def worker_args(command: str | Sequence[str]) -> list[str]:
 
 
 def env_list(env: Env | None) -> list[JSON]:
-    """Environment variables as a Pod has them; a copy, so that no two containers share one list."""
+    """Return environment variables as a Pod lists them; a copy, so that no two containers share one list."""
     if env is None:
         return []
     if not isinstance(env, Mapping):
         return [copy.deepcopy(dict(variable)) for variable in env]
     for name, value in env.items():
-        # `str(True)` is not what any other language reads as true; let the user choose.
+        # Other languages do not read `True`, the result of `str(True)`, as true; let the user decide.
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise TypeError(f"env: the value of {name} must be a string, not {value!r}")
     return [{"name": name, "value": str(value)} for name, value in env.items()]
 
 
-def checked_resources(resources: Mapping[str, Any] | None, what: str = "resources") -> JSON:
-    """Resources of a container, refused unless they are `limits` and `requests` of something.
-
-    `what` is the argument that they came by.
-    """
-    if resources is None:
-        return {}
-    if not isinstance(resources, Mapping):
-        raise TypeError(f"{what}: must be a dict with 'limits' and 'requests', not {resources!r}")
-    for key, quantities in resources.items():
-        if key not in _RESOURCE_KEYS:
-            raise ValueError(
-                f"{what}: unknown key {key!r}; may have {' and '.join(map(repr, _RESOURCE_KEYS))}"
-            )
-        if not isinstance(quantities, Mapping):
-            raise TypeError(f"{what}: {key!r} must be a dict such as {{'memory': '2Gi'}}, not {quantities!r}")
-    return {key: dict(quantities) for key, quantities in resources.items()}
-
-
-def checked_count(what: str, n: Any) -> int:
-    """A number of workers."""
-    # numpy's integers are welcome, True and 2.0 are mistakes.
-    if isinstance(n, bool) or not hasattr(n, "__index__"):
-        raise TypeError(f"{what}: must be an integer, not {n!r}")
-    if n < 0:
-        raise ValueError(f"{what}: must not be negative: {n}")
-    return int(n)
-
-
 def placement(node_selector: Mapping[str, str] | None, tolerations: Tolerations | None) -> JSON:
-    """Where a pod may run, as its spec says it."""
+    """Return the fields of a pod spec that limit where the pod may run."""
     return optional("nodeSelector", dict(node_selector or {})) | optional(
         "tolerations", copy.deepcopy(list(tolerations or ()))
     )
 
 
 def optional(key: str, value: object) -> JSON:
-    """A field that is left out when there is nothing to say."""
+    """Return a field, or nothing if its value is empty."""
     return {key: value} if value else {}

@@ -1,4 +1,4 @@
-"""Where dask-kubernetes has its KubeCluster, too."""
+"""A second path to the same names, as in dask-kubernetes."""
 
 from dask_kubernetes.operator import (
     CreateMode,

@@ -1,4 +1,4 @@
-"""The controller as a program: command line, wiring, health, metrics, plugins.
+"""The controller as a program: command line, wiring, health endpoints, metrics, plugin loading, manifests.
 
-This package assembles the other two; no decision about Dask or about Kubernetes objects is made here.
+This package assembles `dask_k8s_controller.dask` and `.runtime`, and decides nothing about objects.
 """

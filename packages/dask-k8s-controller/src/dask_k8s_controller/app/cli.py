@@ -1,4 +1,7 @@
-"""The command line: `run`, `plugins`, `manifests`. Flags come before environment before file."""
+"""The command line: `run`, `plugins`, `manifests`.
+
+Flags take precedence over environment variables, and those over the settings file.
+"""
 
 import asyncio
 import os
@@ -23,14 +26,14 @@ def _read_file(context: click.Context, _: click.Parameter, path: Path | None) ->
         try:
             values = yaml.safe_load(path.read_text()) or {}
         except yaml.YAMLError as error:
-            raise click.BadParameter(f"{path} is no YAML: {error}") from error
+            raise click.BadParameter(f"{path} is not valid YAML: {error}") from error
         if not isinstance(values, dict):
-            raise click.BadParameter(f"{path} is no mapping of options")
+            raise click.BadParameter(f"{path} is not a mapping of options")
         known = {parameter.name for parameter in context.command.params}
         unknown = sorted(map(str, set(values) - known))
         if unknown:
-            there_are = ", ".join(sorted(filter(None, known)))
-            raise click.BadParameter(f"{path}: unknown {', '.join(unknown)}; there are {there_are}")
+            options = ", ".join(sorted(filter(None, known)))
+            raise click.BadParameter(f"{path}: unknown {', '.join(unknown)}; the options are {options}")
         context.default_map = values
     return path
 
@@ -47,12 +50,16 @@ skip_plugin = click.option(
     "skip_plugins",
     multiple=True,
     metavar="NAME",
-    help="Go on without the plugin of this entry point; may be repeated.",
+    help="Start without the plugin of this entry point; may be repeated.",
 )
 
 
 @click.group(
-    context_settings={"auto_envvar_prefix": "DASK_K8S_CONTROLLER", "help_option_names": ["-h", "--help"]}
+    context_settings={
+        "auto_envvar_prefix": "DASK_K8S_CONTROLLER",
+        "help_option_names": ["-h", "--help"],
+        "show_default": True,
+    }
 )
 @click.version_option(package_name="dask-k8s-controller")
 def main() -> None:
@@ -72,54 +79,46 @@ def main() -> None:
     "-n", "--namespace", "namespaces", multiple=True, help="Serve this namespace only; may be repeated."
 )
 @click.option("-A", "--all-namespaces", is_flag=True, help="Serve all namespaces (the default).")
+@click.option("--cluster-domain", default="cluster.local", help="DNS domain of the cluster.")
 @click.option(
-    "--cluster-domain", default="cluster.local", show_default=True, help="DNS domain of the cluster."
+    "--api-concurrency", type=click.IntRange(min=1), default=32, help="Concurrent writes to the API server."
 )
 @click.option(
-    "--api-concurrency",
-    type=click.IntRange(min=1),
-    default=32,
-    show_default=True,
-    help="Writes to the API server at a time.",
-)
-@click.option(
-    "--api-rate",
-    type=click.FloatRange(min=1),
-    default=1000.0,
-    show_default=True,
-    help="Writes to the API server per second.",
+    "--api-rate", type=click.FloatRange(min=1), default=1000.0, help="Writes to the API server per second."
 )
 @click.option(
     "--watch-seconds",
     type=click.IntRange(min=1),
     default=240,
-    show_default=True,
-    help="How long a watch lasts before the next; half as long again without a word, and /livez fails.",
+    help="Duration of one watch; /livez fails if nothing is received for 1.5 times as long.",
 )
 @click.option(
     "--health-address",
     default="",
+    show_default=False,
     metavar="HOST:PORT",
     callback=_check_address,
-    help="Where /livez, /readyz and /metrics answer; nowhere by default.",
+    help="Address of /livez, /readyz and /metrics; by default they are not served.",
 )
 @click.option(
     "--leader-elect",
     is_flag=True,
-    help="Work only while no other controller with the same Lease does; wait ready until then.",
+    help="Reconcile only while holding the Lease; until then, wait as a standby that is ready.",
 )
+@click.option("--lease-name", default="dask-k8s-controller", help="The Lease of --leader-elect.")
 @click.option(
-    "--lease-name", default="dask-k8s-controller", show_default=True, help="The Lease of --leader-elect."
+    "--lease-namespace",
+    default="",
+    show_default=False,
+    metavar="NAMESPACE",
+    help="Its namespace; by default that of the controller.",
 )
-@click.option(
-    "--lease-namespace", default="", metavar="NAMESPACE", help="Where it is; by default where this runs."
-)
-@click.option("--log-format", type=click.Choice(["full", "plain", "json"]), default="full", show_default=True)
+@click.option("--log-format", type=click.Choice(["full", "plain", "json"]), default="full")
 @click.option("-v", "--verbose", is_flag=True, help="Log debug messages too.")
 @click.option("-q", "--quiet", is_flag=True, help="Log warnings and errors only.")
 @skip_plugin
 def run(*, all_namespaces: bool, skip_plugins: tuple[str, ...], **options: Any) -> None:
-    """Run the controller until a signal."""
+    """Run the controller until it receives a signal."""
     if all_namespaces and options["namespaces"]:
         raise click.UsageError("--namespace and --all-namespaces exclude each other")
     kopf_host.configure_logs(**{name: options.pop(name) for name in ("log_format", "verbose", "quiet")})
@@ -130,23 +129,23 @@ async def _run(installed: tuple[plugin_loading.Installed, ...], settings: Settin
     try:
         async with Api() as api:
             election = _election(api, settings) if settings.leader_elect else None
-            operator = Operator.of(api, plugin_loading.values(installed), settings, election=election)
+            operator = Operator(api, plugin_loading.values(installed), settings, election=election)
             async with health.serve(operator, settings.health_address):
-                await kopf_host.run(operator.run, settings, operator.leads)
+                await kopf_host.run(operator.run, settings, operator.leading)
     except ConnectionError as error:
         raise click.ClickException(str(error)) from error
 
 
 def _election(api: Api, settings: Settings) -> Election:
     key = Key(LEASES, settings.lease_namespace or api.credentials.namespace(), settings.lease_name)
-    # At once, and whatever a plugin may be doing: another controller begins to write soon.
-    return Election(api, key, lost=lambda: os._exit(1))
+    # Exit at once, whatever a plugin is doing: another controller starts to write soon.
+    return Election(api, key, on_lost=lambda: os._exit(1))
 
 
 @main.command("plugins")
 @skip_plugin
 def show_plugins(skip_plugins: tuple[str, ...]) -> None:
-    """List the plugins that are installed, and what each brings."""
+    """List the installed plugins and the resources that each reconciles."""
     for plugin in _installed(skip_plugins):
         click.echo(f"{plugin.name}  {plugin.distribution} {plugin.version}  {plugin.form}  {plugin.target}")
         for reconciler in plugin.value.reconcilers if plugin.value else ():
@@ -155,20 +154,22 @@ def show_plugins(skip_plugins: tuple[str, ...]) -> None:
 
 @main.command()
 @click.option(
-    "-n", "--namespace", "namespaces", multiple=True, help="Rights in this namespace only; may be repeated."
+    "-n",
+    "--namespace",
+    "namespaces",
+    multiple=True,
+    help="Grant access to this namespace only; may be repeated.",
 )
-@click.option(
-    "--controller-namespace", default="dask-operator", show_default=True, help="Where the controller runs."
-)
+@click.option("--controller-namespace", default="dask-operator", help="Namespace of the controller.")
 @skip_plugin
 def manifests(namespaces: tuple[str, ...], controller_namespace: str, skip_plugins: tuple[str, ...]) -> None:
-    """Print the CRDs and the RBAC of exactly what is installed, for `kubectl apply -f -`."""
+    """Print the CRDs and RBAC for the installed plugins, for `kubectl apply -f -`."""
     installed = _installed(skip_plugins)
     declared = {plugin.distribution for plugin in installed if plugin.value}
     for plugin in installed:
         if plugin.distribution not in declared:
-            what = f'# plugin "{plugin.name}" is a module of handlers, whose rights are not known here'
-            click.echo(f"{what}: grant them by a role of your own", err=True)
+            notice = f'# plugin "{plugin.name}" is a module of handlers and declares no permissions'
+            click.echo(f"{notice}: grant them with a role of your own", err=True)
     documents = all_manifests(
         plugin_loading.values(installed),
         controller_namespace=controller_namespace,
@@ -178,7 +179,7 @@ def manifests(namespaces: tuple[str, ...], controller_namespace: str, skip_plugi
 
 
 class _Plain(yaml.SafeDumper):
-    """Writes out what stands in several places: not every reader of manifests knows aliases."""
+    """Writes no YAML aliases, since not every tool that reads manifests supports them."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
         return True

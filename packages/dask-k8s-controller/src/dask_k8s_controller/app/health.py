@@ -1,4 +1,4 @@
-"""What is asked by HTTP: `/livez`, well unless deaf or stuck, `/readyz`, well once ready, and `/metrics`."""
+"""The HTTP endpoints `/livez`, `/readyz` and `/metrics`. What they report is decided by `Operator`."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,17 +12,17 @@ from dask_k8s_controller.app.operator import Operator
 
 @asynccontextmanager
 async def serve(operator: Operator, address: str) -> AsyncIterator[None]:
-    """Answer at ``host:port`` while the context lasts; nothing where the address is empty."""
+    """Serve the endpoints at ``host:port`` while the context lasts; do nothing if the address is empty."""
     if not address:
         yield
         return
     host, _, port = address.rpartition(":")
 
     async def livez(_: web.Request) -> web.Response:
-        return _answer(operator, operator.problems())
+        return _response(operator, operator.problems())
 
     async def readyz(_: web.Request) -> web.Response:
-        return _answer(operator, operator.unready() + operator.problems())
+        return _response(operator, operator.unready() + operator.problems())
 
     application = web.Application()
     routes = {"/livez": livez, "/readyz": readyz, "/metrics": make_aiohttp_handler()}
@@ -31,12 +31,12 @@ async def serve(operator: Operator, address: str) -> AsyncIterator[None]:
     await runner.setup()
     try:
         await web.TCPSite(runner, host, int(port)).start()
-        with metrics.collected(operator):
+        with metrics.registered(operator):
             yield
     finally:
         await runner.cleanup()
 
 
-def _answer(operator: Operator, problems: list[str]) -> web.Response:
-    fine = ", ".join(filter(None, ["ok", operator.role()]))
-    return web.Response(text="\n".join(problems) or fine, status=503 if problems else 200)
+def _response(operator: Operator, problems: list[str]) -> web.Response:
+    healthy = ", ".join(filter(None, ["ok", operator.role()]))
+    return web.Response(text="\n".join(problems) or healthy, status=503 if problems else 200)

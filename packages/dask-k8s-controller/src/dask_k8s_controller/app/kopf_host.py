@@ -1,7 +1,7 @@
-"""The door to kopf: it owns the process, its signals and logs, and runs the handlers of plugins.
+"""Runs kopf, which owns the process, its signals and logs, and serves the handlers of plugins.
 
-Our own kinds are watched by the informers: kopf does not list again after it lost a watch for too long,
-so that a deletion can escape it. Nothing else here imports `kopf`.
+The only module that imports `kopf`. Our own resources are watched by informers, because kopf does not list
+again after it lost a watch for too long, so that it can miss a deletion.
 """
 
 import asyncio
@@ -21,39 +21,39 @@ from dask_k8s_controller.runtime.login import Credentials
 
 logger = logging.getLogger(__name__)
 
-RETRY_SECONDS = 2.0
-"""So long kopf waits for an API server that is away or refuses."""
-REFUSALS = 15
-"""So often its credentials are read again before it has to log in anew."""
+REQUEST_RETRY_SECONDS = 2.0
+"""Delay before kopf sends a request again that the API server did not answer or did not authenticate."""
+MAX_LOGIN_RETRIES = 15
+"""How often one request is sent again with credentials that were loaded again, before kopf logs in again."""
 
 
 def configure_logs(log_format: str, *, verbose: bool, quiet: bool) -> None:
     """Set up logging as kopf does: ``plain``, ``full`` or ``json``."""
     kopf.configure(verbose=verbose, quiet=quiet, log_format=kopf.LogFormat[log_format.upper()])
-    # Its lines per handler and login tell platform teams nothing; what fails is logged by kopf.objects.
+    # Only successes of logins and startup handlers: kopf.objects logs what fails.
     for name in ("kopf.activities", "kopf._core.engines.activities"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
 async def run(
-    main: Callable[[], Coroutine[Any, Any, None]], settings: Settings, leads: asyncio.Event
+    main: Callable[[], Coroutine[Any, Any, None]], settings: Settings, leading: asyncio.Event
 ) -> None:
-    """Run ``main`` until a signal, and raise what ended it otherwise.
+    """Run ``main`` until a signal comes or it ends; if it fails, raise its error.
 
-    Plugins' handlers are served by kopf from when it ``leads``.
+    kopf serves the handlers of plugins once ``leading`` is set.
     """
     stop = asyncio.Event()
-    asked = asyncio.Event()
-    _stop_at_signals(stop, asked)
+    signalled = asyncio.Event()
+    _set_at_signals(stop, signalled)
     task = asyncio.create_task(main(), name="dask-k8s-controller")
     task.add_done_callback(lambda _: stop.set())
-    first = [asyncio.create_task(event.wait()) for event in (leads, stop)]
-    await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
-    for waiting in first:
-        waiting.cancel()
+    waiters = [asyncio.create_task(event.wait()) for event in (leading, stop)]
+    await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)
+    for waiter in waiters:
+        waiter.cancel()
     try:
         if not stop.is_set():
-            await _serve_plugins(task, settings, stop, asked)
+            await _serve_handlers(task, settings, stop, signalled)
     finally:
         task.cancel()
         await asyncio.wait([task])
@@ -61,20 +61,19 @@ async def run(
         task.result()
 
 
-async def _serve_plugins(
-    main: asyncio.Task[None], settings: Settings, stop: asyncio.Event, asked: asyncio.Event
+async def _serve_handlers(
+    main: asyncio.Task[None], ours: Settings, stop: asyncio.Event, signalled: asyncio.Event
 ) -> None:
-    """Run a kopf operator until ``stop``; ``main`` ends when its handlers have."""
-    namespaces, watch_seconds = settings.namespaces, settings.watch_seconds
+    """Run a kopf operator until ``stop`` is set, then cancel ``main`` once the handlers have ended."""
 
     @kopf.on.startup()
     async def start(settings: kopf.OperatorSettings, **_: Any) -> None:
         settings.posting.level = logging.WARNING
-        settings.scanning.disabled = bool(namespaces)
-        # By default it gives up after a minute, and ends with it what runs well.
-        settings.networking.error_backoffs = itertools.repeat(RETRY_SECONDS)
-        settings.watching.server_timeout = watch_seconds
-        settings.watching.client_timeout = watch_seconds * 1.5
+        settings.scanning.disabled = bool(ours.namespaces)
+        # By default kopf gives up after a minute, and would end the whole process.
+        settings.networking.error_backoffs = itertools.repeat(REQUEST_RETRY_SECONDS)
+        settings.watching.server_timeout = ours.watch_seconds
+        settings.watching.client_timeout = ours.watch_seconds * 1.5
 
     @kopf.on.cleanup()
     async def end(**_: Any) -> None:
@@ -86,64 +85,65 @@ async def _serve_plugins(
         credentials = Credentials()
         await credentials.load()
         context = credentials.ssl_context()
-        session = credentials.session(context, _whole_answer, _authorization(credentials, context))
+        session = credentials.session(context, _require_whole_response, _authorize(credentials, context))
         return kopf.AiohttpSession(server=credentials.server, aiohttp_session=session)
 
-    others = asyncio.all_tasks()
-    kopfs = await kopf.spawn_tasks(
-        # It would ask for the name of a user, and in a container a user is often a number and no more.
-        identity="dask-k8s-controller",  # type: ignore[arg-type]  # whose type it does not export
+    other_tasks = asyncio.all_tasks()
+    kopf_tasks = await kopf.spawn_tasks(
+        # By default kopf looks up the user's name, which fails in a container whose user is only a number.
+        identity="dask-k8s-controller",  # type: ignore[arg-type]  # kopf does not export its type
         standalone=True,
-        clusterwide=not namespaces,
-        namespaces=namespaces,
+        clusterwide=not ours.namespaces,
+        namespaces=ours.namespaces,
         stop_flag=stop,
     )
-    _stop_at_signals(stop, asked)  # kopf has put its own in their place
+    _set_at_signals(stop, signalled)  # kopf has replaced our signal handlers with its own
     try:
-        await kopf.run_tasks(kopfs, ignored=others)
+        await kopf.run_tasks(kopf_tasks, ignored=other_tasks)
     except Exception:
-        # On its way out it closes its session while it may still look for resources: no failure then.
-        if not asked.is_set():
+        # When kopf stops, it closes its session while it may still scan for resources: not a failure.
+        if not signalled.is_set():
             raise
-        logger.debug("kopf stumbled while it stopped", exc_info=True)
+        logger.debug("kopf failed while it stopped", exc_info=True)
 
 
-async def _whole_answer(
+async def _require_whole_response(
     request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
-    """Make what is cut in an answer a failure of the connection, after which kopf sends again.
+    """Turn a truncated response into a connection error, after which kopf sends the request again.
 
-    It reads an answer where it repeats nothing: what is cut would end the operator.
+    kopf itself reads the response where it does not retry: a truncated one would end the operator.
     """
     response = await send(request)
     if request.method == "GET" and response.ok and "watch" not in request.url.query:
         try:
-            whole = await response.json() is not None
+            is_empty = await response.json() is None
         except (aiohttp.ClientError, ValueError) as error:
-            raise aiohttp.ClientConnectionError(f"the answer is cut: {error}") from error
-        if not whole:
-            raise aiohttp.ClientConnectionError("the answer is empty")
+            raise aiohttp.ClientConnectionError(f"the response is truncated: {error}") from error
+        if is_empty:
+            raise aiohttp.ClientConnectionError("the response is empty")
     return response
 
 
-def _authorization(credentials: Credentials, context: ssl.SSLContext) -> aiohttp.ClientMiddlewareType:
-    """Return what authorizes kopf's requests, each with the credentials of its moment.
+def _authorize(credentials: Credentials, context: ssl.SSLContext) -> aiohttp.ClientMiddlewareType:
+    """Return a middleware that authorizes kopf's requests, each with the credentials that are valid then.
 
-    What is refused all the same is sent again: kopf would close the session under its other requests, and
-    some of those end the operator then. Only what is refused for long makes it log in anew.
+    A request that is not authenticated is sent again: otherwise kopf would close the session while other
+    requests use it, and some of those would end the operator. Only after `MAX_LOGIN_RETRIES` does kopf see
+    the response and log in again.
     """
 
     async def authorize(
         request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        refusals = 0
+        retries = 0
         while True:
             try:
                 if value := await credentials.authorization():
                     request.headers["Authorization"] = value
                 response = await send(request)
             except aiohttp.ClientSSLError:
-                # Its authority may be another one now; kopf tries again, as after any broken connection.
+                # The certificate authority may have been replaced; kopf retries after connection errors.
                 with contextlib.suppress(OSError):
                     await credentials.load()
                     credentials.trust(context)
@@ -152,24 +152,24 @@ def _authorization(credentials: Credentials, context: ssl.SSLContext) -> aiohttp
                 if isinstance(error, aiohttp.ClientError):
                     raise
                 raise aiohttp.ClientConnectionError(str(error)) from error
-            if not credentials.refused(response.status) or refusals == REFUSALS:
+            if not credentials.is_unauthenticated(response.status) or retries == MAX_LOGIN_RETRIES:
                 return response
-            refusals += 1
+            retries += 1
             response.release()
-            await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(REQUEST_RETRY_SECONDS)
             with contextlib.suppress(ConnectionError):
                 await credentials.load()
 
     return authorize
 
 
-def _stop_at_signals(*events: asyncio.Event) -> None:
-    """Set these at the signals that end a process."""
+def _set_at_signals(*events: asyncio.Event) -> None:
+    """Set the events at the signals that end a process."""
 
-    def leave(number: signal.Signals) -> None:
+    def on_signal(number: signal.Signals) -> None:
         logger.info("%s: stopping", number.name)
         for event in events:
             event.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, leave, number)
+        asyncio.get_running_loop().add_signal_handler(number, on_signal, number)

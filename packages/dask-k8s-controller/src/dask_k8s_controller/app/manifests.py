@@ -1,6 +1,6 @@
-"""CRDs and RBAC of a set of plugins, as manifests. No I/O."""
+"""CRDs and RBAC for a set of plugins, as manifests. No I/O."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dask_k8s_controller.runtime.plugin import Plugin, Rule
@@ -13,27 +13,25 @@ ELECTION = f"{NAME}-leader-election"
 def manifests(
     plugins: Sequence[Plugin], *, controller_namespace: str, namespaces: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Return the CRDs, and the controller's namespace, account and rights: in these namespaces, or in all.
+    """Return the CRDs and the controller's namespace, service account, roles and role bindings.
 
-    Those to elect a leader are in its own namespace alone.
+    The permissions apply to ``namespaces``, or to all namespaces if it is empty. Those for the leader
+    election apply only to the controller's own namespace.
     """
+    account = {"name": NAME, "namespace": controller_namespace}
     rules = _rules(plugins)
-    home = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": controller_namespace}}
-    account = {
-        "apiVersion": "v1",
-        "kind": "ServiceAccount",
-        "metadata": {"name": NAME, "namespace": controller_namespace},
-    }
-    roles = [_role("ClusterRole", [*rules, *_framework_rules()], None)]
-    bindings = [_binding("ClusterRole", controller_namespace, None)]
-    if namespaces:
-        roles = [_role("Role", rules, namespace) for namespace in namespaces]
-        bindings = [_binding("Role", controller_namespace, namespace) for namespace in namespaces]
     lease = Rule(LEASES.group, (LEASES.plural,), ("get", "watch", "create", "patch"))
-    roles.append(_role("Role", [lease], controller_namespace, name=ELECTION))
-    bindings.append(_binding("Role", controller_namespace, controller_namespace, name=ELECTION))
-    crds = [dict(crd) for plugin in plugins for crd in plugin.crds]
-    return [*crds, home, account, *roles, *bindings]
+    grants: list[tuple[str, str | None, list[Rule]]] = [(NAME, namespace, rules) for namespace in namespaces]
+    if not namespaces:
+        grants.append((NAME, None, rules + _kopf_rules()))
+    grants.append((ELECTION, controller_namespace, [lease]))
+    return [
+        *(dict(crd) for plugin in plugins for crd in plugin.crds),
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": controller_namespace}},
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account},
+        *(_role(*grant) for grant in grants),
+        *(_binding(name, namespace, account) for name, namespace, _ in grants),
+    ]
 
 
 def _rules(plugins: Sequence[Plugin]) -> list[Rule]:
@@ -42,31 +40,31 @@ def _rules(plugins: Sequence[Plugin]) -> list[Rule]:
     rules = [
         *(Rule(each.group, (each.plural,), ("list", "watch")) for each in watched),
         *(Rule(each.group, (f"{each.plural}/status",), ("patch",)) for each in reconciled),
-        # An owner reference with blockOwnerDeletion asks for this right on the owner.
+        # Needed to set an owner reference with blockOwnerDeletion.
         *(Rule(each.group, (f"{each.plural}/finalizers",), ("update",)) for each in reconciled),
         *(rule for plugin in plugins for rule in plugin.rules),
     ]
-    merged: dict[tuple[str, str], dict[str, None]] = {}
+    merged: dict[tuple[str, str], set[str]] = {}
     for rule in rules:
         for resource in rule.resources:
-            merged.setdefault((rule.group, resource), {}).update(dict.fromkeys(rule.verbs))
+            merged.setdefault((rule.group, resource), set()).update(rule.verbs)
     return [
         Rule(group, (resource,), tuple(sorted(verbs))) for (group, resource), verbs in sorted(merged.items())
     ]
 
 
-def _framework_rules() -> list[Rule]:
-    """Kopf looks for kinds and namespaces that come and go, where it may serve all of them."""
+def _kopf_rules() -> list[Rule]:
+    """Return what kopf needs in all namespaces: it watches for namespaces and kinds that come and go."""
     return [
         Rule("", ("namespaces",), ("list", "watch")),
         Rule("apiextensions.k8s.io", ("customresourcedefinitions",), ("list", "watch")),
     ]
 
 
-def _role(kind: str, rules: Iterable[Rule], namespace: str | None, *, name: str = NAME) -> dict[str, Any]:
+def _role(name: str, namespace: str | None, rules: Iterable[Rule]) -> dict[str, Any]:
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": kind,
+        "kind": _role_kind(namespace),
         "metadata": _metadata(name, namespace),
         "rules": [
             {"apiGroups": [rule.group], "resources": list(rule.resources), "verbs": list(rule.verbs)}
@@ -75,16 +73,19 @@ def _role(kind: str, rules: Iterable[Rule], namespace: str | None, *, name: str 
     }
 
 
-def _binding(
-    role: str, controller_namespace: str, namespace: str | None, *, name: str = NAME
-) -> dict[str, Any]:
+def _binding(name: str, namespace: str | None, account: Mapping[str, str]) -> dict[str, Any]:
+    kind = _role_kind(namespace)
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": f"{role}Binding",
+        "kind": f"{kind}Binding",
         "metadata": _metadata(name, namespace),
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": role, "name": name},
-        "subjects": [{"kind": "ServiceAccount", "name": NAME, "namespace": controller_namespace}],
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name},
+        "subjects": [{"kind": "ServiceAccount", **account}],
     }
+
+
+def _role_kind(namespace: str | None) -> str:
+    return "ClusterRole" if namespace is None else "Role"
 
 
 def _metadata(name: str, namespace: str | None) -> dict[str, str]:

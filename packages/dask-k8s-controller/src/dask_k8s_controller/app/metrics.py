@@ -1,7 +1,7 @@
-"""What Prometheus is told of the state of things, found at the time of a scrape.
+"""Gauges of an operator's state, collected when Prometheus scrapes them.
 
-What is counted as it happens is counted where it happens. All of it is in the default registry of
-`prometheus_client`, as is what plugins count.
+Counters and histograms are in `dask_k8s_controller.runtime.metrics`, and plugins have their own. All of them
+are in the default registry of `prometheus_client`.
 """
 
 from collections import Counter
@@ -22,13 +22,13 @@ from dask_k8s_crds.resources import DASK_CLUSTERS, PODS
 UNKNOWN = "Unknown"
 CLUSTER_PHASES = get_args(get_args(DaskClusterStatus.model_fields["phase"].annotation)[0])
 WORKER_PHASES = ("Pending", "Running", "Succeeded", "Failed")
-"""Those of Kubernetes' pods."""
+"""Phases of pods."""
 
 
 @contextmanager
-def collected(operator: Operator) -> Iterator[None]:
+def registered(operator: Operator) -> Iterator[None]:
     """Export the state of this operator while the context lasts."""
-    # They would be a second series for each counter, of which nobody asks anything.
+    # By default each counter has a second series, `…_created`, which is not used.
     disable_created_metrics()  # type: ignore[no-untyped-call]
     collector = _Collector(operator)
     REGISTRY.register(collector)
@@ -39,17 +39,17 @@ def collected(operator: Operator) -> Iterator[None]:
 
 
 class _Collector(Collector):
-    """Counts nothing before it is asked."""
+    """Computes the gauges at each scrape and stores nothing."""
 
     def __init__(self, operator: Operator) -> None:
         self.operator = operator
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Yield all there is; a standby tells of no clusters and workers, so that a sum counts each once."""
+        """Yield all gauges; a standby counts no clusters and workers, so that a sum counts each once."""
         operator, cache, queue = self.operator, self.operator.cache, self.operator.queue
-        leads = operator.role() != "standby"
+        leading = operator.role() != "standby"
         yield GaugeMetricFamily(
-            "dask_k8s_leader", "1 for the controller that acts, 0 for one that stands by.", leads
+            "dask_k8s_leader", "1 for the controller that reconciles, 0 for a standby.", leading
         )
 
         waiting = Counter(key.resource.kind for key in queue.waiting())
@@ -57,20 +57,23 @@ class _Collector(Collector):
         yield _gauges("dask_k8s_queue_depth", "Objects that wait for a reconcile.", "kind", kinds | waiting)
         yield GaugeMetricFamily(
             "dask_k8s_queue_oldest_key_seconds",
-            "For how long the first object has waited for its reconcile, or the longest reconcile has run.",
+            "How long the first object has waited for its reconcile, or the longest reconcile has run.",
             queue.longest_wait(),
         )
 
         ages: dict[str, float] = {}
         for informer in operator.informers:
             resource = str(informer.watched.resource)
-            ages[resource] = max(ages.get(resource, 0.0), informer.silent_for())
+            ages[resource] = max(ages.get(resource, 0.0), informer.seconds_since_contact())
         yield _gauges(
-            "dask_k8s_watch_age_seconds", "Time since the API server was last heard of it.", "resource", ages
+            "dask_k8s_watch_age_seconds",
+            "Time since the API server last sent something about the resource.",
+            "resource",
+            ages,
         )
 
-        clusters = (_phase_of_cluster(record.value) for record in cache.all(DASK_CLUSTERS) if leads)
-        pods = (record.value for record in cache.all(PODS) if leads)
+        clusters = (_phase_of_cluster(record.value) for record in cache.all(DASK_CLUSTERS) if leading)
+        pods = (record.value for record in cache.all(PODS) if leading)
         workers = (pod.phase for pod in pods if pod.component == labels.WORKER)
         yield _phases("dask_k8s_clusters", "DaskClusters.", CLUSTER_PHASES, clusters)
         yield _phases("dask_k8s_workers", "Pods of workers.", WORKER_PHASES, workers)
@@ -80,16 +83,16 @@ def _phase_of_cluster(body: Body) -> str:
     return (body.get("status") or {}).get("phase") or UNKNOWN
 
 
-def _phases(name: str, what: str, known: Iterable[str], found: Iterable[str]) -> GaugeMetricFamily:
-    """Count by phase; a word that is none counts as unknown: values of a label are never without end."""
+def _phases(name: str, help_text: str, known: Iterable[str], found: Iterable[str]) -> GaugeMetricFamily:
+    """Count by phase; other phases count as unknown, because the values of a label must be bounded."""
     counts = dict.fromkeys((*known, UNKNOWN), 0)
     for phase in found:
         counts[phase if phase in counts else UNKNOWN] += 1
-    return _gauges(name, what, "phase", counts)
+    return _gauges(name, help_text, "phase", counts)
 
 
-def _gauges(name: str, what: str, label: str, values: Mapping[str, float]) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(name, what, labels=[label])
-    for each, value in values.items():
-        family.add_metric([each], value)
-    return family
+def _gauges(name: str, help_text: str, label: str, values: Mapping[str, float]) -> GaugeMetricFamily:
+    metric = GaugeMetricFamily(name, help_text, labels=[label])
+    for label_value, value in values.items():
+        metric.add_metric([label_value], value)
+    return metric

@@ -1,25 +1,28 @@
-"""The whole controller as one value: plugins, cache, queue, loop, informers, wired here and nowhere else."""
+"""The whole controller as one value: cache, work queue, reconcile loop and informers, wired from plugins.
+
+Wiring and life cycle only: no decision about an object is made here.
+"""
 
 import asyncio
 import logging
-import random
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Self
+from random import Random
 
 from dask_k8s_controller.app.settings import Settings
 from dask_k8s_controller.dask.scheduler.agent_client import Agents
 from dask_k8s_controller.dask.world import LiveDaskWorld
 from dask_k8s_controller.runtime.api import Api
 from dask_k8s_controller.runtime.apply import Applier
-from dask_k8s_controller.runtime.cache import Cache, Change, What
+from dask_k8s_controller.runtime.cache import Cache, Change, ChangeType
+from dask_k8s_controller.runtime.clock import Clock
 from dask_k8s_controller.runtime.expectations import Expectations
 from dask_k8s_controller.runtime.informer import Informer
 from dask_k8s_controller.runtime.leader_election import Election
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.plugin import Plugin
-from dask_k8s_controller.runtime.reconcile_loop import Loop
+from dask_k8s_controller.runtime.reconcile_loop import ReconcileLoop
 from dask_k8s_controller.runtime.throttle import Throttle
 from dask_k8s_controller.runtime.triggers import Triggers
 from dask_k8s_controller.runtime.work_queue import WorkQueue
@@ -27,89 +30,80 @@ from dask_k8s_controller.runtime.work_queue import WorkQueue
 logger = logging.getLogger(__name__)
 
 RESYNC_SECONDS = 300.0
-"""Every key is looked at again so often, from the cache, should an event have been lost."""
+"""Time after which every object is reconciled again from the cache, in case a trigger was missed."""
 STUCK_SECONDS = 180.0
-"""A key that waits or works for so long means that the queue is stuck."""
+"""The work queue is stuck if a key waits, or a reconcile runs, for longer than this."""
 
 
 @dataclass(slots=True)
 class Operator:
-    """Everything that runs; `problems` tells how it is.
+    """A controller; nothing runs until `run` is called.
 
-    A standby watches, so that its cache is warm when it ``leads``, and does nothing else.
+    With an ``election``, it is a standby until it is elected: it only watches, so that its cache is filled
+    when it becomes the leader.
     """
 
     api: Api
     plugins: Sequence[Plugin]
-    cache: Cache
-    queue: WorkQueue[Key]
-    loop: Loop
-    informers: tuple[Informer, ...]
-    agents: Agents
-    election: Election | None
-    leads: asyncio.Event
-    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    settings: Settings
+    agents: Agents = field(default_factory=Agents)
+    election: Election | None = None
+    clock: Clock = field(default_factory=Clock)
+    random: Random = field(default_factory=Random)
+    ready: asyncio.Event = field(init=False, default_factory=asyncio.Event)
+    """Set once the cache has been filled."""
+    leading: asyncio.Event = field(init=False, default_factory=asyncio.Event)
+    cache: Cache = field(init=False)
+    queue: WorkQueue[Key] = field(init=False, default_factory=WorkQueue)
+    loop: ReconcileLoop = field(init=False)
+    informers: tuple[Informer, ...] = field(init=False)
 
-    @classmethod
-    def of(
-        cls,
-        api: Api,
-        plugins: Sequence[Plugin],
-        settings: Settings,
-        *,
-        agents: Agents | None = None,
-        election: Election | None = None,
-    ) -> Self:
-        """Wire a controller; nothing runs yet. Without an election it leads from the beginning."""
-        agents = agents or Agents()
-        clock = asyncio.get_running_loop().time
-        expectations = Expectations()
-        queue: WorkQueue[Key] = WorkQueue()
-        leads = asyncio.Event()
-        if election is None:
-            leads.set()
+    def __post_init__(self) -> None:
+        if self.election is None:
+            self.leading.set()
 
-        def listen(change: Change) -> None:
-            expectations.seen(change)
-            if change.what is What.GONE:
+        def on_change(change: Change) -> None:
+            expectations.observe(change)
+            if change.type is ChangeType.DELETED:
                 world.forget(change.record.key)
-            if leads.is_set():
+            if self.leading.is_set():
                 triggers.enqueue(change)
 
-        def remind(key: Key, seconds: float) -> None:
-            # Not `queue.put_after`: an earlier turn must not replace this one.
-            asyncio.get_running_loop().call_later(seconds, queue.put, key)
+        def enqueue_after(key: Key, seconds: float) -> None:
+            # Not `queue.put_after`: an earlier turn would replace this one.
+            asyncio.get_running_loop().call_later(seconds, self.queue.put, key)
 
-        watches = {watched.resource: watched for plugin in plugins for watched in plugin.watches}
-        reconcilers = [reconciler for plugin in plugins for reconciler in plugin.reconcilers]
-        cache = Cache(watches, listen)
+        watches = {watched.resource: watched for plugin in self.plugins for watched in plugin.watches}
+        reconcilers = [reconciler for plugin in self.plugins for reconciler in plugin.reconcilers]
+        self.cache = Cache(watches, on_change)
+        expectations = Expectations()
         throttle = Throttle(
-            slots=settings.api_concurrency,
-            rate=settings.api_rate,
-            is_open=election.leads if election else leads.is_set,
+            slots=self.settings.api_concurrency,
+            rate=self.settings.api_rate,
+            may_write=self.election.is_leader if self.election else self.leading.is_set,
         )
-        applier = Applier(api, cache, throttle, expectations, clock)
         world = LiveDaskWorld(
-            api,
-            cache,
+            self.cache,
             expectations,
-            applier,
-            clock,
-            remind,
-            agents=agents,
-            cluster_domain=settings.cluster_domain,
+            Applier(self.api, self.cache, throttle, expectations, self.clock),
+            self.clock,
+            enqueue_after,
+            agents=self.agents,
+            cluster_domain=self.settings.cluster_domain,
         )
-        triggers = Triggers.of(reconcilers, queue, world)
-        loop = Loop(queue, {reconciler.resource: reconciler.reconcile for reconciler in reconcilers}, world)
-        informers = tuple(
-            Informer(api, cache, watched, namespace, settings.watch_seconds)
+        triggers = Triggers(reconcilers, self.queue, world)
+        reconciles = {reconciler.resource: reconciler.reconcile for reconciler in reconcilers}
+        self.loop = ReconcileLoop(self.queue, reconciles, world)
+        self.informers = tuple(
+            Informer(
+                self.api, self.cache, watched, namespace, self.settings.watch_seconds, self.clock, self.random
+            )
             for watched in watches.values()
-            for namespace in settings.namespaces or (None,)
+            for namespace in self.settings.namespaces or (None,)
         )
-        return cls(api, plugins, cache, queue, loop, informers, agents, election, leads)
 
     async def run(self) -> None:
-        """Fill the cache, wait to lead, then reconcile until cancelled."""
+        """Fill the cache, wait until elected, then reconcile until cancelled."""
         async with self.agents, asyncio.TaskGroup() as tasks:
             for informer in self.informers:
                 tasks.create_task(informer.run())
@@ -117,11 +111,11 @@ class Operator:
                 await informer.synced.wait()
             self.ready.set()
             logger.info("Ready")
-            async with self.election.term() if self.election else nullcontext():
+            async with self.election.leadership() if self.election else nullcontext():
                 await self._lead()
 
     async def _lead(self) -> None:
-        self.leads.set()
+        self.leading.set()
         for key in self._keys():
             self.queue.put(key)
         async with asyncio.TaskGroup() as tasks:
@@ -129,33 +123,35 @@ class Operator:
             tasks.create_task(self._resync())
 
     def problems(self) -> list[str]:
-        """Return what makes this controller useless, in sentences: a stale watch, a stuck queue."""
-        deaf = [
-            f"no word from the API server on {informer} for {informer.silent_for():.0f} s"
+        """Return the problems that only a restart may solve: a watch without data, a stuck work queue."""
+        problems = [
+            f"nothing received from the API server for {informer} for {seconds:.0f} s"
             for informer in self.informers
-            if informer.silent_for() > informer.silence
+            if (seconds := informer.seconds_since_contact()) > informer.idle_timeout
         ]
-        waits = self.queue.longest_wait()
-        return deaf + ([f"the queue has been stuck for {waits:.0f} s"] if waits > STUCK_SECONDS else [])
+        longest_wait = self.queue.longest_wait()
+        if longest_wait > STUCK_SECONDS:
+            problems.append(f"the work queue has been stuck for {longest_wait:.0f} s")
+        return problems
 
     def unready(self) -> list[str]:
-        """Return what a controller lacks now and will have without a restart."""
+        """Return the problems that may pass without a restart."""
         unlisted = [informer for informer in self.informers if not informer.synced.is_set()]
-        refusal = [self.api.refusal] if self.api.refusal else []
-        return [f"{informer} not listed yet" for informer in unlisted] + refusal
+        login_problem = [self.api.login_problem] if self.api.login_problem else []
+        return [f"{informer} not listed yet" for informer in unlisted] + login_problem
 
     def role(self) -> str:
-        """Return ``leader`` or ``standby``, or nothing where none is elected."""
+        """Return ``leader`` or ``standby``, or an empty string without an election."""
         if self.election is None:
             return ""
-        return "leader" if self.leads.is_set() else "standby"
+        return "leader" if self.leading.is_set() else "standby"
 
     async def _resync(self) -> None:
         while True:
             await asyncio.sleep(RESYNC_SECONDS)
             for key in self._keys():
-                # Spread out, so that a resync is no burst of work.
-                self.queue.put_after(key, random.uniform(0, RESYNC_SECONDS / 5))
+                # Spread over a minute, so that a resync does not cause a burst of work.
+                self.queue.put_after(key, self.random.uniform(0, RESYNC_SECONDS / 5))
 
     def _keys(self) -> Iterator[Key]:
         return (record.key for resource in self.loop.reconcilers for record in self.cache.all(resource))

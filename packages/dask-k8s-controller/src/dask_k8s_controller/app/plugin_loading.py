@@ -1,6 +1,6 @@
-"""The plugin door: find, load and verify what is installed in the entry-point group ``dask_operator_plugin``.
+"""Finds, loads and verifies the plugins that are installed in the entry-point group ``dask_operator_plugin``.
 
-A plugin that does not load stops the start.
+A plugin that cannot be loaded stops the start. Running plugins is not done here.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -16,12 +16,12 @@ ENTRY_POINT_GROUP = "dask_operator_plugin"
 
 
 class PluginError(Exception):
-    """A plugin that cannot be used: ``distribution``, ``entry_point`` and ``reason`` say which and why."""
+    """A plugin cannot be used; ``distribution``, ``entry_point`` and ``reason`` say which one and why."""
 
     def __init__(self, distribution: str, entry_point: str, reason: str) -> None:
         super().__init__(
             f'plugin "{entry_point}" of distribution "{distribution}": {reason}; '
-            f"mend or uninstall it, or start with --skip-plugin {entry_point}"
+            f"fix or uninstall it, or start with --skip-plugin {entry_point}"
         )
         self.distribution = distribution
         self.entry_point = entry_point
@@ -30,7 +30,7 @@ class PluginError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """A plugin that was loaded: ``value`` is None for a module, whose handlers kopf has by now."""
+    """A plugin that was loaded; ``value`` is None for a module, which registered its handlers with kopf."""
 
     name: str
     distribution: str
@@ -40,7 +40,7 @@ class Installed:
 
     @property
     def form(self) -> str:
-        """Which of the two forms of plugins it has."""
+        """The form of the plugin: ``handlers`` or ``plugin``."""
         return "handlers" if self.value is None else "plugin"
 
     def error(self, reason: str) -> PluginError:
@@ -49,10 +49,11 @@ class Installed:
 
 
 def installed(*, skip: Collection[str] = ()) -> tuple[Installed, ...]:
-    """Load all plugins but those whose entry point is named in ``skip``, in the order of their names.
+    """Load all plugins except those whose entry point is named in ``skip``, in the order of their names.
 
-    Raises `PluginError` for the first that does not load or breaks the contract, and ``LookupError`` for a
-    name in ``skip`` that no plugin has.
+    Raises:
+        PluginError: A plugin cannot be loaded or is not valid.
+        LookupError: A name in ``skip`` is not the name of a plugin.
     """
     found = sorted(
         entry_points(group=ENTRY_POINT_GROUP), key=lambda entry_point: (entry_point.name, entry_point.value)
@@ -71,7 +72,7 @@ def _load(entry_point: EntryPoint) -> Installed:
     try:
         target = entry_point.load()
     except (Exception, SystemExit) as error:
-        # Whatever a plugin raises on import, the person who composed the image has to see it.
+        # Whatever a plugin raises on import, whoever built the image must see it.
         raise PluginError(distribution, entry_point.name, f"{type(error).__name__}: {error}") from error
     if not isinstance(target, ModuleType | Plugin):
         kind = type(target).__name__
@@ -87,12 +88,12 @@ def _load(entry_point: EntryPoint) -> Installed:
 
 
 def values(plugins: Iterable[Installed]) -> list[Plugin]:
-    """Return the plugins that are values."""
+    """Return the plugins in the form of a value."""
     return [plugin.value for plugin in plugins if plugin.value is not None]
 
 
 def verify(plugins: Sequence[Installed]) -> None:
-    """Raise `PluginError` where plugins contradict each other or ask for what nobody watches."""
+    """Raise `PluginError` if plugins conflict, or if a resource that one needs is not watched."""
     for plugin in plugins:
         _verify_types(plugin)
     names: set[str] = set()
@@ -116,7 +117,7 @@ def _verify_types(plugin: Installed) -> None:
     for field, kind in fields if value is not None else ():
         entries = getattr(value, field)
         if not isinstance(entries, Sequence) or not all(isinstance(entry, kind) for entry in entries):
-            raise plugin.error(f"{field} is no sequence of {kind.__name__}")
+            raise plugin.error(f"{field} is not a sequence of {kind.__name__}")
 
 
 def _verify_reconcilers(plugins: Sequence[Installed], watches: Collection[Resource]) -> None:
@@ -129,5 +130,5 @@ def _verify_reconcilers(plugins: Sequence[Installed], watches: Collection[Resour
             for resource in (reconciler.resource, *reconciler.triggers):
                 if resource not in watches:
                     raise plugin.error(
-                        f"{resource} is reconciled or wakes a reconciler, and no plugin watches it"
+                        f"{resource} is reconciled or triggers a reconciler, but no plugin watches it"
                     )

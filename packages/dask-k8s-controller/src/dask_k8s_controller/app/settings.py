@@ -1,16 +1,13 @@
-"""What can be set, as one value. Flags, environment and file are read by the command line."""
+"""The settings of a controller, as one value. The command line reads flags, environment and file."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Settings of a controller.
+    """Settings of a controller, as the options of ``dask-k8s-controller run`` describe them.
 
-    ``namespaces`` is empty for all namespaces; ``api_concurrency`` is requests at a time and
-    ``api_rate`` requests per second that write; ``watch_seconds`` is how long one watch lasts;
-    ``health_address`` is ``host:port`` or empty for none. With ``leader_elect`` it works only while it holds
-    the Lease ``lease_name`` in ``lease_namespace`` (empty: where it runs).
+    ``namespaces`` is empty for all, ``health_address`` for none, ``lease_namespace`` for that of the pod.
     """
 
     namespaces: tuple[str, ...] = ()

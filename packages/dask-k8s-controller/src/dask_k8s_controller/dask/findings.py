@@ -28,8 +28,8 @@ HEALTHY = Finding("Healthy", "nothing is wrong")
 def refused(outcome: Outcome) -> Finding | None:
     """A child that the API server refused, in its own words."""
     for error in outcome.errors:
-        if isinstance(error, WriteError) and error.error.answered and not isinstance(error.action, Event):
-            return Finding(_reason(error.error), f"{error.action}: {error.error.message}")
+        if isinstance(error, WriteError) and error.answered and not isinstance(error.action, Event):
+            return Finding(_reason(error), f"{error.action}: {error.message}")
     return None
 
 

@@ -1,6 +1,6 @@
-"""The door to Kubernetes: credentials by the `kubernetes` package, requests by aiohttp and orjson.
+"""The client of the API server: HTTP requests with aiohttp, JSON with orjson, a retry after new credentials.
 
-Nothing else here imports `kubernetes`. What a request means is not known in this room.
+Transport only: it does not know what a request means, and nothing is retried but for credentials.
 """
 
 import asyncio
@@ -14,9 +14,9 @@ from typing import Any, Self
 
 import aiohttp
 import orjson
-from prometheus_client import Counter, Histogram
 
 from dask_k8s_controller.runtime.login import Credentials, has_proxy
+from dask_k8s_controller.runtime.metrics import API_REQUEST_SECONDS, API_REQUESTS
 from dask_k8s_crds.api_errors import ApiError
 
 logger = logging.getLogger(__name__)
@@ -26,17 +26,8 @@ FIELD_MANAGER = "dask-k8s-controller"
 _JSON = "application/json"
 _REQUEST_TIMEOUT = 60.0
 _TIMEOUT = aiohttp.ClientTimeout(total=_REQUEST_TIMEOUT)
-_REQUESTS = Counter(
-    "dask_k8s_api_requests", "Requests to the API server, by the code of the answer.", ["verb", "code"]
-)
-_SECONDS = Histogram(
-    "dask_k8s_api_request_duration_seconds",
-    "Time until the API server began to answer.",
-    ["verb"],
-    buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 30, 60),
-)
-_NO_ANSWER = "<error>"
-"""In the place of a code, as in client-go."""
+_NO_RESPONSE = "<error>"
+"""Takes the place of the status code in metrics, as in client-go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +39,7 @@ class _Request:
     content_type: str | None = None
     timeout: aiohttp.ClientTimeout = _TIMEOUT
     verb: str = ""
-    """As metrics name it, where that is not the method."""
+    """The verb in metrics, if it is not the method."""
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -64,12 +55,12 @@ class Api:
         self.credentials = Credentials()
         self._session: aiohttp.ClientSession | None = None
         self._ssl: ssl.SSLContext | bool = True
-        self._relogin = asyncio.Lock()
-        self.refusal = ""
-        """Why the API server does not accept the credentials, as long as it does not."""
+        self._login_lock = asyncio.Lock()
+        self.login_problem = ""
+        """Why the API server does not accept the credentials; empty while it does."""
 
     async def __aenter__(self) -> Self:
-        """Read the credentials and open the session."""
+        """Load the credentials and open the session."""
         await self._login()
         # No limit of connections here: each watch holds one, and writes are bounded by the throttle.
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
@@ -88,28 +79,31 @@ class Api:
         return await self._json(_Request("GET", path, parameters))
 
     async def create(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """POST an object; misspelt fields are refused (``fieldValidation=Strict``)."""
+        """POST an object; the API server refuses unknown fields (``fieldValidation=Strict``)."""
         parameters = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
         return await self._json(_Request("POST", path, parameters, orjson.dumps(body), _JSON))
 
     async def patch(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """PATCH an object by a JSON merge patch."""
+        """PATCH an object with a JSON merge patch."""
         parameters = {"fieldManager": FIELD_MANAGER}
         return await self._json(_Request("PATCH", path, parameters, orjson.dumps(body), MERGE_PATCH))
 
     async def delete(self, path: str, uid: str, version: int | None = None) -> None:
-        """DELETE the object of this ``uid`` (and resource version), and what it owns in the background."""
+        """DELETE the object with this ``uid`` (and resource version); its dependents follow."""
         preconditions = {"uid": uid} | ({} if version is None else {"resourceVersion": str(version)})
         body = {"propagationPolicy": "Background", "preconditions": preconditions}
         await self._json(_Request("DELETE", path, {}, orjson.dumps(body), _JSON))
 
-    async def watch(self, path: str, *, silence: float, **parameters: str) -> AsyncGenerator[dict[str, Any]]:
+    async def watch(
+        self, path: str, *, idle_timeout: float, **parameters: str
+    ) -> AsyncGenerator[dict[str, Any]]:
         """Yield watch events as dicts until the server ends the watch.
 
-        Raises `ApiError` with status 410 where the resource version is too old, with status 0
-        after ``silence`` seconds without a byte.
+        Raises:
+            ApiError: With status 410 if the resource version is too old, and with status 0 if nothing was
+                received for ``idle_timeout`` seconds.
         """
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_REQUEST_TIMEOUT, sock_read=silence)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_REQUEST_TIMEOUT, sock_read=idle_timeout)
         request = _Request("GET", path, {"watch": "1"} | parameters, timeout=timeout, verb="WATCH")
         async with self._send(request) as response:
             rest = b""
@@ -128,9 +122,9 @@ class Api:
 
     @asynccontextmanager
     async def _send(self, request: _Request) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send once, and once more with new credentials after a 401."""
+        """Send a request and yield the response; raise every failure as `ApiError`."""
         try:
-            async with await self._respond(request) as response:
+            async with await self._send_authenticated(request) as response:
                 if response.status >= 400:
                     raise ApiError.from_body(
                         response.status,
@@ -144,35 +138,30 @@ class Api:
         except aiohttp.ClientError as error:
             raise ApiError(0, "Unreachable", f"{request}: {type(error).__name__}: {error}") from error
         except orjson.JSONDecodeError as error:
-            raise ApiError(0, "Unreachable", f"{request}: the answer is no JSON") from error
+            raise ApiError(0, "Unreachable", f"{request}: the response is not JSON") from error
 
-    async def _respond(self, request: _Request) -> aiohttp.ClientResponse:
-        """Send, and heed what the answer says about the credentials: it is logged once, not per request."""
-        refused = self.credentials.configuration
+    async def _send_authenticated(self, request: _Request) -> aiohttp.ClientResponse:
+        """Send a request, and once more with new credentials if the API server does not accept these."""
+        used = self.credentials.configuration
         try:
-            response = await self._try(request)
+            response = await self._send_once(request)
         except aiohttp.ClientSSLError:
-            # Its authority may be another one now.
-            await self._login_again(refused)
-            response = await self._try(request)
-        if self.credentials.refused(response.status):
+            # The certificate authority may have been replaced.
+            await self._login_again(used)
+            response = await self._send_once(request)
+        if self.credentials.is_unauthenticated(response.status):
             response.release()
-            await self._login_again(refused)
-            refused = self.credentials.configuration
-            response = await self._try(request)
-        if response.status == 401 and self.credentials.configuration is refused:
-            self._refused(f"the API server does not accept the credentials ({request})")
-        elif self.refusal and response.status != 401:
-            self.refusal = ""
+            await self._login_again(used)
+            used = self.credentials.configuration
+            response = await self._send_once(request)
+        if response.status == 401 and self.credentials.configuration is used:
+            self._set_login_problem(f"the API server does not accept the credentials ({request})")
+        elif self.login_problem and response.status != 401:
+            self.login_problem = ""
             logger.info("The API server accepts the credentials again")
         return response
 
-    def _refused(self, why: str) -> None:
-        if not self.refusal:
-            logger.error("%s; they are read again until it does", why)
-        self.refusal = why
-
-    async def _try(self, request: _Request) -> aiohttp.ClientResponse:
+    async def _send_once(self, request: _Request) -> aiohttp.ClientResponse:
         if self._session is None:
             raise RuntimeError("the session with the API server is not open: use `async with Api()`")
         headers = {"Accept": _JSON}
@@ -181,13 +170,12 @@ class Api:
         try:
             authorization = await self.credentials.authorization()
         except ConnectionError as error:
-            self._refused(str(error))
-            raise ApiError(401, "Unauthorized", str(error)) from error
+            raise self._set_login_problem(str(error)) from error
         if authorization:
             headers["Authorization"] = authorization
-        verb, code = request.verb or request.method, _NO_ANSWER
+        verb, code = request.verb or request.method, _NO_RESPONSE
         try:
-            with _SECONDS.labels(verb).time():
+            with API_REQUEST_SECONDS.labels(verb).time():
                 response = await self._session.request(
                     request.method,
                     self.credentials.server + request.path,
@@ -200,21 +188,27 @@ class Api:
                 )
             code = str(response.status)
         finally:
-            _REQUESTS.labels(verb, code).inc()
+            API_REQUESTS.labels(verb, code).inc()
         return response
 
     async def _login(self) -> None:
         await self.credentials.load()
-        # With each request instead of with the session: connections of others are not used, and what is
-        # under way goes on.
+        # Each request passes its TLS context. Connections with an older context are not used again, and
+        # requests in progress go on.
         self._ssl = self.credentials.ssl_context() if self.credentials.server.startswith("https") else True
 
-    async def _login_again(self, refused: object) -> None:
-        """Read the credentials anew, once for all requests that were refused with the same ones."""
-        async with self._relogin:
-            if self.credentials.configuration is refused:
+    async def _login_again(self, used: object) -> None:
+        """Load the credentials again, once for all requests that used the same ones."""
+        async with self._login_lock:
+            if self.credentials.configuration is used:
                 try:
                     await self._login()
-                except OSError as error:  # a file of certificates may be half-written, too
-                    self._refused(str(error))
-                    raise ApiError(401, "Unauthorized", str(error)) from error
+                except OSError as error:  # for example a certificate file that is partly written
+                    raise self._set_login_problem(str(error)) from error
+
+    def _set_login_problem(self, problem: str) -> ApiError:
+        """Log a problem with the credentials, once until they work again, and return it as an error."""
+        if not self.login_problem:
+            logger.error("%s; loading the credentials again until they are accepted", problem)
+        self.login_problem = problem
+        return ApiError(401, "Unauthorized", problem)

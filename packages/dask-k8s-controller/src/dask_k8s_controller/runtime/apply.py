@@ -1,15 +1,18 @@
-"""The only verb that writes: carry out a plan, concurrently and bounded, on after a failure."""
+"""Applies plans and status patches, concurrently and bounded. No other module writes to the API server.
+
+The Lease of the leader election is the one exception. What to write is decided elsewhere.
+"""
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import groupby
+from typing import Any
 
 from dask_k8s_controller.runtime.api import Api
 from dask_k8s_controller.runtime.cache import Cache
-from dask_k8s_controller.runtime.events import event
+from dask_k8s_controller.runtime.clock import Clock
 from dask_k8s_controller.runtime.expectations import Expectations
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.plan import Action, Create, Delete, Event, Patch, Plan
@@ -21,20 +24,20 @@ from dask_k8s_crds.resources import EVENTS
 
 @dataclass(slots=True)
 class Applier:
-    """Writes plans; ``clock`` gives seconds."""
+    """Writes to the API server, and updates cache and expectations with what it answers."""
 
     api: Api
     cache: Cache
     throttle: Throttle
     expectations: Expectations
-    clock: Callable[[], float]
+    clock: Clock
 
     async def apply(self, key: Key, uid: str, plan: Plan) -> Outcome:
-        """Carry out a plan of the object ``key`` with this ``uid`` (the owner of what is created).
+        """Apply a plan of the object ``key`` with this ``uid`` (the owner of what is created).
 
-        Creations of one resource start slowly: one at a time, one more at a time for each that went
-        well, and none after one that failed, so that a quota costs one refused request and not a
-        thousand. The rest of the plan goes on after a failure.
+        Creations of one resource start slowly: one at a time at first, one more at a time for each success,
+        and none after a failure, so that an exceeded quota costs one refused request and not a thousand. The
+        rest of the plan continues after a failure.
         """
         errors: list[WriteError] = []
         batches = [deque(batch) for _, batch in groupby(plan.create, lambda create: create.resource)]
@@ -48,7 +51,7 @@ class Applier:
         return Outcome(tuple(errors))
 
     async def write(self, key: Key, uid: str, action: Action) -> None:
-        """Carry out one action; raise `WriteError` if it is refused."""
+        """Carry out one action; raise `WriteError` if the API server refuses it or does not answer."""
         async with self.throttle.slot(key):
             try:
                 match action:
@@ -65,6 +68,20 @@ class Applier:
                     self.throttle.pause(error.retry_after or 1.0)
                 raise WriteError(action, error) from error
 
+    async def patch_status(self, key: Key, patch: Mapping[str, Any]) -> None:
+        """Patch the status of an object; do nothing if the object does not exist any more."""
+        async with self.throttle.slot(key):
+            try:
+                body = await self.api.patch(key.path("status"), {"status": patch})
+            except ApiError as error:
+                if error.status != 404:
+                    raise
+                if error.about == key.name:
+                    return
+                message = f"{key.resource} has no status subresource; apply the CRDs of this version"
+                raise ApiError(error.status, error.reason, message) from error
+        self.cache.set_from_response(self.cache.record(key.resource, body))
+
     async def _collect(self, key: Key, uid: str, action: Action, errors: list[WriteError]) -> None:
         try:
             await self.write(key, uid, action)
@@ -73,32 +90,32 @@ class Applier:
 
     async def _create(self, uid: str, action: Create) -> None:
         key = action.key
-        self.expectations.creating(uid, key, now=self.clock())
+        self.expectations.expect_creation(uid, key, now=self.clock.monotonic())
         try:
-            await self.api.create(key.resource.path(key.namespace), action.body)
+            await self.api.create(key.collection_path, action.body)
         except ApiError as error:
             if error.reason == "AlreadyExists":
-                await self._claim(uid, action, error)
+                await self._check_controller(uid, action, error)
             elif error.answered:
-                self.expectations.not_created(key)
+                self.expectations.drop_creation(key)
                 raise
             else:
-                # It may exist all the same: it is expected for a while, and the next try has the same name.
-                self.expectations.doubt_creation(key, now=self.clock())
+                # The object may exist all the same. The next attempt uses the same name.
+                self.expectations.creation_unanswered(key, now=self.clock.monotonic())
                 raise
 
-    async def _claim(self, uid: str, action: Create, refusal: ApiError) -> None:
-        """See whose the object is that has the name already: ours is as good as created."""
+    async def _check_controller(self, uid: str, action: Create, refusal: ApiError) -> None:
+        """Raise an error that names who controls the object that exists, unless its controller is ``uid``."""
         key = action.key
         try:
-            metadata = (await self.api.get(key.resource.path(key.namespace, key.name)))["metadata"]
+            metadata = (await self.api.get(key.path()))["metadata"]
         except ApiError:
-            self.expectations.not_created(key)
+            self.expectations.drop_creation(key)
             raise
         owners = [owner for owner in metadata.get("ownerReferences", ()) if owner.get("controller")]
         if any(owner["uid"] == uid for owner in owners):
             return
-        self.expectations.not_created(key)
+        self.expectations.drop_creation(key)
         whose = " and ".join(f"{owner['kind']} {owner['name']}" for owner in owners) or "nobody"
         message = f"{key} exists and is controlled by {whose}: delete or rename one of the two"
         raise ApiError(refusal.status, refusal.reason, message)
@@ -106,23 +123,23 @@ class Applier:
     async def _patch(self, owner: Key, uid: str, action: Patch) -> None:
         key = action.key
         try:
-            if action.needs_owner and not await self._lives(owner, uid):
+            if action.needs_owner and not await self._exists(owner, uid):
                 return
-            body = await self.api.patch(key.resource.path(key.namespace, key.name), action.body)
+            body = await self.api.patch(key.path(), action.body)
         except ApiError as error:
-            # Gone, or changed meanwhile: the watch shows it, and the plan is made anew.
+            # Deleted or changed meanwhile: the watch shows it, and the next reconcile makes a new plan.
             if error.status != 404 and error.reason != "Conflict":
                 raise
         else:
-            self.cache.absorb(self.cache.record(key.resource, body))
+            self.cache.set_from_response(self.cache.record(key.resource, body))
 
-    async def _lives(self, owner: Key, uid: str) -> bool:
-        """Ask the server: what an owner adopts that is gone, and the cache does not know it, is lost."""
-        metadata = (await self.api.get(owner.resource.path(owner.namespace, owner.name)))["metadata"]
+    async def _exists(self, owner: Key, uid: str) -> bool:
+        """Ask the API server: an object that a deleted owner adopted would be garbage-collected."""
+        metadata = (await self.api.get(owner.path()))["metadata"]
         return metadata["uid"] == uid and "deletionTimestamp" not in metadata
 
     async def _create_event(self, action: Event) -> None:
-        body = event(action, datetime.now(UTC))
+        body = action.manifest(self.clock.now())
         try:
             await self.api.create(EVENTS.path(body["metadata"]["namespace"]), body)
         except ApiError as error:
@@ -131,45 +148,45 @@ class Applier:
 
     async def _delete(self, action: Delete) -> None:
         key = action.key
-        self.expectations.deleting(action.uid, now=self.clock())
+        self.expectations.expect_deletion(action.uid, now=self.clock.monotonic())
         try:
-            await self.api.delete(key.resource.path(key.namespace, key.name), action.uid, action.version)
+            await self.api.delete(key.path(), action.uid, action.version)
         except ApiError as error:
             if error.status == 409 and action.version is not None:
-                # Changed meanwhile: the watch shows it, and the plan is made anew.
-                self.expectations.not_deleted(action.uid)
-            # Gone, or another object has its name by now: the one we meant does not exist.
+                # Changed meanwhile: the watch shows it, and the next reconcile makes a new plan.
+                self.expectations.drop_deletion(action.uid)
+            # 404, or 409 because another object has the name: the object to delete does not exist any more.
             elif error.status not in (404, 409):
                 if error.answered:
-                    self.expectations.not_deleted(action.uid)
+                    self.expectations.drop_deletion(action.uid)
                 else:
-                    self.expectations.doubt_deletion(action.uid, now=self.clock())
+                    self.expectations.deletion_unanswered(action.uid, now=self.clock.monotonic())
                 raise
 
 
 @dataclass(slots=True)
 class _SlowStart:
-    """Creations of one resource, by a growing number of tasks."""
+    """Creates objects of one resource with a growing number of tasks."""
 
     applier: Applier
     key: Key
     uid: str
-    waiting: deque[Create]
+    pending: deque[Create]
     errors: list[WriteError]
     tasks: asyncio.TaskGroup
     running: int = 0
     failed: bool = False
 
     def start(self) -> None:
-        """Start one more task, if there is work for it."""
-        if self.waiting and not self.failed and self.running < self.applier.throttle.slots:
+        """Start one more task if there is work for it."""
+        if self.pending and not self.failed and self.running < self.applier.throttle.slots:
             self.running += 1
             self.tasks.create_task(self._work())
 
     async def _work(self) -> None:
-        while self.waiting and not self.failed:
+        while self.pending and not self.failed:
             try:
-                await self.applier.write(self.key, self.uid, self.waiting.popleft())
+                await self.applier.write(self.key, self.uid, self.pending.popleft())
             except WriteError as error:
                 self.failed = True
                 self.errors.append(error)

@@ -1,4 +1,4 @@
-"""What the watches have shown: objects by name and by owner, trimmed. No I/O, no clock."""
+"""The objects that the watches have shown, trimmed, by name, by owner and by index. No I/O, no clock."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ class Owner(NamedTuple):
 
 
 class Record(NamedTuple):
-    """One object in the cache; ``value`` is what the trim of its watch left of it."""
+    """One object in the cache; ``value`` is what `Watched.trim` returned for it."""
 
     key: Key
     uid: str
@@ -33,17 +33,17 @@ class Record(NamedTuple):
     value: Any
 
 
-class What(Enum):
-    """What happened to an object, as far as the cache can tell."""
+class ChangeType(Enum):
+    """Whether the cache stored an object or deleted it."""
 
     SET = "set"
-    GONE = "gone"
+    DELETED = "deleted"
 
 
 class Change(NamedTuple):
-    """One change of the cache; ``record`` is the newest state that is known, also of what is gone."""
+    """One change of the cache; ``record`` is the newest known state of the object, even of a deleted one."""
 
-    what: What
+    type: ChangeType
     record: Record
 
 
@@ -51,7 +51,7 @@ class Change(NamedTuple):
 class Cache:
     """All observed objects of the resources in ``watches``.
 
-    Every change is told to ``listener`` after the cache shows it.
+    ``listener`` is called with every change, after the cache shows it.
     """
 
     watches: Mapping[Resource, Watched]
@@ -62,7 +62,7 @@ class Cache:
     _indexed: dict[tuple[Resource, str, str], dict[Key, Record]] = field(default_factory=dict)
 
     def get(self, key: Key) -> Record | None:
-        """Return the object of this name, None where there is none."""
+        """Return one object, or None if the cache does not have it."""
         return self._records.get(key.resource, {}).get((key.namespace, key.name))
 
     def all(self, resource: Resource) -> list[Record]:
@@ -70,7 +70,7 @@ class Cache:
         return list(self._records.get(resource, {}).values())
 
     def find(self, resource: Resource, namespace: str, index: str) -> list[Record]:
-        """Return the objects in a namespace for which the watch's ``index`` gave this value."""
+        """Return the objects in a namespace for which ``index`` of the watch returned this value."""
         return list(self._indexed.get((resource, namespace, index), {}).values())
 
     def owned(self, uid: str, resource: Resource) -> list[Record]:
@@ -78,7 +78,7 @@ class Cache:
         return [record for record in self._owned.get(uid, {}).values() if record.key.resource == resource]
 
     def record(self, resource: Resource, body: Body) -> Record:
-        """Make a record of a body; equal owners become one object in memory."""
+        """Return the record of an object; equal owners share one object in memory."""
         watched = self.watches[resource]
         metadata = body["metadata"]
         owner = None
@@ -98,53 +98,49 @@ class Cache:
         )
 
     def set(self, record: Record) -> None:
-        """Take a state of an object that a watch shows, unless the answer to a write of ours was newer."""
+        """Store the state that a watch shows, unless the cache has a newer one from a response to a write."""
         known = self.get(record.key)
         if known is None or known.uid != record.uid or known.version < record.version:
             self._set(record)
 
-    def absorb(self, record: Record) -> None:
-        """Take the answer to a write of ours, if the watch has not shown something newer.
+    def set_from_response(self, record: Record) -> None:
+        """Store the state that the API server returned for a write of ours, unless the watch has a newer one.
 
-        What the cache does not hold stays out: it may have been deleted since.
+        An object that the cache does not hold is left out: it may have been deleted since.
         """
         known = self.get(record.key)
         if known is not None and known.uid == record.uid:
             self.set(record)
 
     def remove(self, record: Record) -> None:
-        """Forget an object that is gone."""
-        self._forget(record.key)
-        self.listener(Change(What.GONE, record))
+        """Remove an object that was deleted."""
+        self._remove(record.key)
+        self.listener(Change(ChangeType.DELETED, record))
 
     def replace(self, resource: Resource, namespace: str | None, records: Iterable[Record]) -> None:
-        """Make a list the whole truth about a resource in a namespace (None: in all)."""
-        fresh = {record.key: record for record in records}
+        """Replace all objects of a resource in a namespace (None: in all namespaces) with those of a list."""
+        listed = {record.key: record for record in records}
         for known in self.all(resource):
-            if namespace in (None, known.key.namespace) and known.key not in fresh:
+            if namespace in (None, known.key.namespace) and known.key not in listed:
                 self.remove(known)
-        for record in fresh.values():
-            known_record = self.get(record.key)
-            if known_record is not None and known_record.uid != record.uid:
-                self.remove(known_record)
-            if known_record is None or known_record.version != record.version:
+        for record in listed.values():
+            previous = self.get(record.key)
+            if previous is not None and previous.uid != record.uid:
+                self.remove(previous)
+            if previous is None or previous.version != record.version:
                 self._set(record)
 
     def _set(self, record: Record) -> None:
-        self._store(record)
-        self.listener(Change(What.SET, record))
+        self._remove(record.key)
+        key, owner, index = record.key, record.owner, record.indexed
+        self._records.setdefault(key.resource, {})[key.namespace, key.name] = record
+        if owner is not None:
+            self._owned.setdefault(owner.uid, {})[key] = record
+        if index is not None:
+            self._indexed.setdefault((key.resource, key.namespace, index), {})[key] = record
+        self.listener(Change(ChangeType.SET, record))
 
-    def _store(self, record: Record) -> None:
-        self._forget(record.key)
-        self._records.setdefault(record.key.resource, {})[record.key.namespace, record.key.name] = record
-        if record.owner is not None:
-            self._owned.setdefault(record.owner.uid, {})[record.key] = record
-        if record.indexed is not None:
-            self._indexed.setdefault((record.key.resource, record.key.namespace, record.indexed), {})[
-                record.key
-            ] = record
-
-    def _forget(self, key: Key) -> None:
+    def _remove(self, key: Key) -> None:
         old = self._records.get(key.resource, {}).pop((key.namespace, key.name), None)
         if old is None:
             return
@@ -154,10 +150,10 @@ class Cache:
             _drop(self._indexed, (key.resource, key.namespace, old.indexed), key)
 
 
-def _drop(table: dict[T, dict[Key, Record]], place: T, key: Key) -> bool:
-    """Take a key out of its place, and the place out of the table when it is empty."""
-    entries = table[place]
+def _drop(table: dict[T, dict[Key, Record]], group: T, key: Key) -> bool:
+    """Remove a key from its group, and the group if it is empty now; return whether it is."""
+    entries = table[group]
     del entries[key]
     if not entries:
-        del table[place]
+        del table[group]
     return not entries

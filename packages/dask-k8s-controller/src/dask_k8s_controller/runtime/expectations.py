@@ -1,92 +1,91 @@
-"""Writes of ours that the watch has not shown yet, so that a lagging cache never makes a second one.
+"""Our writes that the watch has not shown yet, so that a lagging cache never causes a second one.
 
 No I/O; time is passed in.
 """
 
 from dataclasses import dataclass, field
 
-from dask_k8s_controller.runtime.cache import Change, What
+from dask_k8s_controller.runtime.cache import Change, ChangeType
 from dask_k8s_controller.runtime.objects import Key
 
 
 @dataclass(slots=True)
 class Expectations:
-    """Creations by key and deletions by uid that are under way.
+    """Expected creations, by key, and expected deletions, by uid.
 
-    Each has a deadline (``patience``, in seconds of the clock that is passed in, or ``doubt`` where the
-    server did not answer), after which the cache is believed again: the same names are tried first, so that
-    the API server refuses a duplicate even then.
+    An expectation expires after ``timeout`` seconds, or after ``unanswered_timeout`` seconds if the API
+    server did not answer the request. From then on only the cache counts. Even then nothing is created
+    twice, because the next attempt uses the same names.
     """
 
-    patience: float = 30.0
-    doubt: float = 3.0
+    timeout: float = 30.0
+    unanswered_timeout: float = 3.0
     _creations: dict[str, dict[Key, float]] = field(default_factory=dict)
-    """By the uid of the owner."""
+    """The time at which each expectation expires, by the uid of the owner."""
     _owner_of: dict[Key, str] = field(default_factory=dict)
     _doubted: dict[Key, str] = field(default_factory=dict)
-    """Owners of what was not seen in time: it may exist all the same."""
+    """The owner of each object whose creation expired: it may exist all the same."""
     _deletions: dict[str, float] = field(default_factory=dict)
 
-    def creating(self, owner: str, key: Key, *, now: float) -> None:
-        """Expect an object; to be called before the request is sent."""
-        self._creations.setdefault(owner, {})[key] = now + self.patience
+    def expect_creation(self, owner: str, key: Key, *, now: float) -> None:
+        """Expect an object; call this before the request is sent."""
+        self._creations.setdefault(owner, {})[key] = now + self.timeout
         self._owner_of[key] = owner
 
-    def not_created(self, key: Key) -> None:
-        """Stop expecting an object: it was refused, or it has been seen."""
+    def drop_creation(self, key: Key) -> None:
+        """Stop expecting an object: the API server refused it, or the watch has shown it."""
         self._doubted.pop(key, None)
         owner = self._owner_of.pop(key, None)
         if owner is not None:
-            family = self._creations[owner]
-            del family[key]
-            if not family:
+            creations = self._creations[owner]
+            del creations[key]
+            if not creations:
                 del self._creations[owner]
 
-    def doubt_creation(self, key: Key, *, now: float) -> None:
-        """Expect an object for a short while only: nobody said that it was created."""
+    def creation_unanswered(self, key: Key, *, now: float) -> None:
+        """Expect an object for a short time only, since the API server did not answer the request."""
         owner = self._owner_of.get(key)
         if owner is not None:
-            self._creations[owner][key] = now + self.doubt
+            self._creations[owner][key] = now + self.unanswered_timeout
 
-    def deleting(self, uid: str, *, now: float) -> None:
-        """Expect that the object with this uid goes; to be called before the request is sent."""
-        self._deletions[uid] = now + self.patience
+    def expect_deletion(self, uid: str, *, now: float) -> None:
+        """Expect the deletion of the object with this uid; call this before the request is sent."""
+        self._deletions[uid] = now + self.timeout
 
-    def not_deleted(self, uid: str) -> None:
-        """Stop expecting that an object goes: the request was refused, or it is going."""
+    def drop_deletion(self, uid: str) -> None:
+        """Stop expecting a deletion: the API server refused it, or the watch has shown it."""
         self._deletions.pop(uid, None)
 
-    def doubt_deletion(self, uid: str, *, now: float) -> None:
-        """Expect for a short while only that an object goes: nobody said that it was deleted."""
+    def deletion_unanswered(self, uid: str, *, now: float) -> None:
+        """Expect a deletion for a short time only, since the API server did not answer the request."""
         if uid in self._deletions:
-            self._deletions[uid] = now + self.doubt
+            self._deletions[uid] = now + self.unanswered_timeout
 
-    def seen(self, change: Change) -> None:
-        """Compare with what the watch shows."""
+    def observe(self, change: Change) -> None:
+        """Drop the expectations that a change of the cache fulfils."""
         record = change.record
-        self.not_created(record.key)
-        if record.deleting or change.what is What.GONE:
-            self.not_deleted(record.uid)
-        if change.what is What.GONE:
+        self.drop_creation(record.key)
+        if record.deleting or change.type is ChangeType.DELETED:
+            self.drop_deletion(record.uid)
+        if change.type is ChangeType.DELETED:
             for key in self.doubted(record.uid):
                 del self._doubted[key]
 
-    def created(self, owner: str, *, now: float) -> frozenset[Key]:
-        """Return the objects of an owner that exist as far as we know, though the watch is silent."""
-        family = self._creations.get(owner, {})
-        for key in [key for key, deadline in family.items() if deadline <= now]:
-            self.not_created(key)
+    def creations(self, owner: str, *, now: float) -> frozenset[Key]:
+        """Return the objects of an owner that we created and the watch has not shown yet."""
+        for key in [key for key, expires in self._creations.get(owner, {}).items() if expires <= now]:
+            self.drop_creation(key)
             self._doubted[key] = owner
         return frozenset(self._creations.get(owner, ()))
 
     def doubted(self, owner: str) -> list[Key]:
-        """Return the objects of an owner that were not seen in time, in the order of their creation."""
-        return [key for key, whose in self._doubted.items() if whose == owner]
+        """Return the objects of an owner whose creation expired, in the order of their creation."""
+        return [key for key, owner_uid in self._doubted.items() if owner_uid == owner]
 
-    def deleted(self, uid: str, *, now: float) -> bool:
-        """Whether the object with this uid goes as far as we know, though the watch is silent."""
-        deadline = self._deletions.get(uid)
-        if deadline is not None and deadline <= now:
+    def expects_deletion(self, uid: str, *, now: float) -> bool:
+        """Return whether we deleted the object with this uid and the watch has not shown it yet."""
+        expires = self._deletions.get(uid)
+        if expires is not None and expires <= now:
             del self._deletions[uid]
             return False
-        return deadline is not None
+        return expires is not None

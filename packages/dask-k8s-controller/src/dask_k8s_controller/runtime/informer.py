@@ -1,57 +1,66 @@
-"""List and watch one resource into the cache, for ever: bookmarks, 410, silence, back-off."""
+"""Keeps the cache up to date for one resource: list, watch, and start again after any failure.
+
+What a change leads to is not known here: the cache calls its listener.
+"""
 
 import asyncio
 import logging
-import random
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
 from dask_k8s_controller.runtime.api import Api
+from dask_k8s_controller.runtime.backoff import Backoff
 from dask_k8s_controller.runtime.cache import Cache
+from dask_k8s_controller.runtime.clock import Clock
 from dask_k8s_controller.runtime.watched import Watched
-from dask_k8s_controller.runtime.work_queue import Pace
 from dask_k8s_crds.api_errors import ApiError
 
 logger = logging.getLogger(__name__)
 
-PAGE = "500"
+PAGE_SIZE = "500"
 
 
 @dataclass(slots=True)
 class Informer:
-    """Keeps the cache true for one resource in one namespace (None: in all).
+    """Lists and watches one resource in one namespace (None: in all namespaces).
 
-    The server is asked to end each watch after ``seconds``, give or take a fifth.
+    Each watch asks the API server to end it after ``watch_seconds``, plus or minus a fifth.
     """
 
     api: Api
     cache: Cache
     watched: Watched
     namespace: str | None
-    seconds: int
+    watch_seconds: int
+    clock: Clock = field(default_factory=Clock)
+    random: Random = field(default_factory=Random)
+    backoff: Backoff = field(default_factory=Backoff)
     synced: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once the first list is in the cache."""
-    pace: Pace = field(default_factory=Pace)
     _version: str | None = None
-    _contact: float = field(default_factory=lambda: asyncio.get_running_loop().time())
+    """The resource version from which to watch; None if a list is needed first."""
+    _last_contact: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._record_contact()
 
     async def run(self) -> None:
         """Run until cancelled."""
-        self._heard()
-        clock = asyncio.get_running_loop().time
-        failures, wait = 0, self.pace.first_backoff
+        self._record_contact()
+        failures, delay = 0, self.backoff.first
         while True:
-            since = clock()
+            started = self.clock.monotonic()
             try:
                 if self._version is None:
                     await self._list()
-                since = clock()
+                started = self.clock.monotonic()
                 await self._watch()
                 failures = 0
             except ApiError as error:
-                if clock() - since > wait:
-                    # It went well for a while, as where a proxy cuts each watch after a minute.
+                if self.clock.monotonic() - started > delay:
+                    # The watch worked for a while, as with a proxy that cuts every watch after a minute.
                     failures = 0
                 failures += 1
                 if error.status == 410:
@@ -59,81 +68,79 @@ class Informer:
                     if failures == 1:
                         continue
                 if error.answered and error.status != 401:
-                    self._heard()
-                wait = max(self.pace.backoff(failures) * random.uniform(0.8, 1.2), error.retry_after or 0.0)
-                level = logging.WARNING if failures > 2 or error.answered else logging.INFO
-                if error.status == 401:
-                    level = logging.DEBUG  # said once for all requests where they are sent
-                logger.log(level, "cannot watch %s: %s; next try in %.1f s", self, self._explain(error), wait)
-                await asyncio.sleep(wait)
+                    self._record_contact()
+                jittered = self.backoff.delay(failures) * self.random.uniform(0.8, 1.2)
+                delay = max(jittered, error.retry_after or 0.0)
+                self._log(error, failures, delay)
+                await asyncio.sleep(delay)
 
     @property
-    def silence(self) -> float:
-        """So many seconds without a byte, and the watch is dead: the server ends each one earlier."""
-        return self.seconds * 1.5
+    def idle_timeout(self) -> float:
+        """Seconds without data after which a watch is dead; the API server ends each watch earlier."""
+        return self.watch_seconds * 1.5
 
-    def silent_for(self) -> float:
-        """Return the seconds since the API server last answered here."""
-        return asyncio.get_running_loop().time() - self._contact
+    def seconds_since_contact(self) -> float:
+        """Return the seconds since the API server last answered this informer."""
+        return self.clock.monotonic() - self._last_contact
 
     def __str__(self) -> str:
-        """The resource and where."""
         return f"{self.watched.resource} in {self.namespace or 'all namespaces'}"
-
-    @property
-    def _path(self) -> str:
-        return self.watched.resource.path(self.namespace)
-
-    async def _list(self) -> None:
-        records = []
-        parameters = {"limit": PAGE} | self._selector
-        while True:
-            page = await self.api.get(self._path, **parameters)
-            self._heard()
-            for body in page["items"]:
-                # Items of a list carry neither, and a view must not differ by how it was obtained.
-                body.setdefault("apiVersion", self.watched.resource.api_version)
-                body.setdefault("kind", self.watched.resource.kind)
-                records.append(self.cache.record(self.watched.resource, body))
-            following = page["metadata"].get("continue")
-            if not following:
-                break
-            parameters["continue"] = following
-        self.cache.replace(self.watched.resource, self.namespace, records)
-        self._version = page["metadata"]["resourceVersion"]
-        self.synced.set()
-
-    async def _watch(self) -> None:
-        seconds = max(1, self.seconds * random.uniform(0.8, 1.2))
-        parameters = {
-            "resourceVersion": self._version or "",
-            "allowWatchBookmarks": "true",
-            "timeoutSeconds": str(int(seconds)),
-        } | self._selector
-        events = self.api.watch(self._path, silence=self.silence, **parameters)
-        async with aclosing(events):
-            async for event in events:
-                self._heard()
-                self._take(event["type"], event["object"])
-        self._heard()
-
-    def _take(self, kind: str, body: dict[str, Any]) -> None:
-        if kind != "BOOKMARK":
-            record = self.cache.record(self.watched.resource, body)
-            if kind == "DELETED":
-                self.cache.remove(record)
-            else:
-                self.cache.set(record)
-        self._version = body["metadata"]["resourceVersion"]
 
     @property
     def _selector(self) -> dict[str, str]:
         return {"labelSelector": self.watched.selector} if self.watched.selector else {}
 
-    def _heard(self) -> None:
-        self._contact = asyncio.get_running_loop().time()
+    async def _list(self) -> None:
+        records, resource = [], self.watched.resource
+        parameters = {"limit": PAGE_SIZE} | self._selector
+        while True:
+            page = await self.api.get(resource.path(self.namespace), **parameters)
+            self._record_contact()
+            for body in page["items"]:
+                # Items of a list lack both fields; trimmed objects must not depend on how they were read.
+                body.setdefault("apiVersion", resource.api_version)
+                body.setdefault("kind", resource.kind)
+                records.append(self.cache.record(resource, body))
+            next_page = page["metadata"].get("continue")
+            if not next_page:
+                break
+            parameters["continue"] = next_page
+        self.cache.replace(resource, self.namespace, records)
+        self._version = page["metadata"]["resourceVersion"]
+        self.synced.set()
 
-    def _explain(self, error: ApiError) -> str:
+    async def _watch(self) -> None:
+        seconds = max(1, self.watch_seconds * self.random.uniform(0.8, 1.2))
+        parameters = {
+            "resourceVersion": self._version or "",
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(int(seconds)),
+        } | self._selector
+        path = self.watched.resource.path(self.namespace)
+        events = self.api.watch(path, idle_timeout=self.idle_timeout, **parameters)
+        async with aclosing(events):
+            async for event in events:
+                self._record_contact()
+                self._handle(event["type"], event["object"])
+        self._record_contact()
+
+    def _handle(self, event_type: str, body: dict[str, Any]) -> None:
+        if event_type != "BOOKMARK":
+            record = self.cache.record(self.watched.resource, body)
+            if event_type == "DELETED":
+                self.cache.remove(record)
+            else:
+                self.cache.set(record)
+        self._version = body["metadata"]["resourceVersion"]
+
+    def _record_contact(self) -> None:
+        self._last_contact = self.clock.monotonic()
+
+    def _log(self, error: ApiError, failures: int, delay: float) -> None:
+        level = logging.WARNING if failures > 2 or error.answered else logging.INFO
+        if error.status == 401:
+            level = logging.DEBUG  # `Api` logs rejected credentials once for all requests
+        message = str(error)
         if error.status == 404:
-            return f"the API server does not know them; install the CRDs ({error.message})"
-        return str(error)
+            message = f"the API server does not know them; install the CRDs ({error.message})"
+        logger.log(level, "cannot watch %s: %s; retrying in %.1f s", self, message, delay)

@@ -1,81 +1,85 @@
-"""Which of several controllers leads: a Lease, by the rules of client-go's `tools/leaderelection`.
+"""Leader election with a Lease, by the rules of client-go's `tools/leaderelection`.
 
-It is shorter than client-go's 15 s, so that a standby leads within 15 s of a kill: the one that is killed may
-have renewed it that moment, and what follows its end, a write and maybe a second try, has three seconds.
+The durations are shorter than client-go's defaults, so that a standby leads at most 15 s after the leader was
+killed: the leader may have renewed the lease just before, and 3 s remain for acquiring it, with one retry.
 
-Nothing of Dask is known here. `kubernetes.aio.leaderelection` would lead on while a request hangs, end where
-one is not answered, go by the wall clock, and give no lease back.
+Nothing here knows Dask. `kubernetes.aio.leaderelection` is not used because it keeps leading while a request
+hangs, stops after a single failed request, compares wall clocks, and does not release the lease.
 """
 
 import asyncio
 import logging
-import random
 import socket
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from random import Random
 from typing import Any, NoReturn
 
 from dask_k8s_controller.runtime.api import Api
+from dask_k8s_controller.runtime.clock import Clock
 from dask_k8s_controller.runtime.objects import Body, Key
 from dask_k8s_crds.api_errors import ApiError
 
 logger = logging.getLogger(__name__)
 
-LEASE_SECONDS = 12
-"""So long after it was last seen to be renewed, nobody else takes the lease."""
-RENEW_SECONDS = 8.0
-"""So long after it was last renewed, its holder stops to lead: earlier than another may begin."""
-RETRY_SECONDS = 2.0
-"""Between two renewals, and between two tries of who does not get an answer."""
-REQUEST_SECONDS = RENEW_SECONDS / 2
-"""A request that hangs leaves time for another."""
+LEASE_DURATION_SECONDS = 12
+"""A candidate takes a lease that it has not seen renewed for this long."""
+RENEW_DEADLINE_SECONDS = 8.0
+"""A leader that has not renewed its lease for this long stops leading, before another one may begin."""
+RETRY_PERIOD_SECONDS = 2.0
+"""Time between two renewals, and between two attempts to acquire the lease after an error."""
+REQUEST_TIMEOUT_SECONDS = RENEW_DEADLINE_SECONDS / 2
+"""Leaves time for a second request if the first one hangs."""
 WATCH_SECONDS = 240
+"""How long a standby watches the lease before it begins a new watch."""
 
 
 class LeaseLost(Exception):
-    """The lease was not renewed in time, or is somebody else's."""
+    """The lease was not renewed in time, or another candidate holds it."""
 
 
 def identity() -> str:
-    """Return a name that no other process has, and that tells people which pod it is."""
+    """Return a name that no other process has and that begins with the name of the pod."""
     return f"{socket.gethostname()}_{uuid.uuid4()}"
 
 
 @dataclass(slots=True)
 class Election:
-    """A candidate for the lease ``key``; times are seconds of the event loop.
+    """A candidate for the lease ``key``.
 
-    ``lost`` is called when another may lead soon, before anything else is done about it.
+    ``on_lost`` is called when another candidate may lead soon, before anything else happens.
     """
 
     api: Api
     key: Key
-    lost: Callable[[], None]
+    on_lost: Callable[[], None]
     identity: str = field(default_factory=identity)
-    _seen: Body | None = None
-    """The Lease as it was last seen, None where there is none."""
-    _since: float = 0.0
-    """Since when nothing else was seen."""
-    _renewed: float | None = None
-    """When the last renewal that went well was sent; None for who does not lead."""
+    clock: Clock = field(default_factory=Clock)
+    random: Random = field(default_factory=Random)
+    _lease: Body | None = None
+    """The Lease as last observed, or None if it does not exist."""
+    _observed_at: float = 0.0
+    """When the Lease was first observed as it is now."""
+    _renewed_at: float | None = None
+    """When the last successful renewal was sent; None for a standby."""
 
-    def leads(self) -> bool:
-        """Whether this one leads, and nobody else can."""
-        return self._renewed is not None and _now() < self._renewed + RENEW_SECONDS
+    def is_leader(self) -> bool:
+        """Return whether this candidate leads; while it does, no other one can."""
+        now, renewed_at = self.clock.monotonic(), self._renewed_at
+        return renewed_at is not None and now < renewed_at + RENEW_DEADLINE_SECONDS
 
     @asynccontextmanager
-    async def term(self) -> AsyncIterator[None]:
-        """Wait for the lease, hold it while the context lasts, and give it back.
+    async def leadership(self) -> AsyncIterator[None]:
+        """Acquire the lease, renew it while the context lasts, and release it.
 
-        Raises a group with `LeaseLost`, and cancels what is in the context, when it cannot be held.
+        If it cannot be renewed, cancel what runs in the context and raise a group with `LeaseLost`.
         """
         await self._acquire()
         try:
             async with asyncio.TaskGroup() as tasks:
-                renewing = tasks.create_task(self._renew())
+                renewing = tasks.create_task(self._keep_renewing())
                 yield
                 renewing.cancel()
         finally:
@@ -85,143 +89,143 @@ class Election:
         logger.info("Standby: waiting for the lease %s", self.key)
         while True:
             try:
-                async with asyncio.timeout(REQUEST_SECONDS):
-                    await self._look()
-                    if self._may_take():
-                        await self._hold()
+                async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
+                    await self._read()
+                    if self._is_free():
+                        await self._acquire_or_renew()
                         break
-                await self._until_it_may()
+                await self._watch_until_free()
             except (ApiError, TimeoutError) as error:
-                # Jitter, so that those who wait do not all try at the same time.
-                wait = RETRY_SECONDS * random.uniform(1.0, 1.2)
-                logger.info("cannot get the lease %s: %s; next try in %.1f s", self.key, _words(error), wait)
-                await asyncio.sleep(wait)
-        logger.info("Leader: got the lease %s as %s", self.key, self.identity)
+                # With jitter, so that candidates do not all try at the same time.
+                delay = RETRY_PERIOD_SECONDS * self.random.uniform(1.0, 1.2)
+                logger.info(
+                    "cannot acquire the lease %s: %s; retrying in %.1f s", self.key, _message(error), delay
+                )
+                await asyncio.sleep(delay)
+        logger.info("Leader: acquired the lease %s as %s", self.key, self.identity)
+
+    async def _keep_renewing(self) -> None:
+        while self._renewed_at is not None:
+            try:
+                async with asyncio.timeout_at(self._renewed_at + RENEW_DEADLINE_SECONDS):
+                    await asyncio.sleep(RETRY_PERIOD_SECONDS)
+                    await self._renew()
+            except TimeoutError:
+                self._lose(f"it could not be renewed in {RENEW_DEADLINE_SECONDS:.0f} s")
 
     async def _renew(self) -> None:
-        while self._renewed is not None:
-            try:
-                async with asyncio.timeout_at(self._renewed + RENEW_SECONDS):
-                    await asyncio.sleep(RETRY_SECONDS)
-                    await self._renew_once()
-            except TimeoutError:
-                self._lose(f"it could not be renewed in {RENEW_SECONDS:.0f} s")
-
-    async def _renew_once(self) -> None:
         try:
-            async with asyncio.timeout(REQUEST_SECONDS):
-                if self._seen is None:
-                    await self._look()
-                if self._seen is not None and self._holder != self.identity:
-                    self._lose(f"{self._holder or 'nobody'} has it")
-                await self._hold()
+            async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
+                if self._lease is None:
+                    await self._read()
+                if self._lease is not None and self._holder != self.identity:
+                    self._lose(f"{self._holder or 'nobody'} holds it")
+                await self._acquire_or_renew()
         except (ApiError, TimeoutError) as error:
-            logger.warning("cannot renew the lease %s: %s", self.key, _words(error))
-            # Changed or gone meanwhile, or done all the same: look first.
-            self._seen = None
+            logger.warning("cannot renew the lease %s: %s", self.key, _message(error))
+            # Someone may have changed or deleted it, or the renewal may have succeeded: read it first.
+            self._lease = None
 
-    def _lose(self, why: str) -> NoReturn:
-        self._renewed = None
-        logger.error("Lost the lease %s: %s; ending, another may lead now", self.key, why)
-        self.lost()
-        raise LeaseLost(why)
+    def _lose(self, reason: str) -> NoReturn:
+        self._renewed_at = None
+        logger.error("Lost the lease %s: %s; exiting, another controller may lead now", self.key, reason)
+        self.on_lost()
+        raise LeaseLost(reason)
 
     async def _release(self) -> None:
-        """Give the lease back, so that the next one need not wait."""
-        if not self.leads():
+        """Release the lease, so that the next leader need not wait until it expires."""
+        if not self.is_leader():
             return
-        self._renewed = None
+        self._renewed_at = None
         try:
-            async with asyncio.timeout(RETRY_SECONDS):
-                await self._look()  # the last renewal may have been cut short
+            async with asyncio.timeout(RETRY_PERIOD_SECONDS):
+                await self._read()  # the last renewal may have been cancelled before its response came
                 if self._holder == self.identity:
                     await self._write(None, seconds=1)
         except (ApiError, TimeoutError) as error:
-            logger.warning("cannot give the lease %s back: %s", self.key, _words(error))
+            logger.warning("cannot release the lease %s: %s", self.key, _message(error))
         else:
-            logger.info("Gave the lease %s back", self.key)
+            logger.info("Released the lease %s", self.key)
 
     # ---- the Lease
 
     @property
     def _spec(self) -> Body:
-        return (self._seen or {}).get("spec") or {}
+        return (self._lease or {}).get("spec") or {}
 
     @property
     def _holder(self) -> str:
         return self._spec.get("holderIdentity") or ""
 
     @property
-    def _end(self) -> float:
-        """When the lease runs out. It goes by when a change was seen: clocks of machines differ."""
-        return self._since + (self._spec.get("leaseDurationSeconds") or LEASE_SECONDS)
+    def _expires_at(self) -> float:
+        """When the lease expires, counted from when it was observed, since clocks of machines differ."""
+        return self._observed_at + (self._spec.get("leaseDurationSeconds") or LEASE_DURATION_SECONDS)
 
-    def _may_take(self) -> bool:
-        return self._holder in ("", self.identity) or self._end <= _now()
+    def _is_free(self) -> bool:
+        return self._holder in ("", self.identity) or self._expires_at <= self.clock.monotonic()
 
-    async def _look(self) -> None:
+    async def _read(self) -> None:
         try:
-            self._notice(await self.api.get(self.key.resource.path(self.key.namespace, self.key.name)))
+            self._observe(await self.api.get(self.key.path()))
         except ApiError as error:
             if error.status != 404:
                 raise
-            self._seen = None
+            self._lease = None
 
-    def _notice(self, body: Body) -> None:
-        if self._seen is None or _version(self._seen) != _version(body):
-            self._seen, self._since = body, _now()
+    def _observe(self, body: Body) -> None:
+        if self._lease is None or _version(self._lease) != _version(body):
+            self._lease, self._observed_at = body, self.clock.monotonic()
 
-    async def _until_it_may(self) -> None:
-        """Follow the lease until it is given back, gone, or runs out."""
+    async def _watch_until_free(self) -> None:
+        """Watch the lease until it is released, deleted or expired."""
         events = self.api.watch(
-            self.key.resource.path(self.key.namespace),
-            silence=WATCH_SECONDS * 1.5,
+            self.key.collection_path,
+            idle_timeout=WATCH_SECONDS * 1.5,
             fieldSelector=f"metadata.name={self.key.name}",
-            resourceVersion=_version(self._seen or {}),
+            resourceVersion=_version(self._lease or {}),
             timeoutSeconds=str(WATCH_SECONDS),
         )
         async with aclosing(events):
             try:
-                async with asyncio.timeout_at(self._end) as limit:
+                async with asyncio.timeout_at(self._expires_at) as timeout:
                     async for event in events:
-                        self._notice(event["object"])
+                        self._observe(event["object"])
                         if event["type"] == "DELETED" or not self._holder:
                             return
-                        limit.reschedule(self._end)
+                        timeout.reschedule(self._expires_at)
             except TimeoutError:
-                logger.info("the lease %s of %s has run out", self.key, self._holder)
+                logger.info("the lease %s of %s has expired", self.key, self._holder)
 
-    async def _hold(self) -> None:
-        """Take or renew the lease; the API server refuses it where somebody else was faster."""
-        sent = _now()
-        await self._write(self.identity, seconds=LEASE_SECONDS)
-        self._renewed = sent
+    async def _acquire_or_renew(self) -> None:
+        """Write the lease; the API server refuses it if another candidate was faster."""
+        sent_at = self.clock.monotonic()
+        await self._write(self.identity, seconds=LEASE_DURATION_SECONDS)
+        self._renewed_at = sent_at
 
     async def _write(self, holder: str | None, *, seconds: int) -> None:
-        time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        time = self.clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         spec: dict[str, Any] = {"holderIdentity": holder, "leaseDurationSeconds": seconds, "renewTime": time}
         if self._holder != self.identity:
             spec["acquireTime"] = time
             spec["leaseTransitions"] = self._spec.get("leaseTransitions", -1) + 1
-        collection = self.key.resource.path(self.key.namespace)
-        if self._seen is None:
-            metadata = {"namespace": self.key.namespace, "name": self.key.name}
-            kind = {"apiVersion": self.key.resource.api_version, "kind": self.key.resource.kind}
-            self._notice(await self.api.create(collection, {**kind, "metadata": metadata, "spec": spec}))
+        if self._lease is None:
+            resource, namespace, name = self.key
+            body = {
+                "apiVersion": resource.api_version,
+                "kind": resource.kind,
+                "metadata": {"namespace": namespace, "name": name},
+                "spec": spec,
+            }
+            self._observe(await self.api.create(self.key.collection_path, body))
         else:
-            metadata = {"resourceVersion": _version(self._seen)}
-            self._notice(
-                await self.api.patch(f"{collection}/{self.key.name}", {"metadata": metadata, "spec": spec})
-            )
+            patch = {"metadata": {"resourceVersion": _version(self._lease)}, "spec": spec}
+            self._observe(await self.api.patch(self.key.path(), patch))
 
 
 def _version(body: Body) -> str:
     return str(body.get("metadata", {}).get("resourceVersion", ""))
 
 
-def _words(error: ApiError | TimeoutError) -> str:
+def _message(error: ApiError | TimeoutError) -> str:
     return str(error) or "no answer in time"
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -1,79 +1,77 @@
-"""The world as a reconcile sees it: the cache corrected by expectations, and the two verbs that write."""
+"""`World` on a real API server: the cache, corrected by expectations, and writes through the applier."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from dask_k8s_controller.runtime.api import Api
 from dask_k8s_controller.runtime.apply import Applier
 from dask_k8s_controller.runtime.cache import Cache, Record
+from dask_k8s_controller.runtime.clock import Clock
 from dask_k8s_controller.runtime.expectations import Expectations
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.plan import Plan
 from dask_k8s_controller.runtime.results import After, Outcome, WriteError
-from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import Resource
 
 STATUS_SECONDS = 1.0
-"""At most one status is written per object in so many seconds."""
+"""Minimum time between two status writes of one object."""
 
 
 @dataclass(slots=True)
 class LiveWorld:
-    """`dask_k8s_controller.runtime.plugin.World` on a real API server."""
+    """Implements `dask_k8s_controller.runtime.world.World`."""
 
-    api: Api
     cache: Cache
     expectations: Expectations
     applier: Applier
-    clock: Callable[[], float]
-    remind: Callable[[Key, float], None]
-    """Rings a key in so many seconds."""
-    _reported: dict[Key, float] = field(default_factory=dict)
+    clock: Clock
+    enqueue_after: Callable[[Key, float], None]
+    """Enqueues a key after some seconds, whatever turns it has until then."""
+    _status_written: dict[Key, float] = field(default_factory=dict)
 
     def now(self) -> datetime:
-        """Return the time, in UTC."""
-        return datetime.now(UTC)
+        """Return the time of day, in UTC."""
+        return self.clock.now()
 
     def get(self, key: Key) -> Record | None:
-        """Return one object of a watched resource."""
+        """Return one object of a watched resource, or None if the cache does not have it."""
         return self.cache.get(key)
 
     def find(self, resource: Resource, namespace: str, index: str) -> list[Record]:
-        """Return the objects in a namespace for which the watch's ``index`` gave this value."""
+        """Return the objects in a namespace for which ``index`` of the watch returned this value."""
         return self.cache.find(resource, namespace, index)
 
     def owned(self, uid: str, resource: Resource) -> list[Record]:
-        """Return what an owner controls; what we have deleted counts as ``deleting``."""
-        now = self.clock()
+        """Return the objects that this owner controls; those that we deleted count as ``deleting``."""
+        now, expects_deletion = self.clock.monotonic(), self.expectations.expects_deletion
         return [
-            record._replace(deleting=record.deleting or self.expectations.deleted(record.uid, now=now))
+            record._replace(deleting=record.deleting or expects_deletion(record.uid, now=now))
             for record in self.cache.owned(uid, resource)
         ]
 
     def expected(self, uid: str, resource: Resource) -> frozenset[str]:
-        """Return the names of what was created for this owner and is not in the cache yet."""
-        keys = self.expectations.created(uid, now=self.clock())
+        """Return the names of objects that were created for this owner and are not in the cache yet."""
+        keys = self.expectations.creations(uid, now=self.clock.monotonic())
         return frozenset(key.name for key in keys if key.resource == resource)
 
     def doubted(self, uid: str, resource: Resource) -> list[str]:
-        """Return the names of what may have been created for this owner, though nobody has seen it."""
+        """Return the names of objects that may have been created for this owner, but never appeared."""
         return [key.name for key in self.expectations.doubted(uid) if key.resource == resource]
 
     async def apply(self, key: Key, uid: str, plan: Plan) -> Outcome:
-        """Write a plan; look again when what was written, or is in doubt, must have been seen."""
+        """Apply a plan; reconcile again when expectations of its writes expire."""
         if not plan:
             return Outcome()
         outcome = await self.applier.apply(key, uid, plan)
         if plan.create or plan.delete:
-            self.remind(key, self.expectations.patience)
-        if any(isinstance(error, WriteError) and error.in_doubt for error in outcome.errors):
-            self.remind(key, self.expectations.doubt)
+            self.enqueue_after(key, self.expectations.timeout)
+        if any(isinstance(error, WriteError) and not error.answered for error in outcome.errors):
+            self.enqueue_after(key, self.expectations.unanswered_timeout)
         return outcome
 
     async def report(self, key: Key, status: Mapping[str, Any]) -> After | None:
-        """Write the status if it differs from what the object has."""
+        """Write the status if it differs, at most once a second; otherwise return when to try again."""
         record = self.cache.get(key)
         if record is None:
             return None
@@ -81,25 +79,14 @@ class LiveWorld:
         patch = {name: status.get(name) for name in {*known, *status} if known.get(name) != status.get(name)}
         if not patch:
             return None
-        wait = self._reported.get(key, -STATUS_SECONDS) + STATUS_SECONDS - self.clock()
-        if wait > 0:
-            return After(wait)
-        self._reported[key] = self.clock()
-        async with self.applier.throttle.slot(key):
-            try:
-                body = await self.api.patch(
-                    key.resource.path(key.namespace, key.name, "status"), {"status": patch}
-                )
-            except ApiError as error:
-                if error.status != 404:
-                    raise
-                if error.about == key.name:
-                    return None
-                message = f"{key.resource} has no status subresource; apply the CRDs of this version"
-                raise ApiError(error.status, error.reason, message) from error
-        self.cache.absorb(self.cache.record(key.resource, body))
+        now = self.clock.monotonic()
+        delay = self._status_written.get(key, -STATUS_SECONDS) + STATUS_SECONDS - now
+        if delay > 0:
+            return After(delay)
+        self._status_written[key] = now
+        await self.applier.patch_status(key, patch)
         return None
 
     def forget(self, key: Key) -> None:
-        """Drop what is remembered of an object that is gone."""
-        self._reported.pop(key, None)
+        """Drop what is remembered about an object that was deleted."""
+        self._status_written.pop(key, None)

@@ -1,6 +1,6 @@
-"""Credentials for the API server, read by the `kubernetes` package from a service account or a kubeconfig.
+"""Credentials for the API server, from a service account or a kubeconfig, read by the package `kubernetes`.
 
-No other module of the controller imports `kubernetes`.
+The only module of the controller that imports `kubernetes`. It sends no requests.
 """
 
 import ssl
@@ -16,20 +16,21 @@ from kubernetes.aio.config.config_exception import ConfigException
 
 
 def has_proxy() -> bool:
-    """Whether the environment names a proxy; aiohttp would otherwise read a file for each request."""
+    """Return whether the environment configures a proxy; if not, aiohttp need not look for one each time."""
     return bool(getproxies())
 
 
 @dataclass(slots=True)
 class Credentials:
-    """Where the API server is and how to speak to it, read anew on demand."""
+    """The address of the API server and how to authenticate with it; can be loaded again at any time."""
 
     configuration: Configuration = field(default_factory=Configuration)
 
     async def load(self) -> None:
-        """Read the service account, or else the kubeconfig (`KUBECONFIG`, ``~/.kube/config``).
+        """Load the service account or, outside a pod, the kubeconfig (`KUBECONFIG`, ``~/.kube/config``).
 
-        Raises ``ConnectionError`` where there is neither.
+        Raises:
+            ConnectionError: There is neither.
         """
         configuration = Configuration()
         try:
@@ -40,7 +41,7 @@ class Credentials:
                     client_configuration=configuration
                 )
             except Exception as error:
-                # Not only ConfigException: a file that is being written is a TypeError or worse.
+                # Not only ConfigException: a partly written file can raise TypeError and others.
                 message = (
                     f"no Kubernetes is configured: not in a pod, and no kubeconfig ({error}); set KUBECONFIG"
                 )
@@ -53,7 +54,7 @@ class Credentials:
         return str(self.configuration.host).rstrip("/")
 
     def namespace(self) -> str:
-        """Return where this runs: the namespace of the pod, or else of the kubeconfig's context."""
+        """Return the namespace of the pod or, outside a pod, of the kubeconfig's current context."""
         file = Path(incluster_config.SERVICE_TOKEN_FILENAME).with_name("namespace")
         if file.exists():
             return file.read_text(encoding="utf-8").strip()
@@ -61,40 +62,42 @@ class Credentials:
         return context["context"].get("namespace") or "default"
 
     def ssl_context(self) -> ssl.SSLContext:
-        """TLS as the configuration says, with client certificates if it has them."""
+        """Return a TLS context as configured, with client certificates if there are any."""
         return RESTClientObject(self.configuration).ssl_context
 
     async def authorization(self) -> str | None:
-        """The value of the ``Authorization`` header; a token file that changed is read again.
+        """Return the value of the ``Authorization`` header; a token file is read again when it is due.
 
-        Raises ``ConnectionError`` where it cannot be.
+        Raises:
+            ConnectionError: The token cannot be renewed.
         """
         try:
             token: str | None = await self.configuration.get_api_key_with_prefix("BearerToken")
         except Exception as error:
-            # As in `load`: the file is gone or half-written, or the program that makes tokens failed.
+            # As in `load`: the file is missing or partly written, or the program that makes tokens failed.
             raise ConnectionError(f"the credentials cannot be renewed: {error}") from error
         if token is None and self.configuration.username:
             return str(self.configuration.get_basic_auth_token())
         return token
 
-    def refused(self, status: int) -> bool:
-        """Whether an answer is about who we are, not about what we may.
+    def is_unauthenticated(self, status: int) -> bool:
+        """Return whether a response with this status means that authentication, not authorization, failed.
 
-        A token file that was empty when it was read, as while it is written, makes us nobody.
+        A token file that was empty when it was read, because it was being written, makes requests anonymous;
+        those get a 403.
         """
-        found = self.configuration
-        anonymous = not (found.api_key or found.username or found.cert_file)
+        loaded = self.configuration
+        anonymous = not (loaded.api_key or loaded.username or loaded.cert_file)
         return status == 401 or (status == 403 and anonymous)
 
     def trust(self, context: ssl.SSLContext) -> None:
-        """Let TLS that is in use trust the authorities of today, too."""
+        """Add the certificate authorities that were loaded last to a TLS context that is in use."""
         if self.configuration.ssl_ca_cert:
             context.load_verify_locations(self.configuration.ssl_ca_cert)
 
     def session(
         self, context: ssl.SSLContext, *middlewares: aiohttp.ClientMiddlewareType
     ) -> aiohttp.ClientSession:
-        """Open a session for somebody else; the middlewares authorize its requests."""
+        """Open a session for another client, such as kopf; the middlewares authorize its requests."""
         connector = aiohttp.TCPConnector(limit=0, ssl=context)
         return aiohttp.ClientSession(connector=connector, middlewares=middlewares, trust_env=has_proxy())

@@ -1,4 +1,4 @@
-"""Objects of the Kubernetes API as plain JSON, and the key of one object. No I/O."""
+"""Objects of the Kubernetes API as plain JSON, and the key that identifies one. No I/O."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -16,8 +16,16 @@ class Key(NamedTuple):
     namespace: str
     name: str
 
+    def path(self, subresource: str | None = None) -> str:
+        """Return the URL path of the object or of one of its subresources."""
+        return self.resource.path(self.namespace, self.name, subresource)
+
+    @property
+    def collection_path(self) -> str:
+        """The URL path of all objects of the resource in the namespace."""
+        return self.resource.path(self.namespace)
+
     def __str__(self) -> str:
-        """Return kind, namespace and name, as logs show them."""
         return f"{self.resource.kind} {self.namespace}/{self.name}"
 
 

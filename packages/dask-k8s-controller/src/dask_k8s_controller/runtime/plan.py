@@ -1,39 +1,43 @@
-"""A plan: what is to be created, patched, retired and deleted, as a value that can be printed and compared.
+"""A plan: what to create, patch and delete, and which Events to emit, as a value to print and compare.
 
-No I/O: `apply` is the only verb that writes.
+No I/O: only `apply` writes.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from dask_k8s_controller.runtime.objects import Body, Key, key_of
 from dask_k8s_crds.resources import Resource
 
+COMPONENT = "dask-k8s-controller"
+"""The component that Events name as their source."""
+
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """Make an object; one of this name that exists already is as good."""
+    """Create an object, unless it exists and has the same controller."""
 
     resource: Resource
     body: Body
 
     @property
     def key(self) -> Key:
-        """The object that will exist."""
+        """The key of the object that will exist."""
         return key_of(self.resource, self.body)
 
     def __str__(self) -> str:
-        """Verb and object."""
         return f"create {self.key}"
 
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """Change an object by a JSON merge patch.
+    """Change an object with a JSON merge patch.
 
-    ``needs_owner``: only if the object whose plan it is still exists by the word of the API server, for the
-    cache may not know yet that it was deleted.
+    With ``needs_owner``, `apply` first asks the API server whether the object that the plan belongs to still
+    exists, because the cache may not yet show that it was deleted.
     """
 
     key: Key
@@ -41,16 +45,14 @@ class Patch:
     needs_owner: bool = False
 
     def __str__(self) -> str:
-        """Verb and object."""
         return f"patch {self.key}"
 
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Delete the one object that has this uid.
+    """Delete the object that has this uid.
 
-    ``version``: only as long as it is the object's resource version, for what the cache showed of its state
-    may be over.
+    With ``version``, delete it only while it has this resource version, since the cache may be out of date.
     """
 
     key: Key
@@ -58,7 +60,6 @@ class Delete:
     version: int | None = None
 
     def __str__(self) -> str:
-        """Verb and object."""
         return f"delete {self.key}"
 
 
@@ -71,8 +72,33 @@ class Event:
     message: str
     type: str = "Normal"
 
+    def manifest(self, now: datetime) -> dict[str, Any]:
+        """Return the Event, named after object, reason and message, so that the same one exists only once."""
+        metadata = self.about["metadata"]
+        digest = hashlib.sha256(f"{metadata['uid']}/{self.reason}/{self.message}".encode()).hexdigest()[:16]
+        time = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": f"{metadata['name']}.{digest}", "namespace": metadata["namespace"]},
+            "involvedObject": {
+                "apiVersion": self.about["apiVersion"],
+                "kind": self.about["kind"],
+                "name": metadata["name"],
+                "namespace": metadata["namespace"],
+                "uid": metadata["uid"],
+            },
+            "reason": self.reason,
+            "message": self.message,
+            "type": self.type,
+            "source": {"component": COMPONENT},
+            "reportingComponent": COMPONENT,
+            "firstTimestamp": time,
+            "lastTimestamp": time,
+            "count": 1,
+        }
+
     def __str__(self) -> str:
-        """Verb, object and reason."""
         metadata = self.about["metadata"]
         return f"report {self.reason} for {self.about['kind']} {metadata['namespace']}/{metadata['name']}"
 
@@ -82,9 +108,9 @@ Action = Create | Patch | Delete | Event
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that one reconcile wants to write, apart from the status.
+    """Everything that a reconcile writes, apart from the status.
 
-    ``create`` is in order of importance: where something is refused, what stands first was tried first.
+    ``create`` is ordered by importance: earlier objects are tried first, and a failure stops later ones.
     """
 
     create: tuple[Create, ...] = ()
@@ -94,18 +120,15 @@ class Plan:
 
     @property
     def others(self) -> tuple[Action, ...]:
-        """All actions that create nothing; their order means nothing."""
+        """All actions except creations; they are applied in any order."""
         return (*self.patch, *self.delete, *self.events)
 
     def __iter__(self) -> Iterator[Action]:
-        """Iterate over all actions."""
         yield from self.create
         yield from self.others
 
     def __bool__(self) -> bool:
-        """Whether there is something to do."""
         return bool(self.create or self.others)
 
     def __str__(self) -> str:
-        """One line per action."""
         return "\n".join(map(str, self)) or "nothing to do"

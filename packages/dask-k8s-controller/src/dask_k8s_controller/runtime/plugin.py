@@ -1,6 +1,6 @@
-"""Plugins as values: custom resources, watches, reconcilers and permissions. No I/O.
+"""A plugin as a value: custom resources, watches, reconcilers and permissions. No I/O.
 
-This is the contract between the controller and all plugins, including the built-in one.
+All plugins, including the built-in one, extend the controller through these types.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -45,11 +45,15 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
-    """A plugin as a value; its entry point in the group ``dask_operator_plugin`` names it.
+    """A plugin; its entry point in the group ``dask_operator_plugin`` names it.
 
-    ``crds`` are the manifests of its custom resources. Each resource of a reconciler or a trigger has to be
-    in ``watches``, of this plugin or of another. ``rules`` are the permissions to read and write objects;
-    those to watch, to write a status and to set owner references are derived from the rest.
+    Attributes:
+        watches: The resources to watch. Each resource of a reconciler or a trigger must be watched, by this
+            plugin or by another.
+        reconcilers: At most one for each resource, among all plugins.
+        crds: The manifests of the plugin's custom resources.
+        rules: The permissions to read and write objects. Those to watch, to write a status and to set owner
+            references are derived from the other attributes.
     """
 
     watches: tuple[Watched, ...] = ()

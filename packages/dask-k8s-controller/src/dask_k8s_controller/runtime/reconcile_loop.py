@@ -1,4 +1,7 @@
-"""Take keys from the queue and reconcile them, many at a time; decide from the outcome when to look again."""
+"""The reconcile loop: takes keys from the work queue and reconciles them, many at a time.
+
+The result of a reconcile decides when its key is queued again. What a reconcile does is not known here.
+"""
 
 import asyncio
 import logging
@@ -7,11 +10,9 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from prometheus_client import Counter, Histogram
-
+from dask_k8s_controller.runtime.metrics import RECONCILE_ERRORS, RECONCILE_SECONDS
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.plugin import Reconcile
-from dask_k8s_controller.runtime.results import WriteError
 from dask_k8s_controller.runtime.work_queue import WorkQueue
 from dask_k8s_controller.runtime.world import World
 from dask_k8s_crds.api_errors import ApiError
@@ -19,24 +20,14 @@ from dask_k8s_crds.resources import Resource
 
 logger = logging.getLogger(__name__)
 
-AT_A_TIME = 256
-"""Reconciles that run at the same time; their requests share the throttle."""
-
-_SECONDS = Histogram(
-    "dask_k8s_reconcile_duration_seconds",
-    "Time that a reconcile took.",
-    ["kind"],
-    buckets=(0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 30, 60),
-)
-_ERRORS = Counter(
-    "dask_k8s_reconcile_errors", "Reconciles that failed, by what was to blame.", ["kind", "cause"]
-)
+MAX_CONCURRENT_RECONCILES = 256
+"""Reconciles that run at the same time; their writes share the throttle."""
 _API, _DEFECT = "api", "defect"
 
 
 @dataclass(frozen=True, slots=True)
-class Loop:
-    """Reconciles what the queue hands out."""
+class ReconcileLoop:
+    """Reconciles the keys of the work queue."""
 
     queue: WorkQueue[Key]
     reconcilers: Mapping[Resource, Reconcile[Any]]
@@ -45,50 +36,44 @@ class Loop:
     async def run(self) -> None:
         """Run until cancelled."""
         for resource, cause in product(self.reconcilers, (_API, _DEFECT)):
-            _ERRORS.labels(resource.kind, cause)  # 0 until there is one: else the first would be no increase
-        free = asyncio.Semaphore(AT_A_TIME)
-        async with asyncio.TaskGroup() as turns:
+            # Export 0 from the start: Prometheus sees no increase in a series that begins with 1.
+            RECONCILE_ERRORS.labels(resource.kind, cause)
+        slots = asyncio.Semaphore(MAX_CONCURRENT_RECONCILES)
+        async with asyncio.TaskGroup() as tasks:
             while True:
-                await free.acquire()
-                turn = turns.create_task(self._turn(await self.queue.get()))
-                turn.add_done_callback(lambda _: free.release())
+                await slots.acquire()
+                task = tasks.create_task(self._reconcile(await self.queue.get()))
+                task.add_done_callback(lambda _: slots.release())
 
-    async def _turn(self, key: Key) -> None:
+    async def _reconcile(self, key: Key) -> None:
         try:
-            with _SECONDS.labels(key.resource.kind).time():
+            with RECONCILE_SECONDS.labels(key.resource.kind).time():
                 after = await self.reconcilers[key.resource](key, self.world)
             again_after = after.seconds if after else None
-        except Exception as error:  # noqa: BLE001 - a surprise in one object must not stop the others
-            self._failed(key, error)
+        except Exception as error:  # noqa: BLE001  # a defect in one reconcile must not stop the others
+            self._retry(key, error)
         else:
             self.queue.done(key, again_after=again_after)
 
-    def _failed(self, key: Key, error: Exception) -> None:
-        errors = _leaves(error)
-        refusals = [error for error in errors if isinstance(error, ApiError | WriteError)]
-        asked = max((_refusal(error).retry_after or 0.0 for error in refusals), default=0.0)
-        wait = self.queue.failed(key, at_least=asked)
-        refused = len(refusals) == len(errors)
-        _ERRORS.labels(key.resource.kind, _API if refused else _DEFECT).inc()
-        if refused:
-            # Refused credentials are said once for all requests where they are sent.
-            known = all(_refusal(error).status == 401 for error in refusals)
-            level = logging.DEBUG if known else logging.WARNING
-            logger.log(level, "%s: %s; next try in %.1f s", key, _summary(errors), wait)
+    def _retry(self, key: Key, error: Exception) -> None:
+        errors = _flatten(error)
+        api_errors = [error for error in errors if isinstance(error, ApiError)]
+        retry_after = max((error.retry_after or 0.0 for error in api_errors), default=0.0)
+        delay = self.queue.failed(key, at_least=retry_after)
+        is_defect = len(api_errors) < len(errors)
+        RECONCILE_ERRORS.labels(key.resource.kind, _DEFECT if is_defect else _API).inc()
+        if is_defect:
+            logger.error("%s: the reconcile failed; retrying in %.1f s", key, delay, exc_info=error)
         else:
-            logger.error("%s: the reconcile failed; next try in %.1f s", key, wait, exc_info=error)
+            # `Api` logs rejected credentials once for all requests.
+            rejected = all(error.status == 401 for error in api_errors)
+            level = logging.DEBUG if rejected else logging.WARNING
+            more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+            logger.log(level, "%s: %s%s; retrying in %.1f s", key, errors[0], more, delay)
 
 
-def _refusal(error: ApiError | WriteError) -> ApiError:
-    return error.error if isinstance(error, WriteError) else error
-
-
-def _leaves(error: Exception) -> list[Exception]:
+def _flatten(error: Exception) -> list[Exception]:
+    """Return the errors of nested groups as one list."""
     if isinstance(error, ExceptionGroup):
-        return [leaf for part in error.exceptions for leaf in _leaves(part)]
+        return [each for nested in error.exceptions for each in _flatten(nested)]
     return [error]
-
-
-def _summary(errors: list[Exception]) -> str:
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return f"{errors[0]}{more}"

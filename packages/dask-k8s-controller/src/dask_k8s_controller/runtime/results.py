@@ -7,49 +7,52 @@ from dask_k8s_controller.runtime.plan import Action
 from dask_k8s_crds.api_errors import ApiError
 
 
-class WriteError(Exception):
-    """An action that the API server refused; ``error`` has its words."""
+class WriteError(ApiError):
+    """The API server refused an action of a plan, or did not answer."""
 
     def __init__(self, action: Action, error: ApiError) -> None:
-        super().__init__(f"{action}: {error}")
+        super().__init__(
+            error.status,
+            error.reason,
+            error.message,
+            causes=error.causes,
+            retry_after=error.retry_after,
+            about=error.about,
+        )
         self.action = action
-        self.error = error
 
-    @property
-    def in_doubt(self) -> bool:
-        """Whether the server may have done it all the same."""
-        return not self.error.answered
+    def __str__(self) -> str:
+        return f"{self.action}: {super().__str__()}"
 
 
 @dataclass(frozen=True, slots=True)
 class After:
-    """A reconcile's answer: look again in so many seconds, whatever happens until then."""
+    """Returned by a reconcile that is to run again after some seconds, even if nothing changes until then."""
 
     seconds: float
 
     @classmethod
     def of(cls, seconds: float | None) -> Self | None:
-        """Return the answer for so many seconds; None for none."""
+        """Return an `After` of this many seconds, or None for None."""
         return None if seconds is None else cls(seconds)
 
     @staticmethod
     def soonest(*answers: "After | None") -> "After | None":
-        """Return the earliest of several answers."""
+        """Return the earliest of several, or None if all are None."""
         return min((answer for answer in answers if answer), key=lambda after: after.seconds, default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a plan: the errors, in the order of the plan, each naming its object."""
+    """The errors that came of applying a plan, in the order of the plan; each names its object."""
 
     errors: tuple[Exception, ...] = ()
 
     def __add__(self, other: Self) -> Self:
-        """Return what became of two plans, one after the other."""
         return type(self)((*self.errors, *other.errors))
 
     def raise_errors(self) -> None:
-        """Raise all of them as one group, so that the key comes again after a back-off."""
+        """Raise all errors as one group, so that the key is retried with back-off."""
         if self.errors:
             message = "not all could be written"
             raise ExceptionGroup(message, self.errors)

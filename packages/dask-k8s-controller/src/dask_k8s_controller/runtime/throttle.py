@@ -1,4 +1,4 @@
-"""How many requests go to the API server at a time and per second, shared fairly between keys. No I/O."""
+"""Limits how many requests run at the same time and per second, shared fairly between keys. No I/O."""
 
 import asyncio
 from collections import OrderedDict, deque
@@ -9,33 +9,33 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Throttle:
-    """``slots`` requests at a time, ``rate`` per second with bursts of one second's worth.
+    """At most ``slots`` requests at a time and ``rate`` per second, with bursts of up to one second's worth.
 
-    Who waits is served in turn by key, so that the thousandth request of one key never stands
-    before the first of another.
+    Waiting keys take turns, one request each, so that a key with a thousand requests does not delay another
+    key's first one.
     """
 
     slots: int = 32
     rate: float = 1000.0
-    is_open: Callable[[], bool] = lambda: True
-    """Who may not write gets no slot."""
+    may_write: Callable[[], bool] = lambda: True
+    """While this returns False, no request gets a slot."""
     _used: int = 0
     _tokens: float | None = None
     _refilled: float = 0.0
-    _closed_until: float = 0.0
-    _waiting: OrderedDict[Hashable, deque[asyncio.Future[None]]] = field(default_factory=OrderedDict)
+    _paused_until: float = 0.0
+    _waiters: OrderedDict[Hashable, deque[asyncio.Future[None]]] = field(default_factory=OrderedDict)
     _timer: asyncio.TimerHandle | None = None
 
     @asynccontextmanager
     async def slot(self, key: Hashable) -> AsyncIterator[None]:
-        """Hold one of the slots."""
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(key, deque()).append(turn)
-        self._serve()
+        """Wait for a slot, and hold it while the context lasts."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.setdefault(key, deque()).append(waiter)
+        self._grant()
         try:
-            await turn
+            await waiter
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
+            if waiter.done() and not waiter.cancelled():
                 self._release()
             raise
         try:
@@ -44,39 +44,39 @@ class Throttle:
             self._release()
 
     def pause(self, seconds: float) -> None:
-        """Start nothing for so long: the API server asked for it."""
-        self._closed_until = max(self._closed_until, asyncio.get_running_loop().time() + seconds)
+        """Grant no slot for some seconds, because the API server asked for it."""
+        self._paused_until = max(self._paused_until, asyncio.get_running_loop().time() + seconds)
 
     def _release(self) -> None:
         self._used -= 1
-        self._serve()
+        self._grant()
 
-    def _serve(self) -> None:
-        while self._waiting and self._used < self.slots and self.is_open():
-            wait = self._wait()
-            if wait > 0:
+    def _grant(self) -> None:
+        while self._waiters and self._used < self.slots and self.may_write():
+            delay = self._delay()
+            if delay > 0:
                 if self._timer is None:
-                    self._timer = asyncio.get_running_loop().call_later(wait, self._serve_later)
+                    self._timer = asyncio.get_running_loop().call_later(delay, self._on_timer)
                 return
-            key, turns = next(iter(self._waiting.items()))
-            turn = turns.popleft()
-            if turns:
-                self._waiting.move_to_end(key)
+            key, waiters = next(iter(self._waiters.items()))
+            waiter = waiters.popleft()
+            if waiters:
+                self._waiters.move_to_end(key)
             else:
-                del self._waiting[key]
-            if turn.cancelled():
+                del self._waiters[key]
+            if waiter.cancelled():
                 continue
             self._used += 1
             self._tokens = (self._tokens or 0.0) - 1.0
-            turn.set_result(None)
+            waiter.set_result(None)
 
-    def _serve_later(self) -> None:
+    def _on_timer(self) -> None:
         self._timer = None
-        self._serve()
+        self._grant()
 
-    def _wait(self) -> float:
+    def _delay(self) -> float:
         """Return the seconds until the next request may start."""
         now = asyncio.get_running_loop().time()
         tokens = self.rate if self._tokens is None else self._tokens + (now - self._refilled) * self.rate
         self._tokens, self._refilled = min(tokens, self.rate), now
-        return max(self._closed_until - now, (1.0 - self._tokens) / self.rate)
+        return max(self._paused_until - now, (1.0 - self._tokens) / self.rate)

@@ -1,10 +1,10 @@
-"""Handlers ring: a change of the cache becomes keys in the queue, and nothing else."""
+"""Turns a change of the cache into keys of the work queue, and does nothing else."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Self
+from dataclasses import InitVar, dataclass, field
+from typing import Any
 
-from dask_k8s_controller.runtime.cache import Change, What
+from dask_k8s_controller.runtime.cache import Change, ChangeType
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.plugin import Reconciler, Trigger
 from dask_k8s_controller.runtime.work_queue import WorkQueue
@@ -14,38 +14,35 @@ from dask_k8s_crds.resources import Resource
 
 @dataclass(slots=True)
 class Triggers:
-    """Which keys a change rings."""
+    """The triggers of all reconcilers."""
 
+    reconcilers: InitVar[Sequence[Reconciler[Any]]]
     queue: WorkQueue[Key]
     world: World
-    _primary: dict[tuple[str, str], Resource] = field(default_factory=dict)
-    """By group and kind, as owner references name them."""
+    _reconciled: dict[tuple[str, str], Resource] = field(default_factory=dict)
+    """Reconciled resources by group and kind, as owner references name them."""
     _triggers: dict[Resource, list[Trigger[Any]]] = field(default_factory=dict)
 
-    @classmethod
-    def of(cls, reconcilers: Sequence[Reconciler[Any]], queue: WorkQueue[Key], world: World) -> Self:
-        """Hang the triggers of these reconcilers."""
-        triggers = cls(queue, world)
+    def __post_init__(self, reconcilers: Sequence[Reconciler[Any]]) -> None:
         for reconciler in reconcilers:
             resource = reconciler.resource
-            triggers._primary[resource.group, resource.kind] = resource
-            for watched, wake in reconciler.triggers.items():
-                triggers._triggers.setdefault(watched, []).append(wake)
-        return triggers
+            self._reconciled[resource.group, resource.kind] = resource
+            for watched, trigger in reconciler.triggers.items():
+                self._triggers.setdefault(watched, []).append(trigger)
 
     def enqueue(self, change: Change) -> None:
-        """Put the object itself, its owner, and whoever else wants to know."""
+        """Enqueue the changed object, its owner, and the keys that triggers of its resource return."""
         record = change.record
         resource, namespace, _ = record.key
-        if (resource.group, resource.kind) in self._primary:
-            if change.what is What.GONE:
+        if (resource.group, resource.kind) in self._reconciled:
+            if change.type is ChangeType.DELETED:
                 self.queue.forget(record.key)
-            # Also where it is gone: whoever remembers something of it can forget it.
+            # A deleted object too: its reconciler may hold state that it can drop now.
             self.queue.put(record.key)
         if record.owner is not None:
-            primary = self._primary.get((record.owner.group, record.owner.kind))
-            if primary is not None:
-                self.queue.put(Key(primary, namespace, record.owner.name))
-        for wake in self._triggers.get(resource, ()):
-            for key in wake(record, self.world):
+            owner = self._reconciled.get((record.owner.group, record.owner.kind))
+            if owner is not None:
+                self.queue.put(Key(owner, namespace, record.owner.name))
+        for trigger in self._triggers.get(resource, ()):
+            for key in trigger(record, self.world):
                 self.queue.put(key)

@@ -1,4 +1,4 @@
-"""What to hold of a resource in the cache, as a value. No I/O."""
+"""What the cache holds of a resource, as a value. No I/O."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,18 +9,21 @@ from dask_k8s_crds.resources import Resource
 
 
 def whole(body: Body) -> Body:
-    """Keep all of an object in the cache, apart from the book-keeping of its fields' managers."""
+    """Return the whole object without ``managedFields``."""
     metadata = {name: value for name, value in body["metadata"].items() if name != "managedFields"}
     return {**body, "metadata": metadata}
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A resource to hold in the cache.
+    """A resource to watch and to hold in the cache.
 
-    ``selector`` is a label selector that the API server applies; ``trim`` takes an object as the
-    server sends it and returns what reconcilers read of it, which is all that stays in memory;
-    ``index`` gives the value by which `World.find` finds it, or None.
+    Attributes:
+        resource: The resource.
+        selector: A label selector that the API server applies.
+        trim: Takes an object as the API server sends it and returns the part that reconcilers read; only
+            that part stays in memory.
+        index: Takes an object and returns the value by which `World.find` finds it, or None.
     """
 
     resource: Resource

@@ -1,4 +1,4 @@
-"""Keys that want a reconcile: merged, one at a time per key, first come first served, with back-off and pace.
+"""The work queue: keys to reconcile, deduplicated, one turn at a time per key, in order, with back-off.
 
 No I/O; time is the clock of the event loop.
 """
@@ -8,126 +8,119 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from dask_k8s_controller.runtime.backoff import Backoff
+
 K = TypeVar("K", bound=Hashable)
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """Seconds: between two turns of one key, the first back-off after a failure, and the longest."""
-
-    gap: float = 0.1
-    first_backoff: float = 0.25
-    longest_backoff: float = 30.0
-
-    def backoff(self, failures: int) -> float:
-        """Return how long to wait after so many failures in a row."""
-        return min(self.first_backoff * 2.0 ** min(failures - 1, 30), self.longest_backoff)
 
 
 @dataclass(slots=True)
 class WorkQueue(Generic[K]):
-    """A queue in which a key stands once, however often it is put.
+    """A queue that holds each key once, however often it is put.
 
-    A key that is being worked on is never handed out a second time; what was put meanwhile
-    comes after `done`.
+    A key that is being processed is not returned a second time: if it is put meanwhile, it is queued again
+    after `done`. Two turns of a key are at least ``min_interval`` seconds apart.
     """
 
-    pace: Pace = field(default_factory=Pace)
+    backoff: Backoff = field(default_factory=Backoff)
+    min_interval: float = 0.1
     _ready: dict[K, float] = field(default_factory=dict)
-    """Keys in the order of their turn, with the time since when they wait."""
+    """Keys in the order of their turns, with the time at which each was queued."""
     _active: dict[K, float] = field(default_factory=dict)
-    """Keys that are being worked on, with the time of their start."""
+    """Keys that are being processed, with the time at which each turn started."""
     _put_again: set[K] = field(default_factory=set)
-    _later: dict[K, asyncio.TimerHandle] = field(default_factory=dict)
-    _earliest: dict[K, float] = field(default_factory=dict)
+    """Active keys that were put again."""
+    _timers: dict[K, asyncio.TimerHandle] = field(default_factory=dict)
+    _not_before: dict[K, float] = field(default_factory=dict)
     _failures: dict[K, int] = field(default_factory=dict)
-    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _not_empty: asyncio.Event = field(default_factory=asyncio.Event)
 
     def put(self, key: K) -> None:
-        """Ask for a turn as soon as the pace allows it."""
+        """Queue a key, as soon as ``min_interval`` allows it."""
         if key in self._active:
             self._put_again.add(key)
         elif key not in self._ready:
-            wait = self._earliest.get(key, 0.0) - _now()
-            if wait > 0:
-                self.put_after(key, wait)
+            delay = self._not_before.get(key, 0.0) - _now()
+            if delay > 0:
+                self.put_after(key, delay)
             else:
-                self._hand_out(key)
+                self._make_ready(key)
 
     def put_after(self, key: K, seconds: float) -> None:
-        """Ask for a turn in so many seconds, unless one comes earlier."""
+        """Queue a key after some seconds, unless it is queued earlier."""
         if key in self._ready:
             return
         when = _now() + seconds
-        handle = self._later.get(key)
-        if handle is not None:
-            if handle.when() <= when:
+        timer = self._timers.get(key)
+        if timer is not None:
+            if timer.when() <= when:
                 return
-            handle.cancel()
-        self._later[key] = asyncio.get_running_loop().call_at(when, self._timer, key)
+            timer.cancel()
+        self._timers[key] = asyncio.get_running_loop().call_at(when, self._on_timer, key)
 
     async def get(self) -> K:
-        """Wait for a key whose turn it is; it stays out of the queue until `done`."""
+        """Wait for the next key and start its turn, which lasts until `done` or `failed`."""
         while not self._ready:
-            self._wake.clear()
-            await self._wake.wait()
+            self._not_empty.clear()
+            await self._not_empty.wait()
         key = next(iter(self._ready))
         del self._ready[key]
         self._active[key] = _now()
         return key
 
     def done(self, key: K, *, again_after: float | None = None) -> None:
-        """End a turn that went well; ``again_after`` seconds it wants another, None: only when put."""
+        """End a turn that succeeded; queue the key again after ``again_after`` seconds, if not None."""
         self._failures.pop(key, None)
         self._end_turn(key)
         if again_after is not None:
             self.put_after(key, again_after)
 
     def failed(self, key: K, *, at_least: float = 0.0) -> float:
-        """End a turn that failed, and return the seconds until the next, ``at_least`` so many.
+        """End a turn that failed, and return the seconds until the retry, which are ``at_least`` this many.
 
-        What was put meanwhile waits too: a failure is not mended by trying at once.
+        If the key was put meanwhile, it waits for the retry too: an immediate one would fail again.
         """
         self._failures[key] = failures = self._failures.get(key, 0) + 1
-        wait = max(self.pace.backoff(failures), at_least)
+        delay = max(self.backoff.delay(failures), at_least)
         self._put_again.discard(key)
         self._end_turn(key)
-        self.put_after(key, wait)
-        return wait
+        self.put_after(key, delay)
+        return delay
 
     def forget(self, key: K) -> None:
-        """Drop what is remembered of a key whose object is gone."""
+        """Drop the failures and the timer of a key whose object is gone."""
         self._failures.pop(key, None)
-        self._earliest.pop(key, None)
-        if (handle := self._later.pop(key, None)) is not None:
-            handle.cancel()
+        self._not_before.pop(key, None)
+        self._cancel_timer(key)
 
     def longest_wait(self) -> float:
-        """Return for how many seconds the first key waits for its turn, or the longest turn lasts."""
+        """Return for how many seconds the first key has waited, or the longest turn has lasted."""
         since = min((*self._ready.values(), *self._active.values()), default=_now())
         return _now() - since
 
     def waiting(self) -> list[K]:
-        """Return the keys that wait for their turn now, the first first."""
+        """Return the keys that wait for their turn, in order."""
         return list(self._ready)
 
-    def _timer(self, key: K) -> None:
-        self._later.pop(key, None)
+    def _on_timer(self, key: K) -> None:
+        self._timers.pop(key, None)
         if key in self._active:
             self._put_again.add(key)
         else:
-            self._hand_out(key)
+            self._make_ready(key)
 
-    def _hand_out(self, key: K) -> None:
-        if (handle := self._later.pop(key, None)) is not None:
-            handle.cancel()
+    def _make_ready(self, key: K) -> None:
+        self._cancel_timer(key)
         self._ready.setdefault(key, _now())
-        self._wake.set()
+        self._not_empty.set()
+
+    def _cancel_timer(self, key: K) -> None:
+        if (timer := self._timers.pop(key, None)) is not None:
+            timer.cancel()
 
     def _end_turn(self, key: K) -> None:
         del self._active[key]
-        self._earliest[key] = _now() + self.pace.gap
-        asyncio.get_running_loop().call_later(self.pace.gap, self._earliest.pop, key, None)
+        self._not_before[key] = _now() + self.min_interval
+        asyncio.get_running_loop().call_later(self.min_interval, self._not_before.pop, key, None)
         if key in self._put_again:
             self._put_again.discard(key)
             self.put(key)

@@ -1,4 +1,7 @@
-"""The world as a reconcile sees it: an interface, so that reconcilers can be tested without an API server."""
+"""The interface through which reconcilers read the cache and write to the API server.
+
+It is a protocol, so that a test can run a reconciler without an API server. `live_world` implements it.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -12,31 +15,31 @@ from dask_k8s_crds.resources import Resource
 
 
 class World(Protocol):
-    """What a reconcile sees and may do. It never lists or gets: it looks at the cache."""
+    """What a reconcile can read and do. Reads come from the cache and never send a request."""
 
     def now(self) -> datetime:
-        """Return the time, in UTC."""
+        """Return the time of day, in UTC."""
 
     def get(self, key: Key) -> Record | None:
-        """Return one object of a watched resource."""
+        """Return one object of a watched resource, or None if the cache does not have it."""
 
     def owned(self, uid: str, resource: Resource) -> list[Record]:
-        """Return the objects that this owner controls; what we have deleted counts as ``deleting``."""
+        """Return the objects that this owner controls; those that we deleted count as ``deleting``."""
 
     def find(self, resource: Resource, namespace: str, index: str) -> list[Record]:
-        """Return the objects in a namespace for which the watch's ``index`` gave this value."""
+        """Return the objects in a namespace for which ``index`` of the watch returned this value."""
 
     def expected(self, uid: str, resource: Resource) -> frozenset[str]:
-        """Return the names of what was created for this owner and is not in the cache yet."""
+        """Return the names of objects that were created for this owner and are not in the cache yet."""
 
     def doubted(self, uid: str, resource: Resource) -> list[str]:
-        """Return the names of what may have been created for this owner, though nobody has seen it.
+        """Return the names of objects that may have been created for this owner, but never appeared.
 
-        Trying the same names first makes sure that nothing is there twice.
+        Use these names first: if such an object exists, the API server refuses to create it twice.
         """
 
     async def apply(self, key: Key, uid: str, plan: Plan) -> Outcome:
-        """Write a plan for the object ``key`` with this ``uid``: concurrent, bounded, on after a failure."""
+        """Apply a plan of the object ``key`` with this ``uid``: concurrently, and on after a failure."""
 
     async def report(self, key: Key, status: Mapping[str, Any]) -> After | None:
-        """Write the status if it differs; at most once a second, else the answer says when."""
+        """Write the status if it differs, at most once a second; otherwise return when to try again."""

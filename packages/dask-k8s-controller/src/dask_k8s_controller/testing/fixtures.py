@@ -1,8 +1,8 @@
 """A pytest plugin: the option ``--update-golden``, golden files, and the controller as a process.
 
 Name this module in ``pytest_plugins`` of the top ``conftest.py``; an entry point would make pytest import the
-controller in every session of everybody who has it installed. `crds`, `run_controller` and `controller` use
-the fixtures ``kubernetes``, ``kubectl`` and ``namespace`` of dask-k8s-local.
+controller in every session of everybody who has it installed. The last three fixtures use ``kubernetes``,
+``kubectl`` and ``namespace`` of dask-k8s-local.
 """
 
 import json

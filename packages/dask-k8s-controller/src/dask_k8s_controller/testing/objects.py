@@ -1,4 +1,4 @@
-"""Manifests as the API server sends them, for tables of cases. ``more`` is metadata. No I/O."""
+"""Manifests as the API server sends them, for tables of cases; ``more`` is metadata. No I/O."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -37,48 +37,29 @@ def cluster(name: str = "c", *, replicas: int | None = 3, **more: Any) -> Manife
     scheduler = {"containers": [{"name": "scheduler", "args": ["dask", "scheduler"]}]}
     service = {"ports": [{"name": "tcp-comm", "port": 8786}]}
     worker = {"spec": {"containers": [{"name": "worker", "args": ["dask", "worker"]}]}}
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "DaskCluster",
-        "metadata": metadata(name, **{"generation": 1, "uid": "uid-of-cluster"} | more),
-        "spec": {
-            "scheduler": {"spec": scheduler, "service": service},
-            "worker": worker if replicas is None else {"replicas": replicas, **worker},
-        },
-    }
+    sized = worker if replicas is None else {"replicas": replicas, **worker}
+    spec = {"scheduler": {"spec": scheduler, "service": service}, "worker": sized}
+    found = metadata(name, **{"generation": 1, "uid": "uid-of-cluster"} | more)
+    return {"apiVersion": API_VERSION, "kind": "DaskCluster", "metadata": found, "spec": spec}
 
 
 def group(name: str = "c-default", *, replicas: int = 3, **more: Any) -> Manifest:
     """Return a DaskWorkerGroup of the cluster ``c``."""
     worker = {"containers": [{"name": "worker", "args": ["dask", "worker"]}]}
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "DaskWorkerGroup",
-        "metadata": metadata(name, **{"generation": 1} | more),
-        "spec": {"cluster": "c", "worker": {"replicas": replicas, "spec": worker}},
-    }
+    spec = {"cluster": "c", "worker": {"replicas": replicas, "spec": worker}}
+    found = metadata(name, **{"generation": 1} | more)
+    return {"apiVersion": API_VERSION, "kind": "DaskWorkerGroup", "metadata": found, "spec": spec}
 
 
-def pod(  # noqa: PLR0913  # a table of cases has as many columns
-    name: str,
-    *,
-    phase: str = "Running",
-    ready: bool = False,
-    created: float = 60,
-    component: str = labels.WORKER,
-    owner: Manifest | None = None,
-    **more: Any,
+def pod(
+    name: str, *, phase: str = "Running", ready: bool = False, component: str = labels.WORKER, **more: Any
 ) -> Manifest:
-    """Return a pod of the cluster ``c`` that was created so many seconds ago; ``owner`` is a reference."""
-    defaults = {
-        "creationTimestamp": ago(created),
-        "labels": {labels.CLUSTER_NAME: "c", labels.COMPONENT: component},
-        "ownerReferences": [owner] if owner else None,
-    }
+    """Return a pod of the cluster ``c``."""
+    own = {"labels": {labels.CLUSTER_NAME: "c", labels.COMPONENT: component}}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": metadata(name, **defaults | more),
+        "metadata": metadata(name, **own | more),
         "spec": {"containers": [{"name": "dask", "image": "dask:1"}]},
         "status": {"phase": phase, "conditions": [{"type": "Ready", "status": str(ready)}]},
     }

@@ -5,10 +5,8 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
-from contextlib import nullcontext
 from os import environ
 from pathlib import Path
 from typing import Self
@@ -21,11 +19,7 @@ class ControllerProcess:
     """``dask-k8s-controller run`` with some options, with the plugins that ``python`` has installed.
 
     The end of the context stops it, and fails if it exits with an error or has logged a traceback.
-
-    Attributes:
-        address: The health address, ``host:port``.
-        log: The lines logged since the first start.
-        process: The process of the last start.
+    ``address`` is its health address, ``log`` has all lines since the first start.
     """
 
     process: subprocess.Popen[str]
@@ -62,11 +56,7 @@ class ControllerProcess:
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
         if ready:
-            try:
-                self.wait_for_log("Ready")
-            except BaseException:
-                self.kill()
-                raise
+            self.wait_for_log("Ready")
 
     def kill(self) -> None:
         """End it without a chance to clean up, as when its node is lost."""
@@ -77,7 +67,7 @@ class ControllerProcess:
         return self._end(signal.SIGTERM)
 
     def wait_for_log(self, text: str, timeout: float = DEADLINE) -> str:
-        """Wait for a line with this text since the last start; return the line."""
+        """Return the first line with this text since the last start; kill the controller if none comes."""
 
         def line() -> str | None:
             return next((line for line in self.log[self._begun :] if text in line), None)
@@ -85,6 +75,7 @@ class ControllerProcess:
         with self._logged:
             self._logged.wait_for(lambda: line() or not self._reader.is_alive(), timeout)
         if (found := line()) is None:
+            self.kill()
             raise AssertionError(f"the controller never logged {text!r}:\n{''.join(self.log)}")
         return found
 
@@ -97,14 +88,6 @@ class ControllerProcess:
             with error:
                 return error.code, error.read().decode()
 
-    def wait_for_health(self, path: str, status: int, timeout: float = DEADLINE) -> None:
-        """Ask again and again, as a kubelet does, until the answer has this status."""
-        deadline = time.monotonic() + timeout
-        while (found := self.health(path))[0] != status:
-            if time.monotonic() > deadline:
-                raise AssertionError(f"{path} is {found}:\n{''.join(self.log)}")
-            time.sleep(0.1)
-
     def _end(self, how: signal.Signals) -> int:
         self.process.send_signal(how)
         code = self.process.wait(timeout=DEADLINE)
@@ -112,8 +95,8 @@ class ControllerProcess:
         return code
 
     def _read(self) -> None:
-        with self.process.stdout or nullcontext(()) as lines:
-            for line in lines:
+        with self.process as process:
+            for line in process.stdout or ():
                 with self._logged:
                     self.log.append(line)
                     self._logged.notify_all()

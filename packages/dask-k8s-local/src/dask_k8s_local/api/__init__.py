@@ -1,1 +1,4 @@
-"""The API server: HTTP in, store verbs out. What a pod does when it runs is none of its business."""
+"""The API server: HTTP, discovery, verbs, watches and streams.
+
+Contains no controllers and starts no processes; validation and defaults of each kind are in `strategy`.
+"""

@@ -1,6 +1,7 @@
-"""Who may ask: whoever has the server's token, or one that it has signed for a pod."""
+"""Authentication: accepts the server's token and tokens that it has signed for pods.
 
-from __future__ import annotations
+There is no authorization.
+"""
 
 import base64
 import hmac
@@ -13,7 +14,8 @@ from dask_k8s_local.api import errors
 
 USER = "kubernetes-admin"
 _OPEN = ("/healthz", "/livez", "/readyz", "/version")
-_PREFIX = "bearer "  # in any case: the Python client writes it like this
+_PREFIX = "bearer "
+"""Compared in lower case, which the Python client sends."""
 
 
 class Tokens:
@@ -23,16 +25,16 @@ class Tokens:
         self._token = token
 
     def sign(self, claims: dict[str, Any]) -> str:
-        """Return a JSON Web Token, as programs in pods have one and may read who they are."""
+        """Return a JSON Web Token for a pod."""
         text = ".".join(_encoded(orjson.dumps(part)) for part in ({"alg": "HS256", "typ": "JWT"}, claims))
         return f"{text}.{self._signature(text)}"
 
     def check(self, request: web.BaseRequest) -> str:
-        """Return who asks, or refuse."""
+        """Return the user of a request; raises StatusError."""
         header = request.headers.get("Authorization", "")
         if header.lower().startswith(_PREFIX):
-            given = header[len(_PREFIX) :].strip()
-            if hmac.compare_digest(given.encode(), self._token.encode()) or self._is_signed(given):
+            token = header[len(_PREFIX) :].strip()
+            if hmac.compare_digest(token.encode(), self._token.encode()) or self._is_signed(token):
                 return USER
         elif not header and request.path.rstrip("/").startswith(_OPEN):
             return "system:anonymous"

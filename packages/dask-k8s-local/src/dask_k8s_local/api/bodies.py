@@ -1,6 +1,4 @@
-"""Bodies of requests: JSON, YAML and protobuf become plain values."""
-
-from __future__ import annotations
+"""Request bodies: parses JSON, YAML and protobuf into plain values. Does not validate objects."""
 
 from typing import Any
 
@@ -13,7 +11,7 @@ _ACCEPTED = (_JSON, "application/yaml", protobuf.CONTENT_TYPE)
 
 
 def read_object(content_type: str, body: bytes, kind: str) -> Any:
-    """Read the object of a POST or PUT."""
+    """Parse the object of a POST or PUT."""
     if content_type in {"", _JSON}:
         return _json(body, kind)
     if content_type == "application/yaml":
@@ -29,7 +27,7 @@ def read_object(content_type: str, body: bytes, kind: str) -> Any:
 
 
 def read_patch(content_type: str, body: bytes) -> Any:
-    """Read a patch; an applied configuration may be YAML."""
+    """Parse a patch; an applied configuration can be YAML."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -39,7 +37,7 @@ def read_patch(content_type: str, body: bytes) -> Any:
 
 
 def read_options(content_type: str, body: bytes) -> dict[str, Any]:
-    """Read the DeleteOptions of a DELETE, if there are any."""
+    """Parse the DeleteOptions of a DELETE; the body can be empty."""
     if not body:
         return {}
     found = read_object(content_type, body, "DeleteOptions")
@@ -47,8 +45,8 @@ def read_options(content_type: str, body: bytes) -> dict[str, Any]:
 
 
 def read_yaml(body: bytes) -> Any:
-    """Read YAML."""
-    import yaml  # noqa: PLC0415  # few clients send it
+    """Parse YAML."""
+    import yaml  # noqa: PLC0415  # slow to import, and few clients send YAML
 
     try:
         return yaml.safe_load(body)
@@ -62,7 +60,7 @@ def _json(body: bytes, kind: str) -> Any:
     except orjson.JSONDecodeError as error:
         what = "unexpected end of JSON input" if not body else str(error)
         shown = body[:64].decode(errors="replace") or "<empty>"
-        words = f"couldn't get version/kind; json parse error: {what} ({shown})"
+        message = f"couldn't get version/kind; json parse error: {what} ({shown})"
         raise errors.bad_request(
-            f"the object provided is unrecognized (must be of type {kind}): {words}"
+            f"the object provided is unrecognized (must be of type {kind}): {message}"
         ) from None

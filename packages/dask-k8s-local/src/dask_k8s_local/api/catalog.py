@@ -1,6 +1,7 @@
-"""Which collections are served: the built-in ones and those that CustomResourceDefinitions add."""
+"""The collections that are served: built-in ones and those of CustomResourceDefinitions.
 
-from __future__ import annotations
+Contains no objects.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -9,34 +10,39 @@ from typing import Any
 from dask_k8s_local import resources
 from dask_k8s_local.api import reviews
 from dask_k8s_local.resources import Resource
-from dask_k8s_local.strategy import names, quotas, small
+from dask_k8s_local.strategy import names, quotas, simple_kinds
 from dask_k8s_local.strategy.base import Strategy
-from dask_k8s_local.strategy.definitions import Definitions
+from dask_k8s_local.strategy.crds import CustomResourceDefinitions
 from dask_k8s_local.strategy.jobs import Jobs
 from dask_k8s_local.strategy.pods import Pods
-from dask_k8s_local.strategy.services import Services
+from dask_k8s_local.strategy.services import Assign, Services
 
 
 @dataclass(frozen=True, eq=False)
 class Served:
-    """A collection in one version, and how it behaves."""
+    """A served version of a collection, with its strategy."""
 
     resource: Resource
     strategy: Strategy
-    columns: tuple[Mapping[str, Any], ...] = ()  # printer columns of custom resources
-    scale: Mapping[str, str] | None = None  # paths of the scale subresource
+    columns: tuple[Mapping[str, Any], ...] = ()
+    """`additionalPrinterColumns` of a custom resource."""
+    scale: Mapping[str, str] | None = None
+    """The JSON paths of the scale subresource."""
     selectable: tuple[str, ...] = ()
-    schema: Mapping[str, Any] = field(default_factory=dict)  # OpenAPI, for custom resources
+    """Fields that field selectors can use, in addition to the common ones."""
+    schema: Mapping[str, Any] = field(default_factory=dict)
+    """The OpenAPI schema of a custom resource; empty for built-in kinds."""
     storage: bool = True
 
 
 class Catalog:
     """The collections, by group, version and plural."""
 
-    def __init__(self) -> None:
-        self.services = Services(resources.SERVICES, check_name=names.label_1035)
+    def __init__(self, assign: Assign) -> None:
+        self.services = Services(resources.SERVICES, assign)
         self._served: dict[tuple[str, str, str], Served] = {}
-        self.generation = 0  # grows with every change, so that what is made of the whole can be kept
+        self.generation = 0
+        """Increases with every change, to invalidate caches."""
         for resource in resources.BUILTIN:
             self.add(Served(resource, self._strategy(resource)))
         for resource in reviews.REVIEWS:
@@ -46,21 +52,14 @@ class Catalog:
         """Return a collection."""
         return self._served.get((group, version, plural))
 
-    def of_kind(self, api_version: str, kind: str) -> Served | None:
-        """Return the collection of a kind."""
-        return next(
-            (one for one in self if one.resource.kind == kind and one.resource.api_version == api_version),
-            None,
-        )
-
     def add(self, served: Served) -> None:
-        """Serve a collection, in place of what was served there."""
+        """Add a collection, or replace an older definition of it."""
         resource = served.resource
         self._served[resource.group, resource.version, resource.plural] = served
         self.generation += 1
 
     def remove(self, group: str, plural: str) -> None:
-        """Serve a collection no more, in any version."""
+        """Remove a collection in all versions."""
         for key in [key for key in self._served if (key[0], key[2]) == (group, plural)]:
             del self._served[key]
         self.generation += 1
@@ -76,18 +75,17 @@ class Catalog:
 
 
 _STRATEGIES: dict[str, tuple[type[Strategy], names.NameCheck]] = {
-    "configmaps": (small.Data, names.subdomain),
-    "secrets": (small.Data, names.subdomain),
-    "events": (small.Events, names.subdomain),
-    "customresourcedefinitions.apiextensions.k8s.io": (Definitions, names.subdomain),
+    "configmaps": (simple_kinds.DataObjects, names.subdomain),
+    "secrets": (simple_kinds.DataObjects, names.subdomain),
+    "events": (simple_kinds.Events, names.subdomain),
+    "customresourcedefinitions.apiextensions.k8s.io": (CustomResourceDefinitions, names.subdomain),
     "jobs.batch": (Jobs, names.subdomain),
-    "leases.coordination.k8s.io": (small.Leases, names.subdomain),
-    "namespaces": (small.Namespaces, names.label),
+    "namespaces": (simple_kinds.Namespaces, names.label),
     "pods": (Pods, names.subdomain),
     "resourcequotas": (quotas.ResourceQuotas, names.subdomain),
-    "serviceaccounts": (small.ReturnsDeleted, names.subdomain),
+    "serviceaccounts": (simple_kinds.ReturnsDeleted, names.subdomain),
     "roles.rbac.authorization.k8s.io": (Strategy, names.path_segment),
     "clusterroles.rbac.authorization.k8s.io": (Strategy, names.path_segment),
-    "rolebindings.rbac.authorization.k8s.io": (small.Bindings, names.path_segment),
-    "clusterrolebindings.rbac.authorization.k8s.io": (small.Bindings, names.path_segment),
+    "rolebindings.rbac.authorization.k8s.io": (simple_kinds.Bindings, names.path_segment),
+    "clusterrolebindings.rbac.authorization.k8s.io": (simple_kinds.Bindings, names.path_segment),
 }

@@ -1,6 +1,7 @@
-"""DELETE: preconditions, propagation, grace. What is deleted at once, what is only marked."""
+"""DELETE: preconditions, propagation policy, grace period.
 
-from __future__ import annotations
+The controllers finish what is not deleted at once.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dask_k8s_local.api import errors
-from dask_k8s_local.controllers.doors import Propagation
-from dask_k8s_local.controllers.namespaces import refuse_immortal
+from dask_k8s_local.conditions import is_finished
+from dask_k8s_local.controllers.client import Propagation
+from dask_k8s_local.controllers.namespaces import reject_protected
 from dask_k8s_local.resources import CRDS, JOBS, NAMESPACES, PODS, Resource
 from dask_k8s_local.schema import problems
 from dask_k8s_local.store import Object, Store, Stored, timestamp
@@ -18,12 +20,12 @@ from dask_k8s_local.strategy.base import Strategy
 _PROPAGATION = {"Foreground": "foregroundDeletion", "Orphan": "orphan", "Background": None}
 _FINALIZERS = frozenset({"foregroundDeletion", "orphan"})
 CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
-"""Holds a CustomResourceDefinition that is deleted until its objects are gone."""
+"""The finalizer of a CustomResourceDefinition, removed when all its objects are deleted."""
 
 
 @dataclass(frozen=True)
 class DeleteOptions:
-    """What a DELETE may say."""
+    """The options of a DELETE request."""
 
     grace: int | None = None
     propagation: str | None = None
@@ -33,12 +35,9 @@ class DeleteOptions:
 
 
 def read_options(query: Mapping[str, str], body: Mapping[str, Any]) -> DeleteOptions:
-    """Read the options from the query, or, where there is one, from the body."""
+    """Read options from the body or the query; the body takes precedence."""
     grace = body.get("gracePeriodSeconds", query.get("gracePeriodSeconds"))
     propagation = body.get("propagationPolicy", query.get("propagationPolicy"))
-    orphan = body.get("orphanDependents", query.get("orphanDependents"))
-    if propagation is None and orphan is not None:
-        propagation = "Orphan" if orphan in {True, "true", "1"} else "Background"
     if propagation not in {None, "", *_PROPAGATION}:
         supported = ("Foreground", "Background", "Orphan", "nil")
         wrong = problems.not_supported("propagationPolicy", propagation, supported)
@@ -55,7 +54,7 @@ def read_options(query: Mapping[str, str], body: Mapping[str, Any]) -> DeleteOpt
 
 
 class Deleter:
-    """Deletes objects as requests want it; the controllers come this way, too."""
+    """Deletes objects for requests and for controllers."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -63,20 +62,20 @@ class Deleter:
     def __call__(
         self, resource: Resource, namespace: str | None, name: str, uid: str, *, propagation: Propagation
     ) -> Stored:
-        """Delete for a controller."""
+        """Delete an object for a controller."""
         return self.delete(resource, namespace, name, DeleteOptions(uid=uid, propagation=propagation))[0]
 
     def delete(
         self, resource: Resource, namespace: str | None, name: str, options: DeleteOptions
     ) -> tuple[Stored, bool]:
-        """Delete an object, or mark it; tells whether it is gone."""
+        """Delete an object or set its deletionTimestamp; return it, and whether it was removed."""
         old = self._store.get(resource, namespace, name)
         if old is None:
             raise errors.not_found(resource, name)
         if resource is NAMESPACES:
-            refuse_immortal(name)
+            reject_protected(name)
         self._check(resource, old, options)
-        marked = _marked(resource, old, options)
+        marked = _marked_for_deletion(resource, old, options)
         if options.dry_run:
             return Stored(marked or old), marked is None
         if marked is None:
@@ -86,22 +85,24 @@ class Deleter:
     @staticmethod
     def _check(resource: Resource, old: Object, options: DeleteOptions) -> None:
         metadata = old["metadata"]
-        for word, wanted, found, hint in (
+        for field, expected, found, hint in (
             ("UID", options.uid, metadata["uid"], "deleted and then recreated"),
             ("ResourceVersion", options.version, metadata["resourceVersion"], "modified"),
         ):
-            if wanted is not None and wanted != found:
-                differs = f"the {word} in the precondition ({wanted}) does not match the {word} in record"
+            if expected is not None and expected != found:
+                differs = f"the {field} in the precondition ({expected}) does not match the {field} in record"
                 differs += f" ({found}). "
                 message = f'Operation cannot be fulfilled on {resource.kind} "{metadata["name"]}": {differs}'
                 about = errors.details(resource, metadata["name"]) | {"kind": resource.kind}
-                raise errors.ApiError(409, "Conflict", f"{message}The object might have been {hint}", about)
+                raise errors.StatusError(
+                    409, "Conflict", f"{message}The object might have been {hint}", about
+                )
 
 
-def _marked(resource: Resource, old: Stored, options: DeleteOptions) -> Object | None:
-    """Return the object as it waits to be deleted, or None where nothing is to be waited for."""
+def _marked_for_deletion(resource: Resource, old: Stored, options: DeleteOptions) -> Object | None:
+    """Return the object with its deletionTimestamp, or None if it can be removed at once."""
     metadata = {**old["metadata"]}
-    # Since before there was a garbage collector, pods outlive a job that is deleted without further words.
+    # Deleting a Job orphans its pods by default, for compatibility with old versions of Kubernetes.
     propagation = options.propagation or ("Orphan" if resource is JOBS else None)
     finalizers = _finalizers(metadata.get("finalizers") or [], propagation)
     if resource is CRDS and CLEANUP not in finalizers and not metadata.get("deletionTimestamp"):
@@ -110,58 +111,58 @@ def _marked(resource: Resource, old: Stored, options: DeleteOptions) -> Object |
         metadata["finalizers"] = finalizers
     else:
         metadata.pop("finalizers", None)
-    if resource in _ANNOUNCED:
+    if resource in _TERMINATING_STATUS:
         metadata.setdefault("deletionTimestamp", timestamp())
-        return {**old, "metadata": metadata, "status": _ANNOUNCED[resource](old.get("status") or {})}
+        return {**old, "metadata": metadata, "status": _TERMINATING_STATUS[resource](old.get("status") or {})}
     grace = _grace(resource, old, options)
     if not finalizers and not grace:
         return None
-    _mark(metadata, grace)
+    _set_deletion_timestamp(metadata, grace)
     return {**old, "metadata": metadata}
 
 
-def _namespace_ends(status: Object) -> Object:
+def _terminating_namespace(status: Object) -> Object:
     return {**status, "phase": "Terminating"}
 
 
-def _definition_ends(status: Object) -> Object:
-    words = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon"
+def _terminating_crd(status: Object) -> Object:
+    message = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon"
     condition = {
         "type": "Terminating",
         "status": "True",
         "lastTransitionTime": timestamp(),
         "reason": "InstanceDeletionPending",
-        "message": words,
+        "message": message,
     }
     others = [item for item in status.get("conditions") or () if item["type"] != "Terminating"]
     return {**status, "conditions": [*others, condition]}
 
 
-_ANNOUNCED = {NAMESPACES: _namespace_ends, CRDS: _definition_ends}
-"""Kinds that are emptied by a controller first, and say so in their status."""
+_TERMINATING_STATUS = {NAMESPACES: _terminating_namespace, CRDS: _terminating_crd}
+"""Kinds whose contents a controller deletes first; their status reports it."""
 
 
 def _finalizers(present: list[str], propagation: str | None) -> list[str]:
     if propagation is None:
         return present
-    wanted = _PROPAGATION[propagation]
+    expected = _PROPAGATION[propagation]
     rest = [name for name in present if name not in _FINALIZERS]
-    return [*rest, wanted] if wanted else rest
+    return [*rest, expected] if expected else rest
 
 
 def _grace(resource: Resource, old: Stored, options: DeleteOptions) -> int:
-    """Return how many seconds the kubelet has."""
+    """Return the grace period of a pod in seconds."""
     if resource is not PODS:
         return 0
-    spec, phase = old["spec"], (old.get("status") or {}).get("phase")
-    if not spec.get("nodeName") or phase in {"Failed", "Succeeded"}:
+    spec = old["spec"]
+    if not spec.get("nodeName") or is_finished(old):
         return 0
     grace: int = options.grace if options.grace is not None else spec.get("terminationGracePeriodSeconds", 30)
     return grace
 
 
-def _mark(metadata: Object, grace: int) -> None:
-    """Set, or bring nearer, the end."""
+def _set_deletion_timestamp(metadata: Object, grace: int) -> None:
+    """Set the deletionTimestamp, or shorten the grace period."""
     present = metadata.get("deletionGracePeriodSeconds")
     if metadata.get("deletionTimestamp"):
         if not present or grace >= present:
@@ -177,7 +178,7 @@ def _mark(metadata: Object, grace: int) -> None:
 
 
 def returned(strategy: Strategy, obj: Stored, *, gone: bool) -> Object | Stored:
-    """Return what the answer to a DELETE shows."""
+    """Return the body of the response to a DELETE."""
     if gone and not strategy.returns_deleted:
         return errors.success(strategy.resource, obj["metadata"]["name"], obj["metadata"]["uid"])
     return obj

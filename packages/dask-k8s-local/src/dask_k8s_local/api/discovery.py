@@ -1,6 +1,4 @@
-"""Discovery: which groups, versions and collections there are, in the legacy and in the aggregated form."""
-
-from __future__ import annotations
+"""Discovery of groups, versions and resources, in legacy and aggregated format. Contains no schemas."""
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby
@@ -11,7 +9,6 @@ from dask_k8s_local.resources import Resource
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
-# subresource -> verbs, and the kind that it speaks where that is not the resource's own
 _SUBRESOURCES: dict[str, tuple[tuple[str, ...], tuple[str, str, str] | None]] = {
     "attach": (("create", "get"), ("", "", "PodAttachOptions")),
     "binding": (("create",), ("", "", "Binding")),
@@ -23,10 +20,13 @@ _SUBRESOURCES: dict[str, tuple[tuple[str, ...], tuple[str, str, str] | None]] = 
     "scale": (("get", "patch", "update"), ("autoscaling", "v1", "Scale")),
     "status": (("get", "patch", "update"), None),
 }
+"""Verbs of each subresource, and its group, version and kind if they differ from the resource's."""
+RELEASE = "v1.34.4"
+"""The release of Kubernetes whose behaviour and schemas this server follows."""
 _INFO = {
     "major": "1",
     "minor": "34",
-    "gitVersion": "v1.34.4",
+    "gitVersion": RELEASE,
     "gitCommit": "",
     "gitTreeState": "clean",
     "buildDate": "1970-01-01T00:00:00Z",
@@ -37,12 +37,12 @@ _INFO = {
 
 
 def version() -> dict[str, Any]:
-    """Return what `/version` says: the release whose behaviour this server follows."""
+    """Return the response to `/version`."""
     return _INFO
 
 
 def answer(catalog: Catalog, path: str, *, aggregated: bool) -> dict[str, Any] | None:
-    """Return the answer to a discovery path, or None where there is none."""
+    """Return the response to a discovery path, or None if the path does not exist."""
     parts = path.strip("/").split("/")
     groups = _groups(catalog)
     match parts:
@@ -130,7 +130,7 @@ def _aggregate(groups: dict[str, _Versions]) -> dict[str, Any]:
 
 def _aggregated(served: Served) -> dict[str, Any]:
     resource = served.resource
-    own = ("", "", resource.kind)  # of the same group and version: built-in kinds do not say it again
+    own = ("", "", resource.kind)  # built-in kinds leave out the group and version
     if served.schema:
         own = (resource.group, resource.version, resource.kind)
     subresources = [

@@ -1,23 +1,22 @@
-"""Answers that are refusals: Kubernetes' `Status`, with its words, reasons and causes."""
-
-from __future__ import annotations
+"""Error responses: `Status` objects with the codes, reasons, messages and causes of Kubernetes."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dask_k8s_local import store
-from dask_k8s_local.controllers.doors import Forbidden
+from dask_k8s_local.controllers.client import Forbidden
 from dask_k8s_local.fields.managers import ApplyConflict
 from dask_k8s_local.resources import Resource
 from dask_k8s_local.schema.problems import Problem
 
 BODY_MAX = 3 * 1024 * 1024
+"""Bytes in the body of a request."""
 
 _CHANGED = "the object has been modified; please apply your changes to the latest version and try again"
 
 
-class ApiError(Exception):
-    """A request that is refused."""
+class StatusError(Exception):
+    """An error that the API server returns to the client."""
 
     def __init__(
         self, code: int, reason: str, message: str, details: Mapping[str, Any] | None = None
@@ -29,7 +28,7 @@ class ApiError(Exception):
         self.details = details
 
     def status(self) -> dict[str, Any]:
-        """Return the body of the answer."""
+        """Return the body of the response."""
         body = {
             "kind": "Status",
             "apiVersion": "v1",
@@ -44,100 +43,93 @@ class ApiError(Exception):
 
 
 def details(resource: Resource, name: str = "", **more: Any) -> dict[str, Any]:
-    """Say which object a Status is about."""
+    """Return `details` of a Status: the object that it is about."""
     found = {"name": name, "group": resource.group, "kind": resource.plural, **more}
     return {key: value for key, value in found.items() if value}
 
 
 def success(resource: Resource, name: str = "", uid: str = "") -> dict[str, Any]:
-    """Return the Status of a success."""
+    """Return a Status for success."""
     about = details(resource, name, uid=uid)
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": about}
 
 
-def bad_request(message: str) -> ApiError:
-    """Refuse what cannot be understood."""
-    return ApiError(400, "BadRequest", message)
+def bad_request(message: str) -> StatusError:
+    """Return the error for a request that cannot be parsed."""
+    return StatusError(400, "BadRequest", message)
 
 
-def unauthorized() -> ApiError:
-    """Refuse who is unknown."""
-    return ApiError(401, "Unauthorized", "Unauthorized")
+def unauthorized() -> StatusError:
+    """Return the error for a missing or unknown token."""
+    return StatusError(401, "Unauthorized", "Unauthorized")
 
 
-def forbidden(error: Forbidden) -> ApiError:
-    """Refuse what is not allowed (now)."""
-    about = details(error.resource, error.name, causes=list(error.causes))
-    return ApiError(403, "Forbidden", str(error), about)
+def not_found(resource: Resource, name: str) -> StatusError:
+    """Return the error for an object that does not exist."""
+    return StatusError(404, "NotFound", f'{resource.key} "{name}" not found', details(resource, name))
 
 
-def not_found(resource: Resource, name: str) -> ApiError:
-    """Say that there is no such object."""
-    return ApiError(404, "NotFound", f'{resource.key} "{name}" not found', details(resource, name))
+def no_such_resource() -> StatusError:
+    """Return the error for a collection that does not exist."""
+    return StatusError(404, "NotFound", "the server could not find the requested resource", {})
 
 
-def no_such_resource() -> ApiError:
-    """Say that there is no such collection."""
-    return ApiError(404, "NotFound", "the server could not find the requested resource", {})
-
-
-def method_not_allowed(resource: Resource | None = None) -> ApiError:
-    """Refuse a verb."""
-    about = details(resource) if resource else {}
-    return ApiError(
-        405, "MethodNotAllowed", "the server does not allow this method on the requested resource", about
+def method_not_allowed() -> StatusError:
+    """Return the error for a verb that the resource does not support."""
+    return StatusError(
+        405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {}
     )
 
 
-def not_acceptable() -> ApiError:
-    """Refuse to write another format."""
+def not_acceptable() -> StatusError:
+    """Return the error for an `Accept` header without a supported media type."""
     message = (
         "406: Not Acceptable\n\nAvailable representations: application/json, application/json;stream=watch"
     )
-    return ApiError(406, "NotAcceptable", message, {})
+    return StatusError(406, "NotAcceptable", message, {})
 
 
-def already_exists(resource: Resource, name: str, why: str = "") -> ApiError:
-    """Say that the name is taken."""
+def already_exists(resource: Resource, name: str, why: str = "") -> StatusError:
+    """Return the error for a name that is already in use."""
     message = f'{f"{why}: " if why else ""}{resource.key} "{name}" already exists'
-    return ApiError(409, "AlreadyExists", message, details(resource, name))
+    return StatusError(409, "AlreadyExists", message, details(resource, name))
 
 
-def conflict(resource: Resource, name: str, why: str = "") -> ApiError:
-    """Say that the object is not what the writer thinks."""
+def conflict(resource: Resource, name: str, why: str = "") -> StatusError:
+    """Return the error for a write with an outdated resourceVersion or uid."""
     message = f'Operation cannot be fulfilled on {resource.key} "{name}": {why or _CHANGED}'
-    return ApiError(409, "Conflict", message, details(resource, name))
+    return StatusError(409, "Conflict", message, details(resource, name))
 
 
-def apply_conflict(error: ApplyConflict) -> ApiError:
-    """Say which fields others own."""
+def apply_conflict(error: ApplyConflict) -> StatusError:
+    """Return the error for fields that other managers own."""
     causes = [
         {"reason": "FieldManagerConflict", "message": f"conflict with {manager}", "field": path}
         for manager, path in error.conflicts
     ]
-    return ApiError(409, "Conflict", str(error), {"causes": causes})
+    return StatusError(409, "Conflict", str(error), {"causes": causes})
 
 
-def expired(message: str) -> ApiError:
-    """Say that the past is forgotten."""
-    return ApiError(410, "Expired", message)
+def expired(message: str) -> StatusError:
+    """Return the error for a version that the history no longer contains."""
+    return StatusError(410, "Expired", message)
 
 
-def too_large() -> ApiError:
-    """Refuse a body that is too long."""
+def too_large() -> StatusError:
+    """Return the error for a body that is too long."""
     message = f"Request entity too large: limit is {BODY_MAX}"
-    return ApiError(413, "RequestEntityTooLarge", message, {})
+    return StatusError(413, "RequestEntityTooLarge", message, {})
 
 
-def unsupported_media_type(accepted: Iterable[str]) -> ApiError:
-    """Refuse a format."""
+def unsupported_media_type(accepted: Iterable[str]) -> StatusError:
+    """Return the error for an unsupported content type."""
     listed = ", ".join(accepted)
     message = f"the body of the request was in an unknown format - accepted media types include: {listed}"
-    return ApiError(415, "UnsupportedMediaType", message)
+    return StatusError(415, "UnsupportedMediaType", message)
 
 
-def invalid(group: str, kind: str, name: str, problems: Iterable[Problem]) -> ApiError:
-    """Say what is wrong with an object."""
+def invalid(group: str, kind: str, name: str, problems: Iterable[Problem]) -> StatusError:
+    """Return the error for an object with invalid fields."""
     found = list(problems)
     causes = [{"reason": one.reason, "message": one.body, "field": one.field} for one in found]
     messages = list(dict.fromkeys(str(one) for one in found))
@@ -145,28 +137,35 @@ def invalid(group: str, kind: str, name: str, problems: Iterable[Problem]) -> Ap
     full_kind = f"{kind}.{group}" if group else kind
     about = {"name": name, "group": group, "kind": kind, "causes": causes}
     message = f'{full_kind} "{name}" is invalid: {joined}' if found else f'{full_kind} "{name}" is invalid'
-    return ApiError(422, "Invalid", message, {key: value for key, value in about.items() if value})
+    return StatusError(422, "Invalid", message, {key: value for key, value in about.items() if value})
 
 
 def unprocessable(
     message: str = "the server rejected our request due to an error in our request",
-) -> ApiError:
-    """Refuse a patch that cannot be applied."""
-    return ApiError(422, "Invalid", message, {})
+) -> StatusError:
+    """Return the error for a patch that cannot be applied."""
+    return StatusError(422, "Invalid", message, {})
 
 
-def internal(message: str) -> ApiError:
-    """Say that something is broken here."""
+def internal(message: str) -> StatusError:
+    """Return the error for a bug or an unavailable part of the server."""
     about = {"causes": [{"message": message}]}
-    return ApiError(500, "InternalError", f"Internal error occurred: {message}", about)
+    return StatusError(500, "InternalError", f"Internal error occurred: {message}", about)
 
 
-def from_store(error: store.StoreError) -> ApiError:
-    """Translate what the store refuses."""
-    if isinstance(error, store.NotFound):
-        return not_found(error.resource, error.name)
-    if isinstance(error, store.AlreadyExists):
-        return already_exists(error.resource, error.name, error.detail)
-    if isinstance(error, store.Gone):
-        return expired(error.detail)
-    return conflict(error.resource, error.name, error.detail)
+def to_status(error: StatusError | store.StoreError | Forbidden) -> StatusError:
+    """Return the error for an exception of the API server, of the store or of admission."""
+    match error:
+        case StatusError():
+            return error
+        case Forbidden():
+            about = details(error.resource, error.name, causes=list(error.causes))
+            return StatusError(403, "Forbidden", str(error), about)
+        case store.NotFound():
+            return not_found(error.resource, error.name)
+        case store.AlreadyExists():
+            return already_exists(error.resource, error.name, error.detail)
+        case store.Gone():
+            return expired(error.detail)
+        case _:
+            return conflict(error.resource, error.name, error.detail)

@@ -1,6 +1,7 @@
-"""HTTP: from a request to the verb that answers it, and back. No decisions about objects."""
+"""The HTTP handler: dispatches each request to its verb and encodes the response.
 
-from __future__ import annotations
+Contains no decisions about objects.
+"""
 
 import asyncio
 import logging
@@ -15,21 +16,21 @@ from dask_k8s_local.api import (
     delete,
     discovery,
     errors,
+    negotiation,
     openapi,
     patch,
-    pods,
+    pod_subresources,
     reviews,
     scale,
-    views,
     watch,
 )
 from dask_k8s_local.api.auth import Tokens
 from dask_k8s_local.api.delete import Deleter
-from dask_k8s_local.api.errors import ApiError
+from dask_k8s_local.api.errors import StatusError
 from dask_k8s_local.api.listing import Lists, select
 from dask_k8s_local.api.registry import Registry
 from dask_k8s_local.api.request import Request, parse
-from dask_k8s_local.controllers.doors import Forbidden
+from dask_k8s_local.controllers.client import Forbidden
 from dask_k8s_local.kubelet.protocol import Kubelet
 from dask_k8s_local.store import Object, Stored, StoreError
 
@@ -39,39 +40,35 @@ _STREAMED = frozenset({"log", "exec", "attach", "portforward"})
 
 
 class Handler:
-    """Answers requests: reads them, asks registry, lists and watches, writes what they say."""
+    """Handles all requests."""
 
-    def __init__(self, registry: Registry, delete: Deleter, tokens: Tokens) -> None:
-        self.kubelet: Kubelet | None = None
+    def __init__(self, registry: Registry, delete: Deleter, tokens: Tokens, kubelet: Kubelet) -> None:
+        self._kubelet = kubelet
         self._registry = registry
         self._store = registry.store
         self._catalog = registry.catalog
         self._deleter = delete
         self._tokens = tokens
         self._lists = Lists(self._store)
-        self._documents: dict[tuple[str, bool], bytes] = {}  # of one generation of the catalog
+        self._documents: dict[tuple[str, bool], bytes] = {}
+        """Discovery and OpenAPI responses for the current generation of the catalog."""
         self._generation = 0
 
     async def __call__(self, http: web.BaseRequest) -> web.StreamResponse:
-        """Answer a request."""
+        """Handle a request."""
         try:
-            try:
-                return await self._answer(http)
-            except StoreError as error:
-                raise errors.from_store(error) from None
-            except Forbidden as error:
-                raise errors.forbidden(error) from None
-            except (ApiError, web.HTTPException, asyncio.CancelledError):
+            return await self._answer(http)
+        except (StatusError, StoreError, Forbidden) as error:
+            return _error_response(error)
+        except (web.HTTPException, asyncio.CancelledError):
+            raise
+        except ConnectionError:
+            if http.transport is not None and not http.transport.is_closing():
                 raise
-            except ConnectionError:
-                if http.transport is not None and not http.transport.is_closing():
-                    raise
-                return web.Response()  # whoever asked has hung up
-            except Exception as error:  # noqa: BLE001  # it is logged, and the client is told
-                _LOG.exception("%s %s", http.method, http.path)
-                raise errors.internal(f"{type(error).__name__}: {error}") from None
-        except ApiError as error:
-            return _refusal(error)
+            return web.Response()  # the client has closed the connection
+        except Exception as error:  # noqa: BLE001  # logged, and returned to the client
+            _LOG.exception("%s %s", http.method, http.path)
+            return _error_response(errors.internal(f"{type(error).__name__}: {error}"))
 
     async def _answer(self, http: web.BaseRequest) -> web.StreamResponse:
         user = self._tokens.check(http)
@@ -84,7 +81,7 @@ class Handler:
         return self._document(http, path.rstrip("/"))
 
     def _document(self, http: web.BaseRequest, path: str) -> web.Response:
-        """Answer what describes the server; each answer is made once until the catalog changes."""
+        """Return discovery or OpenAPI; responses are cached until the catalog changes."""
         if path in {"/healthz", "/livez", "/readyz"}:
             return web.Response(text="ok")
         accept = http.headers.get("Accept", "")
@@ -109,20 +106,6 @@ class Handler:
             return openapi.index(self._catalog)
         if path.startswith("/openapi/v3/"):
             return openapi.document(self._catalog, path.removeprefix("/openapi/v3/"))
-        if path == "":
-            groups = [f"/{name}" for name, _ in discovery.group_versions(self._catalog)]
-            return {
-                "paths": [
-                    "/api",
-                    "/apis",
-                    *groups,
-                    "/healthz",
-                    "/livez",
-                    "/openapi/v3",
-                    "/readyz",
-                    "/version",
-                ]
-            }
         return discovery.answer(self._catalog, path, aggregated=aggregated)
 
     async def _resource(self, http: web.BaseRequest, path: str, user: str) -> web.StreamResponse:
@@ -135,7 +118,7 @@ class Handler:
         request.user_agent = headers.get("User-Agent", "")
         request.user = user
         if request.subresource in _STREAMED and http.method in {"GET", "POST"}:
-            return await pods.connect(http, self.kubelet, request, self._registry.get(request))
+            return await pod_subresources.connect(http, self._kubelet, request, self._registry.get(request))
         if http.method == "GET":
             return await self._read(http, request)
         try:
@@ -149,19 +132,15 @@ class Handler:
         return response
 
     def _write(self, request: Request, body: bytes) -> web.Response:
-        """Answer a request that may change something; without an await, so that nothing comes between."""
-        verb, answer = _VERBS.get((request.method, _shape(request)), ("", None))
+        """Handle a request that writes; there is no `await`, so that it is atomic."""
+        verb, answer = _VERBS.get((request.method, _target(request)), ("", None))
         if answer is None or not (request.subresource or verb in request.served.resource.verbs):
             raise errors.method_not_allowed()
         try:
             request.check_options()
             status, found = answer(self, request, body)
-        except StoreError as error:
-            return _refusal(errors.from_store(error))
-        except Forbidden as error:
-            return _refusal(errors.forbidden(error))
-        except ApiError as error:
-            return _refusal(error)
+        except (StatusError, StoreError, Forbidden) as error:
+            return _error_response(error)
         return _respond(request, status, found)
 
     def _known_group(self, path: str) -> bool:
@@ -175,14 +154,14 @@ class Handler:
         include = request.query.get("includeObject", "")
         if request.subresource == "scale":
             return _json(scale.read(request.served, self._registry.get(request)))
-        view = views.choose(request.served, request.accept, include, watching=watching)
+        encoder = negotiation.negotiate(request.served, request.accept, include, watching=watching)
         if watching:
-            return await watch.watch(self._store, http, request, view)
+            return await watch.watch(self._store, http, request, encoder)
         one = request.name
-        body = view.one(self._registry.get(request)) if one else self._lists.list(request, view)
+        body = encoder.single(self._registry.get(request)) if one else self._lists.list(request, encoder)
         return web.Response(body=body, headers=_JSON)
 
-    # ---- verbs that write: (status, what to show)
+    # ---- verbs that write; each returns the HTTP status and the body
 
     def _create(self, request: Request, body: bytes) -> tuple[int, Any]:
         resource = request.served.resource
@@ -196,23 +175,22 @@ class Handler:
     def _update(self, request: Request, body: bytes) -> tuple[int, Any]:
         obj = bodies.read_object(request.content_type, body, request.served.resource.kind)
         if request.subresource == "scale":
-            return 200, self._scaled(request, obj)
-        found, is_new = self._registry.update(request, obj)
-        return 201 if is_new else 200, found
+            return 200, self._update_scale(request, obj)
+        return 200, self._registry.update(request, obj)
 
     def _patch(self, request: Request, body: bytes) -> tuple[int, Any]:
         if request.content_type not in patch.TYPES:
-            raise ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
+            raise StatusError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
         change = bodies.read_patch(request.content_type, body)
         if request.subresource == "scale":
             current = scale.read(request.served, self._registry.get(request))
-            return 200, self._scaled(request, patch.plain(request, current, change))
+            return 200, self._update_scale(request, patch.patch_unstored(request, current, change))
         found, is_new = patch.patch(self._registry, request, change)
         return 201 if is_new else 200, found
 
-    def _scaled(self, request: Request, wanted: Any) -> Object:
+    def _update_scale(self, request: Request, requested: Any) -> Object:
         old = self._registry.get(request)
-        changed = scale.write(request.served, old, wanted)
+        changed = scale.write(request.served, old, requested)
         return scale.read(request.served, self._registry.replace(request, old, changed))
 
     def _delete(self, request: Request, body: bytes) -> tuple[int, Any]:
@@ -231,22 +209,24 @@ class Handler:
             )[0]
             for obj in found
         ]
-        return 200, views.View(request.served).list(deleted, {"resourceVersion": str(self._store.version)})
+        return 200, negotiation.Encoder(request.served).list(
+            deleted, {"resourceVersion": str(self._store.version)}
+        )
 
     def _post_to_pod(self, request: Request, body: bytes) -> tuple[int, Any]:
         pod = self._registry.get(request)
         obj = bodies.read_object(request.content_type, body, request.subresource.title())
-        return 201, pods.post(self._store, self._deleter, request, pod, obj)
+        return 201, pod_subresources.post(self._store, self._deleter, request, pod, obj)
 
     def _finalize(self, request: Request, body: bytes) -> tuple[int, Any]:
-        """Let the finalizers of a namespace's spec be what the body says."""
+        """Replace the finalizers in the spec of a namespace."""
         obj = bodies.read_object(request.content_type, body, request.served.resource.kind)
         old = self._registry.get(request)
         return 200, self._store.update(request.served.resource, {**old, "spec": obj.get("spec") or {}})
 
 
-def _shape(request: Request) -> str:
-    """Return what a path names: a collection, an object, or which part of it."""
+def _target(request: Request) -> str:
+    """Return what a path refers to: `collection`, `object`, or a subresource."""
     return request.subresource or ("object" if request.name else "collection")
 
 
@@ -267,8 +247,9 @@ _VERBS: dict[tuple[str, str], tuple[str, _Verb]] = {
 }
 
 
-def _refusal(error: ApiError) -> web.Response:
-    return _json(error.status(), status=error.code)
+def _error_response(error: StatusError | StoreError | Forbidden) -> web.Response:
+    status = errors.to_status(error)
+    return _json(status.status(), status=status.code)
 
 
 def _respond(request: Request, status: int, found: Any) -> web.Response:
@@ -276,8 +257,8 @@ def _respond(request: Request, status: int, found: Any) -> web.Response:
         return web.Response(body=found, status=status, headers=_JSON)
     if isinstance(found, Stored):
         if "as=" in request.accept:
-            view = views.choose(request.served, request.accept, "", watching=False)
-            return web.Response(body=view.one(found), status=status, headers=_JSON)
+            encoder = negotiation.negotiate(request.served, request.accept, "", watching=False)
+            return web.Response(body=encoder.single(found), status=status, headers=_JSON)
         return web.Response(body=found.json, status=status, headers=_JSON)
     return _json(found, status=status)
 

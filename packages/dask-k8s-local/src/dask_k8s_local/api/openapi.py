@@ -1,6 +1,4 @@
-"""OpenAPI v3: one document per group version, for `kubectl explain` and `apply`."""
-
-from __future__ import annotations
+"""OpenAPI v3 documents, one per group version, for `kubectl explain` and `apply`. Contains no validation."""
 
 import hashlib
 from collections.abc import Iterator
@@ -24,7 +22,7 @@ _ALWAYS = (
 
 
 def index(catalog: Catalog) -> dict[str, Any]:
-    """Return which documents there are."""
+    """Return the index of all documents."""
     paths = {}
     for path, found in group_versions(catalog):
         content = f"{path} {[(id(one.schema), one.resource.key) for one in found]}"
@@ -42,7 +40,7 @@ def document(catalog: Catalog, path: str) -> dict[str, Any] | None:
     for served in found:
         schemas |= _schemas(served)
     for name in [*schemas, *_ALWAYS]:
-        _reach(name, schemas)
+        _add_referenced(name, schemas)
     paths = {key: value for served in found for key, value in _paths(path, served)}
     info = {"title": "Kubernetes", "version": "unversioned"}
     return {"openapi": "3.0.0", "info": info, "paths": paths, "components": {"schemas": schemas}}
@@ -85,13 +83,13 @@ def _custom_name(resource: Resource) -> str:
     return ".".join([*reversed(resource.group.split(".")), resource.version, resource.kind])
 
 
-def _reach(name: str, schemas: dict[str, Any]) -> None:
-    """Take in a built-in schema and all that it refers to."""
+def _add_referenced(name: str, schemas: dict[str, Any]) -> None:
+    """Add a built-in schema and all schemas that it refers to."""
     if name not in schemas:
         schemas[name] = builtin.schemas()[name]
     for reference in _references(schemas[name]):
         if reference not in schemas:
-            _reach(reference, schemas)
+            _add_referenced(reference, schemas)
 
 
 def _references(schema: Any) -> Iterator[str]:

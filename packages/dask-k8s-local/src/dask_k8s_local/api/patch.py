@@ -1,6 +1,7 @@
-"""PATCH: five ways to say what shall be different, one way to store it."""
+"""PATCH: JSON patch, merge patch, strategic merge patch and server-side apply.
 
-from __future__ import annotations
+The registry stores the result.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,13 +10,13 @@ import jsonpatch
 import orjson
 
 from dask_k8s_local.api import errors
-from dask_k8s_local.api.registry import Registry, check_kind, decode, metadata_of, place
+from dask_k8s_local.api.registry import Registry, check_kind, decode, metadata_of, set_name_and_namespace
 from dask_k8s_local.api.request import Request
 from dask_k8s_local.fields import managers, strategic
 from dask_k8s_local.schema import problems
 from dask_k8s_local.schema.decode import json_name
 from dask_k8s_local.store import Object, Stored
-from dask_k8s_local.strategy.custom import Custom
+from dask_k8s_local.strategy.custom_resources import CustomResources
 
 JSON_PATCH = "application/json-patch+json"
 MERGE = "application/merge-patch+json"
@@ -28,41 +29,41 @@ _GO_TYPES = {JSON_PATCH: "[]handlers.jsonPatchOp", MERGE: "map[string]interface 
 
 
 def patch(registry: Registry, request: Request, body: Any) -> tuple[Stored, bool]:
-    """Apply a patch of the request's content type; tells whether the object is new."""
-    custom = isinstance(request.served.strategy, Custom)
+    """Apply a patch of the request's content type; return the object and whether it was created."""
+    custom = isinstance(request.served.strategy, CustomResources)
     accepted = [JSON_PATCH, MERGE, *(() if custom else (STRATEGIC,)), APPLY]
     if request.content_type not in accepted:
         raise errors.unsupported_media_type(accepted)
     if request.content_type == APPLY:
         return _apply(registry, request, body)
     if not isinstance(body, list if request.content_type == JSON_PATCH else dict):
-        found, wanted = (
+        found, expected = (
             json_name(body),
             _GO_TYPES.get(request.content_type, _GO_TYPES[MERGE]),
         )
         raise errors.bad_request(
-            f"error decoding patch: json: cannot unmarshal {found} into Go value of type {wanted}"
+            f"error decoding patch: json: cannot unmarshal {found} into Go value of type {expected}"
         )
     old = registry.get(request)
     patched = _PATCHES[request.content_type](request, old, body)
     try:
         obj = decode(request, patched)
-    except errors.ApiError as error:
-        raise _refused(patched, error) from None
-    place(request, obj.setdefault("metadata", {}))
+    except errors.StatusError as error:
+        raise _decode_error(patched, error) from None
+    set_name_and_namespace(request, obj.setdefault("metadata", {}))
     return registry.replace(request, old, obj), False
 
 
-def plain(request: Request, current: Object, body: Any) -> Object:
-    """Patch a small object that is not stored, such as a Scale."""
+def patch_unstored(request: Request, current: Object, body: Any) -> Object:
+    """Patch an object that is not stored, such as a Scale."""
     if request.content_type == JSON_PATCH:
         return _json_patch(request, Stored(current), body)
     result: Object = strategic.merge_json(current, body)
     return result
 
 
-def _refused(patched: Object, error: errors.ApiError) -> errors.ApiError:
-    """Say it as the API server does: of the patched object, not of the patch."""
+def _decode_error(patched: Object, error: errors.StatusError) -> errors.StatusError:
+    """Return the error of Kubernetes, which describes the patched object instead of the patch."""
     why = error.message.partition(" cannot be handled as a ")[2].partition(": ")[2]
     value = orjson.dumps(patched, option=orjson.OPT_SORT_KEYS).decode()
     return errors.invalid("", "", "", [problems.invalid("patch", value, why)])
@@ -99,7 +100,7 @@ _PATCHES: dict[str, Callable[[Request, Stored, Any], Object]] = {
 
 
 def _apply(registry: Registry, request: Request, body: Any) -> tuple[Stored, bool]:
-    """Server-side apply."""
+    """Apply a configuration (server-side apply)."""
     resource, strategy = request.served.resource, request.served.strategy
     if not request.query.get("fieldManager"):
         missing = problems.required("fieldManager", "is required for apply patch")
@@ -123,12 +124,12 @@ def _apply(registry: Registry, request: Request, body: Any) -> tuple[Stored, boo
             raise errors.not_found(resource, request.name)
         return registry.create(request, merged, owners), True
     obj = decode(request, merged)
-    place(request, obj.setdefault("metadata", {}))
+    set_name_and_namespace(request, obj.setdefault("metadata", {}))
     return registry.replace(request, old, obj, owners), False
 
 
 def _check_declared(request: Request, body: Object) -> None:
-    """Refuse an applied configuration with a field that the schema lacks."""
+    """Raise StatusError if an applied configuration has fields that are not in the schema."""
     strategy = request.served.strategy
     resource = request.served.resource
     try:
@@ -139,4 +140,4 @@ def _check_declared(request: Request, body: Object) -> None:
     if why:
         name = f"{metadata_of(body).get('namespace', '')}/{request.name}"
         kind = f"{resource.group}/{resource.version}, Kind={resource.kind}"
-        raise errors.ApiError(500, "", f"failed to create typed patch object ({name}; {kind}): {why}")
+        raise errors.StatusError(500, "", f"failed to create typed patch object ({name}; {kind}): {why}")

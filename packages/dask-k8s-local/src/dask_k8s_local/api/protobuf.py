@@ -1,9 +1,8 @@
-"""Kubernetes' protobuf bodies as JSON: what kubectl and helm send for typed writes of built-in kinds.
+"""Decodes the protobuf bodies that kubectl and Helm send for built-in kinds.
 
-Reading only: all these clients take JSON as an answer. `protobuf_messages` says what is in the messages.
+There is no encoder, because these clients accept JSON responses. The messages are defined in
+`protobuf_messages`.
 """
-
-from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator
@@ -21,7 +20,7 @@ _FIXED = {_FIXED64: 8, _FIXED32: 4}
 
 
 class CannotDecode(ValueError):
-    """Not Kubernetes' protobuf (a 400), or not of a kind that is known here (a 415)."""
+    """The body is not valid protobuf (400), or its kind is not supported (415)."""
 
     def __init__(self, message: str, *, supported: bool = True) -> None:
         super().__init__(message)
@@ -50,7 +49,7 @@ def _object(data: bytes) -> dict[str, Any]:
 
 
 def _message(name: str, data: bytes) -> dict[str, Any]:
-    """Read a message; fields that are not known are passed over, as by an older API server."""
+    """Decode a message and skip unknown fields, as an older API server does."""
     found: dict[str, Any] = {}
     fields = MESSAGES[name]
     for number, raw in _wire(data):
@@ -65,8 +64,8 @@ def _message(name: str, data: bytes) -> dict[str, Any]:
     return found
 
 
-# What Go leaves out of the JSON, though protobuf carries it.
 _EMPTY: tuple[Any, ...] = ("", 0, None, {}, b"")
+"""Values that protobuf contains and JSON leaves out."""
 
 
 def _value(field: Field, raw: int | bytes) -> Any:
@@ -113,13 +112,13 @@ _TEXTS: dict[str, Callable[[bytes], Any]] = {
     "base64": lambda raw: base64.b64encode(raw).decode(),
     "bytes": bytes,
 }
-# Messages that are not objects in JSON.
 _JSON: dict[str, Callable[[dict[str, Any]], Any]] = {
     "Time": _time,
     "Quantity": lambda fields: fields.get("string", "0"),
     "IntOrString": lambda fields: fields.get("strVal", "") if fields.get("type") else fields.get("intVal", 0),
     "FieldsV1": lambda fields: orjson.loads(fields.get("Raw", b"{}")),
 }
+"""Messages that are not objects in JSON."""
 
 
 def _wire(data: bytes) -> Iterator[tuple[int, int | bytes]]:

@@ -1,17 +1,14 @@
-"""The messages of Kubernetes' protobuf: numbers, names and types, as in its public `generated.proto` files.
+"""Field numbers, names and types of Kubernetes' protobuf messages, from its public `generated.proto` files.
 
-Types are messages, `string`, `int`, `bool`, `bytes` and `base64` (bytes that JSON has as text). `[x]` is a
-list, `{x}` a map from strings, `x?` a pointer in Go: it can be zero and still be said. The status of an
-object is not here: no client writes it together with the rest.
+Types are messages, `string`, `int`, `bool`, `bytes` and `base64` (bytes that are text in JSON). `[x]` is a
+list, `{x}` a map from strings, and `x?` a pointer in Go, which is kept when it is zero. Statuses are left
+out, because no client writes them as protobuf.
 """
-
-from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from typing import Literal
 
-# By kind; DeleteOptions come in the version of what is deleted.
 KINDS = {
     "ConfigMap": "v1",
     "Namespace": "v1",
@@ -28,6 +25,7 @@ KINDS = {
     "SelfSubjectReview": "authentication.k8s.io/v1",
     "DeleteOptions": "*",
 }
+"""The API version of each kind; DeleteOptions have the version of the deleted object."""
 
 _TEXT = """
 Unknown: 1 typeMeta TypeMeta, 2 raw bytes

@@ -1,6 +1,4 @@
-"""What a verb does to an object, whoever asks: decode, prepare, judge, admit, store. No HTTP."""
-
-from __future__ import annotations
+"""Create and update objects: decode, set defaults, validate, admit, store. Knows no HTTP."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,8 +8,8 @@ import orjson
 from dask_k8s_local.api import errors
 from dask_k8s_local.api.catalog import Catalog, Served
 from dask_k8s_local.api.request import Request
-from dask_k8s_local.controllers.doors import Forbidden
-from dask_k8s_local.controllers.namespaces import refuse_in_terminating
+from dask_k8s_local.controllers.client import Forbidden
+from dask_k8s_local.controllers.namespaces import reject_terminating_namespace
 from dask_k8s_local.fields import managers
 from dask_k8s_local.fields.managers import Manager, Owners
 from dask_k8s_local.resources import SERVICEACCOUNTS, Resource
@@ -28,13 +26,13 @@ Admit = Callable[[Resource, Object, Object | None], None]
 
 
 class Registry:
-    """The verbs that write, and `get`."""
+    """Reads and writes objects for requests and controllers."""
 
     def __init__(self, store: Store, catalog: Catalog) -> None:
         self.store = store
         self.catalog = catalog
         self.admit: Admit = lambda *_: None
-        """Asked (for quotas) before a new or changed object is stored; refuses by raising."""
+        """Called before a new or changed object is stored; raises Forbidden to reject it."""
 
     def get(self, request: Request) -> Stored:
         """Return an object."""
@@ -45,25 +43,25 @@ class Registry:
         return found
 
     def create(self, request: Request, body: Object, owners: Owners | None = None) -> Stored:
-        """Create an object; `owners` are those that an apply has found."""
+        """Create an object; server-side apply passes the field `owners`."""
         resource, strategy = request.served.resource, request.served.strategy
         obj = decode(request, body)
         metadata = obj["metadata"] = {**(obj.get("metadata") or {})}
-        place(request, metadata)
+        set_name_and_namespace(request, metadata)
         if metadata.get("resourceVersion"):
-            raise errors.ApiError(500, "", "resourceVersion should not be set on objects to be created")
+            raise errors.StatusError(500, "", "resourceVersion should not be set on objects to be created")
         for key in _SYSTEM:
             metadata.pop(key, None)
         if owners is None:
             owners = managers.after_create(strategy.node, obj, self._manager(request, "Update"))
         _write_owners(metadata, owners)
-        self._check_home(resource, metadata)
+        self._check_namespace(resource, metadata)
         strategy.prepare_create(obj)
         if not metadata.get("name") and not metadata.get("generateName"):
             raise self._invalid(resource, obj, meta.validate(metadata, strategy.check_name))
         draft = self.store.draft(resource, obj)
         strategy.prepare_named(draft)
-        self._check_account(resource, draft)
+        self._check_service_account(resource, draft)
         found = [*meta.validate(draft["metadata"], strategy.check_name), *strategy.validate(draft)]
         if found:
             raise self._invalid(resource, draft, found)
@@ -71,28 +69,24 @@ class Registry:
         if request.dry_run:
             self.store.check_free(resource, draft)
             return draft
-        return self.store.insert(resource, self._assigned(resource, draft, None))
+        return self.store.insert(resource, self._with_addresses(resource, draft, None))
 
-    def update(self, request: Request, body: Object) -> tuple[Stored, bool]:
-        """Replace an object; tells whether it is new (leases and events may be)."""
+    def update(self, request: Request, body: Object) -> Stored:
+        """Replace an object."""
         resource, strategy = request.served.resource, request.served.strategy
-        old = self.store.get(resource, request.namespace, request.name)
-        if old is None and not strategy.create_on_update:
-            raise errors.not_found(resource, request.name)
+        old = self.get(request)
         obj = decode(request, body)
         metadata = obj["metadata"] = {**(obj.get("metadata") or {})}
-        place(request, metadata)
-        if old is None:
-            return self.create(request, body), True
+        set_name_and_namespace(request, metadata)
         if metadata.get("uid") not in (None, old["metadata"]["uid"]):
             self.store.update(resource, {**old, "metadata": {**old["metadata"], "uid": metadata["uid"]}})
         if not metadata.get("resourceVersion") and not strategy.unconditional_update:
             wrong = problems.invalid("metadata.resourceVersion", 0, "must be specified for an update")
             raise errors.invalid(resource.group, resource.plural, request.name, [wrong])
-        return self.replace(request, old, obj), False
+        return self.replace(request, old, obj)
 
     def replace(self, request: Request, old: Stored, obj: Object, owners: Owners | None = None) -> Stored:
-        """Put a decoded object in the place of another: the common end of PUT and PATCH."""
+        """Replace an object by a decoded one; the last step of PUT and PATCH."""
         resource, strategy = request.served.resource, request.served.strategy
         metadata, before = obj["metadata"], old["metadata"]
         if metadata.get("resourceVersion") not in (None, "", before["resourceVersion"]):
@@ -101,31 +95,30 @@ class Registry:
             keep(metadata, before, key)
         metadata.setdefault("uid", before["uid"])
         if owners is None:
-            owners = self._updated(request, old, obj)
+            owners = self._owners_after_update(request, old, obj)
         if request.subresource == "status":
             strategy.prepare_status(obj, old)
-            judge = strategy.validate_status
+            validate = strategy.validate_status
         else:
             strategy.prepare_update(obj, old)
-            judge = strategy.validate_update
+            validate = strategy.validate_update
         metadata = obj["metadata"]
         keep(metadata, before, "resourceVersion")
         _write_owners(metadata, owners)
-        wrong = list(meta.validate_update(metadata, before))
-        found = [*wrong, *wrong, *judge(obj, old)]  # the API server judges metadata twice, and says so
+        found = [*meta.validate_update(metadata, before), *validate(obj, old)]
         if found:
             raise self._invalid(resource, obj, found)
         self.admit(resource, obj, old)
         if request.dry_run:
             return Stored(obj)
-        return self.store.update(resource, self._assigned(resource, obj, old))
+        return self.store.update(resource, self._with_addresses(resource, obj, old))
 
-    def _updated(self, request: Request, old: Object, obj: Object) -> Owners:
-        """Return who owns what after a write that is no apply. `managedFields: [{}]` forgets the owners."""
+    def _owners_after_update(self, request: Request, old: Object, obj: Object) -> Owners:
+        """Return the field owners after an update; `managedFields: [{}]` removes all."""
         written = obj["metadata"].get("managedFields")
         if written == [{}]:
             return []
-        owners = managers.read(obj if written and managers.is_readable(written) else old)
+        owners = managers.read(obj if written else old)
         return managers.after_update(
             request.served.strategy.node, old, obj, owners, self._manager(request, "Update")
         )
@@ -134,14 +127,14 @@ class Registry:
         api_version = request.served.resource.api_version
         return Manager(request.field_manager, operation, api_version, request.subresource)
 
-    def _check_home(self, resource: Resource, metadata: Mapping[str, Any]) -> None:
-        """Refuse to create in a namespace that is not there, or not for long."""
+    def _check_namespace(self, resource: Resource, metadata: Mapping[str, Any]) -> None:
+        """Reject creation in a namespace that does not exist or is terminating."""
         if resource.namespaced:
             namespace = metadata["namespace"]
-            refuse_in_terminating(self.store, resource, namespace, metadata.get("name", ""))
+            reject_terminating_namespace(self.store, resource, namespace, metadata.get("name", ""))
 
-    def _check_account(self, resource: Resource, obj: Object) -> None:
-        """Refuse a pod whose service account is not there; `default` comes by itself."""
+    def _check_service_account(self, resource: Resource, obj: Object) -> None:
+        """Reject a pod whose service account does not exist, apart from `default`."""
         if resource.key != "pods":
             return
         account, namespace = obj["spec"]["serviceAccountName"], namespace_of(obj)
@@ -150,15 +143,14 @@ class Registry:
             why = f"error looking up service account {namespace}/{account}: {missing}"
             raise Forbidden(resource, obj["metadata"]["name"], why)
 
-    def _assigned(self, resource: Resource, obj: Stored | Object, old: Object | None) -> Stored:
-        """Give a Service its address, the last thing before it is stored."""
-        assign = self.catalog.services.assign
-        if resource.key == "services" and assign is not None:
-            return Stored(assign(obj, old))
+    def _with_addresses(self, resource: Resource, obj: Stored | Object, old: Object | None) -> Stored:
+        """Assign addresses to a Service, as the last step before it is stored."""
+        if resource.key == "services":
+            return Stored(self.catalog.services.assign(obj, old))
         return obj if isinstance(obj, Stored) else Stored(obj)
 
     @staticmethod
-    def _invalid(resource: Resource, obj: Object, found: Any) -> errors.ApiError:
+    def _invalid(resource: Resource, obj: Object, found: Any) -> errors.StatusError:
         return errors.invalid(resource.group, resource.kind, obj["metadata"].get("name", ""), found)
 
 
@@ -170,8 +162,8 @@ def _write_owners(metadata: Object, owners: Owners) -> None:
         metadata.pop("managedFields", None)
 
 
-def place(request: Request, metadata: dict[str, Any]) -> None:
-    """Make name and namespace agree with the path."""
+def set_name_and_namespace(request: Request, metadata: dict[str, Any]) -> None:
+    """Set name and namespace from the path; raises StatusError if they differ."""
     if request.served.resource.namespaced:
         if metadata.setdefault("namespace", request.namespace) != request.namespace:
             raise errors.bad_request(
@@ -188,7 +180,7 @@ def place(request: Request, metadata: dict[str, Any]) -> None:
 
 
 def decode(request: Request, body: Any) -> Object:
-    """Return the object that the body means; unknown fields are refused, warned of, or dropped in silence."""
+    """Return the decoded object; unknown fields are an error or a warning, by `fieldValidation`."""
     served = request.served
     check_kind(served, body)
     resource = served.resource
@@ -200,7 +192,7 @@ def decode(request: Request, body: Any) -> Object:
     except DecodeError as error:
         raise errors.bad_request(f"{prefix}: {error}") from None
     obj["kind"], obj["apiVersion"] = resource.kind, resource.api_version
-    if metadata_of(body).get("managedFields") == []:  # which says more than nothing
+    if metadata_of(body).get("managedFields") == []:  # an empty list removes all owners
         obj["metadata"]["managedFields"] = [{}]
     if unknown:
         found = [f'unknown field "{path}"' for path in unknown]
@@ -212,13 +204,13 @@ def decode(request: Request, body: Any) -> Object:
 
 
 def metadata_of(body: Any) -> Object:
-    """Return the metadata of something that may not be an object at all."""
+    """Return the metadata of a body, which can be anything."""
     metadata = body.get("metadata") if isinstance(body, dict) else None
     return metadata if isinstance(metadata, dict) else {}
 
 
 def check_kind(served: Served, body: Any) -> None:
-    """Refuse what is not an object of the collection's kind."""
+    """Raise StatusError if the body is not an object of the collection's kind."""
     resource = served.resource
     unrecognized = f"the object provided is unrecognized (must be of type {resource.kind})"
     if not isinstance(body, dict):
@@ -237,9 +229,9 @@ def check_kind(served: Served, body: Any) -> None:
 
 def _check_custom_kind(resource: Resource, kind: str, version: str, name: str) -> None:
     if version != resource.api_version:
-        wanted = resource.api_version
+        expected = resource.api_version
         raise errors.bad_request(
-            f"the API version in the data ({version}) does not match the expected API version ({wanted})"
+            f"the API version in the data ({version}) does not match the expected API version ({expected})"
         )
     if kind != resource.kind:
         wrong = problems.invalid("kind", kind, f"must be {resource.kind}")
@@ -248,10 +240,10 @@ def _check_custom_kind(resource: Resource, kind: str, version: str, name: str) -
 
 def _check_builtin_kind(resource: Resource, kind: str, version: str, _: str) -> None:
     if version != resource.api_version:
-        words = f'{kind} in version "{version.rpartition("/")[2]}" cannot be handled as a {resource.kind}: '
+        prefix = f'{kind} in version "{version.rpartition("/")[2]}" cannot be handled as a {resource.kind}: '
         why = f'no kind "{kind}" is registered for version "{version}" in scheme "pkg/runtime/scheme.go:110"'
-        raise errors.bad_request(words + why)
+        raise errors.bad_request(prefix + why)
     if kind != resource.kind:
-        found, wanted = f"v1.{kind}", f"core.{resource.kind}"
-        words = f'{kind} in version "{resource.version}" cannot be handled as a {resource.kind}: '
-        raise errors.bad_request(f"{words}converting ({found}) to ({wanted}): unknown conversion")
+        found, expected = f"v1.{kind}", f"core.{resource.kind}"
+        message = f'{kind} in version "{resource.version}" cannot be handled as a {resource.kind}: '
+        raise errors.bad_request(f"{message}converting ({found}) to ({expected}): unknown conversion")

@@ -1,6 +1,4 @@
-"""What a request asks for, read from its path and query. Nothing is looked up but the collection."""
-
-from __future__ import annotations
+"""A request, parsed from its path and query. Does not look up objects."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,7 +19,7 @@ _MANAGER_MAX = 128
 
 @dataclass(slots=True)
 class Request:
-    """A request for a collection, an object, or a part of one."""
+    """A request for a collection, an object or a subresource."""
 
     method: str
     served: Served
@@ -37,21 +35,21 @@ class Request:
 
     @property
     def dry_run(self) -> bool:
-        """Tell whether nothing may be stored."""
+        """Return whether the request must not store anything."""
         return self.query.get("dryRun") == "All"
 
     @property
     def field_manager(self) -> str:
-        """Return who writes: as they say, or their program's name."""
+        """Return the `fieldManager` parameter, or the name of the client program."""
         return self.query.get("fieldManager") or self.user_agent.partition("/")[0] or "unknown"
 
     @property
     def field_validation(self) -> str:
-        """Return what happens to unknown fields."""
+        """Return how unknown fields are treated."""
         return self.query.get("fieldValidation") or "Warn"
 
     def check_options(self) -> None:
-        """Refuse options that the API server does not know."""
+        """Raise StatusError for options with an unsupported value."""
         kind = _OPTIONS.get(self.method)
         if kind is None:
             return
@@ -61,26 +59,23 @@ class Request:
         if len(self.field_manager) > _MANAGER_MAX:
             found.append(problems.too_long("fieldManager", _MANAGER_MAX))
         if self.field_validation not in _FIELD_VALIDATIONS:
-            words = ("", *sorted(_FIELD_VALIDATIONS))
-            found.append(problems.not_supported("fieldValidation", self.field_validation, words))
+            supported = ("", *sorted(_FIELD_VALIDATIONS))
+            found.append(problems.not_supported("fieldValidation", self.field_validation, supported))
         if found:
             raise errors.invalid("meta.k8s.io", kind, "", found)
 
     def flag(self, name: str) -> bool:
-        """Return a boolean of the query."""
+        """Return a boolean parameter of the query."""
         return self.query.get(name, "").lower() in {"true", "1"}
 
 
 def parse(catalog: Catalog, method: str, path: str, query: Mapping[str, str]) -> Request:
-    """Read a path below /api or /apis."""
+    """Parse a path below /api or /apis."""
     parts = path.strip("/").split("/")
     if parts[0] == "api":
         group, version, rest = "", parts[1], parts[2:]
     else:
         group, version, rest = parts[1], parts[2], parts[3:]
-    watching = rest[:1] == ["watch"]  # the old way: /api/v1/watch/...
-    if watching:
-        rest, query = rest[1:], {**query, "watch": "true"}
     namespace: str | None = None
     if rest[0] == "namespaces" and len(rest) > 2 and (group or rest[2] not in {"status", "finalize"}):
         namespace, rest = rest[1], rest[2:]
@@ -88,8 +83,6 @@ def parse(catalog: Catalog, method: str, path: str, query: Mapping[str, str]) ->
     if served is None:
         raise errors.no_such_resource()
     name = rest[1] if len(rest) > 1 else ""
-    if watching and name:
-        name, query = "", {**query, "fieldSelector": f"metadata.name={name}"}
     subresource = rest[2] if len(rest) > 2 else ""
     if subresource and subresource not in served.resource.subresources:
         raise errors.no_such_resource()

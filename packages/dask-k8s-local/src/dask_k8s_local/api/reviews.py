@@ -1,6 +1,7 @@
-"""Questions that are posted and answered, but not kept: may I, who am I. Everybody may everything here."""
+"""Access and authentication reviews (`kubectl auth can-i`, `whoami`).
 
-from __future__ import annotations
+Everything is allowed, nothing is stored.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -40,13 +41,13 @@ REVIEWS: dict[Resource, Answer] = {
 }
 
 
-def answer(resource: Resource, question: Object, user: str) -> Object:
-    """Answer a review."""
-    metadata = {**(question.get("metadata") or {}), "creationTimestamp": timestamp()}
+def answer(resource: Resource, review: Object, user: str) -> Object:
+    """Return a review with its status."""
+    metadata = {**(review.get("metadata") or {}), "creationTimestamp": timestamp()}
     return {
         "kind": resource.kind,
         "apiVersion": resource.api_version,
         "metadata": metadata,
-        **({"spec": question["spec"]} if "spec" in question else {}),
+        **({"spec": review["spec"]} if "spec" in review else {}),
         "status": REVIEWS[resource](user),
     }

@@ -1,6 +1,4 @@
-"""The scale subresource: one small object that stands for the size of many kinds."""
-
-from __future__ import annotations
+"""The scale subresource of custom resources. Does not store objects."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -33,7 +31,7 @@ def read(served: Served, obj: Object) -> Object:
 
 
 def write(served: Served, obj: Object, scale: Any) -> Object:
-    """Return the object with the size that a Scale says."""
+    """Return the object with the replicas of a Scale."""
     spec = scale.get("spec") if isinstance(scale, dict) else None
     replicas = (spec or {}).get("replicas", 0)
     name = obj["metadata"]["name"]

@@ -1,6 +1,4 @@
-"""Label and field selectors: parsed once per request, then plain predicates over objects."""
-
-from __future__ import annotations
+"""Label and field selectors, parsed into predicates. Does not read the store."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -14,7 +12,6 @@ Predicate = Callable[[Object], bool]
 
 _SET = re.compile(r"\s*([^\s=!,()]+)\s+(in|notin)\s*\(([^)]*)\)\s*")
 _EQUAL = re.compile(r"\s*([^\s=!,()<>]+)\s*(==|=|!=)\s*([^\s,]*)\s*")
-_COMPARE = re.compile(r"\s*([^\s=!,()<>]+)\s*([<>])\s*(-?\d+)\s*")
 _EXISTS = re.compile(r"\s*(!?)\s*([^\s=!,()]+)\s*")
 
 _COMMON_FIELDS = ("metadata.name", "metadata.namespace")
@@ -36,11 +33,11 @@ _FIELDS: dict[str, tuple[str, ...]] = {
 
 
 def selector(served: Served, labels: str, fields: str) -> Predicate | None:
-    """Return a predicate for both selectors, or None where everything is selected."""
-    wanted = [*_labels(labels), *_fields(served, fields)]
-    if not wanted:
+    """Return a predicate for both selectors, or None if both are empty."""
+    requirements = [*_labels(labels), *_fields(served, fields)]
+    if not requirements:
         return None
-    return lambda obj: all(requirement(obj) for requirement in wanted)
+    return lambda obj: all(requirement(obj) for requirement in requirements)
 
 
 def _labels(text: str) -> list[Predicate]:
@@ -67,19 +64,10 @@ def _label(text: str, at: int) -> tuple[Predicate, int]:
         if operator == "!=":
             return lambda obj: _labels_of(obj).get(key) != value, match.end()
         return lambda obj: _labels_of(obj).get(key) == value, match.end()
-    if match := _COMPARE.match(text, at):
-        key, sign, bound = match[1], match[2], int(match[3])
-        return lambda obj: _compares(_labels_of(obj).get(key), sign, bound), match.end()
     if match := _EXISTS.match(text, at):
-        key, wanted = match[2], not match[1]
-        return lambda obj: (key in _labels_of(obj)) == wanted, match.end()
+        key, must_exist = match[2], not match[1]
+        return lambda obj: (key in _labels_of(obj)) == must_exist, match.end()
     raise errors.bad_request(f"unable to parse requirement: found '{text[at:]}', expected: identifier")
-
-
-def _compares(value: str | None, sign: str, bound: int) -> bool:
-    if value is None or not re.fullmatch(r"-?\d+", value):
-        return False
-    return int(value) > bound if sign == ">" else int(value) < bound
 
 
 def _labels_of(obj: Object) -> Mapping[str, str]:
@@ -127,7 +115,7 @@ def _field_requirement(name: str, operator: str, value: str) -> Predicate:
 
 
 def exact(fields: str, name: str) -> str | None:
-    """Return the value that a field must have, if the selector says one (it saves a walk over everything)."""
+    """Return the value that a field must equal, if the selector requires one."""
     for part in fields.split(","):
         key, equals, value = part.partition("=")
         if key.strip() == name and equals:

@@ -1,6 +1,4 @@
-"""The API server: what it is made of, and where it listens. What a request does is the handler's business."""
-
-from __future__ import annotations
+"""The API server: creates its parts and listens. Requests are handled in `http`."""
 
 import asyncio
 import ssl
@@ -9,71 +7,60 @@ from functools import partial
 
 from aiohttp import web
 
+from dask_k8s_local.api import errors
 from dask_k8s_local.api.auth import Tokens
 from dask_k8s_local.api.catalog import Catalog
-from dask_k8s_local.api.creating import create
 from dask_k8s_local.api.delete import Deleter
-from dask_k8s_local.api.errors import BODY_MAX
+from dask_k8s_local.api.errors import BODY_MAX, StatusError
 from dask_k8s_local.api.http import Handler
-from dask_k8s_local.api.registry import Admit, Registry
+from dask_k8s_local.api.registry import Registry
+from dask_k8s_local.api.request import Request
+from dask_k8s_local.controllers.client import Forbidden, RequestRejected
 from dask_k8s_local.crd.registration import Registration
 from dask_k8s_local.kubelet.protocol import Kubelet
 from dask_k8s_local.resources import Resource
-from dask_k8s_local.store import Object, Store
+from dask_k8s_local.store import Object, Store, StoreError
 from dask_k8s_local.strategy.services import Assign
 
-_LINE_MAX = 64 * 1024  # of a request: selectors may be long
+_FIELD_MANAGER = "kube-controller-manager"
+_LINE_MAX = 64 * 1024
+"""Bytes in the first line of a request: selectors can be long."""
 
 
 class ApiServer:
-    """The API of the cluster. What other rooms do for it is given to it: `kubelet`, `admit`, `assign`."""
+    """The API of the cluster; `assign` assigns addresses to Services."""
 
-    def __init__(self, store: Store, tokens: Tokens) -> None:
+    def __init__(self, store: Store, tokens: Tokens, kubelet: Kubelet, assign: Assign) -> None:
         self._store = store
-        self._catalog = Catalog()
+        self._catalog = Catalog(assign)
         self.delete = Deleter(store)
-        self._registry = Registry(store, self._catalog)
-        self._handler = Handler(self._registry, self.delete, tokens)
+        self.registry = Registry(store, self._catalog)
+        self._handler = Handler(self.registry, self.delete, tokens, kubelet)
         self._http: web.Server | None = None
         self._listening: asyncio.Server | None = None
 
-    @property
-    def kubelet(self) -> Kubelet | None:
-        """Who answers for logs, connections and commands."""
-        return self._handler.kubelet
-
-    @kubelet.setter
-    def kubelet(self, kubelet: Kubelet) -> None:
-        self._handler.kubelet = kubelet
-
-    @property
-    def admit(self) -> Admit:
-        """Who is asked before an object is stored (quotas)."""
-        return self._registry.admit
-
-    @admit.setter
-    def admit(self, admit: Admit) -> None:
-        self._registry.admit = admit
-
-    def assign(self, assign: Assign) -> None:
-        """Let new and changed Services get their addresses from `assign`."""
-        self._catalog.services.assign = assign
-
     def create(self, resource: Resource, namespace: str, body: Object) -> Object:
-        """Create an object for a controller."""
-        return create(self._registry, resource, namespace, body)
+        """Create an object for a controller; raises RequestRejected."""
+        served = self._catalog.find(resource.group, resource.version, resource.plural)
+        if served is None:
+            raise RequestRejected(errors.no_such_resource().message)
+        request = Request("POST", served, namespace, "", "", {"fieldManager": _FIELD_MANAGER})
+        try:
+            return self.registry.create(request, body)
+        except (StatusError, Forbidden, StoreError) as error:
+            raise RequestRejected(str(error)) from None
 
     def resources(self) -> Iterable[Resource]:
-        """Return every collection that is served and stored now, each once."""
+        """Return every collection, in its storage version."""
         served = (one for one in self._catalog if one.storage)
         return [one.resource for one in served if "list" in one.resource.verbs]
 
     async def run(self) -> None:
-        """Follow CustomResourceDefinitions, until cancelled."""
+        """Serve the kinds of CustomResourceDefinitions until cancelled."""
         await Registration(self._store, self._catalog).run()
 
     async def listen(self, host: str, port: int, context: ssl.SSLContext | None) -> int:
-        """Answer requests at an address; returns the port."""
+        """Listen at an address and return the port."""
         loop = asyncio.get_running_loop()
         make_request = partial(web.BaseRequest, loop=loop, client_max_size=BODY_MAX)
         self._http = web.Server(
@@ -88,7 +75,7 @@ class ApiServer:
         return found
 
     async def close(self) -> None:
-        """Stop answering; watches end."""
+        """Stop listening and end all watches."""
         if self._listening is not None:
             self._listening.close()
         if self._http is not None:

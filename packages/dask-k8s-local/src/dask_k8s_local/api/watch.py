@@ -1,6 +1,4 @@
-"""Watches: a cursor over the store's history, written in as few pieces as there are turns of the loop."""
-
-from __future__ import annotations
+"""WATCH: writes the events of a collection to a client until the timeout. Does not change objects."""
 
 import asyncio
 import random
@@ -10,29 +8,30 @@ import orjson
 from aiohttp import web
 
 from dask_k8s_local.api import errors, listing, selectors
+from dask_k8s_local.api.negotiation import Encoder
 from dask_k8s_local.api.request import Request
-from dask_k8s_local.api.views import View
 from dask_k8s_local.store import Dropped, Event, Gone, Store, Stored, namespace_of
 
 _BOOKMARK_SECONDS = 60
 _TIMEOUT_SECONDS = (1800, 3600)
 _INITIAL_END = {"k8s.io/initial-events-end": "true"}
-_NOT_OLDER = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
 
 Write = Callable[[bytes], Awaitable[None]]
 
 
-async def watch(store: Store, http: web.BaseRequest, request: Request, view: View) -> web.StreamResponse:
-    """Answer a watch until its time is over or its client has gone."""
-    follower = Follower(store, request, view)
+async def watch(
+    store: Store, http: web.BaseRequest, request: Request, encoder: Encoder
+) -> web.StreamResponse:
+    """Write events until the timeout, or until the client disconnects."""
+    stream = WatchStream(store, request, encoder)
     headers = {"Content-Type": "application/json", "Cache-Control": "no-cache, private"}
     response = web.StreamResponse(headers=headers)
     response.enable_chunked_encoding()
     await response.prepare(http)
     try:
-        await follower.run(response.write)
+        await stream.run(response.write)
     except Dropped:
-        pass  # with its CustomResourceDefinition; it just ends
+        pass  # the CustomResourceDefinition was deleted; the watch ends
     except Gone as error:
         status = errors.expired(error.detail).status()
         await response.write(b'{"type":"ERROR","object":%s}\n' % orjson.dumps(status))
@@ -40,27 +39,24 @@ async def watch(store: Store, http: web.BaseRequest, request: Request, view: Vie
     return response
 
 
-class Follower:
+class WatchStream:
     """One watch."""
 
-    def __init__(self, store: Store, request: Request, view: View) -> None:
+    def __init__(self, store: Store, request: Request, encoder: Encoder) -> None:
         self._store = store
         self._request = request
-        self._view = view
+        self._encoder = encoder
         self._resource = request.served.resource
         self._since = listing.version(request)
         self._bookmarks = request.flag("allowWatchBookmarks")
         query = request.query
-        if "sendInitialEvents" in query and query.get("resourceVersionMatch") != "NotOlderThan":
-            message = f'ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Forbidden: {_NOT_OLDER}'
-            raise errors.ApiError(422, "Invalid", message, {})
         fields = query.get("fieldSelector", "")
         self._matches = selectors.selector(request.served, query.get("labelSelector", ""), fields)
         seconds = listing.number(request, "timeoutSeconds") or random.uniform(*_TIMEOUT_SECONDS)
         self._ends = asyncio.get_running_loop().time() + seconds
 
     async def run(self, write: Write) -> None:
-        """Write events until the time is over."""
+        """Write events until the timeout."""
         since = await self._begin(write)
         time = asyncio.get_running_loop().time
         due = time() + _BOOKMARK_SECONDS if self._bookmarks else self._ends
@@ -70,7 +66,7 @@ class Follower:
                 self._store.version,
             )
             if self._bookmarks and time() >= min(due, self._ends):
-                lines += self._view.bookmark(since)
+                lines += self._encoder.bookmark(since)
                 due = time() + _BOOKMARK_SECONDS
             if lines:
                 await write(lines)
@@ -78,26 +74,26 @@ class Follower:
                 return
             try:
                 async with asyncio.timeout_at(min(due, self._ends)):
-                    await self._store.changed(self._resource, since)
+                    await self._store.wait_for_change(self._resource, since)
             except TimeoutError:
                 continue
 
     async def _begin(self, write: Write) -> int:
-        """Return the version to go on from; without one, first show what is there."""
-        wanted = self._request.flag("sendInitialEvents")
-        if self._since and not wanted:
+        """Return the version to continue from; without one, write the existing objects first."""
+        send_initial = self._request.flag("sendInitialEvents")
+        if self._since and not send_initial:
             return self._since
         since = self._store.version
-        if wanted or "sendInitialEvents" not in self._request.query:
+        if send_initial or "sendInitialEvents" not in self._request.query:
             present = listing.select(self._store, self._request)
-            lines = b"".join(self._view.event("ADDED", obj) for obj in present)
-            if wanted and self._bookmarks:
-                lines += self._view.bookmark(since, _INITIAL_END)
+            lines = b"".join(self._encoder.event("ADDED", obj) for obj in present)
+            if send_initial and self._bookmarks:
+                lines += self._encoder.bookmark(since, _INITIAL_END)
             await write(lines)
         return since
 
     def _line(self, event: Event) -> bytes:
-        """Write an event as this watch sees it: what stops to be selected is deleted, and so on."""
+        """Encode an event; an object that no longer matches the selector is reported as DELETED."""
         namespace = self._request.namespace
         if namespace is not None and namespace_of(event.object) != namespace:
             return b""
@@ -108,11 +104,11 @@ class Follower:
             if not before and not after:
                 return b""
             kind = "MODIFIED" if before and after else "ADDED" if after else "DELETED"
-        return self._view.event(kind, self._shown(kind, event))
+        return self._encoder.event(kind, self._shown(kind, event))
 
     @staticmethod
     def _shown(kind: str, event: Event) -> Stored:
-        """Show a deleted object as it was last seen, with the version of its deletion."""
+        """Return a DELETED object as it last matched, with the version of the event."""
         if kind != "DELETED" or event.type == "DELETED" or event.previous is None:
             return event.object
         version = {"resourceVersion": str(event.version)}

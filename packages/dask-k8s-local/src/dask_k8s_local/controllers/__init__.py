@@ -1,11 +1,12 @@
-"""The control loops of a bare cluster: each watches the store and writes to it. No HTTP, no processes."""
+"""The controllers of the control plane.
 
-from __future__ import annotations
+They watch and write the store, and know neither HTTP nor processes.
+"""
 
 import asyncio
 
-from dask_k8s_local.controllers import endpoints, serviceaccounts
-from dask_k8s_local.controllers.doors import Doors, Resources
+from dask_k8s_local.controllers import endpointslices, serviceaccounts
+from dask_k8s_local.controllers.client import ApiClient, ServedResources
 from dask_k8s_local.controllers.garbage import GarbageCollector
 from dask_k8s_local.controllers.jobs import JobController
 from dask_k8s_local.controllers.namespaces import NamespaceController
@@ -14,13 +15,13 @@ from dask_k8s_local.store import Store
 
 
 async def run_all(
-    store: Store, resources: Resources, doors: Doors, quotas: Quotas, certificate: str | None = None
+    store: Store, resources: ServedResources, api: ApiClient, quotas: Quotas, certificate: str | None = None
 ) -> None:
-    """Run every controller until cancelled. `quotas` are those that the API server asks."""
+    """Run all controllers until cancelled; `quotas` is also used by the API server."""
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(GarbageCollector(store, resources, doors.delete).run())
-        tasks.create_task(NamespaceController(store, resources, doors.delete).run())
+        tasks.create_task(GarbageCollector(store, resources, api.delete).run())
+        tasks.create_task(NamespaceController(store, resources, api.delete).run())
         tasks.create_task(serviceaccounts.run(store, certificate))
         tasks.create_task(quotas.run())
-        tasks.create_task(endpoints.run(store))
-        tasks.create_task(JobController(store, doors).run())
+        tasks.create_task(endpointslices.run(store))
+        tasks.create_task(JobController(store, api).run())

@@ -1,6 +1,4 @@
-"""The garbage collector: what belongs to owners that are all gone, goes. Knows no kinds."""
-
-from __future__ import annotations
+"""The garbage collector: deletes objects whose owners are all deleted. Treats all kinds alike."""
 
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,137 +6,139 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from dask_k8s_local.controllers.doors import Delete, Forbidden, Resources, collections
-from dask_k8s_local.controllers.ownership import (
+from dask_k8s_local.controllers.client import Delete, Forbidden, ServedResources, deletable_resources
+from dask_k8s_local.controllers.owner_graph import (
     FOREGROUND,
     ORPHAN,
-    Ownership,
-    Place,
+    ObjectKey,
+    OwnerGraph,
     Reference,
     blocks,
-    going,
     owners,
+    pending_finalizer,
     propagation,
 )
 from dask_k8s_local.events import Recorder
-from dask_k8s_local.following import Change, Dirty, Followers, follow
+from dask_k8s_local.informer import Change, DynamicInformers, WorkQueue, run_informer
 from dask_k8s_local.resources import CRDS, EVENTS, Resource
 from dask_k8s_local.store import Object, Store, StoreError, namespace_of
 
 
 @dataclass(slots=True)
 class _Owners:
-    """The owners of an object, by what has become of them."""
+    """The owner references of an object, by the state of the owner."""
 
-    solid: list[Reference] = field(default_factory=list)
-    gone: list[Reference] = field(default_factory=list)
-    waiting: list[Reference] = field(default_factory=list)  # for their dependents to go first
+    present: list[Reference] = field(default_factory=list)
+    deleted: list[Reference] = field(default_factory=list)
+    waiting: list[Reference] = field(default_factory=list)
+    """Owners in foreground deletion, which wait for their dependents."""
 
 
-class _Unclear(Exception):
-    """Nobody can say whether there is such an owner."""
+class _UnknownOwner(Exception):
+    """It is unknown whether the owner exists, because its kind is not served."""
 
 
 class GarbageCollector:
-    """Deletes dependents, ends orphaning and foreground deletions.
+    """Deletes dependents and finishes foreground deletion and orphaning.
 
-    Changes only tell it whom to look at; what it then does, it decides on what the store has.
+    Changes only enqueue uids; decisions use the current objects of the store.
     """
 
-    def __init__(self, store: Store, resources: Resources, delete: Delete) -> None:
+    def __init__(self, store: Store, resources: ServedResources, delete: Delete) -> None:
         self._store = store
         self._resources = resources
         self._delete = delete
         self._recorder = Recorder(store, "garbage-collector-controller")
-        self._ownership = Ownership(store)
-        self._unclear: set[str] = set()
-        self._dirty: Dirty[str] = Dirty()
+        self._graph = OwnerGraph(store)
+        self._unresolved: set[str] = set()
+        self._queue: WorkQueue[str] = WorkQueue()
 
     async def run(self) -> None:
-        """Collect until cancelled."""
+        """Run until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            followers = Followers(
-                self._store, tasks, lambda change: self._dirty.add(*self._ownership.learn(change))
+            informers = DynamicInformers(
+                self._store, tasks, lambda change: self._queue.add(*self._graph.update(change))
             )
 
             def find_collections(_: Change | None = None) -> None:
-                followers.follow(self._collections())
-                self._dirty.add(*self._unclear)
+                informers.set_resources(self._collections())
+                self._queue.add(*self._unresolved)
 
             find_collections()
-            tasks.create_task(follow(self._store, CRDS, find_collections))
-            async for uid in self._dirty:
-                with suppress(StoreError, Forbidden):  # a change is on its way here; `default` stays
-                    self._look_at(uid)
+            tasks.create_task(run_informer(self._store, CRDS, find_collections))
+            async for uid in self._queue:
+                # After a conflict, a newer change enqueues the uid again; some namespaces are protected.
+                with suppress(StoreError, Forbidden):
+                    self._process(uid)
 
     def _collections(self) -> list[Resource]:
-        return [one for one in collections(self._resources).values() if one.key != EVENTS.key]
+        return [one for one in deletable_resources(self._resources).values() if one.key != EVENTS.key]
 
-    def _look_at(self, uid: str) -> None:
-        self._unclear.discard(uid)
-        found = self._ownership.get(uid)
+    def _process(self, uid: str) -> None:
+        self._unresolved.discard(uid)
+        found = self._graph.get(uid)
         if found is None:
             return
-        place, obj = found
-        if going(obj) == ORPHAN:
-            self._orphan(place.resource, obj)
-        elif going(obj) == FOREGROUND:
-            self._end_foreground(place.resource, obj)
+        key, obj = found
+        if pending_finalizer(obj) == ORPHAN:
+            self._orphan(key.resource, obj)
+        elif pending_finalizer(obj) == FOREGROUND:
+            self._end_foreground(key.resource, obj)
         elif not obj["metadata"].get("deletionTimestamp"):
             try:
-                self._judge(place, obj, self._classify(place, obj))
-            except _Unclear:
-                self._unclear.add(uid)
+                self._process_owners(key, obj, self._classify_owners(key, obj))
+            except _UnknownOwner:
+                self._unresolved.add(uid)
 
-    def _judge(self, place: Place, obj: Object, known: _Owners) -> None:
-        """Delete an object whose last owner went; or take those that went off the list of its owners."""
-        leaving = {reference["uid"] for reference in (*known.gone, *known.waiting)}
-        if not leaving:
+    def _process_owners(self, key: ObjectKey, obj: Object, by_state: _Owners) -> None:
+        """Delete an object without remaining owners, or remove references to deleted owners."""
+        removed = {reference["uid"] for reference in (*by_state.deleted, *by_state.waiting)}
+        if not removed:
             return
-        if known.solid:
-            self._disown(place.resource, obj, leaving)
+        if by_state.present:
+            self._remove_owners(key.resource, obj, removed)
             return
         uid, how = obj["metadata"]["uid"], propagation(obj)
-        if known.waiting and (dependents := self._ownership.dependents(uid)):
+        if by_state.waiting and (dependents := self._graph.dependents(uid)):
             how = "Foreground"
-            found = (self._ownership.get(dependent) for dependent in dependents)
-            if any(one is not None and going(one[1]) == FOREGROUND for one in found):
-                self._unblock(place.resource, obj)  # or two would wait for each other
-        self._delete(place.resource, place.namespace or None, place.name, uid, propagation=how)
+            found = (self._graph.get(dependent) for dependent in dependents)
+            if any(one is not None and pending_finalizer(one[1]) == FOREGROUND for one in found):
+                self._unblock(key.resource, obj)  # otherwise, both would wait for each other
+        self._delete(key.resource, key.namespace or None, key.name, uid, propagation=how)
 
-    def _classify(self, place: Place, obj: Object) -> _Owners:
-        known = _Owners()
+    def _classify_owners(self, key: ObjectKey, obj: Object) -> _Owners:
+        by_state = _Owners()
         for reference in owners(obj):
-            owner = self._owner(place, obj, reference)
+            owner = self._owner(key, obj, reference)
             if owner is None:
-                known.gone.append(reference)
-            elif going(owner) == FOREGROUND:
-                known.waiting.append(reference)
+                by_state.deleted.append(reference)
+            elif pending_finalizer(owner) == FOREGROUND:
+                by_state.waiting.append(reference)
             else:
-                known.solid.append(reference)
-        return known
+                by_state.present.append(reference)
+        return by_state
 
-    def _owner(self, place: Place, obj: Object, reference: Reference) -> Object | None:
+    def _owner(self, key: ObjectKey, obj: Object, reference: Reference) -> Object | None:
         uid = reference["uid"]
-        if self._ownership.is_gone(uid):
+        if self._graph.is_gone(uid):
             return None
         group = reference["apiVersion"].rpartition("/")[0]
         kinds = (one for one in self._resources() if (one.group, one.kind) == (group, reference["kind"]))
         resource = next(kinds, None)
         if resource is None:
-            raise _Unclear
-        if resource.namespaced and not place.namespace:
-            self._complain(obj, reference)
-            raise _Unclear
-        owner = self._store.get(resource, place.namespace if resource.namespaced else None, reference["name"])
+            raise _UnknownOwner
+        if resource.namespaced and not key.namespace:
+            self._warn_wrong_namespace(obj, reference)
+            raise _UnknownOwner
+        owner = self._store.get(resource, key.namespace if resource.namespaced else None, reference["name"])
         if owner is not None and owner["metadata"]["uid"] == uid:
             return owner
-        elsewhere = self._ownership.place(uid)
-        if elsewhere is not None and elsewhere.namespace != place.namespace:
-            self._complain(obj, reference)
+        elsewhere = self._graph.key(uid)
+        if elsewhere is not None and elsewhere.namespace != key.namespace:
+            self._warn_wrong_namespace(obj, reference)
         return None
 
-    def _complain(self, obj: Object, reference: Reference) -> None:
+    def _warn_wrong_namespace(self, obj: Object, reference: Reference) -> None:
         namespace = namespace_of(obj)
         where = f"{reference['apiVersion']}/{reference['kind']}, namespace: {namespace}"
         which = f"name: {reference['name']}, uid: {reference['uid']}"
@@ -148,27 +148,27 @@ class GarbageCollector:
     def _orphan(self, resource: Resource, owner: Object) -> None:
         uid = owner["metadata"]["uid"]
         for kind, dependent in [*self._find_dependents(owner)]:
-            self._disown(kind, dependent, {uid})
-        self._release(resource, owner, ORPHAN)
+            self._remove_owners(kind, dependent, {uid})
+        self._remove_finalizer(resource, owner, ORPHAN)
 
     def _end_foreground(self, resource: Resource, owner: Object) -> None:
-        """Let an owner go when no dependent blocks that any more."""
+        """Remove the finalizer of an owner when no dependent blocks its deletion."""
         uid = owner["metadata"]["uid"]
-        known = (self._ownership.get(dependent) for dependent in self._ownership.dependents(uid))
+        known = (self._graph.get(dependent) for dependent in self._graph.dependents(uid))
         if any(one is not None and blocks(one[1], uid) for one in known):
             return
         if not any(blocks(obj, uid) for _, obj in self._find_dependents(owner)):
-            self._release(resource, owner, FOREGROUND)
+            self._remove_finalizer(resource, owner, FOREGROUND)
 
     def _find_dependents(self, owner: Object) -> Iterator[tuple[Resource, Object]]:
-        """Search everything: a dependent may be so new that its change has not come here yet."""
+        """Search the store, because the owner graph may not contain new dependents yet."""
         uid, namespace = owner["metadata"]["uid"], namespace_of(owner)
         for resource in self._collections():
             for obj in self._store.list(resource, namespace or None):
                 if any(reference["uid"] == uid for reference in owners(obj)):
                     yield resource, obj
 
-    def _disown(self, resource: Resource, obj: Object, uids: Iterable[str]) -> None:
+    def _remove_owners(self, resource: Resource, obj: Object, uids: Iterable[str]) -> None:
         left = [reference for reference in owners(obj) if reference["uid"] not in uids]
         self._write(resource, obj, "ownerReferences", left)
 
@@ -179,7 +179,7 @@ class GarbageCollector:
         ]
         self._write(resource, obj, "ownerReferences", freed)
 
-    def _release(self, resource: Resource, obj: Object, finalizer: str) -> None:
+    def _remove_finalizer(self, resource: Resource, obj: Object, finalizer: str) -> None:
         left = [one for one in obj["metadata"]["finalizers"] if one != finalizer]
         self._write(resource, obj, "finalizers", left)
 

@@ -1,55 +1,54 @@
-"""The pods of jobs: what one looks like, and what the job controller does to them."""
+"""Creates and deletes the pods of Jobs. Decides nothing."""
 
-from __future__ import annotations
-
-from dask_k8s_local.controllers.doors import Doors, Refused
+from dask_k8s_local.controllers.client import ApiClient, RequestRejected
 from dask_k8s_local.events import Recorder
 from dask_k8s_local.resources import JOBS, PODS
 from dask_k8s_local.store import Object, Store, namespace_of
 
 TRACKING = "batch.kubernetes.io/job-tracking"
-"""Holds a pod until its end is counted."""
+"""The finalizer of a pod that is not counted yet."""
 _LONGEST_RETRY = 60
+"""Seconds between attempts to create a pod at most."""
 
 
 class JobPods:
-    """Makes, releases and deletes pods, and tells of it."""
+    """Creates and deletes pods of Jobs, and records Events."""
 
-    def __init__(self, store: Store, doors: Doors, recorder: Recorder) -> None:
+    def __init__(self, store: Store, api: ApiClient, recorder: Recorder) -> None:
         self._store = store
-        self._doors = doors
+        self._api = api
         self._recorder = recorder
-        self._refusals: dict[str, int] = {}
+        self._rejections: dict[str, int] = {}
 
     def of(self, job: Object) -> list[Object]:
-        """Return the pods that a job controls."""
+        """Return the pods that a Job controls."""
         uid = job["metadata"]["uid"]
         owned = ((pod, owner_of(pod)) for pod in self._store.list(PODS, namespace_of(job)))
         return [pod for pod, owner in owned if owner and owner["uid"] == uid]
 
-    def make(self, job: Object, count: int) -> float | None:
-        """Make so many pods; where one is refused, return the seconds until the next try."""
+    def create(self, job: Object, count: int) -> float | None:
+        """Create a number of pods; if one is rejected, return the seconds until the next attempt."""
         uid = job["metadata"]["uid"]
         for _ in range(count):
             try:
-                pod = self._doors.create(PODS, namespace_of(job), _manifest(job))
-            except Refused as error:
+                pod = self._api.create(PODS, namespace_of(job), _manifest(job))
+            except RequestRejected as error:
                 self._recorder.record(job, "Warning", "FailedCreate", f"Error creating: {error}")
-                tries = self._refusals[uid] = self._refusals.get(uid, 0) + 1
+                tries = self._rejections[uid] = self._rejections.get(uid, 0) + 1
                 return float(min(2 ** (tries - 1), _LONGEST_RETRY))
-            self._refusals.pop(uid, None)
+            self._rejections.pop(uid, None)
             name = pod["metadata"]["name"]
             self._recorder.record(job, "Normal", "SuccessfulCreate", f"Created pod: {name}")
         return None
 
     def delete(self, job: Object, pod: Object) -> None:
-        """Delete a pod of a job."""
+        """Delete a pod of a Job."""
         name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
-        self._doors.delete(PODS, namespace_of(pod), name, uid, propagation="Background")
+        self._api.delete(PODS, namespace_of(pod), name, uid, propagation="Background")
         self._recorder.record(job, "Normal", "SuccessfulDelete", f"Deleted pod: {name}")
 
     def release(self, pod: Object) -> None:
-        """Let go of a pod whose end is counted."""
+        """Remove the tracking finalizer of a pod."""
         current = self._store.get(PODS, namespace_of(pod), pod["metadata"]["name"])
         if (
             current is not None
@@ -63,18 +62,18 @@ class JobPods:
             self._store.update(PODS, {**current, "metadata": metadata})
 
     def forget(self, job: Object) -> None:
-        """Drop what is remembered of a job that is gone."""
-        self._refusals.pop(job["metadata"]["uid"], None)
+        """Remove the state of a deleted Job."""
+        self._rejections.pop(job["metadata"]["uid"], None)
 
 
 def owner_of(pod: Object) -> Object | None:
-    """Return the reference to the job that controls a pod."""
+    """Return the owner reference to the Job that controls a pod."""
     references: list[Object] = pod["metadata"].get("ownerReferences") or []
     return next((one for one in references if one.get("controller") and one["kind"] == "Job"), None)
 
 
 def is_tracked(pod: Object) -> bool:
-    """Tell whether the end of a pod is still to be counted."""
+    """Return whether a pod has the tracking finalizer."""
     return TRACKING in (pod["metadata"].get("finalizers") or ())
 
 
@@ -88,8 +87,8 @@ def _manifest(job: Object) -> Object:
         "controller": True,
         "blockOwnerDeletion": True,
     }
-    given = template.get("metadata") or {}
-    kept = {key: given[key] for key in ("labels", "annotations") if given.get(key)}
-    finalizers = [*(given.get("finalizers") or ()), TRACKING]
+    pod_metadata = template.get("metadata") or {}
+    kept = {key: pod_metadata[key] for key in ("labels", "annotations") if pod_metadata.get(key)}
+    finalizers = [*(pod_metadata.get("finalizers") or ()), TRACKING]
     made = {"generateName": f"{metadata['name']}-", "finalizers": finalizers, "ownerReferences": [owner]}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {**kept, **made}, "spec": template["spec"]}

@@ -1,9 +1,7 @@
-"""The job controller: has pods made until enough have succeeded, or the job has failed; then it tidies up.
+"""The Job controller: creates pods until a Job has succeeded or failed.
 
-What an end is, is decided in `job_ends`; what is done to pods, in `job_pods`.
+Outcomes are decided in `job_outcome`; pods are created and deleted in `job_pods`.
 """
-
-from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
@@ -13,12 +11,12 @@ from functools import partial
 from typing import NamedTuple
 
 from dask_k8s_local.conditions import is_true
-from dask_k8s_local.controllers import job_ends
-from dask_k8s_local.controllers.doors import Doors
-from dask_k8s_local.controllers.job_ends import DONE, TERMINAL, End
+from dask_k8s_local.controllers import job_outcome
+from dask_k8s_local.controllers.client import ApiClient
+from dask_k8s_local.controllers.job_outcome import COMPLETED, TERMINAL, Outcome
 from dask_k8s_local.controllers.job_pods import JobPods, is_tracked, owner_of
 from dask_k8s_local.events import Recorder
-from dask_k8s_local.following import Change, Dirty, follow
+from dask_k8s_local.informer import Change, WorkQueue, run_informer
 from dask_k8s_local.resources import JOBS, PODS
 from dask_k8s_local.store import Object, Store, StoreError, namespace_of, timestamp
 
@@ -26,35 +24,35 @@ Key = tuple[str, str]
 
 
 class _Failures(NamedTuple):
-    """Of one job: how many in a row, and when the last was."""
+    """Failures of a Job in a row, and the time of the last one."""
 
     number: int = 0
     last: datetime | None = None
 
 
 class JobController:
-    """Runs all jobs."""
+    """Controls all Jobs."""
 
-    def __init__(self, store: Store, doors: Doors) -> None:
+    def __init__(self, store: Store, api: ApiClient) -> None:
         self._store = store
-        self._doors = doors
+        self._api = api
         self._recorder = Recorder(store, "job-controller")
-        self._pods = JobPods(store, doors, self._recorder)
-        self._dirty: Dirty[Key] = Dirty()
+        self._pods = JobPods(store, api, self._recorder)
+        self._queue: WorkQueue[Key] = WorkQueue()
         self._failures: dict[str, _Failures] = {}
 
     async def run(self) -> None:
-        """Follow jobs and their pods until cancelled."""
+        """Run until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(follow(self._store, JOBS, self._job_changed))
-            tasks.create_task(follow(self._store, PODS, self._pod_changed))
-            async for key in self._dirty:
-                with suppress(StoreError):  # somebody else was quicker: the change is on its way here
-                    self._look_at(key)
+            tasks.create_task(run_informer(self._store, JOBS, self._job_changed))
+            tasks.create_task(run_informer(self._store, PODS, self._pod_changed))
+            async for key in self._queue:
+                with suppress(StoreError):  # another writer was faster; its change enqueues the Job again
+                    self._process(key)
 
     def _job_changed(self, change: Change) -> None:
         job = change.new or change.old or {}
-        self._dirty.add((namespace_of(job), job["metadata"]["name"]))
+        self._queue.add((namespace_of(job), job["metadata"]["name"]))
         if change.new is None:
             self._failures.pop(job["metadata"]["uid"], None)
             self._pods.forget(job)
@@ -63,11 +61,11 @@ class JobController:
         for pod in (change.old, change.new):
             owner = owner_of(pod) if pod else None
             if pod and owner:
-                self._dirty.add((namespace_of(pod), owner["name"]))
+                self._queue.add((namespace_of(pod), owner["name"]))
             elif pod is not None and pod is change.new:
                 self._pods.release(pod)
 
-    def _look_at(self, key: Key) -> None:
+    def _process(self, key: Key) -> None:
         job = self._store.get(JOBS, *key)
         for pod in self._store.list(PODS, key[0]):
             owner = owner_of(pod)
@@ -75,7 +73,7 @@ class JobController:
                 self._pods.release(pod)
         if job is None:
             return
-        if job_ends.condition_of(job, *TERMINAL):
+        if job_outcome.condition_of(job, *TERMINAL):
             self._expire(job)
         elif job["metadata"].get("deletionTimestamp"):
             for own in self._pods.of(job):
@@ -84,29 +82,29 @@ class JobController:
             self._sync(job)
 
     def _sync(self, found: Object) -> None:
-        """Bring pods and status to where they should be."""
+        """Reconcile the pods and the status of an unfinished Job."""
         now, pods = datetime.now(UTC), self._pods.of(found)
         status: Object = {**found["status"]}
         job: Object = {**found, "status": status}
         if not status.get("startTime") and not job["spec"]["suspend"]:
             status["startTime"] = timestamp(now)
         tracked = [pod for pod in pods if is_tracked(pod)]
-        succeeded = [pod for pod in tracked if job_ends.phase(pod) == "Succeeded"]
-        failed = [pod for pod in tracked if job_ends.has_failed(pod, job)]
-        self._remember(job, succeeded, failed)
+        succeeded = [pod for pod in tracked if job_outcome.phase(pod) == "Succeeded"]
+        failed = [pod for pod in tracked if job_outcome.has_failed(pod, job)]
+        self._record_failures(job, succeeded, failed)
         successes = status.get("succeeded", 0) + len(succeeded)
         failures = status.get("failed", 0) + len(_counted(failed, job))
-        end = job_ends.decided(job) or job_ends.failure(job, pods, failures, now)
+        end = job_outcome.recorded_outcome(job) or job_outcome.failure(job, pods, failures, now)
         if end is None:
-            self._look_again(job, job_ends.deadline(job, now))
-            self._manage(job, successes, now)
-            active = any(map(job_ends.is_active, self._pods.of(job)))
-            wanted = job["spec"].get("completions")
-            end = DONE if successes >= (wanted or 1) and not active else None
-        elif end != DONE:
-            for pod in filter(job_ends.is_active, pods):
+            self._requeue_after(job, job_outcome.deadline(job, now))
+            self._manage_pods(job, successes, now)
+            active = any(map(job_outcome.is_active, self._pods.of(job)))
+            desired = job["spec"].get("completions")
+            end = COMPLETED if successes >= (desired or 1) and not active else None
+        elif end != COMPLETED:
+            for pod in filter(job_outcome.is_active, pods):
                 self._pods.delete(job, pod)
-            # All that have not succeeded count as failed.
+            # Pods of a failed Job that have not succeeded count as failed.
             failed = [pod for pod in tracked if pod not in succeeded]
             failures = status.get("failed", 0) + len(_counted(failed, job))
         status |= {"succeeded": successes, "failed": failures}
@@ -114,10 +112,10 @@ class JobController:
             self._pods.release(pod)
         self._report(job, end)
 
-    def _manage(self, job: Object, successes: int, now: datetime) -> None:
-        """Make the pods that are missing, or delete those of a suspended job."""
+    def _manage_pods(self, job: Object, successes: int, now: datetime) -> None:
+        """Create missing pods, or delete the pods of a suspended Job."""
         spec, pods = job["spec"], self._pods.of(job)
-        active = [pod for pod in pods if job_ends.is_active(pod)]
+        active = [pod for pod in pods if job_outcome.is_active(pod)]
         if spec["suspend"]:
             for pod in active:
                 self._pods.release(pod)
@@ -126,20 +124,20 @@ class JobController:
             return
         self._suspend(job, now)
         completions = spec.get("completions")
-        wanted = spec["parallelism"] if completions is None else completions - successes
+        desired = spec["parallelism"] if completions is None else completions - successes
         if completions is None and successes:
-            wanted = len(active)
-        ending = sum(map(job_ends.is_terminating, pods)) if job_ends.waits_for_ends(job) else 0
-        missing = min(wanted, spec["parallelism"]) - len(active) - ending
+            desired = len(active)
+        ending = sum(map(job_outcome.is_terminating, pods)) if job_outcome.waits_for_termination(job) else 0
+        missing = min(desired, spec["parallelism"]) - len(active) - ending
         if missing > 0:
             known = self._failures.get(job["metadata"]["uid"], _Failures())
-            if pause := job_ends.wait(known.number, known.last, now):
-                self._look_again(job, pause)
+            if pause := job_outcome.backoff(known.number, known.last, now):
+                self._requeue_after(job, pause)
                 return
-            self._look_again(job, self._pods.make(job, missing))
+            self._requeue_after(job, self._pods.create(job, missing))
 
     def _suspend(self, job: Object, now: datetime) -> None:
-        """Say so when the job has been suspended or resumed; one that is resumed starts anew."""
+        """Write the condition Suspended when it changes; resuming resets the start time."""
         status, suspended = job["status"], job["spec"]["suspend"]
         conditions = status.get("conditions") or []
         if suspended == is_true(conditions, "Suspended"):
@@ -155,11 +153,11 @@ class JobController:
             status["startTime"] = timestamp(now)
         self._recorder.record(job, "Normal", event, message)
 
-    def _report(self, job: Object, end: End | None) -> None:
-        """Write the status; the end is final when no pod is left that terminates."""
+    def _report(self, job: Object, end: Outcome | None) -> None:
+        """Write the status; the outcome is final when no pod is terminating."""
         now, pods, status = datetime.now(UTC), self._pods.of(job), job["status"]
-        terminating = sum(map(job_ends.is_terminating, pods))
-        active = [pod for pod in pods if job_ends.is_active(pod)]
+        terminating = sum(map(job_outcome.is_terminating, pods))
+        active = [pod for pod in pods if job_outcome.is_active(pod)]
         ready = sum(is_true((pod.get("status") or {}).get("conditions"), "Ready") for pod in active)
         conditions = [*(status.get("conditions") or ())]
         if end is not None and not is_true(conditions, end.kind):
@@ -177,38 +175,36 @@ class JobController:
         self._store.update(JOBS, {**job, "status": written})
 
     def _expire(self, job: Object) -> None:
-        """Delete a job that ended long enough ago."""
+        """Delete a finished Job after its TTL."""
         seconds = job["spec"].get("ttlSecondsAfterFinished")
-        end = job_ends.condition_of(job, *TERMINAL)
+        end = job_outcome.condition_of(job, *TERMINAL)
         if seconds is None or end is None or job["metadata"].get("deletionTimestamp"):
             return
         age = datetime.now(UTC) - datetime.fromisoformat(end["lastTransitionTime"])
         rest = seconds - age.total_seconds()
         if rest > 0:
-            self._look_again(job, rest)
+            self._requeue_after(job, rest)
             return
         metadata = job["metadata"]
-        self._doors.delete(
-            JOBS, namespace_of(job), metadata["name"], metadata["uid"], propagation="Foreground"
-        )
+        self._api.delete(JOBS, namespace_of(job), metadata["name"], metadata["uid"], propagation="Foreground")
 
-    def _remember(self, job: Object, succeeded: Sequence[Object], failed: Sequence[Object]) -> None:
-        """Count failures since the last success; they make the next pod wait."""
+    def _record_failures(self, job: Object, succeeded: Sequence[Object], failed: Sequence[Object]) -> None:
+        """Count failures since the last success, for the back-off."""
         uid = job["metadata"]["uid"]
         known = _Failures() if succeeded else self._failures.get(uid, _Failures())
         if failed:
-            last = max(map(job_ends.ended_at, failed))
+            last = max(map(job_outcome.ended_at, failed))
             known = _Failures(known.number + len(failed), last)
         self._failures[uid] = known
 
-    def _look_again(self, job: Object, seconds: float | None) -> None:
+    def _requeue_after(self, job: Object, seconds: float | None) -> None:
         if seconds is not None:
             key = namespace_of(job), job["metadata"]["name"]
-            asyncio.get_running_loop().call_later(max(seconds, 0), partial(self._dirty.add, key))
+            asyncio.get_running_loop().call_later(max(seconds, 0), partial(self._queue.add, key))
 
 
 def _counted(failed: Sequence[Object], job: Object) -> list[Object]:
-    return [pod for pod in failed if not job_ends.is_forgiven(pod, job)]
+    return [pod for pod in failed if not job_outcome.is_ignored(pod, job)]
 
 
 def _condition(kind: str, reason: str, message: str, now: datetime, *, met: bool = True) -> Object:

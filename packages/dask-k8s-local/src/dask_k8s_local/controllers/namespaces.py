@@ -1,22 +1,19 @@
-"""Namespaces: those that exist from the start, how one ends, what may not begin in it meanwhile."""
-
-from __future__ import annotations
+"""The namespace controller, the initial namespaces, and admission rules for namespaces. Contains no HTTP."""
 
 import asyncio
 from collections import Counter
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 
-from dask_k8s_local.controllers.doors import Delete, Forbidden, Resources, collections
-from dask_k8s_local.following import Change, changed, follow
+from dask_k8s_local.controllers.client import Delete, Forbidden, ServedResources, deletable_resources
+from dask_k8s_local.informer import Change, run_informer, wait_for_any_change
 from dask_k8s_local.resources import NAMESPACES, PODS, Resource
 from dask_k8s_local.store import NotFound, Object, Store, StoreError, timestamp
 
 INITIAL = ("default", "kube-node-lease", "kube-public", "kube-system")
-_IMMORTAL = frozenset({"default", "kube-public", "kube-system"})
+_PROTECTED = frozenset({"default", "kube-public", "kube-system"})
 _FINALIZER = "kubernetes"
 
-# condition, its reason and its message while nothing is in the way
 _DONE = (
     ("NamespaceDeletionDiscoveryFailure", "ResourcesDiscovered", "All resources successfully discovered"),
     (
@@ -32,11 +29,12 @@ _DONE = (
     ("NamespaceContentRemaining", "ContentRemoved", "All content successfully removed"),
     ("NamespaceFinalizersRemaining", "ContentHasNoFinalizers", "All content-preserving finalizers finished"),
 )
+"""Each condition with its reason and message while nothing blocks the deletion."""
 _Left = dict[Resource, list[Object]]
 
 
 def initial(name: str) -> Object:
-    """Return a namespace as it is when it is new."""
+    """Return a new namespace."""
     return {
         "apiVersion": "v1",
         "kind": "Namespace",
@@ -52,14 +50,14 @@ def create_initial(store: Store) -> None:
         store.create(NAMESPACES, initial(name))
 
 
-def refuse_immortal(name: str) -> None:
-    """Refuse (Forbidden) to delete a namespace that the cluster needs."""
-    if name in _IMMORTAL:
+def reject_protected(name: str) -> None:
+    """Raise Forbidden for a namespace that must not be deleted."""
+    if name in _PROTECTED:
         raise Forbidden(NAMESPACES, name, "this namespace may not be deleted")
 
 
-def refuse_in_terminating(store: Store, resource: Resource, namespace: str, name: str) -> None:
-    """Refuse to create an object where there is no namespace (NotFound), or one that goes (Forbidden)."""
+def reject_terminating_namespace(store: Store, resource: Resource, namespace: str, name: str) -> None:
+    """Reject a new object: NotFound without its namespace, Forbidden if that is terminating."""
     home = store.get(NAMESPACES, None, namespace)
     if home is None:
         raise NotFound(NAMESPACES, namespace)
@@ -74,50 +72,50 @@ def refuse_in_terminating(store: Store, resource: Resource, namespace: str, name
 
 
 class NamespaceController:
-    """Empties namespaces that are being deleted, then lets them go."""
+    """Deletes the contents of terminating namespaces, then the namespaces."""
 
-    def __init__(self, store: Store, resources: Resources, delete: Delete) -> None:
+    def __init__(self, store: Store, resources: ServedResources, delete: Delete) -> None:
         self._store = store
         self._resources = resources
         self._delete = delete
-        self._ending: set[str] = set()
+        self._terminating: set[str] = set()
 
     async def run(self) -> None:
-        """Follow namespaces until cancelled."""
+        """Run until cancelled."""
         async with asyncio.TaskGroup() as tasks:
 
-            def look_at(change: Change) -> None:
+            def on_change(change: Change) -> None:
                 if change.new is None or not change.new["metadata"].get("deletionTimestamp"):
                     return
                 uid = change.new["metadata"]["uid"]
-                if _is_ours(change.new) and uid not in self._ending:
-                    self._ending.add(uid)
-                    tasks.create_task(self._end(change.new["metadata"]["name"], uid))
+                if _has_finalizer(change.new) and uid not in self._terminating:
+                    self._terminating.add(uid)
+                    tasks.create_task(self._terminate(change.new["metadata"]["name"], uid))
 
-            await follow(self._store, NAMESPACES, look_at)
+            await run_informer(self._store, NAMESPACES, on_change)
 
-    async def _end(self, name: str, uid: str) -> None:
+    async def _terminate(self, name: str, uid: str) -> None:
         try:
             while namespace := self._current(name, uid):
-                kinds = [one for one in collections(self._resources).values() if one.namespaced]
-                pods = self._empty([PODS], name)  # they end before what they may still need
+                kinds = [one for one in deletable_resources(self._resources).values() if one.namespaced]
+                pods = self._empty([PODS], name)  # before the objects that they may still use
                 left = {} if pods else self._empty(kinds, name)
                 emptied = self._store.version
                 namespace = self._write_conditions(namespace, left)
                 if not (pods or left):
                     self._finalize(namespace)
                     return
-                await changed(self._store, pods or left, emptied)
+                await wait_for_any_change(self._store, pods or left, emptied)
         finally:
-            self._ending.discard(uid)
+            self._terminating.discard(uid)
 
     def _current(self, name: str, uid: str) -> Object | None:
         namespace = self._store.get(NAMESPACES, None, name)
-        known = namespace and namespace["metadata"]["uid"] == uid and _is_ours(namespace)
+        known = namespace and namespace["metadata"]["uid"] == uid and _has_finalizer(namespace)
         return namespace if known else None
 
     def _empty(self, kinds: Collection[Resource], namespace: str) -> _Left:
-        """Delete everything of these kinds, and return what is still there."""
+        """Delete all objects of these kinds and return what is left."""
         for resource in kinds:
             for obj in self._store.list(resource, namespace):
                 metadata = obj["metadata"]
@@ -138,12 +136,12 @@ class NamespaceController:
         self._store.update(NAMESPACES, {**namespace, "spec": {**spec, "finalizers": finalizers}})
 
 
-def _is_ours(namespace: Object) -> bool:
+def _has_finalizer(namespace: Object) -> bool:
     return _FINALIZER in (namespace["spec"].get("finalizers") or ())
 
 
 def _conditions(old: Iterable[Object], left: _Left) -> list[Object]:
-    """Return the conditions of a namespace in which so much is left."""
+    """Return the conditions of a namespace with these remaining objects."""
     found = {one["type"]: one for one in old}
     remains = _remains(left)
     for kind, *done in _DONE:

@@ -1,13 +1,14 @@
-"""ResourceQuotas: whether an object may come to be, and what is used of each quota."""
+"""ResourceQuotas: rejects objects that exceed a quota, and keeps the status of quotas.
 
-from __future__ import annotations
+Reads usage from `quota_usage`.
+"""
 
 from collections.abc import Mapping
 from decimal import Decimal
 
-from dask_k8s_local.controllers.doors import Forbidden, Resources, collections
-from dask_k8s_local.controllers.usage import Usage, in_scope, missing, responsible, show, usage
-from dask_k8s_local.following import changed
+from dask_k8s_local.controllers.client import Forbidden, ServedResources, deletable_resources
+from dask_k8s_local.controllers.quota_usage import Usage, in_scope, missing, responsible, show, usage
+from dask_k8s_local.informer import wait_for_any_change
 from dask_k8s_local.resources import CRDS, PODS, RESOURCEQUOTAS, Resource
 from dask_k8s_local.schema.quantity import canonical, parse
 from dask_k8s_local.store import Gone, Object, Store, namespace_of
@@ -16,7 +17,7 @@ _ZERO = Decimal(0)
 
 
 class _Tally:
-    """What the objects of one collection use, per namespace: exact at any time, yet not counted anew."""
+    """The usage of one collection per namespace, updated from events instead of counted each time."""
 
     def __init__(self, store: Store, resource: Resource, quota: Object) -> None:
         self._store = store
@@ -26,7 +27,7 @@ class _Tally:
         self._totals: dict[str, Usage] = {}
 
     def of(self, namespace: str) -> Mapping[str, Decimal]:
-        """Return what is used now."""
+        """Return the current usage in a namespace."""
         try:
             events = [*self._store.events(self.resource, self._since)]
         except Gone:
@@ -50,25 +51,25 @@ class _Tally:
 
 
 class Quotas:
-    """What the quotas of all namespaces permit."""
+    """The quotas of all namespaces."""
 
-    def __init__(self, store: Store, resources: Resources) -> None:
+    def __init__(self, store: Store, resources: ServedResources) -> None:
         self._store = store
         self._resources = resources
         self._tallies: dict[tuple[str, str], _Tally] = {}
 
     def admit(self, resource: Resource, new: Object, old: Object | None = None) -> None:
-        """Refuse (Forbidden) what a quota has no room for. Between this and the write: no await."""
-        there = self._store.list(RESOURCEQUOTAS, namespace_of(new)) if resource.namespaced else []
-        quotas = [quota for quota in there if in_scope(quota, resource, new)]
+        """Raise Forbidden if a quota would be exceeded; the caller writes without an `await` in between."""
+        candidates = self._store.list(RESOURCEQUOTAS, namespace_of(new)) if resource.namespaced else []
+        quotas = [quota for quota in candidates if in_scope(quota, resource, new)]
         if not quotas:
             return
         name = new["metadata"]["name"]
         if resource.key == PODS.key and old is None:
             for quota in quotas:
                 if without := missing(new, _hard(quota)):
-                    words = "; ".join(f"{what} for: {','.join(which)}" for what, which in without.items())
-                    why = f"failed quota: {quota['metadata']['name']}: must specify {words}"
+                    message = "; ".join(f"{what} for: {','.join(which)}" for what, which in without.items())
+                    why = f"failed quota: {quota['metadata']['name']}: must specify {message}"
                     raise Forbidden(resource, name, why)
         before = usage(resource, old) if old is not None else {}
         more = {what: amount - before.get(what, _ZERO) for what, amount in usage(resource, new).items()}
@@ -77,13 +78,13 @@ class Quotas:
                 raise Forbidden(resource, name, why)
 
     async def run(self) -> None:
-        """Keep the status of all quotas, until cancelled."""
+        """Keep the status of all quotas up to date until cancelled."""
         while True:
             counted = self._write_statuses()
-            await changed(self._store, {RESOURCEQUOTAS, CRDS, *counted}, self._store.version)
+            await wait_for_any_change(self._store, {RESOURCEQUOTAS, CRDS, *counted}, self._store.version)
 
     def _excess(self, quota: Object, resource: Resource, more: Usage) -> str:
-        """Tell what there is no room for, or nothing."""
+        """Return a message about what exceeds the quota, or an empty string."""
         hard = _hard(quota)
         concerned = sorted(name for name in hard.keys() & more.keys() if more[name] > 0)
         if not concerned:
@@ -99,11 +100,11 @@ class Quotas:
         return f"exceeded quota: {which}, requested: {requested}, used: {so_far}, limited: {limited}"
 
     def _write_statuses(self) -> set[Resource]:
-        """Bring all up to date, and return the collections that they depend on."""
+        """Write the status of all quotas, and return the collections that they count."""
         counted = set()
         for quota in self._store.list(RESOURCEQUOTAS):
             hard, used = _hard(quota), {}
-            served = collections(self._resources)
+            served = deletable_resources(self._resources)
             for name in hard:
                 resource = served.get(responsible(name))
                 if resource is not None:
@@ -116,10 +117,9 @@ class Quotas:
         return counted
 
     def _tally(self, resource: Resource, quota: Object) -> _Tally:
-        spec = quota["spec"]
-        key = resource.key, repr((spec.get("scopes"), spec.get("scopeSelector")))
+        key = resource.key, repr(quota["spec"].get("scopes"))
         tally = self._tallies.get(key)
-        if tally is None or tally.resource is not resource:  # a custom resource that came back
+        if tally is None or tally.resource is not resource:  # its CRD was created again
             tally = self._tallies[key] = _Tally(self._store, resource, quota)
         return tally
 

@@ -1,10 +1,8 @@
-"""The service account `default`, and the certificate of the API server, in each namespace."""
-
-from __future__ import annotations
+"""Creates the service account `default` and the ConfigMap `kube-root-ca.crt` in each namespace."""
 
 import asyncio
 
-from dask_k8s_local.following import Change, follow
+from dask_k8s_local.informer import Change, run_informer
 from dask_k8s_local.resources import CONFIGMAPS, NAMESPACES, SERVICEACCOUNTS, Resource
 from dask_k8s_local.store import Object, Store, namespace_of
 
@@ -17,38 +15,38 @@ _DESCRIPTION = (
 
 
 async def run(store: Store, certificate: str | None = None) -> None:
-    """Let every namespace have them, whatever is done to them, for ever."""
-    wanted: dict[Resource, Object] = {SERVICEACCOUNTS: _service_account()}
+    """Create and restore the objects in every namespace until cancelled."""
+    desired: dict[Resource, Object] = {SERVICEACCOUNTS: _service_account()}
     if certificate:
-        wanted[CONFIGMAPS] = _config_map(certificate)
+        desired[CONFIGMAPS] = _config_map(certificate)
 
     def namespace_changed(change: Change) -> None:
         if change.new is not None:
-            for resource, obj in wanted.items():
+            for resource, obj in desired.items():
                 ensure(store, resource, change.new, obj)
 
     def object_changed(change: Change) -> None:
-        obj, right = change.new or change.old or {}, wanted[change.resource]
+        obj, expected = change.new or change.old or {}, desired[change.resource]
         home = store.get(NAMESPACES, None, namespace_of(obj))
-        if obj["metadata"]["name"] == right["metadata"]["name"] and home is not None:
-            ensure(store, change.resource, home, right)
+        if obj["metadata"]["name"] == expected["metadata"]["name"] and home is not None:
+            ensure(store, change.resource, home, expected)
 
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(follow(store, NAMESPACES, namespace_changed))
-        for resource in wanted:
-            tasks.create_task(follow(store, resource, object_changed))
+        tasks.create_task(run_informer(store, NAMESPACES, namespace_changed))
+        for resource in desired:
+            tasks.create_task(run_informer(store, resource, object_changed))
 
 
 def ensure(store: Store, resource: Resource, namespace: Object, obj: Object) -> None:
-    """Create the object in a namespace that lasts, or put its data right."""
+    """Create the object, or restore its data, unless the namespace is terminating."""
     if namespace["metadata"].get("deletionTimestamp"):
         return
     home = namespace["metadata"]["name"]
-    there = store.get(resource, home, obj["metadata"]["name"])
-    if there is None:
+    existing = store.get(resource, home, obj["metadata"]["name"])
+    if existing is None:
         store.create(resource, {**obj, "metadata": {**obj["metadata"], "namespace": home}})
-    elif there.get("data") != obj.get("data"):
-        store.update(resource, {**there, "data": obj["data"]})
+    elif existing.get("data") != obj.get("data"):
+        store.update(resource, {**existing, "data": obj["data"]})
 
 
 def _service_account() -> Object:

@@ -1,1 +1,4 @@
-"""Custom resources: what a CustomResourceDefinition means, its CEL rules, its registration. No HTTP."""
+"""CustomResourceDefinitions: serving their kinds, and evaluating their CEL rules.
+
+Schemas are validated in `schema`.
+"""

@@ -1,11 +1,9 @@
-"""Rules in CEL (`x-kubernetes-validations`), evaluated by cel-python. Here: what they see.
+"""Evaluates CEL rules (`x-kubernetes-validations`) with cel-python. Converts values to what rules can see.
 
-cel-python counts characters, not bytes, keeps integers and doubles apart and matches with RE2, as the API
-server does; that, and Python objects as values (quantities), is why it and not common-expression-language,
-whose strings count bytes and which takes half a second to import its command line.
+cel-python counts characters instead of bytes, distinguishes integers and doubles and uses RE2, like
+Kubernetes, and supports Python objects as values. common-expression-language counts bytes and takes half a
+second to import.
 """
-
-from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
@@ -17,7 +15,7 @@ from celpy import celtypes
 from celpy.celparser import CELParseError
 from celpy.evaluation import CELEvalError
 
-from dask_k8s_local.crd.functions import FUNCTIONS
+from dask_k8s_local.crd.cel_functions import FUNCTIONS
 from dask_k8s_local.schema import problems
 from dask_k8s_local.schema.node import MISSING, Node
 from dask_k8s_local.schema.problems import Problem
@@ -33,7 +31,7 @@ _ROOT_META = ("name", "generateName")
 
 
 def check(node: Node, value: Any, old: Any = MISSING, path: str = "") -> Iterator[Problem]:
-    """Yield which rules a value breaks; `old` is what was there before, where that can be told."""
+    """Yield the rules that a value violates; `old` is the previous value, if it is known."""
     if value is None or not has_rules(node):
         return
     if node.rules:
@@ -43,12 +41,12 @@ def check(node: Node, value: Any, old: Any = MISSING, path: str = "") -> Iterato
 
 
 def has_rules(node: Node) -> bool:
-    """Tell whether there is a rule anywhere below."""
+    """Return whether a schema contains rules."""
     return bool(node.rules) or any(has_rules(child) for child in _children(node))
 
 
 def compile_rule(text: str) -> str | None:
-    """Return what is wrong with the syntax of a rule."""
+    """Return the syntax error of a rule, or None."""
     try:
         _program(text)
     except CELParseError as error:
@@ -84,13 +82,13 @@ def _check_rules(node: Node, value: Any, old: Any, path: str) -> Iterator[Proble
         if transition and "oldSelf" not in activation:
             continue
         if not transition and old is not MISSING and old == value:
-            continue  # what has not changed is not refused
+            continue  # unchanged values stay valid
         message = (rule.get("message") or "").strip()
         try:
             holds = _program(text).evaluate(activation)
         except CELEvalError as error:
-            words = f"{_evaluation_error(error)} evaluating rule: {message or text}"
-            yield problems.invalid(path or "<nil>", node.type, words)
+            message = f"{_evaluation_error(error)} evaluating rule: {message or text}"
+            yield problems.invalid(path or "<nil>", node.type, message)
             continue
         if not holds:
             at = f"{path}{rule.get('fieldPath', '')}".removeprefix(".") or "<nil>"
@@ -139,11 +137,11 @@ def _program(text: str) -> celpy.Runner:
     return environment.program(environment.compile(text), functions=FUNCTIONS)
 
 
-# ---- values as rules see them: by the schema, with property names that are identifiers
+# ---- conversion of values
 
 
 def to_cel(node: Node, value: Any) -> Any:
-    """Convert a value by its schema: what the schema does not declare, a rule does not see."""
+    """Convert a value to CEL; fields that are not in the schema are left out."""
     if value is None:
         return None
     if isinstance(value, dict):
@@ -183,7 +181,7 @@ def _escaped(name: str) -> str:
 
 
 def root(node: Node) -> Node:
-    """Return the node that rules at the root see: of metadata only the name."""
+    """Return the schema for rules at the root, which see only the name in the metadata."""
     text = Node(type="string")
     meta = Node(type="object", properties=dict.fromkeys(_ROOT_META, text))
     properties = {**node.properties, "apiVersion": text, "kind": text, "metadata": meta}

@@ -1,1 +1,1 @@
-"""Fields and who owns them: sets, managers, server-side apply, strategic merge. Pure functions of objects."""
+"""Field ownership: field sets, managers, server-side apply and strategic merge. Pure functions of objects."""

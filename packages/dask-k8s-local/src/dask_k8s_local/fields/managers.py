@@ -1,10 +1,8 @@
-"""Managers: what each owns, as `metadata.managedFields` records it, and what a write does to that."""
-
-from __future__ import annotations
+"""Field managers: reads and writes `metadata.managedFields`, and implements server-side apply."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from dask_k8s_local.fields import sets
 from dask_k8s_local.fields.sets import Fields
@@ -15,19 +13,19 @@ Object = Mapping[str, Any]
 
 _ANYTHING = Node()
 
-# What the server itself keeps is owned by nobody.
 _SERVERS_METADATA = frozenset({
     "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generation",
     "managedFields", "name", "namespace", "resourceVersion", "selfLink", "uid",
 })  # fmt: skip
+"""Fields that the server sets, which have no owner."""
 _NOT_STATUS = frozenset({"apiVersion", "kind", "metadata", "spec"})
 _NOT_SPEC = frozenset({"apiVersion", "kind", "metadata", "status"})
 
 
 class ApplyConflict(Exception):
-    """Others own fields of the configuration and want other values."""
+    """Other managers own fields of the applied configuration, with other values."""
 
-    def __init__(self, conflicts: list[tuple[Manager, str]]) -> None:
+    def __init__(self, conflicts: list[tuple["Manager", str]]) -> None:
         self.conflicts = conflicts
         super().__init__(self._message())
 
@@ -36,15 +34,15 @@ class ApplyConflict(Exception):
             ((manager, path),) = self.conflicts
             return f"Apply failed with 1 conflict: conflict with {manager}: {path}"
         lines = []
-        for words in sorted({str(manager) for manager, _ in self.conflicts}):
-            lines.append(f"conflicts with {words}:")
-            lines += [f"- {path}" for manager, path in self.conflicts if str(manager) == words]
+        for name in sorted({str(manager) for manager, _ in self.conflicts}):
+            lines.append(f"conflicts with {name}:")
+            lines += [f"- {path}" for manager, path in self.conflicts if str(manager) == name]
         return f"Apply failed with {len(self.conflicts)} conflicts: " + "\n".join(lines)
 
 
 @dataclass(frozen=True)
 class Manager:
-    """Who writes, how, through which subresource."""
+    """A field manager: a client, its operation and the subresource."""
 
     name: str
     operation: str
@@ -60,8 +58,8 @@ class Manager:
             text += f" using {self.api_version}"
         return text
 
-    def is_same(self, other: Manager) -> bool:
-        """Tell whether their entries are one."""
+    def is_same(self, other: Self) -> bool:
+        """Return whether both have the same entry in `managedFields`."""
         return (self.name, self.operation, self.subresource) == (
             other.name,
             other.operation,
@@ -72,18 +70,8 @@ class Manager:
 Owners = list[tuple[Manager, Fields]]
 
 
-def is_readable(entries: list[dict[str, Any]]) -> bool:
-    """Tell whether what a client says of owners can be taken for that."""
-    return all(
-        entry.get("operation") in {"Apply", "Update"}
-        and entry.get("fieldsType") == "FieldsV1"
-        and sets.is_valid(entry.get("fieldsV1") or {})
-        for entry in entries
-    )
-
-
 def read(obj: Object) -> Owners:
-    """Return the managers of an object and what they own."""
+    """Return the managers of an object and their fields."""
     return [
         (
             Manager(
@@ -124,9 +112,9 @@ def _order(owner: tuple[Manager, Fields]) -> tuple[str, ...]:
 
 
 def after_create(node: Node, obj: Object, manager: Manager) -> Owners:
-    """Return the owners of a new object: all of it, but for its status, belongs to who made it."""
+    """Return the owners of a new object: its creator owns everything but the status."""
     mine: Fields = {}
-    for key, value in _visible(obj, manager).items():
+    for key, value in _ownable(obj, manager).items():
         child = node.properties.get(key, _ANYTHING)
         fields = sets.added(child, value)
         if key == "metadata" or (child.name and child.properties):
@@ -138,15 +126,15 @@ def after_create(node: Node, obj: Object, manager: Manager) -> Owners:
 
 
 def _disown_zero(node: Node, fields: Fields) -> None:
-    """Leave out what Go writes of an empty struct: no one owns `spec` or `spec.containers` themselves."""
+    """Remove fields that Go writes for an empty struct, such as `spec` and `spec.containers` themselves."""
     fields.pop(".", None)
     for key in node.required:
         fields.get(f"f:{key}", {}).pop(".", None)
 
 
 def after_update(node: Node, old: Object, new: Object, owners: Owners, manager: Manager) -> Owners:
-    """Return the owners after a write that is not an apply: who changes a field owns it, alone."""
-    more, less = sets.changed(node, _visible(old, manager), _visible(new, manager))
+    """Return the owners after an update: the manager becomes the only owner of the fields that it changes."""
+    more, less = sets.changed(node, _ownable(old, manager), _ownable(new, manager))
     if not more and not less:
         return owners
     lost = sets.union(more, less)
@@ -157,39 +145,39 @@ def after_update(node: Node, old: Object, new: Object, owners: Owners, manager: 
     return [*others, (_now(manager), sets.union(sets.difference(own, less), more))]
 
 
-def _visible(obj: Object, manager: Manager) -> dict[str, Any]:
-    """Leave out what is the server's own, and what cannot be written through the manager's door."""
+def _ownable(obj: Object, manager: Manager) -> dict[str, Any]:
+    """Return the parts of an object that a manager can own."""
     hidden = _NOT_STATUS if manager.subresource == "status" else _NOT_SPEC
-    visible = {key: value for key, value in obj.items() if key not in hidden}
+    ownable = {key: value for key, value in obj.items() if key not in hidden}
     if manager.subresource != "status":
         metadata = obj.get("metadata") or {}
-        visible["metadata"] = {key: value for key, value in metadata.items() if key not in _SERVERS_METADATA}
-    return visible
+        ownable["metadata"] = {key: value for key, value in metadata.items() if key not in _SERVERS_METADATA}
+    return ownable
 
 
 def apply(
     node: Node, live: Object, applied: Object, manager: Manager, *, force: bool
 ) -> tuple[dict[str, Any], Owners]:
-    """Merge a configuration into an object: what it names is its manager's; what it no longer names goes.
+    """Merge a configuration into an object; fields that the manager no longer applies are removed.
 
-    Fields that others own with another value are a conflict, or, with `force`, taken from them.
+    Fields that other managers own with another value are a conflict; with `force`, they change their owner.
     """
     owners = read(live)
-    mine = sets.of(node, _visible(applied, manager))
+    mine = sets.of(node, _ownable(applied, manager))
     if not mine.get("f:metadata", True):
-        del mine["f:metadata"]  # it has nothing but a name
+        del mine["f:metadata"]  # the configuration contains only a name
     others = [(other, fields) for other, fields in owners if not manager.is_same(other)]
-    taken = _contested(node, live, applied, mine, others)
-    if taken and not force:
-        raise ApplyConflict([(others[index][0], sets.render(path)) for index, path in taken])
-    for index, path in taken:
+    conflicts_found = _conflicting(node, live, applied, mine, others)
+    if conflicts_found and not force:
+        raise ApplyConflict([(others[index][0], sets.render(path)) for index, path in conflicts_found])
+    for index, path in conflicts_found:
         other, fields = others[index]
         others[index] = (other, sets.difference(fields, _as_fields(path)))
     before = _of(manager, owners)
-    gone = sets.difference(before, mine)
+    removed = sets.difference(before, mine)
     for _, fields in others:
-        gone = _without(gone, fields)
-    kept = sets.remove(node, live, gone) if gone else dict(live)
+        removed = _without(removed, fields)
+    kept = sets.remove(node, live, removed) if removed else dict(live)
     merged = merge(node, {} if kept is MISSING else kept, applied)
     known = next((other for other, _ in owners if manager.is_same(other)), None)
     return merged, [*others, (known if known and mine == before else _now(manager), mine)]
@@ -199,16 +187,16 @@ def _of(manager: Manager, owners: Owners) -> Fields:
     return next((fields for other, fields in owners if manager.is_same(other)), {})
 
 
-def _contested(
+def _conflicting(
     node: Node, live: Object, applied: Object, mine: Fields, others: Owners
 ) -> list[tuple[int, tuple[str, ...]]]:
     found = []
     for index, (_, fields) in enumerate(others):
         for path in sets.leaves(sets.intersection(mine, fields)):
-            child, wanted = sets.find(node, applied, path)
+            child, applied_items = sets.find(node, applied, path)
             _, present = sets.find(node, live, path)
-            whole = sets.children(child, wanted) is None or sets.children(child, present) is None
-            if whole and present is not MISSING and wanted != present:
+            whole = sets.children(child, applied_items) is None or sets.children(child, present) is None
+            if whole and present is not MISSING and applied_items != present:
                 found.append((index, path))
     return found
 
@@ -220,10 +208,10 @@ def _as_fields(path: tuple[str, ...]) -> Fields:
     return fields
 
 
-def _without(gone: Fields, owned: Fields) -> Fields:
-    """Keep what another owns: its fields, and the list items that hold any of them."""
+def _without(removed: Fields, owned: Fields) -> Fields:
+    """Return the removed fields without those that another manager owns, or that contain such fields."""
     result: Fields = {}
-    for key, inner in gone.items():
+    for key, inner in removed.items():
         if key not in owned:
             result[key] = inner
             continue
@@ -234,7 +222,7 @@ def _without(gone: Fields, owned: Fields) -> Fields:
 
 
 def merge(node: Node, live: Any, applied: Any) -> Any:
-    """Put the applied values over the live ones."""
+    """Merge applied values into live ones."""
     if isinstance(live, dict) and isinstance(applied, dict) and not node.atomic:
         fields = {key: node.properties.get(key) or node.additional or Node() for key in applied}
         return {**live, **{key: merge(fields[key], live.get(key), item) for key, item in applied.items()}}
@@ -244,14 +232,17 @@ def merge(node: Node, live: Any, applied: Any) -> Any:
 
 
 def _merge_items(node: Node, live: list[Any], applied: list[Any]) -> list[Any]:
-    """Keep live items where they are; shared ones follow the configuration's order, new ones come after."""
-    wanted = {sets.element_key(node, item): item for item in applied}
+    """Merge lists: common items follow the order of the configuration, and new ones are appended."""
+    applied_items = {sets.element_key(node, item): item for item in applied}
     present = {sets.element_key(node, item): item for item in live}
-    shared = (key for key in wanted if key in present)
+    shared = (key for key in applied_items if key in present)
     items = node.items or Node()
-    order = [next(shared) if key in wanted else key for key in present]
-    order += [key for key in wanted if key not in present]
-    return [merge(items, present.get(key), wanted[key]) if key in wanted else present[key] for key in order]
+    order = [next(shared) if key in applied_items else key for key in present]
+    order += [key for key in applied_items if key not in present]
+    return [
+        merge(items, present.get(key), applied_items[key]) if key in applied_items else present[key]
+        for key in order
+    ]
 
 
 def _now(manager: Manager) -> Manager:

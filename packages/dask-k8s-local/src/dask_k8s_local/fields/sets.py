@@ -1,10 +1,8 @@
-"""Sets of fields as `managedFields` writes them (FieldsV1): nested dicts of path elements.
+"""Field sets in the format of `managedFields` (FieldsV1): nested dicts of path elements.
 
-`f:name` is a field, `k:{...}` a list item by its keys, `v:...` one by its value, `.` the parent itself,
-and an empty dict a leaf. Every function is a walk over one or two such trees, so nothing is ever converted.
+`f:name` is a field, `k:{...}` a list item by its keys, `v:...` a list item by its value, `.` the parent
+itself, and an empty dict a leaf.
 """
-
-from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
@@ -18,12 +16,11 @@ Fields = dict[str, Any]
 
 _ANYTHING = Node()
 _KEYED = frozenset({"map", "set"})
-_ELEMENTS: dict[str, type] = {"k": dict, "v": object, "i": int}
 _SCALARS = frozenset({str, int, bool, float, type(None)})
 
 
 def element_key(node: Node, item: Any) -> str:
-    """Return the path element of an item of a list that is a map or a set."""
+    """Return the path element of an item in a list of type `map` or `set`."""
     if node.list_type == "set" or not isinstance(item, dict):
         return "v:" + orjson.dumps(item).decode()
     keys = {key: item.get(key, _key_default(node, key)) for key in sorted(node.map_keys)}
@@ -35,7 +32,7 @@ def _key_default(node: Node, key: str) -> Any:
 
 
 def children(node: Node, value: Any) -> Iterator[tuple[str, Node, Any]] | None:
-    """Return path element, schema and value of each part, or None for a value that is owned as a whole."""
+    """Return path element, schema and value of each child, or None for an atomic value."""
     if isinstance(value, dict) and not node.atomic:
         return ((f"f:{key}", _field_node(node, key), item) for key, item in value.items())
     if isinstance(value, list) and node.list_type in _KEYED:
@@ -48,25 +45,8 @@ def _field_node(node: Node, key: str) -> Node:
     return node.properties.get(key) or node.additional or _ANYTHING
 
 
-def is_valid(fields: Any) -> bool:
-    """Tell whether a client's value is a set of fields."""
-    return isinstance(fields, dict) and all(
-        key == "." or (_is_element(key) and is_valid(inner)) for key, inner in fields.items()
-    )
-
-
-def _is_element(text: str) -> bool:
-    kind, _, rest = text.partition(":")
-    if kind == "f":
-        return True
-    try:
-        return kind in _ELEMENTS and isinstance(orjson.loads(rest), _ELEMENTS[kind])
-    except orjson.JSONDecodeError:
-        return False
-
-
 def of(node: Node, value: Any) -> Fields:
-    """Return the fields that an applied configuration names."""
+    """Return the fields of an applied configuration."""
     parts = children(node, value)
     fields: Fields = {}
     for key, child, item in parts or ():
@@ -78,14 +58,14 @@ def of(node: Node, value: Any) -> Fields:
 
 
 def added(node: Node, value: Any) -> Fields:
-    """Return the fields of a value that was not there: its parts, and those of them that have parts."""
+    """Return the fields of a new value, including fields that have children."""
     if not value or node.atomic:
         return {}
     if type(value) is dict:
         properties, otherwise = node.properties, node.additional or _ANYTHING
         fields: Fields = {".": {}}
         for key, item in value.items():
-            leaf = type(item) in _SCALARS  # most are; the call is what costs
+            leaf = type(item) in _SCALARS  # avoids a call for most values
             fields[f"f:{key}"] = {} if leaf else added(properties.get(key) or otherwise, item)
         return fields
     if type(value) is list and node.list_type in _KEYED:
@@ -95,10 +75,10 @@ def added(node: Node, value: Any) -> Fields:
 
 
 def changed(node: Node, old: Any, new: Any) -> tuple[Fields, Fields]:
-    """Return the fields that were added or modified, and those that were removed."""
+    """Return the fields that were added or changed, and the fields that were removed."""
     before, after = children(node, old), children(node, new)
     if before is None or after is None:
-        return {}, {}  # a leaf; the caller has seen that it differs
+        return {}, {}  # a leaf; the caller has compared it
     known = {key: (child, item) for key, child, item in before}
     more: Fields = {}
     less: Fields = {}
@@ -119,17 +99,17 @@ def changed(node: Node, old: Any, new: Any) -> tuple[Fields, Fields]:
 
 
 def union(one: Fields, other: Fields) -> Fields:
-    """Return what is in either."""
+    """Return the union of two sets."""
     return _combine(one, other, operator.or_)
 
 
 def difference(one: Fields, other: Fields) -> Fields:
-    """Return what is in the first only."""
+    """Return the fields of the first set that are not in the second."""
     return _combine(one, other, operator.gt)
 
 
 def intersection(one: Fields, other: Fields) -> Fields:
-    """Return what is in both."""
+    """Return the intersection of two sets."""
     return _combine(one, other, operator.and_)
 
 
@@ -155,7 +135,7 @@ def _names_itself(fields: Fields) -> bool:
 
 
 def leaves(fields: Fields, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Yield the paths of everything that is named."""
+    """Yield the paths of all fields."""
     for key, inner in fields.items():
         if key == ".":
             yield path
@@ -166,7 +146,7 @@ def leaves(fields: Fields, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ..
 
 
 def render(path: tuple[str, ...]) -> str:
-    """Write a path as messages do: `.spec.containers[name="a"].image`."""
+    """Format a path as in messages: `.spec.containers[name="a"].image`."""
     return "".join(_RENDER[element[0]](element[2:]) for element in path)
 
 
@@ -183,7 +163,7 @@ _RENDER: dict[str, Callable[[str], str]] = {
 
 
 def find(node: Node, value: Any, path: tuple[str, ...]) -> tuple[Node, Any]:
-    """Return what is at a path, with its schema; MISSING where there is nothing."""
+    """Return schema and value at a path; the value is MISSING if there is none."""
     for element in path:
         found = ((child, item) for key, child, item in children(node, value) or () if key == element)
         node, value = next(found, (_ANYTHING, MISSING))
@@ -191,7 +171,7 @@ def find(node: Node, value: Any, path: tuple[str, ...]) -> tuple[Node, Any]:
 
 
 def remove(node: Node, value: Any, fields: Fields) -> Any:
-    """Return the value without these fields; what is empty then goes as well (MISSING)."""
+    """Return the value without these fields, or MISSING if it is empty then."""
     kept = []
     for key, child, item in children(node, value) or ():
         if key not in fields:

@@ -1,9 +1,7 @@
-"""Strategic merge patch: lists merged by key, with the directives that kubectl writes.
+"""Strategic merge patch: merges lists by key, and supports the directives that kubectl writes.
 
 `$patch: replace | delete`, `$setElementOrder/<list>`, `$deleteFromPrimitiveList/<list>`, `$retainKeys`.
 """
-
-from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +10,7 @@ from dask_k8s_local.schema.node import Node
 
 
 class BadPatch(ValueError):
-    """The patch does not fit the object."""
+    """The patch cannot be applied to the object."""
 
 
 def merge(node: Node, current: Any, patch: Any) -> Any:
@@ -61,7 +59,7 @@ def _merge_map(node: Node, current: Mapping[str, Any], patch: Mapping[str, Any])
 
 
 def _retained(current: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is left of a map by the directives that take away."""
+    """Return a map after the directives that remove keys and items."""
     keys = patch.get("$retainKeys", current)
     result = {key: value for key, value in current.items() if key in keys}
     for key, items in patch.items():
@@ -94,13 +92,13 @@ def _merge_list(node: Node, current: list[Any], patch: list[Any]) -> list[Any]:
     return _ordered(node, merged, patch, current)
 
 
-def _ordered(node: Node, merged: list[Any], wanted: list[Any], before: list[Any]) -> list[Any]:
-    """Put the items that are named in the order in which they are; others go before those they preceded."""
+def _ordered(node: Node, merged: list[Any], order_keys: list[Any], before: list[Any]) -> list[Any]:
+    """Sort the items in `order_keys`; other items stay before the items that they preceded."""
 
     def name(item: Any) -> Any:
         return item.get(node.merge_key) if node.merge_key and isinstance(item, dict) else item
 
-    order, places = [name(item) for item in wanted], [name(item) for item in before]
+    order, places = [name(item) for item in order_keys], [name(item) for item in before]
     named = sorted((item for item in merged if name(item) in order), key=lambda item: order.index(name(item)))
     others = [item for item in merged if name(item) not in order]
     result: list[Any] = []

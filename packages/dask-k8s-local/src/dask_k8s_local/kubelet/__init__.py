@@ -1,1 +1,1 @@
-"""The node: pods become processes of this machine. Talks to the store, never to HTTP."""
+"""The node agent: runs pods as processes of this machine. Uses the store, never HTTP requests to the API."""

@@ -1,21 +1,27 @@
-"""The environment, command and arguments of a container: `env`, `envFrom`, `valueFrom`, `$(VAR)`. Pure."""
+"""The command, arguments and environment of a container: `env`, `envFrom`, `valueFrom`, `$(VAR)`.
 
-from __future__ import annotations
+Starts nothing.
+"""
 
+import os
 import re
+import site
+import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
-from dask_k8s_local.kubelet.sources import Missing, Sources
+import dask_k8s_local.network.pod
+from dask_k8s_local.kubelet.sources import MissingReference, Sources
 from dask_k8s_local.store import Object, namespace_of
 
 _REFERENCE = re.compile(r"\$(\$|\([^()]*\))")
-_NOT_A_WORD = re.compile(r"[^A-Z0-9_]")
+_INVALID_CHARACTER = re.compile(r"[^A-Z0-9_]")
 
 
 def expand(text: str, variables: Mapping[str, str]) -> str:
-    """Replace `$(VAR)` where VAR is known; `$$` is a dollar sign."""
+    """Replace `$(VAR)` by the value of a defined variable, and `$$` by a dollar sign."""
 
     def replace(match: re.Match[str]) -> str:
         if match[1] == "$":
@@ -26,13 +32,13 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
 
 
 def command_line(container: Object, variables: Mapping[str, str]) -> list[str]:
-    """Return what to execute. The image has no entry point here: without a command, the arguments are one."""
-    words = [*(container.get("command") or ()), *(container.get("args") or ())]
-    return [expand(word, variables) for word in words]
+    """Return `command` and `args`. Images have no entry point here, so `args` alone are a command."""
+    args = [*(container.get("command") or ()), *(container.get("args") or ())]
+    return [expand(arg, variables) for arg in args]
 
 
 def environment(container: Object, sources: Sources, services: Iterable[Object]) -> dict[str, str]:
-    """Return the variables of a container; raises Missing."""
+    """Return the variables of a container; raises MissingReference."""
     pod = sources.pod
     linked = service_links(pod, services) if pod["spec"].get("enableServiceLinks", True) else {}
     variables: dict[str, str] = {}
@@ -50,7 +56,7 @@ def environment(container: Object, sources: Sources, services: Iterable[Object])
 
 
 def service_links(pod: Object, services: Iterable[Object]) -> dict[str, str]:
-    """Return the variables that tell of the Services of the pod's namespace."""
+    """Return the variables for the Services of the pod's namespace."""
     variables: dict[str, str] = {}
     for service in services:
         address, ports = service["spec"].get("clusterIP"), service["spec"].get("ports") or ()
@@ -77,7 +83,7 @@ def service_links(pod: Object, services: Iterable[Object]) -> dict[str, str]:
 
 
 def _variable(name: str) -> str:
-    return _NOT_A_WORD.sub("_", name.upper())
+    return _INVALID_CHARACTER.sub("_", name.upper())
 
 
 def _all_of(source: Mapping[str, Any], sources: Sources) -> dict[str, str]:
@@ -85,7 +91,7 @@ def _all_of(source: Mapping[str, Any], sources: Sources) -> dict[str, str]:
     read = sources.config_map if source.get("configMapRef") else sources.secret
     try:
         contents = read(reference["name"])
-    except Missing:
+    except MissingReference:
         if reference.get("optional"):
             return {}
         raise
@@ -105,12 +111,50 @@ def _value_from(source: Mapping[str, Any], container: Object, sources: Sources) 
         if reference := source.get(kind):
             optional = reference.get("optional")
             contents: Mapping[str, bytes] = {}
-            with suppress(*[Missing] if optional else ()):
+            with suppress(*[MissingReference] if optional else ()):
                 contents = read(reference["name"])
             if reference["key"] in contents:
                 return contents[reference["key"]].decode(errors="replace")
             if optional:
                 return None
             where = f"{title} {namespace_of(sources.pod)}/{reference['name']}"
-            raise Missing(f"couldn't find key {reference['key']} in {where}")
-    raise Missing(f"unknown source of a variable: {', '.join(source)}")
+            raise MissingReference(f"couldn't find key {reference['key']} in {where}")
+    raise MissingReference(f"unsupported source of an environment variable: {', '.join(source)}")
+
+
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_INHERITED = (
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LD_LIBRARY_PATH",
+    "PYTHONPATH",
+    "TZ",
+    "CONDA_PREFIX",
+    "VIRTUAL_ENV",
+)
+_HOSTNAME_MAX = 63
+
+
+def base_variables(pod: Object, directory: Path, address: str, names: Path) -> dict[str, str]:
+    """Return the variables of all processes of a pod, which make it use the server's Python environment."""
+    home, temporary = directory / "home", directory / "tmp"
+    for path in (home, temporary):
+        path.mkdir(parents=True, exist_ok=True)
+    hostname = (pod["spec"].get("hostname") or pod["metadata"]["name"])[:_HOSTNAME_MAX].rstrip(".-")
+    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    return inherited | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{_SYSTEM_PATH}",
+        "PYTHONUSERBASE": site.getuserbase(),
+        "HOME": str(home),
+        "TMPDIR": str(temporary),
+        "HOSTNAME": hostname,
+        "K8S_LOCAL_ADDRESS": address,
+        "K8S_LOCAL_NAMES": str(names),
+        "K8S_LOCAL_NAMESPACE": namespace_of(pod),
+    }
+
+
+def python_path() -> str:
+    """Return the directory of the sitecustomize module for pods."""
+    return str(Path(dask_k8s_local.network.pod.__file__).parent)

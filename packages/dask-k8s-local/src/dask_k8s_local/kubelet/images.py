@@ -1,6 +1,7 @@
-"""Images mean nothing here, except those that nobody can pull. Pure."""
+"""Image names.
 
-from __future__ import annotations
+Images are not pulled here; names below `.invalid` and malformed names fail as if they were.
+"""
 
 import re
 from dataclasses import dataclass
@@ -13,14 +14,14 @@ _NAME = re.compile(
 
 @dataclass(frozen=True)
 class PullError:
-    """Why an image cannot be had: the container's reason, and the message."""
+    """Why an image cannot be pulled: reason and message of the container's status."""
 
     reason: str
     message: str
 
 
 def pull_error(image: str) -> PullError | None:
-    """Return why an image cannot be pulled; a registry below `.invalid` does not exist, by RFC 6761."""
+    """Return why an image cannot be pulled, or None; by RFC 6761, hosts below `.invalid` do not exist."""
     if not _NAME.fullmatch(image):
         why = (
             "repository name must be lowercase"

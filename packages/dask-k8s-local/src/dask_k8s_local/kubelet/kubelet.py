@@ -1,6 +1,4 @@
-"""The node's agent: a runner for every pod bound to the node; logs, connections and commands for the API."""
-
-from __future__ import annotations
+"""The node agent: runs every pod of the node, and serves logs, connections and commands to the API server."""
 
 import asyncio
 import logging
@@ -11,26 +9,27 @@ from pathlib import Path
 import aiohttp
 
 from dask_k8s_local.events import Recorder
-from dask_k8s_local.following import Change, follow
-from dask_k8s_local.kubelet.access import Access
-from dask_k8s_local.kubelet.base import base_variables, python_path
-from dask_k8s_local.kubelet.commands import Execution
+from dask_k8s_local.informer import Change, run_informer
 from dask_k8s_local.kubelet.container import Container
-from dask_k8s_local.kubelet.home import Home
+from dask_k8s_local.kubelet.environment import base_variables, python_path
+from dask_k8s_local.kubelet.exec import Execution
 from dask_k8s_local.kubelet.pod import PodRunner
+from dask_k8s_local.kubelet.pod_context import PodContext
 from dask_k8s_local.kubelet.protocol import LogOptions, Pod, PodUnavailable
 from dask_k8s_local.kubelet.runtime.client import Runtime
+from dask_k8s_local.kubelet.service_account import ServiceAccountAccess
 from dask_k8s_local.kubelet.sources import Sources
-from dask_k8s_local.kubelet.status import Facts
+from dask_k8s_local.kubelet.status import PodFacts
 from dask_k8s_local.kubelet.volumes import Volumes
 from dask_k8s_local.network.addresses import Block
-from dask_k8s_local.network.errors import why
-from dask_k8s_local.network.names import Names
+from dask_k8s_local.network.dns import Dns
+from dask_k8s_local.network.errors import error_text
 from dask_k8s_local.resources import CONFIGMAPS, NODES, PODS, SECRETS, SERVICES
 from dask_k8s_local.store import Object, Store, namespace_of, timestamp
 
 _LOG = logging.getLogger(__name__)
-_UID_SHORT = 13  # paths of sockets below the pod's directory must not exceed 107 bytes
+_UID_LENGTH = 13
+"""Characters of the uid in a pod's directory; paths of sockets are limited to 107 bytes."""
 _WAITING = {
     "ErrImagePull": "image can't be pulled",
     "ImagePullBackOff": "trying and failing to pull image",
@@ -39,29 +38,29 @@ _WAITING = {
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """What the node's pods live on."""
+    """The resources of the machine that pods use."""
 
     node: str
     directory: Path
     block: Block
-    names: Names
+    dns: Dns
     runtime: Runtime
     http: aiohttp.ClientSession
     first_backoff: float = 10.0
 
 
 class NodeAgent:
-    """The kubelet of the one node (see `protocol.Kubelet`)."""
+    """The kubelet of the only node; implements `protocol.Kubelet`."""
 
     def __init__(self, store: Store, machine: Machine) -> None:
         self._store = store
         self._machine = machine
         self._recorder = Recorder(store, "kubelet", machine.node)
         self._runners: dict[str, PodRunner] = {}
-        self.access: Access | None = None
+        self.access: ServiceAccountAccess | None = None
 
     async def run(self) -> None:
-        """Run pods until cancelled; the runtime then ends their processes."""
+        """Run pods until cancelled; then the runtime stops their processes."""
         async with asyncio.TaskGroup() as tasks:
 
             def pod_changed(change: Change) -> None:
@@ -76,12 +75,12 @@ class NodeAgent:
                     runner = self._runners[uid] = self._runner(pod)
                     tasks.create_task(self._run(runner))
 
-            tasks.create_task(follow(self._store, PODS, pod_changed))
-            tasks.create_task(follow(self._store, CONFIGMAPS, self._referenced_changed))
-            tasks.create_task(follow(self._store, SECRETS, self._referenced_changed))
+            tasks.create_task(run_informer(self._store, PODS, pod_changed))
+            tasks.create_task(run_informer(self._store, CONFIGMAPS, self._referenced_changed))
+            tasks.create_task(run_informer(self._store, SECRETS, self._referenced_changed))
 
     async def logs(self, pod: Pod, container: str, options: LogOptions) -> AsyncIterator[bytes]:
-        """Yield the log of a container, in pieces."""
+        """Yield the log of a container in chunks."""
         async for piece in self._log(pod, container, options):
             yield piece
 
@@ -101,11 +100,11 @@ class NodeAgent:
 
     async def dial(self, pod: Pod, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect to a port of the pod."""
-        address = self._runner_of(pod).home.address
+        address = self._runner_of(pod).context.address
         try:
             return await asyncio.open_connection(address, port)
         except OSError as error:
-            problem = f"dial tcp4 127.0.0.1:{port}: connect: {why(error)}"
+            problem = f"dial tcp4 127.0.0.1:{port}: connect: {error_text(error)}"
             raise PodUnavailable(f"failed to connect to localhost:{port} inside the pod: {problem}") from None
 
     async def exec(
@@ -130,14 +129,14 @@ class NodeAgent:
         machine = self._machine
         address = machine.block.node if pod["spec"].get("hostNetwork") else machine.block.pods.take()
         addresses = {"podIP": address, "hostIP": machine.block.node}
-        directory = machine.directory / pod["metadata"]["uid"][:_UID_SHORT]
+        directory = machine.directory / pod["metadata"]["uid"][:_UID_LENGTH]
         node: Object = self._store.get(NODES, None, machine.node) or {"status": {"allocatable": {}}}
         sources = Sources(self._store, pod, node, addresses)
-        home = Home(
+        context = PodContext(
             pod=pod,
             directory=directory,
             address=address,
-            base=base_variables(pod, directory, address, machine.names.directory),
+            base=base_variables(pod, directory, address, machine.dns.directory),
             python_path=python_path(),
             runtime=machine.runtime,
             sources=sources,
@@ -146,22 +145,22 @@ class NodeAgent:
             http=machine.http,
             services=lambda: self._store.list(SERVICES, namespace_of(pod)),
             first_backoff=machine.first_backoff,
-            access=self.access if self.access and self.access.wanted_by(pod) else None,
+            access=self.access if self.access and self.access.is_enabled_for(pod) else None,
         )
-        return PodRunner(self._store, home, Facts(addresses=addresses, start_time=timestamp()))
+        return PodRunner(self._store, context, PodFacts(addresses=addresses, start_time=timestamp()))
 
     async def _run(self, runner: PodRunner) -> None:
         try:
             await runner.run()
-        except Exception:  # noqa: BLE001  # one pod that we fail to run must not be the end of all
-            _LOG.exception("pod %s", runner.home.full_name)
+        except Exception:  # noqa: BLE001  # a bug in one pod must not stop the others
+            _LOG.exception("pod %s", runner.context.full_name)
             runner.abandon()
         finally:
-            self._machine.block.pods.give_back(runner.home.address)
+            self._machine.block.pods.release(runner.context.address)
 
     def _referenced_changed(self, change: Change) -> None:
-        """Tell pods when something that they may refer to has changed."""
+        """Refresh the pods of a namespace when one of its ConfigMaps or Secrets changes."""
         namespace = namespace_of(change.new or change.old or {})
         for runner in self._runners.values():
-            if namespace_of(runner.home.pod) == namespace:
+            if namespace_of(runner.context.pod) == namespace:
                 runner.refresh()

@@ -1,6 +1,4 @@
-"""Logs of containers: files with a line per line and the time of each, as a container runtime writes them."""
-
-from __future__ import annotations
+"""Container logs: files in which each line has its time, as container runtimes write them. Knows no pods."""
 
 import asyncio
 import os
@@ -11,14 +9,15 @@ from pathlib import Path
 
 from dask_k8s_local.kubelet.protocol import LogOptions
 
-_LINE_MAX = 16 * 1024  # a longer one is written in pieces, marked P for partial and F for the final one
+_LINE_MAX = 16 * 1024
+"""Longer lines are written in pieces, marked P (partial) and F (final)."""
 _STAMP = len("2026-01-01T00:00:00.000000000Z")
 _FALLBACK_LINES = 80
 _FALLBACK_BYTES = 2048
 
 
 class Log:
-    """The log of one container from its start to its end."""
+    """The log of one run of a container."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -29,7 +28,7 @@ class Log:
         self.complete = asyncio.Event()
 
     async def pipe(self) -> int:
-        """Return a file descriptor for the container to write to; what comes is written down."""
+        """Return a file descriptor that the container can write to."""
         read, write = os.pipe()
         loop = asyncio.get_running_loop()
         pipe, _ = await loop.connect_read_pipe(lambda: _Stream(self), os.fdopen(read, "rb", buffering=0))
@@ -37,29 +36,29 @@ class Log:
         return write
 
     def write(self, lines: Iterable[tuple[bytes, bool]]) -> None:
-        """Append lines; False marks one that goes on in the next."""
+        """Append lines; False marks a partial line."""
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f000Z").encode()
         text = b"".join(b"%s %s %s\n" % (now, b"F" if full else b"P", line) for line, full in lines)
         if text and not self._file.closed:
             self._file.write(text)
-            self._wake()
+            self._notify_readers()
 
     def forget(self, pipe: asyncio.BaseTransport) -> None:
-        """Note that a pipe was closed; with the last one the log is complete."""
+        """Remove a closed pipe; the log is complete when all are closed."""
         self._pipes.discard(pipe)
         if not self._pipes:
             self.close()
 
     def close(self) -> None:
-        """Let nothing more be written."""
+        """Close the log for writing."""
         self._file.close()
         self.complete.set()
         for pipe in self._pipes:
             pipe.close()
-        self._wake()
+        self._notify_readers()
 
     async def read(self, options: LogOptions) -> AsyncIterator[bytes]:
-        """Yield the log as `pods/log` is asked for it; with `follow` until it is complete."""
+        """Yield the log in chunks; with `follow` until it is complete."""
         grown = asyncio.Event()
         self._grown.add(grown)
         left = options.limit_bytes
@@ -84,19 +83,19 @@ class Log:
             self._grown.discard(grown)
 
     def tail(self) -> str:
-        """Return the end of the log, as a message for why the container ended."""
+        """Return the end of the log, as a termination message."""
         with self.path.open("rb") as file:
             lines = deque(file, maxlen=_FALLBACK_LINES)
         text = b"".join(_shown(line, timestamps=False) for line in lines)
         return text[-_FALLBACK_BYTES:].decode(errors="replace")
 
-    def _wake(self) -> None:
+    def _notify_readers(self) -> None:
         for event in self._grown:
             event.set()
 
 
 class _Stream(asyncio.Protocol):
-    """What a container writes to stdout or stderr, cut into lines."""
+    """Splits the output of a container into lines."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
@@ -113,7 +112,7 @@ class _Stream(asyncio.Protocol):
             *full, (self._rest, _) = _pieces(self._rest)
             self._log.write(full)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # a pipe ends in one way only
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # there is only one reason
         if self._rest:
             self._log.write([(self._rest, False)])
         if self._pipe:
@@ -134,7 +133,7 @@ def _since(lines: Iterable[bytes], seconds: float | None) -> Iterator[bytes]:
 
 
 def _shown(line: bytes, *, timestamps: bool) -> bytes:
-    """Turn a line of the file into one of the answer."""
+    """Convert a line of the file to a line of the response."""
     stamp, full, text = line[:_STAMP], line[_STAMP + 1 : _STAMP + 2] == b"F", line[_STAMP + 3 :]
     text = text if full else text.removesuffix(b"\n")
     return stamp + b" " + text if timestamps else text

@@ -1,40 +1,38 @@
-"""Probes and hooks: asks a container how it is. Reads answers, changes nothing but what its callbacks do."""
-
-from __future__ import annotations
+"""Probes and hooks: HTTP, TCP, exec and sleep. Changes nothing except through callbacks."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import aiohttp
 
 from dask_k8s_local.network.backends import container_port
-from dask_k8s_local.network.errors import why
+from dask_k8s_local.network.errors import error_text
 from dask_k8s_local.store import Object
 
-Verdict = Literal["Success", "Failure"]
+ProbeResult = Literal["Success", "Failure"]
 Execute = Callable[[Sequence[str]], Awaitable[tuple[int, str]]]
 
 _HEADERS = {"User-Agent": "kube-probe/1.34", "Accept": "*/*"}
 _OUTPUT_MAX = 10 * 1024
 
 
-class Unanswerable(Exception):
-    """The question makes no sense; no answer is counted."""
+class ProbeError(Exception):
+    """The probe cannot be executed; no result is counted."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """Whom to ask: a container of a pod at an address, and how to execute a command in it."""
+    """The container to probe, its address, and how to execute a command in it."""
 
     container: Object
     address: str
     http: aiohttp.ClientSession
     execute: Execute
 
-    async def ask(self, handler: Mapping[str, Any], timeout: float | None) -> str | None:
-        """Return what is wrong, or None."""
+    async def execute_handler(self, handler: Mapping[str, Any], timeout: float | None) -> str | None:
+        """Execute a probe or hook; return a message about its failure, or None."""
         if get := handler.get("httpGet"):
             return await self._get(get, timeout)
         if socket := handler.get("tcpSocket"):
@@ -44,16 +42,16 @@ class Target:
         if sleep := handler.get("sleep"):
             await asyncio.sleep(sleep["seconds"])
             return None
-        raise Unanswerable(f"probes of this kind are not possible on this node: {', '.join(handler)}")
+        raise ProbeError(f"dask-k8s-local does not support probes of this kind: {', '.join(handler)}")
 
-    def _place(self, handler: Mapping[str, Any]) -> tuple[str, int]:
+    def _host_and_port(self, handler: Mapping[str, Any]) -> tuple[str, int]:
         port = container_port({"spec": {"containers": [self.container]}}, handler["port"])
         if port is None:
-            raise Unanswerable(f"couldn't find port: {handler['port']}")
+            raise ProbeError(f"couldn't find port: {handler['port']}")
         return handler.get("host") or self.address, port
 
     async def _get(self, get: Mapping[str, Any], timeout: float | None) -> str | None:
-        host, port = self._place(get)
+        host, port = self._host_and_port(get)
         path = (get.get("path") or "/").removeprefix("/")
         url = f"{get.get('scheme', 'HTTP').lower()}://{host}:{port}/{path}"
         headers = _HEADERS | {header["name"]: header["value"] for header in get.get("httpHeaders") or ()}
@@ -65,19 +63,19 @@ class Target:
         except TimeoutError:
             return f'Get "{url}": context deadline exceeded (Client.Timeout exceeded while awaiting headers)'
         except aiohttp.ClientConnectorError as error:
-            return f'Get "{url}": dial tcp {host}:{port}: connect: {why(error)}'
+            return f'Get "{url}": dial tcp {host}:{port}: connect: {error_text(error)}'
         except (aiohttp.ClientError, OSError) as error:
             return f'Get "{url}": {error!r}'
 
     async def _connect(self, socket: Mapping[str, Any], timeout: float | None) -> str | None:
-        host, port = self._place(socket)
+        host, port = self._host_and_port(socket)
         try:
             async with asyncio.timeout(timeout):
                 _, writer = await asyncio.open_connection(host, port)
         except TimeoutError:
             return f"dial tcp {host}:{port}: i/o timeout"
         except OSError as error:
-            return f"dial tcp {host}:{port}: connect: {why(error)}"
+            return f"dial tcp {host}:{port}: connect: {error_text(error)}"
         writer.close()
         return None
 
@@ -92,7 +90,7 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """How often to ask and how many answers decide, with Kubernetes' defaults."""
+    """A probe with its timing and thresholds, with the defaults of Kubernetes."""
 
     handler: Mapping[str, Any]
     initial_delay: float
@@ -102,8 +100,8 @@ class Probe:
     successes: int
 
     @classmethod
-    def parse(cls, probe: Mapping[str, Any]) -> Probe:
-        """Read a probe of a container."""
+    def parse(cls, probe: Mapping[str, Any]) -> Self:
+        """Parse a probe of a container."""
         kinds = ("httpGet", "tcpSocket", "exec", "grpc")
         return cls(
             handler={kind: probe[kind] for kind in kinds if probe.get(kind)},
@@ -115,22 +113,22 @@ class Probe:
         )
 
     async def run(
-        self, target: Target, judge: Callable[[Verdict], bool], failed: Callable[[str], None]
+        self, target: Target, on_result: Callable[[ProbeResult], bool], failed: Callable[[str], None]
     ) -> None:
-        """Ask until `judge`, which is told every verdict, returns False; `failed` hears of each failure."""
+        """Run the probe until `on_result` returns False; `failed` is called with each failure."""
         loop = asyncio.get_running_loop()
         successes = failures = 0
         due = loop.time()
         while True:
-            problem = await target.ask(self.handler, self.timeout)
+            problem = await target.execute_handler(self.handler, self.timeout)
             if problem is None:
                 successes, failures = successes + 1, 0
             else:
                 successes, failures = 0, failures + 1
                 failed(problem)
-            if successes >= self.successes and not judge("Success"):
+            if successes >= self.successes and not on_result("Success"):
                 return
-            if failures >= self.failures and not judge("Failure"):
+            if failures >= self.failures and not on_result("Failure"):
                 return
             due = max(due + self.period, loop.time())
             await asyncio.sleep(due - loop.time())

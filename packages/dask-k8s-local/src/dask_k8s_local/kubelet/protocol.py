@@ -1,6 +1,4 @@
-"""What the API asks of the kubelet: logs, connections and commands of a pod. Types only."""
-
-from __future__ import annotations
+"""The interface between API server and kubelet: logs, connections and commands. Contains types only."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -11,23 +9,24 @@ Pod = dict[str, Any]
 
 
 class PodUnavailable(Exception):
-    """The pod, container or port cannot serve what was asked; the message is for the user."""
+    """The pod, container or port is not available; the message is for the user."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LogOptions:
-    """Query of `pods/log`, with Kubernetes' own names."""
+    """The parameters of `pods/log`."""
 
     follow: bool = False
     previous: bool = False
     timestamps: bool = False
     tail_lines: int | None = None
     limit_bytes: int | None = None
-    since_seconds: float | None = None  # sinceTime is translated to it
+    since_seconds: float | None = None
+    """Also used for `sinceTime`."""
 
 
 class Process(Protocol):
-    """A command that runs in a container; with tty there is no stderr of its own."""
+    """A command that runs in a container; with a terminal, there is no separate stderr."""
 
     stdin: asyncio.StreamWriter | None
     stdout: asyncio.StreamReader | None
@@ -37,17 +36,17 @@ class Process(Protocol):
         """Return the exit code."""
 
     def kill(self) -> None:
-        """End it: its client has gone."""
+        """Kill the command."""
 
     def resize(self, rows: int, columns: int) -> None:
-        """Set the size of its terminal, if it has one."""
+        """Set the size of the terminal, if there is one."""
 
 
 class Kubelet(Protocol):
-    """The node's side of `pods/log`, `pods/portforward` and `pods/exec`. Refusals raise PodUnavailable."""
+    """The kubelet's side of `pods/log`, `pods/portforward` and `pods/exec`; methods raise PodUnavailable."""
 
     def logs(self, pod: Pod, container: str, options: LogOptions) -> AsyncIterator[bytes]:
-        """Yield the log of a container, in pieces of any size; with `follow` until the container ends."""
+        """Yield the log of a container in chunks; with `follow` until the container ends."""
 
     async def dial(self, pod: Pod, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect to a port of the pod."""

@@ -1,6 +1,7 @@
-"""What a pod may refer to: ConfigMaps and Secrets, its own fields, its containers' resources. Reads only."""
+"""Values that a pod refers to: ConfigMaps, Secrets, fields of the pod and resources of containers.
 
-from __future__ import annotations
+Reads only.
+"""
 
 import base64
 import re
@@ -15,15 +16,15 @@ from dask_k8s_local.store import Object, Store, namespace_of
 _KEYED = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 
 
-class Missing(Exception):
-    """Something that the pod refers to is not there; the message is the kubelet's."""
+class MissingReference(Exception):
+    """An object or key that the pod refers to does not exist; the message is the kubelet's."""
 
 
 class Sources:
-    """The view of one pod."""
+    """The sources of one pod."""
 
     def __init__(self, store: Store, pod: Object, node: Object, addresses: Mapping[str, str]) -> None:
-        """Take the pod, its node, and the fields of its status that are known early (podIP, hostIP)."""
+        """`addresses` contains `podIP` and `hostIP`, which are known before the status is written."""
         self._store = store
         self.pod = pod
         self._node = node
@@ -41,7 +42,7 @@ class Sources:
         return {key: base64.b64decode(value) for key, value in (found.get("data") or {}).items()}
 
     def field(self, path: str) -> str:
-        """Return what a `fieldRef` names."""
+        """Return the value of a `fieldRef`."""
         metadata = self.pod["metadata"]
         if match := _KEYED.fullmatch(path):
             return str((metadata.get(match[1]) or {}).get(match[2], ""))
@@ -59,16 +60,16 @@ class Sources:
                 return self._addresses["podIP"]
             case "status.hostIP" | "status.hostIPs":
                 return self._addresses["hostIP"]
-        raise Missing(f"field label not supported: {path}")
+        raise MissingReference(f"field label not supported: {path}")
 
     def resource(self, reference: Mapping[str, Any], container: Object | None = None) -> str:
-        """Return what a `resourceFieldRef` names; without a limit it is what the node has."""
+        """Return the value of a `resourceFieldRef`; without a limit, it is the capacity of the node."""
         name = reference.get("containerName")
         if name:
             everyone = [*self.pod["spec"]["containers"], *(self.pod["spec"].get("initContainers") or ())]
             container = next((one for one in everyone if one["name"] == name), None)
         if container is None:
-            raise Missing(f"container {name} not found")
+            raise MissingReference(f"container {name} not found")
         kind, _, resource = str(reference["resource"]).partition(".")
         resources = container.get("resources") or {}
         limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
@@ -82,7 +83,7 @@ class Sources:
     def _get(self, resource: Resource, kind: str, name: str) -> Object:
         found = self._store.get(resource, namespace_of(self.pod), name)
         if found is None:
-            raise Missing(f'{kind} "{name}" not found')
+            raise MissingReference(f'{kind} "{name}" not found')
         return found
 
 

@@ -1,6 +1,4 @@
-"""The status of a pod, computed from what is known of its containers, as a kubelet does it. Pure."""
-
-from __future__ import annotations
+"""Computes the status of a pod from the records of its containers. Pure, apart from the records."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +11,7 @@ _TERMINAL = {"Succeeded", "Failed"}
 
 @dataclass(frozen=True, kw_only=True)
 class Termination:
-    """How a container ended."""
+    """How a run of a container has ended."""
 
     code: int
     reason: str
@@ -23,7 +21,7 @@ class Termination:
     container_id: str
 
     def to_dict(self) -> Object:
-        """Return it as `state.terminated`."""
+        """Return the value of `state.terminated`."""
         values = {
             "exitCode": self.code,
             "reason": self.reason,
@@ -36,8 +34,8 @@ class Termination:
 
 
 @dataclass(frozen=True)
-class Life:
-    """From one start to the next end."""
+class ContainerRun:
+    """One run of a container, from its start to its termination."""
 
     number: int
     container_id: str
@@ -45,11 +43,12 @@ class Life:
 
 @dataclass(kw_only=True)
 class Record:
-    """What is known of one container: it waits, it runs since, or it has terminated."""
+    """The state of one container: waiting, running or terminated."""
 
     name: str
     image: str
-    restart_policy: str  # its own: a pod's, or Always for a sidecar, or what suits an initial container
+    restart_policy: str
+    """The policy of this container: `Always` for a sidecar, never `Always` for other init containers."""
     initial: bool = False
     waiting: tuple[str, str] | None = ("ContainerCreating", "")
     running: str = ""
@@ -62,46 +61,46 @@ class Record:
 
     @property
     def sidecar(self) -> bool:
-        """Tell whether it is an initial container that stays."""
+        """Return whether the container is a sidecar: an init container that keeps running."""
         return self.initial and self.restart_policy == "Always"
 
     @property
     def ready(self) -> bool:
-        """Tell whether it is ready; an initial container is when it has done its work."""
+        """Return whether the container is ready; an init container is ready after success."""
         if self.initial and not self.sidecar:
             return self.terminated is not None and self.terminated.code == 0
         return bool(self.running) and self.started and self.probed_ready
 
     @property
     def ended(self) -> Termination | None:
-        """Return how it ended last, unless it runs again or has never run."""
+        """Return the last termination, unless the container is running or has never run."""
         return self.terminated or (self.last if self.waiting else None)
 
-    def wait(self, reason: str, message: str) -> None:
-        """Take note that it waits."""
+    def set_waiting(self, reason: str, message: str) -> None:
+        """Record that the container is waiting."""
         self.waiting, self.last = (reason, message), self.terminated or self.last
         self.terminated = None
 
-    def run(self, life: Life, since: str, *, is_ready: bool) -> None:
-        """Take note that it runs."""
-        self.restarts, self.container_id = life.number, life.container_id
+    def set_running(self, run: ContainerRun, since: str, *, is_ready: bool) -> None:
+        """Record that the container is running."""
+        self.restarts, self.container_id = run.number, run.container_id
         self.waiting, self.last = None, self.terminated or self.last
         self.terminated, self.running = None, since
         self.started, self.probed_ready = False, is_ready
 
-    def terminate(self, life: Life, how: Termination) -> None:
-        """Take note that it has ended."""
-        self.restarts, self.container_id = life.number, life.container_id
+    def set_terminated(self, run: ContainerRun, how: Termination) -> None:
+        """Record that the container has terminated."""
+        self.restarts, self.container_id = run.number, run.container_id
         self.waiting, self.last = None, self.terminated or self.last
         self.terminated, self.running = how, ""
         self.started = self.probed_ready = False
 
     def restarts_after(self, code: int) -> bool:
-        """Tell whether it is started again after this exit code."""
+        """Return whether the container is restarted after this exit code."""
         return self.restart_policy == "Always" or (self.restart_policy == "OnFailure" and code != 0)
 
     def to_dict(self) -> Object:
-        """Return it as an entry of `containerStatuses`."""
+        """Return the entry for `containerStatuses`."""
         state: Object = {}
         if self.terminated:
             state = {"terminated": self.terminated.to_dict()}
@@ -123,18 +122,20 @@ class Record:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
-    """What the kubelet knows of a pod beside its containers."""
+class PodFacts:
+    """What the kubelet knows of a pod in addition to its containers."""
 
     addresses: Mapping[str, str]
     start_time: str
-    ending: bool = False  # nothing is started any more
-    reason: str = ""  # why the pod failed, where that is no container's doing
+    ending: bool = False
+    """Whether no container is started any more."""
+    reason: str = ""
+    """Why the pod has failed, if no container is the reason."""
     message: str = ""
 
 
-def pod_status(pod: Object, records: Sequence[Record], facts: Facts) -> Object:
-    """Return the status to be written: what others wrote there stays."""
+def pod_status(pod: Object, records: Sequence[Record], facts: PodFacts) -> Object:
+    """Return the new status; fields of other writers are kept."""
     old: Object = pod.get("status") or {}
     phase = "Failed" if facts.reason else pod_phase(records, old, ending=facts.ending)
     if old.get("phase") in _TERMINAL:

@@ -1,6 +1,4 @@
-"""Volumes of a pod as directories: emptyDir, hostPath, and what is projected from the API."""
-
-from __future__ import annotations
+"""Volumes of a pod as directories: emptyDir, hostPath, and projections of API objects. Mounts nothing."""
 
 import re
 import shutil
@@ -13,17 +11,17 @@ from typing import Any
 
 from dask_k8s_local.kubelet.environment import expand
 from dask_k8s_local.kubelet.runtime.mounts import Mount
-from dask_k8s_local.kubelet.sources import Missing, Sources
+from dask_k8s_local.kubelet.sources import MissingReference, Sources
 from dask_k8s_local.store import Object
 
 _PROJECTED = ("configMap", "secret", "downwardAPI", "projected")
 _DATA = "..data"
 _MODE = 0o644
-_WORDS = {"config_map": "config", "secret": "secret"}
+_KINDS = {"config_map": "config", "secret": "secret"}
 
 
 class CannotMount(Exception):
-    """The volume cannot be had (yet); the message is the kubelet's."""
+    """A volume is not available (yet); the message is the kubelet's."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class File:
 
 
 class Volumes:
-    """The volumes of one pod, below one directory."""
+    """The volumes of one pod, in one directory."""
 
     def __init__(self, directory: Path, sources: Sources) -> None:
         self._directory = directory
@@ -46,18 +44,18 @@ class Volumes:
         self._paths: dict[str, Path] = {}
 
     def prepare(self) -> None:
-        """Make every volume; raises CannotMount."""
+        """Create all volumes; raises CannotMount."""
         for name, volume in self._volumes.items():
-            self._paths[name] = self._make(name, volume)
+            self._paths[name] = self._create(name, volume)
 
     def refresh(self) -> None:
-        """Bring what is projected from the API up to date."""
+        """Update the volumes that are projected from API objects."""
         for name in self._paths:
             if any(kind in self._volumes[name] for kind in _PROJECTED):
-                self._paths[name] = self._make(name, self._volumes[name])
+                self._paths[name] = self._create(name, self._volumes[name])
 
     def mounts(self, container: Object, variables: Mapping[str, str]) -> list[Mount]:
-        """Return what is to be mounted into a container."""
+        """Return the mounts of a container."""
         return [self._mount(one, variables) for one in container.get("volumeMounts") or ()]
 
     def _mount(self, mount: Mapping[str, Any], variables: Mapping[str, str]) -> Mount:
@@ -74,13 +72,13 @@ class Volumes:
         read_only = bool(mount.get("readOnly")) or any(kind in volume for kind in _PROJECTED)
         return (str(source), mount["mountPath"], read_only)
 
-    def _make(self, name: str, volume: Object) -> Path:
+    def _create(self, name: str, volume: Object) -> Path:
         try:
-            return self._made(name, volume)
-        except Missing as missing:
+            return self._create_directory(name, volume)
+        except MissingReference as missing:
             raise CannotMount(f'MountVolume.SetUp failed for volume "{name}" : {missing}') from None
 
-    def _made(self, name: str, volume: Object) -> Path:
+    def _create_directory(self, name: str, volume: Object) -> Path:
         directory = self._directory / name
         if any(kind in volume for kind in _PROJECTED):
             _write(directory, dict(_files(volume, self._sources)))
@@ -91,11 +89,11 @@ class Volumes:
             directory.mkdir(parents=True, exist_ok=True)
             return directory
         kind = next(key for key in volume if key != "name")
-        raise Missing(f"volumes of type {kind} are not possible on this node")
+        raise MissingReference(f"dask-k8s-local does not support volumes of type {kind}")
 
 
 def relocate(text: str, mounts: Iterable[Mount]) -> str:
-    """Replace mount paths by where the volumes are, for machines on which nothing can be mounted."""
+    """Replace mount paths in a text by the volumes' directories, for machines that cannot mount."""
     for source, target, _ in sorted(mounts, key=lambda mount: -len(mount[1])):
         text = re.sub(rf"(?<![\w./-]){re.escape(target)}(?![\w.-])", source.replace("\\", r"\\"), text)
     return text
@@ -107,12 +105,12 @@ def _host_path(source: Mapping[str, Any]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.mkdir() if kind.startswith("Directory") else path.touch()
     if not path.exists():
-        raise Missing(f"hostPath type check failed: {path} does not exist")
+        raise MissingReference(f"hostPath type check failed: {path} does not exist")
     return path
 
 
 def _files(volume: Mapping[str, Any], sources: Sources) -> Iterable[tuple[str, File]]:
-    """Yield path and contents of everything in a projected volume."""
+    """Yield path and contents of all files in a projected volume."""
     if projected := volume.get("projected"):
         for source in projected.get("sources") or ():
             mode = projected.get("defaultMode", _MODE)
@@ -138,7 +136,7 @@ def _keys(
     mode = source.get("defaultMode") or _MODE
     try:
         contents = read(name)
-    except Missing:
+    except MissingReference:
         if source.get("optional"):
             return
         raise
@@ -150,11 +148,11 @@ def _keys(
         if item["key"] in contents:
             yield item["path"], File(contents[item["key"]], item.get("mode") or mode)
         elif not source.get("optional"):
-            raise Missing(f"references non-existent {_WORDS[read.__name__]} key: {item['key']}")
+            raise MissingReference(f"references non-existent {_KINDS[read.__name__]} key: {item['key']}")
 
 
 def _write(directory: Path, files: Mapping[str, File]) -> None:
-    """Write all files at once: a link to their directory is replaced when they are complete."""
+    """Replace all files atomically: write them to a new directory, then replace the link to it."""
     directory.mkdir(parents=True, exist_ok=True)
     old = (directory / _DATA).resolve()
     new = Path(tempfile.mkdtemp(prefix="..", dir=directory))
@@ -172,6 +170,6 @@ def _write(directory: Path, files: Mapping[str, File]) -> None:
     link.replace(directory / _DATA)
     for entry in directory.iterdir():
         if not entry.name.startswith("..") and not entry.exists():
-            entry.unlink()  # its key is gone
+            entry.unlink()  # its key was removed
     if old.name != _DATA:
         shutil.rmtree(old)

@@ -1,1 +1,4 @@
-"""The cluster network on loopback: addresses of pods and Services, their names, and the proxies between."""
+"""The cluster network on loopback addresses: addresses, DNS names, and proxies for Services.
+
+Starts no pods.
+"""

@@ -1,6 +1,4 @@
-"""Which loopback addresses are ours, which are taken. Sockets only to see what is free; no objects."""
-
-from __future__ import annotations
+"""Allocates loopback addresses of the node, pods and Services. Knows no objects."""
 
 import errno
 import ipaddress
@@ -8,14 +6,16 @@ import random
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from typing import Self
 
-_GUARD_PORT = 10127  # whoever holds it at the first address owns the block
+_GUARD_PORT = 10127
+"""The server that listens on this port of a block's first address owns the block."""
 _ATTEMPTS = 50
 _HALF = 1 << 15
 
 
 class NoLoopback(Exception):
-    """This machine does not give every pod an address; the message says what to do."""
+    """This machine has too few loopback addresses; the message says what to do."""
 
 
 class AddressesExhausted(Exception):
@@ -23,7 +23,7 @@ class AddressesExhausted(Exception):
 
 
 class Pool:
-    """Addresses in turn, so that one is not used again soon after it was given back."""
+    """A range of addresses, allocated in turn, so that a released one is not reused soon."""
 
     def __init__(self, first: int, size: int) -> None:
         self._first = first
@@ -32,7 +32,7 @@ class Pool:
         self._used: set[str] = set()
 
     def take(self) -> str:
-        """Return a free address."""
+        """Allocate and return a free address."""
         for _ in range(self._size):
             address = str(ipaddress.IPv4Address(self._first + self._next))
             self._next = (self._next + 1) % self._size
@@ -41,23 +41,26 @@ class Pool:
         raise AddressesExhausted("no free address is left")
 
     def claim(self, address: str) -> bool:
-        """Take this very address, if it is free."""
+        """Allocate this address; return whether it was free."""
         if address in self._used or not self.holds(address):
             return False
         self._used.add(address)
         return True
 
     def holds(self, address: str) -> bool:
-        """Tell whether the address is of this range."""
+        """Return whether the address is in this range."""
         return 0 <= int(ipaddress.IPv4Address(address)) - self._first < self._size
 
-    def give_back(self, address: str) -> None:
-        """Let the address be taken again."""
+    def release(self, address: str) -> None:
+        """Release an address."""
         self._used.discard(address)
 
 
 class Block:
-    """127.x.0.0/16, ours as long as its guard is open: the node's address, pods, Services."""
+    """The addresses of one server, 127.x.0.0/16: the node, pods and Services.
+
+    The server owns them while the guard socket is open.
+    """
 
     def __init__(self, second: int, guard: socket.socket) -> None:
         self._guard = guard
@@ -69,8 +72,8 @@ class Block:
         self.service_cidr = f"127.{second}.128.0/17"
 
     @classmethod
-    def reserve(cls) -> Block:
-        """Find a block that no other server on this machine uses."""
+    def reserve(cls) -> Self:
+        """Reserve a block that no other server on this machine uses."""
         for second in _candidates():
             guard = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
             try:
@@ -83,16 +86,16 @@ class Block:
                 continue
             return cls(second, guard)
         raise NoLoopback(
-            f"no part of 127.0.0.0/8 is free: port {_GUARD_PORT} is in use in all that were tried"
+            f"no part of 127.0.0.0/8 is free: port {_GUARD_PORT} is in use in every part that was tried"
         )
 
     def close(self) -> None:
-        """Leave the block to others."""
+        """Release the block."""
         self._guard.close()
 
 
 def free_port(address: str, ports: Sequence[int]) -> int:
-    """Return one of these ports on which nobody listens at this address."""
+    """Return one of these ports that is not in use at this address."""
     for port in random.sample(ports, len(ports)):
         with closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
             try:
@@ -108,6 +111,6 @@ def _candidates() -> Iterator[int]:
 
 
 _NO_LOOPBACK = (
-    "every pod needs a loopback address of its own, and this machine has only 127.0.0.1, as macOS does. "
-    "Use Linux, or another cluster such as kind or k3d, with KUBECONFIG pointing at it."
+    "every pod needs its own loopback address, and this machine has only 127.0.0.1 (like macOS). "
+    "Use Linux, or another cluster such as kind or k3d, and set KUBECONFIG."
 )

@@ -1,11 +1,9 @@
-"""Which pods stand behind a Service. Decides; opens nothing."""
-
-from __future__ import annotations
+"""Selects the pods behind a Service. Opens no connections."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from dask_k8s_local.conditions import is_true
+from dask_k8s_local.conditions import is_finished, is_true
 from dask_k8s_local.network.proxy import Backend
 from dask_k8s_local.store import Object
 
@@ -24,7 +22,7 @@ class Backends:
         return spec
 
     def consider(self, pod: Object, *, deleted: bool) -> bool:
-        """Take in, or drop, a pod that changed; tell whether it is, or was, one of these."""
+        """Add, update or remove a pod that has changed; return whether it is or was selected."""
         name = pod["metadata"]["name"]
         if not deleted and self.spec.get("selector") and selects(self.spec["selector"], pod):
             self.pods[name] = pod
@@ -32,18 +30,18 @@ class Backends:
         return self.pods.pop(name, None) is not None
 
     def expected(self) -> bool:
-        """Tell whether a pod can be asked now or may be soon; where not, connections are refused."""
-        return any(_lives(pod) for pod in self.pods.values())
+        """Return whether a pod is or will be ready; otherwise, connections are refused."""
+        return any(_is_running(pod) for pod in self.pods.values())
 
     def serving(self) -> list[Object]:
-        """Return the pods that may be asked."""
+        """Return the pods that receive connections."""
         unready_too = self.spec.get("publishNotReadyAddresses")
         return [
             pod for pod in self.pods.values() if pod["status"].get("podIP") and (unready_too or ready(pod))
         ]
 
     def names(self) -> dict[str, list[str]]:
-        """Return what the Service's name, and those of its pods, resolve to."""
+        """Return the DNS names of the Service and its pods, with their addresses."""
         name, address = self.service["metadata"]["name"], self.spec.get("clusterIP")
         if self.spec.get("type") == "ExternalName":
             return {name: [self.spec["externalName"]]}
@@ -57,7 +55,7 @@ class Backends:
         return found
 
     def of_port(self, number: int) -> list[Backend]:
-        """Return where connections to a port of the Service may go."""
+        """Return the backends of a port of the Service."""
         port = next((port for port in self.spec.get("ports") or () if port["port"] == number), None)
         if port is None:
             return []
@@ -66,24 +64,23 @@ class Backends:
         return [(address, at) for address, at in found if at is not None]
 
 
-def _lives(pod: Object) -> bool:
-    ended = pod["status"].get("phase") in {"Succeeded", "Failed"}
-    return not ended and not pod["metadata"].get("deletionTimestamp")
+def _is_running(pod: Object) -> bool:
+    return not is_finished(pod) and not pod["metadata"].get("deletionTimestamp")
 
 
 def selects(selector: Mapping[str, str], pod: Object) -> bool:
-    """Tell whether an equality selector matches the pod's labels."""
+    """Return whether an equality selector matches the pod's labels."""
     labels = pod["metadata"].get("labels") or {}
     return all(labels.get(key) == value for key, value in selector.items())
 
 
 def ready(pod: Object) -> bool:
-    """Tell whether the pod takes connections."""
+    """Return whether the pod is ready and not being deleted."""
     return is_true(pod["status"].get("conditions"), "Ready") and not pod["metadata"].get("deletionTimestamp")
 
 
 def container_port(pod: Object, target: int | str) -> int | None:
-    """Return the number of a port that may be given by its name."""
+    """Return a port number for a number or the name of a container port."""
     if isinstance(target, int):
         return target
     for container in pod["spec"]["containers"]:

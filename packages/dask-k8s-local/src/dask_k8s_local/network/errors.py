@@ -1,10 +1,8 @@
-"""Why a connection failed, in the words that Go programs use. Pure."""
-
-from __future__ import annotations
+"""Messages of connection errors, as Go programs write them."""
 
 import os
 
 
-def why(error: OSError) -> str:
-    """Return the system's reason, as `connection refused`."""
+def error_text(error: OSError) -> str:
+    """Return the message of the operating system, such as `connection refused`."""
     return os.strerror(error.errno).lower() if error.errno else str(error)

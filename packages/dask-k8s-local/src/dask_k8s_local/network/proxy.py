@@ -1,10 +1,8 @@
-"""One port of a Service: accepts connections and carries them to a pod. Bytes only, no objects.
+"""A TCP proxy for one port of a Service. Knows no objects.
 
-A client is held until a pod takes the connection: one that is cut off takes that for a broken server.
-Where no pod is expected, `refuse` it, as a real Service does.
+Connections are held until a pod accepts them: clients such as Dask's nanny give up after a reset.
+If no pod is expected, `refuse` makes the port refuse connections, as a real Service does.
 """
-
-from __future__ import annotations
 
 import asyncio
 import contextlib
@@ -20,7 +18,7 @@ _BACKLOG = 1024
 
 
 class Proxy:
-    """A listening port; `backends` says who can be asked at this moment."""
+    """A listening port; `backends` returns the addresses that can be tried now."""
 
     def __init__(self, backends: Callable[[], Sequence[Backend]]) -> None:
         self.backends = backends
@@ -30,30 +28,30 @@ class Proxy:
 
     @property
     def listening(self) -> bool:
-        """Tell whether connections are accepted anywhere."""
+        """Return whether the proxy listens at any address."""
         return bool(self._servers)
 
     @property
     def busy(self) -> bool:
-        """Tell whether there are connections."""
+        """Return whether there are open connections."""
         return bool(self.clients)
 
     async def listen(self, address: str, port: int) -> None:
-        """Accept connections at one more address."""
+        """Listen at an additional address."""
         self.refuses = False
-        await asyncio.sleep(0)  # who refused at this address just now has let go of it
+        await asyncio.sleep(0)  # lets a proxy that has just stopped listening here release the port
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: _Client(self), address, port, backlog=_BACKLOG)
         self._servers.append(server)
 
     def refuse(self) -> None:
-        """Stop listening; connections go on, those that still wait for a pod are cut."""
+        """Stop listening; abort connections that still wait for a pod, and keep the others."""
         self.refuses = True
         loop = asyncio.get_running_loop()
         for server in self._servers:
             for sock in server.sockets:
                 loop.remove_reader(sock.fileno())
-            # Not at once: who is being accepted would be dropped unclosed (an assertion in Python 3.11).
+            # Later, because closing during an accept fails an assertion in Python 3.11.
             loop.call_soon(server.close)
         self._servers.clear()
         for client in [*self.clients]:
@@ -61,14 +59,14 @@ class Proxy:
                 client.abort()
 
     def close(self) -> None:
-        """Stop listening and cut all connections."""
+        """Stop listening and abort all connections."""
         self.refuse()
         for client in [*self.clients]:
             client.abort()
 
 
 class _End(asyncio.Protocol):
-    """One side of a connection; what it receives goes to its peer."""
+    """One side of a connection; sends what it receives to its peer."""
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None
@@ -86,7 +84,7 @@ class _End(asyncio.Protocol):
         self.ended = True
         if self.peer and self.peer.transport and not self.peer.transport.is_closing():
             self.peer.transport.write_eof()
-        return self.peer is not None and not self.peer.ended  # half closed: the other direction goes on
+        return self.peer is not None and not self.peer.ended  # half closed: the other direction stays open
 
     def pause_writing(self) -> None:
         if self.peer and self.peer.transport:
@@ -96,7 +94,7 @@ class _End(asyncio.Protocol):
         if self.peer and self.peer.transport:
             self.peer.transport.resume_reading()
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # the peer need not know why
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # the peer is closed in any case
         if self.peer:
             self.peer.close()
 
@@ -111,7 +109,7 @@ class _End(asyncio.Protocol):
 
 
 class _Client(_End):
-    """The side that was accepted: waits for a pod, keeping what little arrives meanwhile."""
+    """The client's side: waits for a pod and buffers early data."""
 
     def __init__(self, proxy: Proxy) -> None:
         super().__init__()
@@ -122,7 +120,7 @@ class _Client(_End):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._proxy.clients.add(self)
-        if self._proxy.refuses:  # since it was accepted
+        if self._proxy.refuses:  # since the connection was accepted
             self.abort()
             return
         self._search = asyncio.get_running_loop().create_task(self._find_peer())
@@ -145,9 +143,7 @@ class _Client(_End):
         if self.peer:
             return super().eof_received()
         self.ended = True
-        return bool(
-            self._early
-        )  # who leaves without a word is gone; who asked something waits for the answer
+        return bool(self._early)  # keep the connection if the client waits for a response
 
     async def _find_peer(self) -> None:
         while True:

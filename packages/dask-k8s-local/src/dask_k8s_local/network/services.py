@@ -1,6 +1,4 @@
-"""Carries Services: proxies at their addresses, names for pods. Reads Services and Pods, writes Events."""
-
-from __future__ import annotations
+"""Implements Services: proxies at their addresses and DNS names. Writes Events, but no Services and pods."""
 
 import asyncio
 from collections.abc import Mapping
@@ -8,22 +6,23 @@ from functools import partial
 from typing import Any
 
 from dask_k8s_local.events import Recorder
-from dask_k8s_local.following import Change, Dirty, follow
-from dask_k8s_local.network.assignment import ServiceAddresses
+from dask_k8s_local.informer import Change, WorkQueue, run_informer
 from dask_k8s_local.network.backends import Backends
-from dask_k8s_local.network.errors import why
-from dask_k8s_local.network.names import Names
+from dask_k8s_local.network.dns import Dns
+from dask_k8s_local.network.errors import error_text
 from dask_k8s_local.network.proxy import Proxy
+from dask_k8s_local.network.service_addresses import ServiceAddresses
 from dask_k8s_local.resources import PODS, SERVICES
 from dask_k8s_local.store import Object, Store, namespace_of
 
-Key = tuple[int, int | None]  # port and node port
+Key = tuple[int, int | None]
+"""Port and node port."""
 
 _LOCALHOST = "127.0.0.1"
 
 
-class Carried:
-    """A Service and the listening ports that it has at the moment."""
+class ProxiedService:
+    """A Service with its proxies and DNS names."""
 
     def __init__(self, service: Object) -> None:
         self.backends = Backends(service)
@@ -37,7 +36,7 @@ class Carried:
         return self.backends.spec
 
     def ports(self) -> dict[Key, Mapping[str, Any]]:
-        """Return the ports that are to be open."""
+        """Return the ports that should be open."""
         if self.spec.get("clusterIP") in (None, "", "None"):
             return {}
         return {(port["port"], port.get("nodePort")): port for port in self.spec.get("ports") or ()}
@@ -46,98 +45,99 @@ class Carried:
 class ServiceNetwork:
     """All Services of the cluster."""
 
-    def __init__(self, store: Store, addresses: ServiceAddresses, names: Names, recorder: Recorder) -> None:
+    def __init__(self, store: Store, addresses: ServiceAddresses, dns: Dns, recorder: Recorder) -> None:
         self._store = store
         self._addresses = addresses
-        self._names = names
+        self._dns = dns
         self._recorder = recorder
-        self._dirty: Dirty[Carried] = Dirty()
-        self._left: set[Proxy] = set()  # of Services that are gone: their connections go on
-        self._carried: dict[str, dict[str, Carried]] = {}
+        self._queue: WorkQueue[ProxiedService] = WorkQueue()
+        self._draining: set[Proxy] = set()
+        """Proxies of deleted Services that still have connections."""
+        self._services: dict[str, dict[str, ProxiedService]] = {}
 
     async def run(self) -> None:
-        """Follow Services and Pods until cancelled."""
+        """Serve all Services until cancelled."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(follow(self._store, SERVICES, self._service_changed))
-                tasks.create_task(follow(self._store, PODS, self._pod_changed))
-                async for one in self._dirty:
-                    await self._carry(one)
+                tasks.create_task(run_informer(self._store, SERVICES, self._service_changed))
+                tasks.create_task(run_informer(self._store, PODS, self._pod_changed))
+                async for proxied in self._queue:
+                    await self._sync(proxied)
         finally:
-            for many in self._carried.values():
-                for one in many.values():
-                    self._drop(one)
-            for proxy in self._left:
+            for by_name in self._services.values():
+                for proxied in by_name.values():
+                    self._drop(proxied)
+            for proxy in self._draining:
                 proxy.close()
 
     def _service_changed(self, change: Change) -> None:
         service = change.new or change.old or {}
         namespace, name = namespace_of(service), service["metadata"]["name"]
-        many = self._carried.setdefault(namespace, {})
+        by_name = self._services.setdefault(namespace, {})
         if change.new is None:
             self._addresses.release(service)
-            if name in many:
-                self._drop(many.pop(name))
+            if name in by_name:
+                self._drop(by_name.pop(name))
             return
-        one = many.setdefault(name, Carried(service))
-        one.backends.service = service
+        proxied = by_name.setdefault(name, ProxiedService(service))
+        proxied.backends.service = service
         for pod in self._store.list(PODS, namespace):
-            one.backends.consider(pod, deleted=False)
-        self._dirty.add(one)
+            proxied.backends.consider(pod, deleted=False)
+        self._queue.add(proxied)
 
     def _pod_changed(self, change: Change) -> None:
         pod = change.new or change.old or {}
-        for one in self._carried.get(namespace_of(pod), {}).values():
-            if one.backends.consider(pod, deleted=change.new is None):
-                self._dirty.add(one)
+        for proxied in self._services.get(namespace_of(pod), {}).values():
+            if proxied.backends.consider(pod, deleted=change.new is None):
+                self._queue.add(proxied)
 
-    async def _carry(self, one: Carried) -> None:
-        """Open the ports that the Service has now, close those it had; publish its names."""
-        if one.dropped.is_set():
+    async def _sync(self, proxied: ProxiedService) -> None:
+        """Open the ports of a Service, close ports that it no longer has, and publish its names."""
+        if proxied.dropped.is_set():
             return
-        for key in one.proxies.keys() - one.ports().keys():
-            one.proxies.pop(key).close()
-        for key, port in one.ports().items():
-            if key not in one.proxies:
-                one.proxies[key] = Proxy(partial(one.backends.of_port, key[0]))
-            if not one.backends.expected():
-                one.proxies[key].refuse()
-            elif not one.proxies[key].listening:
-                await self._listen(one, key, port)
-        if one.dropped.is_set():  # meanwhile
-            self._drop(one)
+        for key in proxied.proxies.keys() - proxied.ports().keys():
+            proxied.proxies.pop(key).close()
+        for key, port in proxied.ports().items():
+            if key not in proxied.proxies:
+                proxied.proxies[key] = Proxy(partial(proxied.backends.of_port, key[0]))
+            if not proxied.backends.expected():
+                proxied.proxies[key].refuse()
+            elif not proxied.proxies[key].listening:
+                await self._listen(proxied, key, port)
+        if proxied.dropped.is_set():  # meanwhile
+            self._drop(proxied)
         else:
-            self._publish(one)
+            self._publish(proxied)
 
-    async def _listen(self, one: Carried, key: Key, port: Mapping[str, Any]) -> None:
+    async def _listen(self, proxied: ProxiedService, key: Key, port: Mapping[str, Any]) -> None:
         number, node_port = key
         if port.get("protocol", "TCP") != "TCP":
-            self._complain(one, f"port {number} is not carried: only TCP is possible on this node")
+            self._warn(proxied, f"port {number} is not served: dask-k8s-local supports TCP only")
             return
-        places = [(one.spec["clusterIP"], number)]
+        places = [(proxied.spec["clusterIP"], number)]
         if node_port:
             places += [(_LOCALHOST, node_port), (self._addresses.block.node, node_port)]
         for address, at in places:
             try:
-                await one.proxies[key].listen(address, at)
+                await proxied.proxies[key].listen(address, at)
             except OSError as error:
-                self._complain(one, f"cannot listen at {address}:{at}: {why(error)}")
+                self._warn(proxied, f"cannot listen at {address}:{at}: {error_text(error)}")
 
-    def _complain(self, one: Carried, message: str) -> None:
-        self._recorder.record(one.backends.service, "Warning", "FailedToListen", message)
+    def _warn(self, proxied: ProxiedService, message: str) -> None:
+        self._recorder.record(proxied.backends.service, "Warning", "FailedToListen", message)
 
-    def _publish(self, one: Carried) -> None:
-        """Let the names be resolved, and those it had no longer."""
-        wanted = {} if one.dropped.is_set() else one.backends.names()
-        for name in one.names - wanted.keys():
-            self._names.set(namespace_of(one.backends.service), name, [])
-        for name, addresses in wanted.items():
-            self._names.set(namespace_of(one.backends.service), name, addresses)
-        one.names = {*wanted}
+    def _publish(self, proxied: ProxiedService) -> None:
+        """Publish the DNS names of a Service and remove old ones."""
+        desired = {} if proxied.dropped.is_set() else proxied.backends.names()
+        for name in proxied.names - desired.keys():
+            self._dns.set(namespace_of(proxied.backends.service), name, [])
+        for name, addresses in desired.items():
+            self._dns.set(namespace_of(proxied.backends.service), name, addresses)
+        proxied.names = {*desired}
 
-    def _drop(self, one: Carried) -> None:
-        one.dropped.set()
-        self._publish(one)
-        for proxy in one.proxies.values():
+    def _drop(self, proxied: ProxiedService) -> None:
+        proxied.dropped.set()
+        self._publish(proxied)
+        for proxy in proxied.proxies.values():
             proxy.refuse()
-        self._left = {proxy for proxy in (*self._left, *one.proxies.values()) if proxy.busy}
+        self._draining = {proxy for proxy in (*self._draining, *proxied.proxies.values()) if proxy.busy}

@@ -1,1 +1,1 @@
-"""Binds pods to the one node, or tells them in the real scheduler's words why not."""
+"""The scheduler: binds pods to the node, or reports why it cannot. Starts no pods."""

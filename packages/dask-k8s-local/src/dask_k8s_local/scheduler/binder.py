@@ -1,14 +1,12 @@
-"""The loop that gives pending pods their node. Writes `spec.nodeName` and the condition PodScheduled."""
-
-from __future__ import annotations
+"""The scheduling loop. Writes `spec.nodeName` and the condition PodScheduled."""
 
 import asyncio
 
-from dask_k8s_local.conditions import condition, with_condition
+from dask_k8s_local.conditions import condition, is_finished, with_condition
 from dask_k8s_local.events import Recorder
-from dask_k8s_local.following import Change, follow
+from dask_k8s_local.informer import Change, run_informer
 from dask_k8s_local.resources import NODES, PODS
-from dask_k8s_local.scheduler.filters import refusal
+from dask_k8s_local.scheduler.filters import reject_reason
 from dask_k8s_local.scheduler.requests import Load
 from dask_k8s_local.store import Object, Store, namespace_of
 
@@ -17,7 +15,7 @@ _GATED = "Scheduling is blocked due to non-empty scheduling gates"
 
 
 class Scheduler:
-    """Binds every pod that names no other scheduler."""
+    """Binds pods that request the default scheduler."""
 
     def __init__(self, store: Store, node: str) -> None:
         self._store = store
@@ -27,16 +25,16 @@ class Scheduler:
         self._pending: dict[str, Object] = {}
 
     async def run(self) -> None:
-        """Follow pods and the node until cancelled."""
+        """Schedule pods until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(follow(self._store, PODS, self._pod_changed))
-            tasks.create_task(follow(self._store, NODES, lambda _: self._try_pending()))
+            tasks.create_task(run_informer(self._store, PODS, self._pod_changed))
+            tasks.create_task(run_informer(self._store, NODES, lambda _: self._try_pending()))
 
     def _pod_changed(self, change: Change) -> None:
         pod = change.new or change.old or {}
         uid = pod["metadata"]["uid"]
         known = self._pending.pop(uid, None)
-        if change.new is None or (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}:
+        if change.new is None or is_finished(pod):
             if self._load.remove(pod):
                 self._try_pending()
         elif pod["spec"].get("nodeName"):
@@ -61,7 +59,7 @@ class Scheduler:
         if pod["spec"].get("schedulingGates"):
             self._write(pod, None, reason="SchedulingGated", message=_GATED)
             return
-        refused = refusal(pod, node, self._load.used)
+        refused = reject_reason(pod, node, self._load.used)
         if refused is None:
             if self._write(pod, self._node):
                 self._load.add(pod)
@@ -73,7 +71,7 @@ class Scheduler:
             self._recorder.record(pod, "Warning", "FailedScheduling", refused.message)
 
     def _write(self, pod: Object, node: str | None, *, reason: str = "", message: str = "") -> bool:
-        """Bind the pod, or say why it is not bound; False: that is nothing new."""
+        """Bind the pod, or write why it is not bound; return whether anything has changed."""
         current = self._store.get(PODS, namespace_of(pod), pod["metadata"]["name"])
         if current is None or current["metadata"]["uid"] != pod["metadata"]["uid"]:
             return False

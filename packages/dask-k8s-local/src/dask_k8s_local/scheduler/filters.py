@@ -1,6 +1,4 @@
-"""Whether a pod may run on a node: a list of filters, each with the scheduler's own words. Pure."""
-
-from __future__ import annotations
+"""Filters that decide whether a pod fits on the node, with the messages of the real scheduler. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,16 +10,16 @@ from dask_k8s_local.store import Object
 
 
 @dataclass(frozen=True, kw_only=True)
-class Refusal:
-    """Why not; `hopeless`: not even if every other pod went."""
+class Rejection:
+    """Why a pod does not fit; `unresolvable` if removing other pods would not help."""
 
     reasons: tuple[str, ...]
-    hopeless: bool = True
+    unresolvable: bool = True
 
     @property
     def message(self) -> str:
-        """Return the sentence that `kubectl describe` shows for a cluster of one node."""
-        why = "Preemption is not helpful for scheduling" if self.hopeless else _NO_VICTIMS
+        """Return the message that `kubectl describe` shows for a cluster with one node."""
+        why = "Preemption is not helpful for scheduling" if self.unresolvable else _NO_VICTIMS
         filtered = ", ".join(sorted(f"1 {reason}" for reason in self.reasons))
         return f"0/1 nodes are available: {filtered}. {_DEALLOCATE}0/1 nodes are available: 1 {why}."
 
@@ -30,11 +28,11 @@ _NO_VICTIMS = "No preemption victims found for incoming pod"
 _DEALLOCATE = "no new claims to deallocate, preemption: "
 
 
-def refusal(pod: Object, node: Object, used: Mapping[str, Decimal]) -> Refusal | None:
-    """Return why the pod may not run on the node, of which so much is used; or None."""
+def reject_reason(pod: Object, node: Object, used: Mapping[str, Decimal]) -> Rejection | None:
+    """Return why the pod does not fit on the node with these resources in use, or None."""
     for check in (_unschedulable, _taints, _affinity):
         if reason := check(pod, node):
-            return Refusal(reasons=(reason,))
+            return Rejection(reasons=(reason,))
     return _resources(pod, node, used)
 
 
@@ -66,10 +64,10 @@ def _covers(toleration: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:
 
 def _affinity(pod: Object, node: Object) -> str | None:
     labels = node["metadata"].get("labels") or {}
-    wanted = pod["spec"].get("nodeSelector") or {}
+    selector = pod["spec"].get("nodeSelector") or {}
     affinity = (pod["spec"].get("affinity") or {}).get("nodeAffinity") or {}
     required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
-    matches = all(labels.get(key) == value for key, value in wanted.items())
+    matches = all(labels.get(key) == value for key, value in selector.items())
     if required and not any(_term(term, node) for term in required["nodeSelectorTerms"]):
         matches = False
     return None if matches else "node(s) didn't match Pod's node affinity/selector"
@@ -102,13 +100,13 @@ def _expression(expression: Mapping[str, Any], found: Mapping[str, str]) -> bool
             return difference > 0 if operator == "Gt" else difference < 0
 
 
-def _resources(pod: Object, node: Object, used: Mapping[str, Decimal]) -> Refusal | None:
+def _resources(pod: Object, node: Object, used: Mapping[str, Decimal]) -> Rejection | None:
     allocatable = quantities(node["status"]["allocatable"])
     zero = Decimal(0)
-    reasons, hopeless = [], False
+    reasons, unresolvable = [], False
     for name, amount in {"pods": Decimal(1), **requested(pod)}.items():
-        there = allocatable.get(name, zero)
-        if amount and amount + used.get(name, zero) > there:
+        available = allocatable.get(name, zero)
+        if amount and amount + used.get(name, zero) > available:
             reasons.append("Too many pods" if name == "pods" else f"Insufficient {name}")
-            hopeless = hopeless or amount > there
-    return Refusal(reasons=tuple(reasons), hopeless=hopeless) if reasons else None
+            unresolvable = unresolvable or amount > available
+    return Rejection(reasons=tuple(reasons), unresolvable=unresolvable) if reasons else None

@@ -1,6 +1,4 @@
-"""What a pod asks for: the sum of its containers, as the scheduler counts it. Pure."""
-
-from __future__ import annotations
+"""The resources that pods request, as the scheduler counts them. Pure."""
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
@@ -11,12 +9,12 @@ from dask_k8s_local.store import Object
 
 
 def requested(pod: Object) -> dict[str, Decimal]:
-    """Return the amount of each resource that the pod needs."""
+    """Return the amount of each resource that the pod requests."""
     spec = pod["spec"]
     running = _sum(_of(container) for container in spec["containers"])
     peak: dict[str, Decimal] = {}
     for container in spec.get("initContainers") or ():
-        if container.get("restartPolicy") == "Always":  # a sidecar: it runs beside the others
+        if container.get("restartPolicy") == "Always":  # a sidecar, which runs together with the others
             running = _sum((running, _of(container)))
         else:
             peak = _most(peak, _of(container))
@@ -24,21 +22,21 @@ def requested(pod: Object) -> dict[str, Decimal]:
 
 
 class Load:
-    """What the pods of a node have asked for together."""
+    """The total requests of the pods on a node."""
 
     def __init__(self) -> None:
         self._pods: dict[str, dict[str, Decimal]] = {}
         self.used: dict[str, Decimal] = {}
 
     def add(self, pod: Object) -> None:
-        """Count a pod, once."""
+        """Add the requests of a pod, once."""
         uid = pod["metadata"]["uid"]
         if uid not in self._pods:
             self._pods[uid] = requested(pod)
             self.used = _sum((self.used, self._pods[uid], {"pods": Decimal(1)}))
 
     def remove(self, pod: Object) -> bool:
-        """Count a pod no longer; False: it was not counted."""
+        """Subtract the requests of a pod; return whether it was counted."""
         gone = self._pods.pop(pod["metadata"]["uid"], None)
         for name, amount in {**(gone or {}), "pods": Decimal(gone is not None)}.items():
             self.used[name] = self.used.get(name, Decimal(0)) - amount

@@ -1,1 +1,4 @@
-"""What objects may look like: schemas of built-in and custom kinds, walks over them. No store, no HTTP."""
+"""Schemas of built-in and custom kinds: decoding, pruning, defaults and validation.
+
+Knows neither store nor HTTP.
+"""

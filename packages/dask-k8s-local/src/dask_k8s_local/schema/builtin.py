@@ -1,6 +1,7 @@
-"""The schemas of built-in kinds: Kubernetes' own (package data), and the defaults that they do not tell."""
+"""The schemas of built-in kinds (package data), and defaults that they do not contain.
 
-from __future__ import annotations
+Contains no validation.
+"""
 
 from functools import cache
 from importlib import resources as package
@@ -10,7 +11,6 @@ import orjson
 
 from dask_k8s_local.schema.node import Node, fill_node
 
-# What Kubernetes' SetDefaults_* functions fill in field by field; those that compute are in `strategy`.
 _PROBE = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
 _CONTAINER = {
     "terminationMessagePath": "/dev/termination-log",
@@ -24,7 +24,6 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "core.v1.ConfigMapVolumeSource": {"defaultMode": 420},
     "core.v1.Container": _CONTAINER,
     "core.v1.DownwardAPIVolumeSource": {"defaultMode": 420},
-    "core.v1.EndpointPort": {"protocol": "TCP"},
     "core.v1.EphemeralContainer": _CONTAINER,
     "core.v1.HTTPGetAction": {"path": "/", "scheme": "HTTP"},
     "core.v1.HostPathVolumeSource": {"type": ""},
@@ -48,6 +47,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "discovery.v1.EndpointPort": {"name": "", "protocol": "TCP"},
     "rbac.v1.RoleRef": {"apiGroup": "rbac.authorization.k8s.io"},
 }
+"""Constant defaults of Kubernetes' SetDefaults_* functions; computed defaults are in `strategy`."""
 
 _SCHEMA = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps"
 _SCHEMA_OR = frozenset({"v1.JSONSchemaPropsOrArray", "v1.JSONSchemaPropsOrBool"})
@@ -62,7 +62,7 @@ def schemas() -> dict[str, Any]:
 
 @cache
 def _names() -> dict[tuple[str, str, str], str]:
-    """Return the schema's name of each group, version and kind; not of DeleteOptions, which are of many."""
+    """Return the schema's name by group, version and kind, without DeleteOptions, which have many."""
     kinds = ((name, schema.get("x-kubernetes-group-version-kind", ())) for name, schema in schemas().items())
     return {
         (k["group"], k["version"], k["kind"]): name for name, gvks in kinds for k in gvks if len(gvks) == 1
@@ -76,7 +76,7 @@ def schema_name(group: str, version: str, kind: str) -> str | None:
 
 @cache
 def node(name: str) -> Node:
-    """Return the node of a schema; the same one wherever it is referred to."""
+    """Return the compiled schema; references to a schema share one node."""
     if name not in _nodes:
         _compile(name)
     return _nodes[name]
@@ -101,7 +101,7 @@ def _compile(name: str) -> Node:
         result.type, result.preserve = "", True
     if result.name in _SCHEMA_OR:
         result.additional = _compile(_SCHEMA)
-    # "default": {} or 0 in OpenAPI is Go's zero value, which is what a field that is not there means anyhow
+    # OpenAPI contains Go's zero values ({}, 0) as defaults; a missing field means the same
     result.defaults = {key: value for key, value in result.defaults.items() if value} | _DEFAULTS.get(
         name.removeprefix("io.k8s.api."), {}
     )

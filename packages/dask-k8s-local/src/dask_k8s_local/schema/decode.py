@@ -1,9 +1,7 @@
-"""Built-in kinds come in: typed decoding as Go does it. Unknown fields go (and are named), nulls mean absent.
+"""Decodes built-in kinds like Go: reports and drops unknown fields, treats null as absent, sets defaults.
 
-What the API server fills in field by field (see `builtin`) is filled in here.
+Only constant defaults (see `builtin`) are set here.
 """
-
-from __future__ import annotations
 
 import base64
 import binascii
@@ -29,23 +27,23 @@ _ZERO: dict[str, Any] = {"string": "", "boolean": False, "integer": 0, "number":
 
 
 class DecodeError(ValueError):
-    """The JSON does not fit the Go type."""
+    """The JSON cannot be decoded into the Go type."""
 
 
 def decode(node: Node, value: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Return the object as the API server understands it, and the paths of unknown fields."""
+    """Return the decoded object and the paths of unknown fields."""
     unknown: list[str] = []
     decoded = _struct(node, value, [], unknown)
     return decoded, unknown
 
 
 def json_name(value: Any) -> str:
-    """Return what Go calls a value's JSON type."""
+    """Return Go's name of a value's JSON type."""
     return _JSON_NAMES.get(type(value), "null")
 
 
 def render(path: Path, key: str | int | None = None) -> str:
-    """Write a path as `spec.containers[0].image`."""
+    """Format a path as `spec.containers[0].image`."""
     parts = path if key is None else [*path, key]
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")
 
@@ -63,7 +61,8 @@ def _value(node: Node, value: Any, path: Path, unknown: list[str], parent: Node)
             raise _mismatch(node, value, path, parent)
         return _list(node, value, path, unknown, parent)
     if not kind and node.additional is not None and isinstance(value, dict):
-        return _struct(node.additional, value, path, unknown)  # "this kind of object, or something else"
+        # an object or another type, such as JSONSchemaPropsOrBool
+        return _struct(node.additional, value, path, unknown)
     return _scalar(node, value, path, parent)
 
 
@@ -102,8 +101,8 @@ def _map(
         if type(item) is str and item_node.type == "string" and not item_node.format:
             out[key] = item
         else:
-            item = _zero(item_node) if item is None else item  # noqa: PLW2901  # what null means here
-            out[key] = _value(item_node, item, path, unknown, parent)  # Go's messages name no keys of maps
+            item = _zero(item_node) if item is None else item  # noqa: PLW2901  # null is the zero value
+            out[key] = _value(item_node, item, path, unknown, parent)  # Go's messages do not contain map keys
     return out
 
 
@@ -119,7 +118,7 @@ def _list(node: Node, value: list[Any], path: Path, unknown: list[str], parent: 
 
 
 def _zero(node: Node) -> Any:
-    """Return what null means in a list or a map."""
+    """Return the value of null in a list or map."""
     return "0" if node.format == "quantity" else copy(_ZERO.get(node.type))
 
 

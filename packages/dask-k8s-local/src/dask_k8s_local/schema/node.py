@@ -1,10 +1,8 @@
-"""Schemas, compiled: OpenAPI v3 in, a tree (or, where kinds contain themselves, a graph) of nodes out.
+"""Compiled schemas: OpenAPI v3 schemas as a graph of nodes.
 
-Built-in kinds and custom resources share the nodes, so that decoding, defaulting, server-side apply and
-strategic merge are written once.
+Built-in kinds and custom resources share this class, and with it decoding, server-side apply and strategic
+merge.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +10,6 @@ from typing import Any
 
 MISSING: Any = object()
 
-# What only validation of custom resources asks for; in the order in which the API server complains.
 _CHECKS = (
     "enum",
     "minimum",
@@ -23,7 +20,6 @@ _CHECKS = (
     "pattern",
     "minItems",
     "maxItems",
-    "uniqueItems",
     "minProperties",
     "maxProperties",
     "anyOf",
@@ -31,19 +27,22 @@ _CHECKS = (
     "allOf",
     "not",
 )
+"""Keywords that only the validation of custom resources uses, in the order of Kubernetes' messages."""
 
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """One schema. `type` is empty where anything goes."""
+    """A compiled schema; an empty `type` allows any value."""
 
     type: str = ""
-    name: str = ""  # of the Go type, for built-in kinds
+    name: str = ""
+    """The Go type of a built-in kind."""
     format: str = ""
-    properties: dict[str, Node] = field(default_factory=dict)
-    defaults: dict[str, Any] = field(default_factory=dict)  # of properties
-    additional: Node | None = None
-    items: Node | None = None
+    properties: dict[str, "Node"] = field(default_factory=dict)
+    defaults: dict[str, Any] = field(default_factory=dict)
+    """Defaults of the properties."""
+    additional: "Node | None" = None
+    items: "Node | None" = None
     default: Any = MISSING
     required: tuple[str, ...] = ()
     nullable: bool = False
@@ -54,14 +53,15 @@ class Node:
     map_keys: tuple[str, ...] = ()
     merge_key: str = ""
     merge_strategies: tuple[str, ...] = ()
-    atomic: bool = False  # a map or struct that server-side apply owns as a whole
+    atomic: bool = False
+    """Whether server-side apply treats a map or struct as a single value."""
     checks: dict[str, Any] = field(default_factory=dict)
     rules: tuple[Mapping[str, Any], ...] = ()
     source: Mapping[str, Any] = field(default_factory=dict)
 
 
 def compile_node(schema: Mapping[str, Any], resolve: Callable[[str], Node] | None = None) -> Node:
-    """Compile a schema; `resolve` gives the node of a `$ref`."""
+    """Compile a schema; `resolve` returns the node of a `$ref`."""
     reference = _reference(schema)
     if reference is not None and resolve is not None:
         return resolve(reference)
@@ -71,7 +71,7 @@ def compile_node(schema: Mapping[str, Any], resolve: Callable[[str], Node] | Non
 
 
 def fill_node(node: Node, schema: Mapping[str, Any], resolve: Callable[[str], Node] | None = None) -> None:
-    """Compile a schema into a node that others may refer to already."""
+    """Compile a schema into an existing node, to which other nodes can already refer."""
     node.source = schema
     node.type = schema.get("type", "")
     node.format = schema.get("format", "")
@@ -103,7 +103,7 @@ def fill_node(node: Node, schema: Mapping[str, Any], resolve: Callable[[str], No
 
 
 def _reference(schema: Mapping[str, Any]) -> str | None:
-    """Return the name that a schema refers to, directly or (with a default beside it) through `allOf`."""
+    """Return the name in a `$ref`, which can be inside an `allOf` next to a default."""
     reference = schema.get("$ref")
     if not isinstance(reference, str):
         wrapped = schema.get("allOf")

@@ -1,6 +1,4 @@
-"""Quantities: `100m`, `1Gi`, `5e3`. Their values, and the one canonical way to write them."""
-
-from __future__ import annotations
+"""Quantities such as `100m`, `1Gi` and `5e3`: their value and canonical format."""
 
 import re
 from decimal import ROUND_CEILING, Decimal
@@ -16,7 +14,7 @@ ERROR = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkK
 
 @lru_cache(maxsize=4096)
 def parse(text: str) -> Decimal:
-    """Return the value of a quantity; ValueError carries the API server's words."""
+    """Return the value of a quantity; raises ValueError with Kubernetes' message."""
     number, suffix = _split(text)
     if suffix in _BINARY:
         value = number * Decimal(1024 ** _BINARY[suffix])
@@ -29,12 +27,12 @@ def parse(text: str) -> Decimal:
 
 @lru_cache(maxsize=4096)
 def canonical(text: str) -> str:
-    """Write a quantity as the API server does: `0.5` is `500m`, `1024Mi` is `1Gi`."""
+    """Return the canonical format of a quantity: `0.5` is `500m`, `1024Mi` is `1Gi`."""
     return write(parse(text), like=text)
 
 
 def write(value: Decimal, *, like: str = "") -> str:
-    """Write a value in the format (binary, decimal, exponent) of another quantity."""
+    """Format a value in the format (binary, decimal or exponent) of another quantity."""
     _, suffix = _split(like or "0")
     if suffix in _BINARY and (abs(value) >= 1024 or not value) and value == int(value):
         return _scaled(int(value), 1024, ["", *_BINARY])

@@ -1,9 +1,7 @@
-"""Custom resources are judged: structural schemas, with the API server's words (kube-openapi's validation).
+"""Validation of custom resources by their structural schema, with Kubernetes' messages.
 
-Rules in CEL are the business of `crd.cel`.
+Rules in CEL are evaluated in `crd.cel`.
 """
-
-from __future__ import annotations
 
 import base64
 import binascii
@@ -27,16 +25,16 @@ _JSON_TYPES = {
 
 
 def validate(node: Node, value: Any, path: str = "", old: Any = MISSING) -> Iterator[Problem]:
-    """Yield what is wrong with a value; what is as it was before (`old`) is not judged again."""
+    """Yield the problems of a value; parts that equal `old` are not validated again."""
     if old is not MISSING and value == old:
         return
     found = "object" if isinstance(value, dict) else _JSON_TYPES[type(value)]
     if found == "null":
         if not node.nullable and (node.type or node.int_or_string):
-            yield problems.wrong_type(path, found, _wanted(node))
+            yield problems.wrong_type(path, found, _expected_type(node))
         return
     if not _fits(node, value, found):
-        yield problems.wrong_type(path, found, _wanted(node))
+        yield problems.wrong_type(path, found, _expected_type(node))
     if node.format and found == "string":
         yield from _format(node, value, path)
     for name, limit in node.checks.items():
@@ -73,7 +71,7 @@ def _duplicates(node: Node, value: list[Any], path: str) -> Iterator[Problem]:
             yield problems.duplicate(f"{path}[{index}]", key)
 
 
-def _wanted(node: Node) -> str:
+def _expected_type(node: Node) -> str:
     return "integer,string" if node.int_or_string else node.type
 
 
@@ -107,20 +105,20 @@ def _array(node: Node, value: list[Any], path: str, old: Any) -> Iterator[Proble
 
 
 def correlated(node: Node, old: Any) -> dict[Any, Any]:
-    """Return old items by their keys; only items of lists that are maps can be told from one another."""
+    """Return old items by their keys, for lists of type `map`."""
     if node.list_type != "map" or not isinstance(old, list):
         return {}
     return {item_key(node, item): item for item in old}
 
 
 def item_key(node: Node, item: Any) -> Any:
-    """Return the values of an item's keys."""
+    """Return the values of an item's map keys."""
     if node.list_type != "map" or not isinstance(item, dict):
         return None
     return tuple(json.dumps(item.get(key)) for key in node.map_keys)
 
 
-# ---- value checks: one function per keyword of the schema
+# ---- one function per keyword of the schema
 
 _Check = Callable[[Any, Any, str, Node], Iterator[Problem]]
 
@@ -141,15 +139,15 @@ def _number(limit: Any) -> Any:
 def _minimum(limit: Any, value: Any, path: str, node: Node) -> Iterator[Problem]:
     exclusive = node.source.get("exclusiveMinimum")
     if isinstance(value, int | float) and (value < limit or (exclusive and value == limit)):
-        words = "greater than" if exclusive else "greater than or equal to"
-        yield problems.invalid(path, value, f"{_body(path)} should be {words} {_number(limit)}")
+        message = "greater than" if exclusive else "greater than or equal to"
+        yield problems.invalid(path, value, f"{_body(path)} should be {message} {_number(limit)}")
 
 
 def _maximum(limit: Any, value: Any, path: str, node: Node) -> Iterator[Problem]:
     exclusive = node.source.get("exclusiveMaximum")
     if isinstance(value, int | float) and (value > limit or (exclusive and value == limit)):
-        words = "less than" if exclusive else "less than or equal to"
-        yield problems.invalid(path, value, f"{_body(path)} should be {words} {_number(limit)}")
+        message = "less than" if exclusive else "less than or equal to"
+        yield problems.invalid(path, value, f"{_body(path)} should be {message} {_number(limit)}")
 
 
 def _multiple_of(factor: Any, value: Any, path: str, _: Node) -> Iterator[Problem]:
@@ -180,11 +178,6 @@ def _min_items(limit: int, value: Any, path: str, _: Node) -> Iterator[Problem]:
 def _max_items(limit: int, value: Any, path: str, _: Node) -> Iterator[Problem]:
     if isinstance(value, list) and len(value) > limit:
         yield problems.too_many(path, len(value), limit)
-
-
-def _unique_items(_: bool, value: Any, path: str, __: Node) -> Iterator[Problem]:  # noqa: FBT001  # the keyword's value
-    if isinstance(value, list) and len({json.dumps(item, sort_keys=True) for item in value}) < len(value):
-        yield problems.invalid(path, "", f"{_body(path)} shouldn't contain duplicates")
 
 
 def _min_properties(limit: int, value: Any, path: str, _: Node) -> Iterator[Problem]:
@@ -240,7 +233,6 @@ _CHECKS: dict[str, _Check] = {
     "pattern": _pattern,
     "minItems": _min_items,
     "maxItems": _max_items,
-    "uniqueItems": _unique_items,
     "minProperties": _min_properties,
     "maxProperties": _max_properties,
     "anyOf": _any_of,
@@ -257,11 +249,11 @@ def _subschema(text: str) -> Node:
 
 @cache
 def _regex(pattern: str) -> Any:
-    """Compile with Go's regular expressions, which are not Python's."""
+    """Compile a regular expression with the syntax of Go."""
     return re2.compile(pattern)
 
 
-# ---- formats of strings; those not named here are not checked
+# ---- formats of strings; other formats are not checked
 
 
 def _base64(text: str) -> None:

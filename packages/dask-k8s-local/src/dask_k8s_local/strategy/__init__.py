@@ -1,1 +1,4 @@
-"""What each kind adds to plain storage: defaults, what the server sets and refuses. No store, no HTTP."""
+"""What each kind adds to storage: defaults, fields that the server sets, and validation.
+
+Knows neither store nor HTTP.
+"""

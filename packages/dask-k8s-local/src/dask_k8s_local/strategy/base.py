@@ -1,6 +1,4 @@
-"""What a kind may say of itself; the defaults suit a kind that is plain data."""
-
-from __future__ import annotations
+"""The base class of strategies. Its defaults suit kinds that are plain data."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -16,11 +14,12 @@ Object = dict[str, Any]
 
 
 class Strategy:
-    """A built-in kind. `prepare_*` may change the new object, which is theirs, but not what it shares."""
+    """The strategy of a kind; `prepare_*` can replace top-level fields and metadata of the new object."""
 
-    returns_deleted = False  # DELETE answers with the object, not with a Status
-    unconditional_update = True  # PUT without resourceVersion
-    create_on_update = False  # PUT makes what is not there
+    returns_deleted = False
+    """Whether DELETE returns the object instead of a Status."""
+    unconditional_update = True
+    """Whether PUT works without a resourceVersion."""
 
     def __init__(self, resource: Resource, *, check_name: names.NameCheck = names.subdomain) -> None:
         self.resource = resource
@@ -29,54 +28,54 @@ class Strategy:
 
     @property
     def node(self) -> Node:
-        """Return the schema; compiled when first asked for."""
+        """Return the schema, which is compiled on first use."""
         if self._node is None:
             name = builtin.schema_name(self.resource.group, self.resource.version, self.resource.kind)
             self._node = builtin.node(name or "")
         return self._node
 
     def decode(self, obj: Object) -> tuple[Object, list[str]]:
-        """Return the object as the server understands it, and the paths of unknown fields."""
+        """Return the decoded object with defaults, and the paths of unknown fields."""
         return decode(self.node, obj)
 
     def prepare_create(self, obj: Object) -> None:
-        """Set and drop what is not the client's to say."""
+        """Set and remove fields of a new object that clients cannot set."""
         if "status" in self.resource.subresources:
             obj.pop("status", None)
 
     def prepare_named(self, obj: Object) -> None:
-        """Set what follows from the name and the uid of a new object."""
+        """Set fields that depend on the name and uid of a new object."""
         del obj
 
     def prepare_update(self, obj: Object, old: Object) -> None:
-        """Likewise for an update: the status has its own door."""
+        """Keep fields of a changed object that clients cannot set, such as the status."""
         if "status" in self.resource.subresources:
             keep(obj, old, "status")
 
     def prepare_status(self, obj: Object, old: Object) -> None:
-        """Keep everything but the status."""
+        """Keep everything but the status in an update of the status."""
         for key in {*obj, *old} - {"status", "metadata"}:
             keep(obj, old, key)
         obj["metadata"] = {**old["metadata"], "resourceVersion": obj["metadata"].get("resourceVersion")}
 
     def validate(self, obj: Object) -> Iterable[Problem]:
-        """Yield what is wrong with a new object, metadata apart."""
+        """Yield the problems of a new object, apart from its metadata."""
         del obj
         return ()
 
     def validate_update(self, obj: Object, old: Object) -> Iterable[Problem]:
-        """Yield what is wrong with a changed object, metadata apart."""
+        """Yield the problems of a changed object, apart from its metadata."""
         del old
         return self.validate(obj)
 
     def validate_status(self, obj: Object, old: Object) -> Iterable[Problem]:
-        """Yield what is wrong with a changed status."""
+        """Yield the problems of a changed status."""
         del obj, old
         return ()
 
 
 def keep(obj: Object, old: Object, key: str) -> None:
-    """Let a part of the object be what it was."""
+    """Set a field to its old value, or remove it."""
     if key in old:
         obj[key] = old[key]
     else:
@@ -84,6 +83,6 @@ def keep(obj: Object, old: Object, key: str) -> None:
 
 
 def count_generation(obj: Object, old: Object) -> None:
-    """Count a change of what is wanted."""
+    """Increase the generation if the spec has changed."""
     changed = obj.get("spec") != old.get("spec")
     obj["metadata"]["generation"] = old["metadata"].get("generation", 0) + changed

@@ -1,6 +1,4 @@
-"""Jobs: their defaults, the selector that they get, and what may be asked of them here."""
-
-from __future__ import annotations
+"""The strategy of Jobs: defaults, selector and validation. Indexed Jobs are not supported."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -23,17 +21,17 @@ _NOT_NEGATIVE = (
 )
 _FIXED = ("completions", "selector", "template", "podFailurePolicy")
 _SCHEDULING = ("nodeSelector", "tolerations", "schedulingGates", "affinity")
-_NOT_HERE = ("backoffLimitPerIndex", "managedBy", "maxFailedIndexes", "successPolicy")
+_UNSUPPORTED = ("backoffLimitPerIndex", "managedBy", "maxFailedIndexes", "successPolicy")
 _ACTIONS = ("Count", "FailIndex", "FailJob", "Ignore")
 _OPERATORS = ("In", "NotIn")
 _STATUSES = ("False", "True", "Unknown")
 
 
 class Jobs(Strategy):
-    """Jobs."""
+    """The strategy of Jobs."""
 
     def decode(self, obj: Object) -> tuple[Object, list[str]]:
-        """Fill in what depends on other fields, too."""
+        """Decode the Job and set defaults that depend on other fields."""
         job, unknown = super().decode(obj)
         spec = job.get("spec")
         if not spec:
@@ -53,22 +51,22 @@ class Jobs(Strategy):
         return job, unknown
 
     def prepare_create(self, obj: Object) -> None:
-        """Begin with nothing done."""
+        """Set the first generation and an empty status."""
         obj["status"] = {}
         obj["metadata"]["generation"] = 1
 
     def prepare_named(self, obj: Object) -> None:
-        """Label the pods, and select them by that."""
+        """Set the labels of the pods and the selector."""
         spec, uid, name = obj["spec"], obj["metadata"]["uid"], obj["metadata"]["name"]
         if spec.get("manualSelector"):
             return
         metadata = {**(spec["template"].get("metadata") or {})}
         made = dict.fromkeys(_NAME_LABELS, name) | dict.fromkeys(_UID_LABELS, uid)
-        given = metadata.get("labels")
-        metadata["labels"] = {**made, **(given or {})}
-        # A job without labels of its own has those of its template, to the last one, in Kubernetes, too.
+        labels = metadata.get("labels")
+        metadata["labels"] = {**made, **(labels or {})}
+        # A Job without labels gets all labels of its template, as in Kubernetes.
         own = obj["metadata"].get("labels")
-        if not own or own is given:
+        if not own or own is labels:
             obj["metadata"]["labels"] = metadata["labels"]
         selector = spec.get("selector") or {}
         selected = {UID_LABEL: uid, **(selector.get("matchLabels") or {})}
@@ -76,19 +74,19 @@ class Jobs(Strategy):
         obj["spec"] = {**spec, "selector": {**selector, "matchLabels": selected}, "template": template}
 
     def prepare_update(self, obj: Object, old: Object) -> None:
-        """Count changes of the spec."""
+        """Increase the generation if the spec has changed."""
         super().prepare_update(obj, old)
         count_generation(obj, old)
 
     def validate(self, obj: Object) -> Iterator[Problem]:
-        """Judge the spec."""
+        """Validate the spec."""
         spec = obj["spec"]
         for key in _NOT_NEGATIVE:
             if spec.get(key) is not None and spec[key] < 0:
                 yield problems.invalid(f"spec.{key}", spec[key], "must be greater than or equal to 0")
-        for key in _NOT_HERE:
+        for key in _UNSUPPORTED:
             if spec.get(key) is not None:
-                yield problems.forbidden(f"spec.{key}", "dask-k8s-local does not run such jobs")
+                yield problems.forbidden(f"spec.{key}", "dask-k8s-local does not support such Jobs")
         if spec["completionMode"] != "NonIndexed":
             yield problems.not_supported("spec.completionMode", spec["completionMode"], ["NonIndexed"])
         if policy := spec.get("podFailurePolicy"):
@@ -98,7 +96,7 @@ class Jobs(Strategy):
         yield from _restarts(spec)
 
     def validate_update(self, obj: Object, old: Object) -> Iterable[Problem]:
-        """Keep what makes the job the one it is."""
+        """Validate a changed Job; some fields are immutable."""
         spec, before = obj["spec"], old["spec"]
         yield from self.validate(obj)
         may_move = before.get("suspend") and not (old.get("status") or {}).get("startTime")
@@ -113,11 +111,11 @@ def _same(new: Any, old: Any) -> bool:
 
 
 def _same_template(new: Object, old: Object) -> bool:
-    """Compare all but where the pods may run: that is for queues to say, before the job starts."""
-    return _unplaced(new) == _unplaced(old)
+    """Compare everything but scheduling fields, which queues such as Kueue set before the Job starts."""
+    return _without_scheduling(new) == _without_scheduling(old)
 
 
-def _unplaced(template: Object) -> Object:
+def _without_scheduling(template: Object) -> Object:
     return {key: value for key, value in template["spec"].items() if key not in _SCHEDULING}
 
 
@@ -126,8 +124,8 @@ def _restarts(spec: Mapping[str, Any]) -> Iterator[Problem]:
     if policy == "Always":
         yield problems.required(path, 'valid values: "OnFailure", "Never"')
     elif spec.get("podFailurePolicy") and policy != "Never":
-        words = 'only "Never" is supported when podFailurePolicy is specified'
-        yield problems.invalid(path, policy, words)
+        message = 'only "Never" is supported when podFailurePolicy is specified'
+        yield problems.invalid(path, policy, message)
 
 
 def _policy(policy: Mapping[str, Any], template: Mapping[str, Any]) -> Iterator[Problem]:
@@ -136,8 +134,8 @@ def _policy(policy: Mapping[str, Any], template: Mapping[str, Any]) -> Iterator[
     for index, rule in enumerate(policy.get("rules") or ()):
         path = f"spec.podFailurePolicy.rules[{index}]"
         if rule.get("action") == "FailIndex":
-            words = "requires the backoffLimitPerIndex to be set"
-            yield problems.invalid(f"{path}.action", rule["action"], words)
+            message = "requires the backoffLimitPerIndex to be set"
+            yield problems.invalid(f"{path}.action", rule["action"], message)
         elif rule.get("action") not in _ACTIONS:
             yield problems.not_supported(f"{path}.action", rule.get("action"), _ACTIONS)
         codes, conditions = rule.get("onExitCodes"), rule.get("onPodConditions")
@@ -158,8 +156,8 @@ def _codes(codes: Mapping[str, Any], path: str, names: set[Any]) -> Iterator[Pro
         yield problems.not_supported(f"{path}.operator", codes.get("operator"), _OPERATORS)
     container = codes.get("containerName")
     if container is not None and container not in names:
-        words = "must be one of the container or initContainer names in the pod template"
-        yield problems.invalid(f"{path}.containerName", container, words)
+        message = "must be one of the container or initContainer names in the pod template"
+        yield problems.invalid(f"{path}.containerName", container, message)
     values = codes.get("values") or []
     if not values:
         yield problems.invalid(f"{path}.values", values, "at least one value is required")

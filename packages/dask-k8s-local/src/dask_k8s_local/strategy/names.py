@@ -1,6 +1,7 @@
-"""How things may be called. Every check returns messages, in the API server's words; none means fine."""
+"""Checks of names.
 
-from __future__ import annotations
+Each check returns Kubernetes' messages about an invalid name, and none for a valid one.
+"""
 
 import re
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ _QUALIFIED = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _LABEL_VALUE = f"({_QUALIFIED})?"
 _CONFIG_KEY = "[-._a-zA-Z0-9]+"
 
-_QUALIFIED_WORDS = (
+_QUALIFIED_MESSAGE = (
     "must consist of alphanumeric characters, '-', '_' or '.', "
     "and must start and end with an alphanumeric character "
     f"(e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '{_QUALIFIED}')"
@@ -23,10 +24,10 @@ _QUALIFIED_WORDS = (
 _ENV = "a valid environment variable name must consist only of printable ASCII characters other than '='"
 
 
-def _rule(pattern: str, longest: int, words: str, *examples: str) -> NameCheck:
+def _rule(pattern: str, longest: int, message: str, *examples: str) -> NameCheck:
     regex = re.compile(pattern)
     named = " or ".join(f"'{example}', " for example in examples)
-    message = f"{words} ({f'e.g. {named}' if named else ''}regex used for validation is '{pattern}')"
+    message = f"{message} ({f'e.g. {named}' if named else ''}regex used for validation is '{pattern}')"
 
     @lru_cache(maxsize=4096)
     def check(text: str) -> tuple[str, ...]:
@@ -37,7 +38,7 @@ def _rule(pattern: str, longest: int, words: str, *examples: str) -> NameCheck:
 
 
 def too_long(longest: int) -> str:
-    """Say how long a name may be."""
+    """Return the message about a name that is too long."""
     return f"must be no more than {longest} characters"
 
 
@@ -69,7 +70,7 @@ config_key = _rule(
 
 
 def path_segment(text: str) -> list[str]:
-    """Check what has no other rule: roles and their bindings."""
+    """Check a name that only has to be a valid path segment, such as that of a role."""
     if text in {".", ".."}:
         return [f"may not be '{text}'"]
     return [f"may not contain '{char}'" for char in "/%" if char in text]
@@ -77,22 +78,22 @@ def path_segment(text: str) -> list[str]:
 
 @lru_cache(maxsize=4096)
 def qualified(text: str) -> Sequence[str]:
-    """Check a label's key, an annotation's, a finalizer."""
+    """Check the key of a label or annotation, or the name of a finalizer."""
     prefix, slash, name = text.rpartition("/")
     if "/" in prefix:
         hint = " with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
-        return [f"a qualified name {_QUALIFIED_WORDS}{hint}"]
+        return [f"a qualified name {_QUALIFIED_MESSAGE}{hint}"]
     problems = []
     if slash:
         problems += [
-            f"prefix part {words}" for words in (subdomain(prefix) if prefix else ["must be non-empty"])
+            f"prefix part {message}" for message in (subdomain(prefix) if prefix else ["must be non-empty"])
         ]
     if not name:
         problems.append("name part must be non-empty")
     elif len(name) > 63:
         problems.append(f"name part {too_long(63)}")
     if not re.fullmatch(_QUALIFIED, name):
-        problems.append(f"name part {_QUALIFIED_WORDS}")
+        problems.append(f"name part {_QUALIFIED_MESSAGE}")
     return problems
 
 

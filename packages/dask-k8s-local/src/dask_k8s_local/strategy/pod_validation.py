@@ -1,6 +1,4 @@
-"""Pods judged: the rules of the API server that people run into, with its words and in its order."""
-
-from __future__ import annotations
+"""Validation of pods: the rules of the API server that people run into, with its messages."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -8,7 +6,7 @@ from typing import Any
 
 from dask_k8s_local.schema import problems, quantity
 from dask_k8s_local.schema.problems import Problem
-from dask_k8s_local.strategy import amounts, metadata, names
+from dask_k8s_local.strategy import metadata, names, resource_lists
 
 Spec = Mapping[str, Any]
 
@@ -35,17 +33,17 @@ _MAX_INT32 = 2**31 - 1
 
 
 def validate_spec(spec: Spec) -> Iterator[Problem]:
-    """Yield what is wrong with a pod's spec."""
+    """Yield the problems of a pod's spec."""
     volumes: set[str] = set()
     yield from _volumes(spec.get("volumes") or (), volumes)
     containers = spec.get("containers") or ()
     if not containers:
         yield problems.required("spec.containers")
-    taken: set[str] = set()
+    container_names: set[str] = set()
     for path, container in _each("spec.containers", containers):
-        yield from _container(container, path, volumes, taken)
+        yield from _container(container, path, volumes, container_names)
     for path, container in _each("spec.initContainers", spec.get("initContainers") or ()):
-        yield from _container(container, path, volumes, taken)
+        yield from _container(container, path, volumes, container_names)
     yield from _scheduling(spec)
     for path, container in _each("spec.containers", containers):
         image = container.get("image", "")
@@ -60,7 +58,7 @@ def _scheduling(spec: Spec) -> Iterator[Problem]:
     yield from metadata.validate_labels(spec.get("nodeSelector") or {}, "spec.nodeSelector")
     for key, check in _NAMES.items():
         if value := spec.get(key):
-            yield from (problems.invalid(f"spec.{key}", value, words) for words in check(value))
+            yield from (problems.invalid(f"spec.{key}", value, message) for message in check(value))
     deadline = spec.get("activeDeadlineSeconds")
     if deadline is not None and not 1 <= deadline <= _MAX_INT32:
         yield problems.invalid("spec.activeDeadlineSeconds", deadline, _between(1, _MAX_INT32))
@@ -77,30 +75,30 @@ _NAMES: dict[str, names.NameCheck] = {
 
 
 def validate_update(spec: Spec, old: Spec) -> Iterator[Problem]:
-    """Yield what may not change in a pod that exists."""
+    """Yield the changes of a pod that are not allowed."""
     for kind in ("containers", "initContainers"):
         if len(spec.get(kind) or ()) != len(old.get(kind) or ()):
             yield problems.forbidden(f"spec.{kind}", "pod updates may not add or remove containers")
             return
     before, after = old.get("activeDeadlineSeconds"), spec.get("activeDeadlineSeconds")
     if before is not None and after is None:
-        words = "must not update from a positive integer to nil value"
-        yield problems.invalid("spec.activeDeadlineSeconds", None, words)
+        message = "must not update from a positive integer to nil value"
+        yield problems.invalid("spec.activeDeadlineSeconds", None, message)
     elif before is not None and after is not None and after > before:
-        words = "must be less than or equal to previous value"
-        yield problems.invalid("spec.activeDeadlineSeconds", after, words)
+        message = "must be less than or equal to previous value"
+        yield problems.invalid("spec.activeDeadlineSeconds", after, message)
     if any(item not in (spec.get("tolerations") or ()) for item in old.get("tolerations") or ()):
-        words = "existing toleration can not be modified except its tolerationSeconds"
-        yield problems.forbidden("spec.tolerations", words)
+        message = "existing toleration can not be modified except its tolerationSeconds"
+        yield problems.forbidden("spec.tolerations", message)
     if _fixed(spec) != _fixed(old):
         differing = [key for key in {*spec, *old} if spec.get(key) != old.get(key)]
         difference = "\n".join(f"spec.{key}" for key in sorted(differing))
-        words = f"pod updates may not change fields other than {_CHANGEABLE}\n{difference}"
-        yield problems.forbidden("spec", words)
+        message = f"pod updates may not change fields other than {_CHANGEABLE}\n{difference}"
+        yield problems.forbidden("spec", message)
 
 
 def _fixed(spec: Spec) -> dict[str, Any]:
-    """Return what may not change, apart from how many containers there are."""
+    """Return the immutable fields of a pod's spec."""
     fixed = {**spec}
     for key in ("activeDeadlineSeconds", "tolerations", "schedulingGates"):
         fixed.pop(key, None)
@@ -138,10 +136,10 @@ def _label(path: str, name: str) -> Iterator[Problem]:
     if not name:
         yield problems.required(path)
     else:
-        yield from (problems.invalid(path, name, words) for words in names.label(name))
+        yield from (problems.invalid(path, name, message) for message in names.label(name))
 
 
-def _container(container: Spec, path: str, volumes: set[str], taken: set[str]) -> Iterator[Problem]:
+def _container(container: Spec, path: str, volumes: set[str], container_names: set[str]) -> Iterator[Problem]:
     name = container.get("name", "")
     yield from _label(f"{path}.name", name)
     if not container.get("image"):
@@ -153,16 +151,16 @@ def _container(container: Spec, path: str, volumes: set[str], taken: set[str]) -
         if part := container.get(key):
             yield from check(part, f"{path}.{key}")
     yield from _mounts(container.get("volumeMounts") or (), f"{path}.volumeMounts", volumes)
-    if name in taken:
+    if name in container_names:
         yield problems.duplicate(f"{path}.name", name)
-    taken.add(name)
+    container_names.add(name)
 
 
 def _ports(ports: Sequence[Any], path: str) -> Iterator[Problem]:
     found: set[str] = set()
     for at, port in _each(path, ports):
         if name := port.get("name"):
-            wrong = [problems.invalid(f"{at}.name", name, words) for words in names.port(name)]
+            wrong = [problems.invalid(f"{at}.name", name, message) for message in names.port(name)]
             yield from wrong or ([problems.duplicate(f"{at}.name", name)] if name in found else [])
             found.add(name)
         for key in ("containerPort", "hostPort"):
@@ -180,20 +178,24 @@ def _env(variables: Sequence[Any], path: str) -> Iterator[Problem]:
         name = variable.get("name", "")
         if not name:
             yield problems.required(f"{at}.name")
-        yield from (problems.invalid(f"{at}.name", name, words) for words in names.environment_variable(name))
+        yield from (
+            problems.invalid(f"{at}.name", name, message) for message in names.environment_variable(name)
+        )
         source = variable.get("valueFrom")
         if source is None:
             continue
         found = [key for key in _ENV_SOURCES if key in source]
         if not found:
-            words = "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`"
-            yield problems.invalid(f"{at}.valueFrom", "", words)
+            message = (
+                "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`"
+            )
+            yield problems.invalid(f"{at}.valueFrom", "", message)
         elif variable.get("value"):
-            words = "may not be specified when `value` is not empty"
-            yield problems.invalid(f"{at}.valueFrom", "", words)
+            message = "may not be specified when `value` is not empty"
+            yield problems.invalid(f"{at}.valueFrom", "", message)
         elif len(found) > 1:
-            words = "may not have more than one field specified at a time"
-            yield problems.invalid(f"{at}.valueFrom", "", words)
+            message = "may not have more than one field specified at a time"
+            yield problems.invalid(f"{at}.valueFrom", "", message)
         for kind in ("configMapKeyRef", "secretKeyRef"):
             if kind in source and not source[kind].get("key"):
                 yield problems.required(f"{at}.valueFrom.{kind}.key")
@@ -220,26 +222,26 @@ def _resources(resources: Spec, path: str) -> Iterator[Problem]:
         for name, amount in asked.items():
             at = f"{path}.{kind}[{name}]"
             yield from _resource_name(name, at)
-            yield from amounts.validate(name, amount, at)
+            yield from resource_lists.validate(name, amount, at)
     for name, amount in requests.items():
         limit = limits.get(name)
-        own = "/" in name  # extended resources are not shared
+        is_extended = "/" in name  # limits and requests of extended resources must be equal
         if limit is None:
-            if own:
+            if is_extended:
                 yield problems.required(
                     f"{path}.limits", "Limit must be set for non overcommitable resources"
                 )
-        elif own and quantity.parse(amount) != quantity.parse(limit):
+        elif is_extended and quantity.parse(amount) != quantity.parse(limit):
             yield problems.invalid(f"{path}.requests", amount, f"must be equal to {name} limit of {limit}")
         elif quantity.parse(amount) > quantity.parse(limit):
-            words = f"must be less than or equal to {name} limit of {limit}"
-            yield problems.invalid(f"{path}.requests", amount, words)
+            message = f"must be less than or equal to {name} limit of {limit}"
+            yield problems.invalid(f"{path}.requests", amount, message)
 
 
 def _resource_name(name: str, path: str) -> Iterator[Problem]:
-    known = name in amounts.COMPUTE or name.startswith("hugepages-")
-    yield from amounts.validate_name(name, path, known=known, of="containers")
-    if "/" in name and "kubernetes.io/" not in name and not amounts.extended(name):
+    known = name in resource_lists.COMPUTE
+    yield from resource_lists.validate_name(name, path, known=known, of="containers")
+    if "/" in name and "kubernetes.io/" not in name and not resource_lists.is_extended(name):
         yield problems.invalid(path, name, "doesn't follow extended resource name standard")
 
 
@@ -267,7 +269,7 @@ def _handler(handler: Spec, path: str) -> Iterator[Problem]:
     if found[:1] in (["httpGet"], ["tcpSocket"]):
         port, at = handler[found[0]].get("port"), f"{path}.{found[0]}.port"
         if isinstance(port, str):
-            yield from (problems.invalid(at, port, words) for words in names.port(port))
+            yield from (problems.invalid(at, port, message) for message in names.port(port))
         elif not 1 <= (port or 0) <= 65535:
             yield problems.invalid(at, port or 0, _between(1, 65535))
 
@@ -281,13 +283,15 @@ def _tolerations(tolerations: Sequence[Any]) -> Iterator[Problem]:
     for path, toleration in _each("spec.tolerations", tolerations):
         operator = toleration.get("operator") or "Equal"
         if not toleration.get("key") and operator != "Exists":
-            words = 'operator must be Exists when `key` is empty, which means "match all values and all keys"'
-            yield problems.invalid(f"{path}.operator", toleration.get("operator", ""), words)
+            message = (
+                'operator must be Exists when `key` is empty, which means "match all values and all keys"'
+            )
+            yield problems.invalid(f"{path}.operator", toleration.get("operator", ""), message)
         if operator not in {"Equal", "Exists"}:
             yield problems.not_supported(f"{path}.operator", operator, ("Equal", "Exists"))
         if operator == "Exists" and toleration.get("value"):
-            words = "value must be empty when `operator` is 'Exists'"
-            yield problems.invalid(f"{path}.operator", toleration["value"], words)
+            message = "value must be empty when `operator` is 'Exists'"
+            yield problems.invalid(f"{path}.operator", toleration["value"], message)
 
 
 _PARTS: tuple[tuple[str, Callable[[Any, str], Iterator[Problem]]], ...] = (

@@ -1,6 +1,4 @@
-"""Pods: the defaults that have to be computed, quality of service, and what an update may change."""
-
-from __future__ import annotations
+"""The strategy of pods: computed defaults, quality of service, and allowed updates."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -14,12 +12,12 @@ _TOLERATED = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 
 class Pods(Strategy):
-    """Pods."""
+    """The strategy of Pods."""
 
     returns_deleted = True
 
     def decode(self, obj: Object) -> tuple[Object, list[str]]:
-        """Fill in what depends on other fields, too."""
+        """Decode the pod and set defaults that depend on other fields."""
         pod, unknown = super().decode({**obj, "spec": {} if obj.get("spec") is None else obj["spec"]})
         spec = pod["spec"]
         spec.setdefault("enableServiceLinks", True)
@@ -29,7 +27,7 @@ class Pods(Strategy):
         return pod, unknown
 
     def prepare_create(self, obj: Object) -> None:
-        """Set what admission and the pod's own strategy set."""
+        """Set the status, and the defaults of admission plugins."""
         spec = obj["spec"]
         obj["metadata"]["generation"] = 1
         obj["status"] = {"phase": "Pending", "qosClass": quality_of_service(spec)}
@@ -40,24 +38,24 @@ class Pods(Strategy):
         _tolerate(spec)
 
     def prepare_update(self, obj: Object, old: Object) -> None:
-        """Count changes of the spec."""
+        """Increase the generation if the spec has changed."""
         super().prepare_update(obj, old)
         _tolerate(obj["spec"])
         count_generation(obj, old)
 
     def prepare_status(self, obj: Object, old: Object) -> None:
-        """Keep what no one may take away."""
+        """Add `podIPs` to a status with a `podIP`."""
         super().prepare_status(obj, old)
         status = obj.get("status") or {}
         if status.get("podIP") and not status.get("podIPs"):
             obj["status"] = {**status, "podIPs": [{"ip": status["podIP"]}]}
 
     def validate(self, obj: Object) -> Iterable[Problem]:
-        """Judge the spec."""
+        """Validate the spec."""
         return pod_validation.validate_spec(obj["spec"])
 
     def validate_update(self, obj: Object, old: Object) -> Iterable[Problem]:
-        """Judge the spec, and what changed in it."""
+        """Validate a changed spec and the change."""
         if obj["spec"] == old["spec"]:
             return []
         found = list(pod_validation.validate_spec(obj["spec"]))
@@ -65,7 +63,7 @@ class Pods(Strategy):
 
 
 def quality_of_service(spec: Mapping[str, Any]) -> str:
-    """Return the class by which the kubelet would choose whom to evict."""
+    """Return the quality of service class."""
     containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
     resources = [container.get("resources") or {} for container in containers]
     if not any(item.get("limits") or item.get("requests") for item in resources):
@@ -80,7 +78,7 @@ def quality_of_service(spec: Mapping[str, Any]) -> str:
 
 
 def default_template(spec: Object) -> None:
-    """Fill in what pods and templates of pods have in common."""
+    """Set defaults that pods and pod templates share."""
     for volume in spec.get("volumes") or ():
         if len(volume) == 1:
             volume["emptyDir"] = {}
@@ -101,7 +99,7 @@ def _request_limits(container: Object) -> None:
 
 
 def _tag(image: str) -> str:
-    """Return the tag of an image; one without tag and digest means `latest`."""
+    """Return the tag of an image; without tag and digest, it is `latest`."""
     name, _, digest = image.partition("@")
     if digest:
         return ""
@@ -110,7 +108,7 @@ def _tag(image: str) -> str:
 
 
 def _tolerate(spec: Object) -> None:
-    """Let a pod stay for a while on a node that is not well."""
+    """Add the default tolerations for nodes that are not ready."""
     tolerations = [*(spec.get("tolerations") or ())]
     known = {item.get("key", "") for item in tolerations if item.get("effect", "NoExecute") == "NoExecute"}
     if "" not in known:

@@ -1,10 +1,9 @@
-"""Services: computed defaults and rules. Addresses are assigned by the network, through `assign`."""
-
-from __future__ import annotations
+"""The strategy of Services: defaults and validation. Addresses are assigned by `network` through `assign`."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from dask_k8s_local.resources import Resource
 from dask_k8s_local.schema import problems
 from dask_k8s_local.schema.problems import Problem
 from dask_k8s_local.strategy import metadata, names
@@ -18,13 +17,16 @@ Assign = Callable[[Object, Object | None], Object]
 
 
 class Services(Strategy):
-    """Services; `assign` returns one with its addresses and node ports."""
+    """Services; `assign` returns a Service with its addresses and node ports."""
 
     returns_deleted = True
-    assign: Assign | None = None
+
+    def __init__(self, resource: Resource, assign: Assign) -> None:
+        super().__init__(resource, check_name=names.label_1035)
+        self.assign = assign
 
     def decode(self, obj: Object) -> tuple[Object, list[str]]:
-        """Fill in what depends on other fields, too."""
+        """Decode the Service and set defaults that depend on other fields."""
         service, unknown = super().decode({**obj, "spec": {} if obj.get("spec") is None else obj["spec"]})
         spec = service["spec"]
         for port in spec.get("ports") or ():
@@ -42,12 +44,12 @@ class Services(Strategy):
         return service, unknown
 
     def prepare_create(self, obj: Object) -> None:
-        """Begin without a load balancer."""
+        """Set an empty status, and the IP families."""
         obj["status"] = {"loadBalancer": {}}
         _single_stack(obj["spec"])
 
     def prepare_update(self, obj: Object, old: Object) -> None:
-        """Keep the addresses that the client does not mention."""
+        """Keep addresses and node ports that the update leaves out."""
         super().prepare_update(obj, old)
         spec, before = obj["spec"], old["spec"]
         if "ExternalName" not in (spec["type"], before["type"]):
@@ -61,15 +63,15 @@ class Services(Strategy):
         _single_stack(spec)
 
     def validate(self, obj: Object) -> Iterable[Problem]:
-        """Judge the spec."""
+        """Validate the spec."""
         spec = obj["spec"]
         headless = spec.get("clusterIP") == "None"
         ports = spec.get("ports") or ()
         if not ports and not headless and spec["type"] != "ExternalName":
             yield problems.required("spec.ports")
         if spec["type"] in _EXTERNAL and headless:
-            words = f"may not be set to 'None' for {spec['type']} services"
-            yield problems.invalid("spec.clusterIPs[0]", "None", words)
+            message = f"may not be set to 'None' for {spec['type']} services"
+            yield problems.invalid("spec.clusterIPs[0]", "None", message)
         if spec["type"] == "ExternalName":
             yield from _external_name(spec)
         yield from _ports(ports)
@@ -83,13 +85,13 @@ class Services(Strategy):
         yield from _duplicates(spec)
 
     def validate_update(self, obj: Object, old: Object) -> Iterable[Problem]:
-        """Judge the spec, and the address, which stays."""
+        """Validate a changed Service; its address is immutable."""
         spec, before = obj["spec"], old["spec"]
         if "ExternalName" not in (spec["type"], before["type"]) and spec.get("clusterIP") != before.get(
             "clusterIP"
         ):
-            words = "may not change once set"
-            yield problems.invalid("spec.clusterIPs[0]", [spec.get("clusterIP", "")], words)
+            message = "may not change once set"
+            yield problems.invalid("spec.clusterIPs[0]", [spec.get("clusterIP", "")], message)
         yield from self.validate(obj)
 
 
@@ -109,7 +111,7 @@ def _external_name(spec: Object) -> Iterator[Problem]:
     if not name:
         yield problems.required("spec.externalName")
     else:
-        yield from (problems.invalid("spec.externalName", name, words) for words in names.subdomain(name))
+        yield from (problems.invalid("spec.externalName", name, message) for message in names.subdomain(name))
 
 
 def _ports(ports: Any) -> Iterator[Problem]:
@@ -118,7 +120,7 @@ def _ports(ports: Any) -> Iterator[Problem]:
         path = f"spec.ports[{index}]"
         name = port.get("name", "")
         if name:
-            yield from (problems.invalid(f"{path}.name", name, words) for words in names.label(name))
+            yield from (problems.invalid(f"{path}.name", name, message) for message in names.label(name))
             if name in found:
                 yield problems.duplicate(f"{path}.name", name)
             found.add(name)
@@ -130,7 +132,9 @@ def _ports(ports: Any) -> Iterator[Problem]:
         if port["protocol"] not in _PROTOCOLS:
             yield problems.not_supported(f"{path}.protocol", port["protocol"], _PROTOCOLS)
         if isinstance(target, str):
-            yield from (problems.invalid(f"{path}.targetPort", target, words) for words in names.port(target))
+            yield from (
+                problems.invalid(f"{path}.targetPort", target, message) for message in names.port(target)
+            )
         elif not 1 <= target <= 65535:
             yield problems.invalid(f"{path}.targetPort", target, "must be between 1 and 65535, inclusive")
 

@@ -7,8 +7,8 @@ import pytest
 from dask_k8s_local.api import protobuf
 from dask_k8s_local.api.protobuf_messages import KINDS, MESSAGES
 
-# Bodies as kubectl 1.37 sent them and Kubernetes 1.34 gave them, and the same objects as JSON.
 RECORDED = json.loads(Path(__file__).with_name("recorded.json").read_text())
+"""Bodies of kubectl 1.37 and Kubernetes 1.34, with the same objects as JSON."""
 
 
 @pytest.mark.parametrize("one", [pytest.param(one, id=one["from"]) for one in RECORDED])
@@ -59,7 +59,7 @@ def test_negative_numbers():
 
 
 @pytest.mark.parametrize(
-    "data, words, is_supported",
+    "data, text, is_supported",
     [
         pytest.param(b"", "does not appear to be a protobuf message", True, id="empty"),
         pytest.param(b"{}", "does not appear to be a protobuf message", True, id="JSON"),
@@ -74,7 +74,7 @@ def test_negative_numbers():
         pytest.param(body(b"v2", b"ConfigMap", b""), 'ConfigMap in version "v2"', False, id="version"),
     ],
 )
-def test_refuses(data, words, is_supported):
-    with pytest.raises(protobuf.CannotDecode, match=words) as caught:
+def test_refuses(data, text, is_supported):
+    with pytest.raises(protobuf.CannotDecode, match=text) as caught:
         protobuf.decode(data)
     assert caught.value.supported == is_supported

@@ -1,4 +1,4 @@
-"""A node whose pods are this machine, behind as much of an API server as clients of streams ask for."""
+"""A node whose pods are this machine, with the parts of an API server that streaming clients need."""
 
 import asyncio
 import contextlib
@@ -13,13 +13,14 @@ import termios
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import aiohttp
 import pytest
 from aiohttp import web
 
-from dask_k8s_local.api import streams
-from dask_k8s_local.api.errors import ApiError
+from dask_k8s_local.api import pod_subresources
+from dask_k8s_local.api.errors import StatusError
 from dask_k8s_local.kubelet.protocol import PodUnavailable
 
 
@@ -52,7 +53,7 @@ class Command:
     def _read(self):
         try:
             self.stdout.feed_data(os.read(self.terminal, 1000))
-        except OSError:  # its other end is closed
+        except OSError:  # the other end is closed
             self.stdout.feed_eof()
             asyncio.get_running_loop().remove_reader(self.terminal)
             os.close(self.terminal)
@@ -76,8 +77,10 @@ class Node:
 
     commands: list = field(default_factory=list)
     connections: list = field(default_factory=list)
-    asked: asyncio.Event = field(default_factory=asyncio.Event)  # for a command
-    ready: asyncio.Event = field(default_factory=asyncio.Event)  # to start it
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a command is requested."""
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when commands can start."""
 
     async def dial(self, pod, port):
         try:
@@ -93,8 +96,8 @@ class Node:
         try:
             self.commands.append(await Command.start(command, stdin=stdin, tty=tty))
         except FileNotFoundError:
-            words = f'exec: "{command[0]}": executable file not found in $PATH'
-            raise PodUnavailable(words) from None
+            text = f'exec: "{command[0]}": executable file not found in $PATH'
+            raise PodUnavailable(text) from None
         return self.commands[-1]
 
 
@@ -123,7 +126,6 @@ PODS = {
     )
 }
 KUBECTL = Path(sys.executable).with_name("kubectl")
-SUBRESOURCES = {"exec": streams.exec_, "attach": streams.attach, "portforward": streams.port_forward}
 DISCOVERY = {
     "/api": {"kind": "APIVersions", "versions": ["v1"]},
     "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": []},
@@ -145,7 +147,7 @@ async def close(writer):
 
 @dataclass
 class Server:
-    """Where clients connect."""
+    """The server that clients connect to."""
 
     url: str
     node: Node
@@ -153,7 +155,7 @@ class Server:
     stop: Callable[[], Awaitable[None]]
 
     async def idle(self):
-        """Wait until nothing is served any more."""
+        """Wait until no request is being handled."""
         while self.handlers:
             await asyncio.wait(self.handlers)
 
@@ -174,8 +176,9 @@ async def server():
         task = asyncio.current_task()
         handlers.add(task)
         try:
-            return await SUBRESOURCES[found[2]](request, node, PODS[found[1]])
-        except ApiError as error:
+            subresource = SimpleNamespace(name=found[1], subresource=found[2])
+            return await pod_subresources.connect(request, node, subresource, PODS[found[1]])
+        except StatusError as error:
             return web.json_response(error.status(), status=error.code)
         finally:
             handlers.discard(task)
@@ -195,7 +198,7 @@ async def server():
 
 @pytest.fixture
 async def listen():
-    """Start a TCP server in the pod; returns its port."""
+    """Start a TCP server in the pod and return its port."""
     servers, tasks = [], set()
 
     async def listen(serve, **options):
@@ -261,14 +264,14 @@ async def kubectl(server, tmp_path):
 
 @pytest.fixture
 def free_port():
-    """Return a port that nobody listens on."""
+    """Return a free port."""
     with socket.create_server(("127.0.0.1", 0)) as one:
         return one.getsockname()[1]
 
 
 @pytest.fixture
 async def refused(server):
-    """Ask for a WebSocket that is refused; returns the answer's status and message."""
+    """Request a WebSocket that is rejected; return status and message."""
     handshake = {
         "Connection": "Upgrade",
         "Upgrade": "websocket",

@@ -1,4 +1,4 @@
-"""Commands in containers, as `v5.channel.k8s.io` and `v4.channel.k8s.io` carry them."""
+"""Commands in containers, with `v5.channel.k8s.io` and `v4.channel.k8s.io`."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ def query(*command, **options):
 
 
 async def collect(ws):
-    """Return what came on each channel until the server closed."""
+    """Return the data of each channel until the server closes the WebSocket."""
     found = {}
     async with asyncio.timeout(30):
         async for message in ws:
@@ -49,7 +49,7 @@ async def test_success(connect, protocol):
     assert found == {1: b"", 3: b'{"metadata":{},"status":"Success"}'}
 
 
-async def test_only_what_is_wanted(connect, protocol):
+async def test_only_requested_streams(connect, protocol):
     command = [("command", "sh"), ("command", "-c"), ("command", "echo out; echo err >&2"), ("stderr", "")]
     found = await collect(await connect("web/exec", command, protocol))
     assert set(found) == {2, 3}
@@ -121,7 +121,9 @@ async def test_ends_with_a_client_that_goes_before_it_starts(connect, server):
     async with asyncio.timeout(30):
         await server.node.asked.wait()
         await ws.close()
-        asyncio.get_running_loop().call_later(1.2, server.node.ready.set)  # after what a client is granted
+        asyncio.get_running_loop().call_later(
+            1.2, server.node.ready.set
+        )  # after the grace period for clients
         await server.idle()
         assert await server.node.commands[0].wait() == 137
 
@@ -162,27 +164,27 @@ async def test_a_client_that_does_not_read_holds_the_command_back(connect, serve
 
 
 @pytest.mark.parametrize(
-    "path, options, status, words",
+    "path, options, status, text",
     [
         pytest.param("two/exec", {}, 400, "specified for pod two, choose one of: [a b]", id="which"),
         pytest.param("two/exec", {"container": "x"}, 400, "container x is not valid for pod two", id="wrong"),
         pytest.param("crashed/exec", {}, 500, 'container not found ("main")', id="crashed"),
         pytest.param("pending/exec", {}, 400, "pod pending does not have a host assigned", id="pending"),
-        pytest.param("web/attach", {}, 400, "attach is not supported here", id="attach"),
+        pytest.param("web/attach", {}, 400, "does not support attach", id="attach"),
     ],
 )
-async def test_refusals(refused, path, options, status, words):
+async def test_refusals(refused, path, options, status, text):
     answer = await refused(path, query("true", **options), V4)
     assert answer[0] == status
-    assert words in answer[1]
+    assert text in answer[1]
 
 
 async def test_refuses_without_outputs(refused, connect):
     command = [("command", "true"), ("stdout", "false")]
-    words = "you must specify at least 1 of stdin, stdout, stderr"
-    assert await refused("web/exec", command, V4) == (400, words)
+    text = "you must specify at least 1 of stdin, stdout, stderr"
+    assert await refused("web/exec", command, V4) == (400, text)
     found = await collect(await connect("web/exec", command, V5))
-    assert words in json.loads(found[3])["message"]
+    assert text in json.loads(found[3])["message"]
 
 
 async def test_refuses_spdy(server):

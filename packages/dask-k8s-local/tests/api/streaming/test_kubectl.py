@@ -33,7 +33,7 @@ async def talk(port, data):
 
 
 async def shout(reader, writer):
-    """Answer in capitals, and say goodbye only after the client has finished."""
+    """Respond in upper case, and finish after the client has finished."""
     while data := await reader.read(2**16):
         writer.write(data.upper())
         await writer.drain()
@@ -125,16 +125,16 @@ async def test_exec_with_much_input(kubectl, server):
 
 
 @pytest.mark.parametrize(
-    "arguments, words",
+    "arguments, text",
     [
         pytest.param(["exec", "two", "-c", "x", "--", "true"], "container x is not valid", id="container"),
         pytest.param(["exec", "crashed", "--", "true"], 'container not found ("main")', id="crashed"),
         pytest.param(["exec", "pending", "--", "true"], "does not have a host assigned", id="pending"),
-        pytest.param(["attach", "web"], "attach is not supported here", id="attach"),
+        pytest.param(["attach", "web"], "does not support attach", id="attach"),
     ],
 )
-async def test_refusals(kubectl, arguments, words):
+async def test_refusals(kubectl, arguments, text):
     process = await kubectl(*arguments)
     _, errors = await process.communicate()
     assert process.returncode == 1
-    assert words in errors.decode()
+    assert text in errors.decode()

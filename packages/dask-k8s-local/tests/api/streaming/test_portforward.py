@@ -1,4 +1,4 @@
-"""Port-forward as Python clients speak it (`v4.channel.k8s.io`), and kubectl's tunnel by hand."""
+"""Port-forwarding with `v4.channel.k8s.io` (Python clients) and with SPDY frames (kubectl)."""
 
 import asyncio
 import contextlib
@@ -115,7 +115,7 @@ async def test_the_last_bytes_of_a_client_arrive(connect, listen, server):
 
 
 async def pour_into(ws, limit):
-    """Send as much as goes; returns how much it was."""
+    """Send until the connection is full; return the number of bytes."""
     sent = 0
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(1):
@@ -165,7 +165,7 @@ async def test_a_client_that_does_not_read_holds_the_pod_back(connect, listen, s
 
 
 async def test_a_cut_connection_reaches_a_pod_that_does_not_read(connect, listen, server, monkeypatch):
-    monkeypatch.setattr("dask_k8s_local.api.streaming.inbox._PROBE_SECONDS", 0.1)
+    monkeypatch.setattr("dask_k8s_local.api.streaming.stream_buffer._PROBE_SECONDS", 0.1)
 
     async def stall(reader, writer):
         await asyncio.Event().wait()

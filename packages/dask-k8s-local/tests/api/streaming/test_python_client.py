@@ -18,13 +18,13 @@ COMMAND = {
     "stderr": True,
 }
 
-# The blocking client leaves its sockets to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+"""The blocking client leaves its sockets to the garbage collector."""
 
 
 @pytest.fixture(autouse=True)
 def collected():
-    """Collect what a test leaves behind here, not in another test."""
+    """Collect garbage of a test before the next one."""
     yield
     gc.collect()
 

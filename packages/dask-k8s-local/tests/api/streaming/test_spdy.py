@@ -3,7 +3,6 @@ import pytest
 from dask_k8s_local.api.streaming import spdy
 from dask_k8s_local.api.streaming.spdy import Control, Data, Type
 
-# What kubectl 1.37 sent for two connections of which each said "hi", a ping and an interrupt.
 KUBECTL = bytes.fromhex(
     "800300010000003f0000000100000000000078f9e3c6a7c202253a703a2b294a4dcc851625aca9a0808614cb45a024cc6a62686a"
     "082a85388b20f198094adf8c0600000000ffff0000000101000000800300010000001800000003000000000000c2aa1b54102512"
@@ -11,6 +10,7 @@ KUBECTL = bytes.fromhex(
     "ff000000050100000080030001000000170000000700000000000082eac61425c63100000000ffff000000070000000268690000"
     "00070100000080030006000000040000000180030007000000080000000000000000"
 )
+"""Recorded from kubectl 1.37: two connections that send "hi", a ping and an interrupt."""
 
 
 def _opened(stream, kind, request):
@@ -66,7 +66,7 @@ def test_reads_what_it_writes():
 
 
 @pytest.mark.parametrize(
-    "data, words",
+    "data, text",
     [
         pytest.param("8002 0006 00000004 00000001", "SPDY version 2", id="version"),
         pytest.param("8003 0005 00000004 00000001", "type 5", id="type"),
@@ -74,8 +74,8 @@ def test_reads_what_it_writes():
         pytest.param("8003 0002 00000008 00000001 12345678", "type 2", id="not compressed"),
     ],
 )
-def test_refuses(data, words):
-    with pytest.raises(spdy.ProtocolError, match=words):
+def test_refuses(data, text):
+    with pytest.raises(spdy.ProtocolError, match=text):
         list(spdy.Decoder().feed(bytes.fromhex(data)))
 
 

@@ -53,6 +53,6 @@ def _is_fixed(error: Exception) -> bool:
         isinstance(error, WriteError)
         and isinstance(error.action, Patch)
         and error.action.key.resource == SERVICES
-        and error.error.reason == "Invalid"
-        and any(words in error.error.message for words in _CANNOT_CHANGE)
+        and error.reason == "Invalid"
+        and any(words in error.message for words in _CANNOT_CHANGE)
     )

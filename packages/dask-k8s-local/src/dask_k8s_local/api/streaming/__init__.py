@@ -1,1 +1,4 @@
-"""Streams to and from pods over one WebSocket, which `streams` has opened. Knows neither store nor verbs."""
+"""exec and port-forward over WebSocket.
+
+Contains the protocols; the kubelet runs commands and opens connections.
+"""

@@ -1,6 +1,4 @@
-"""A command in a container: its streams as channels of a WebSocket, its exit code as a Status."""
-
-from __future__ import annotations
+"""exec: connects the streams of a command to WebSocket channels and reports its exit code as a Status."""
 
 import asyncio
 import contextlib
@@ -13,7 +11,7 @@ from aiohttp import web
 
 from dask_k8s_local.api.errors import internal
 from dask_k8s_local.api.streaming.channels import Channels
-from dask_k8s_local.api.streaming.inbox import Inbox, converse
+from dask_k8s_local.api.streaming.stream_buffer import StreamBuffer, run_session
 from dask_k8s_local.kubelet.protocol import Kubelet, Pod, PodUnavailable, Process
 
 _STDIN, _STDOUT, _STDERR, _ERROR, _RESIZE = range(5)
@@ -23,7 +21,7 @@ _DISCARD_SECONDS = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class ExecOptions:
-    """What to run, and which of its streams the client wants; Kubernetes' PodExecOptions."""
+    """Kubernetes' PodExecOptions: the command and the streams to connect."""
 
     container: str
     command: Sequence[str]
@@ -34,13 +32,13 @@ class ExecOptions:
 
 
 async def serve(ws: web.WebSocketResponse, kubelet: Kubelet, pod: Pod, options: ExecOptions) -> None:
-    """Run the command for the client; it ends when the client goes."""
+    """Run a command; kill it when the client disconnects."""
     command = _Command(ws, options)
-    await converse(ws, command.channels.receive(), command.run(kubelet, pod))
+    await run_session(ws, command.channels.receive(), command.run(kubelet, pod))
 
 
 async def refuse(ws: web.WebSocketResponse, message: str) -> None:
-    """Answer with an error instead."""
+    """Send an error instead of running a command."""
     await Channels(ws, {}).send(_ERROR, orjson.dumps(internal(message).status()))
     await ws.close()
 
@@ -48,14 +46,16 @@ async def refuse(ws: web.WebSocketResponse, message: str) -> None:
 class _Command:
     def __init__(self, ws: web.WebSocketResponse, options: ExecOptions) -> None:
         self._options = options
-        self._stdin, self._resize = Inbox(), Inbox()
+        self._stdin, self._resize = StreamBuffer(), StreamBuffer()
         self.channels = Channels(ws, {_STDIN: self._stdin, _RESIZE: self._resize})
 
     async def run(self, kubelet: Kubelet, pod: Pod) -> None:
         options = self._options
-        wanted = {_STDOUT: options.stdout, _STDERR: options.stderr and not options.tty, _ERROR: True}
-        # An empty message says that we are connected.
-        await self.channels.send(next(channel for channel, is_wanted in wanted.items() if is_wanted), b"")
+        requested = {_STDOUT: options.stdout, _STDERR: options.stderr and not options.tty, _ERROR: True}
+        # An empty message shows the client that the connection is established.
+        await self.channels.send(
+            next(channel for channel, is_requested in requested.items() if is_requested), b""
+        )
         try:
             process = await _start(kubelet, pod, options)
         except PodUnavailable as error:
@@ -63,26 +63,28 @@ class _Command:
             await self.channels.send(_ERROR, orjson.dumps(refused))
             return
         try:
-            code = await self._attend(process, wanted)
+            code = await self._connect_streams(process, requested)
         except BaseException:
             process.kill()
             await _discard(process)
             raise
         await self.channels.send(_ERROR, orjson.dumps(_status(code)))
 
-    async def _attend(self, process: Process, wanted: dict[int, bool]) -> int:
-        inputs = [
-            asyncio.create_task(_follow(self._resize, process.resize)),  # before what is typed there
-            asyncio.create_task(_feed(self._stdin, process.stdin)),
+    async def _connect_streams(self, process: Process, requested: dict[int, bool]) -> int:
+        inputs = [  # the size of the terminal is set before it gets input
+            asyncio.create_task(_apply_resizes(self._resize, process.resize)),
+            asyncio.create_task(_forward_stdin(self._stdin, process.stdin)),
         ]
         try:
             async with asyncio.TaskGroup() as outputs:
                 for channel, reader in ((_STDOUT, process.stdout), (_STDERR, process.stderr)):
                     if reader:
-                        outputs.create_task(self._pass(reader, channel if wanted[channel] else None))
+                        outputs.create_task(
+                            self._forward_output(reader, channel if requested[channel] else None)
+                        )
                 return await process.wait()
         except ExceptionGroup as group:
-            raise group.exceptions[0] from None  # the client has gone, which each output finds out
+            raise group.exceptions[0] from None  # the client has disconnected; both outputs raise the same
         finally:
             for task in inputs:
                 task.cancel()
@@ -90,14 +92,14 @@ class _Command:
             if process.stdin:
                 process.stdin.close()
 
-    async def _pass(self, reader: asyncio.StreamReader, channel: int | None) -> None:
+    async def _forward_output(self, reader: asyncio.StreamReader, channel: int | None) -> None:
         while data := await reader.read(_CHUNK):
             if channel is not None:
                 await self.channels.send(channel, data)
 
 
 async def _start(kubelet: Kubelet, pod: Pod, options: ExecOptions) -> Process:
-    """Start the command; if the client goes meanwhile, it is not left behind."""
+    """Start the command; kill it if the client disconnects meanwhile."""
     if not options.command:
         raise PodUnavailable("args must not be empty")
     starting = asyncio.ensure_future(
@@ -113,19 +115,19 @@ async def _start(kubelet: Kubelet, pod: Pod, options: ExecOptions) -> Process:
         raise
 
 
-async def _feed(inbox: Inbox, writer: asyncio.StreamWriter | None) -> None:
-    """Pass on standard input; a command that does not read it is no error."""
+async def _forward_stdin(buffer: StreamBuffer, writer: asyncio.StreamWriter | None) -> None:
+    """Forward standard input; it is not an error if the command does not read it."""
     if writer:
         with contextlib.suppress(OSError):
-            async for data in inbox:
+            async for data in buffer:
                 writer.write(data)
                 await writer.drain()
         writer.close()
-    inbox.close()
+    buffer.close()
 
 
 async def _discard(process: Process) -> None:
-    """Read what is left: only then are the pipes closed."""
+    """Read the rest of the output, so that the pipes are closed."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_DISCARD_SECONDS):
             for reader in filter(None, (process.stdout, process.stderr)):
@@ -133,8 +135,8 @@ async def _discard(process: Process) -> None:
                     pass
 
 
-async def _follow(inbox: Inbox, resize: Callable[[int, int], None]) -> None:
-    async for data in inbox:
+async def _apply_resizes(buffer: StreamBuffer, resize: Callable[[int, int], None]) -> None:
+    async for data in buffer:
         with contextlib.suppress(ValueError, KeyError, TypeError):
             size = orjson.loads(data)
             resize(int(size["Height"]), int(size["Width"]))

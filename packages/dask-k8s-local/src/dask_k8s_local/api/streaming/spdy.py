@@ -1,9 +1,7 @@
-"""The frames of SPDY/3.1, as far as Kubernetes' port-forward sends them. Bytes and values, no I/O.
+"""SPDY/3.1 frames, as far as Kubernetes uses them for port-forwarding. Encodes and decodes; does no I/O.
 
-Kubernetes' own implementation knows no flow control, so there is none here: the connection below holds back.
+Kubernetes' implementation has no flow control, so there is none here: the TCP connection provides it.
 """
-
-from __future__ import annotations
 
 import struct
 import zlib
@@ -13,8 +11,10 @@ from enum import IntEnum
 
 _VERSION = 3
 _CONTROL = 0x8000
-_HEADER = struct.Struct(">HHI")  # control bit and version, type, flags and length
-_DATA_HEADER = struct.Struct(">II")  # stream, flags and length
+_HEADER = struct.Struct(">HHI")
+"""Of a control frame: control bit and version, type, flags and length."""
+_DATA_HEADER = struct.Struct(">II")
+"""Of a data frame: stream, flags and length."""
 _NUMBER = struct.Struct(">I")
 _STREAM = 0x7FFFFFFF
 _LENGTH = 0xFFFFFF
@@ -23,7 +23,7 @@ FIN = 1
 
 
 class Type(IntEnum):
-    """What a control frame is."""
+    """The type of a control frame."""
 
     SYN_STREAM = 1
     SYN_REPLY = 2
@@ -36,19 +36,18 @@ class Type(IntEnum):
 
 
 class Reset(IntEnum):
-    """Why a stream was reset."""
+    """Status codes of RST_STREAM."""
 
-    PROTOCOL_ERROR = 1
     CANCEL = 5
 
 
 class ProtocolError(ValueError):
-    """Not SPDY/3.1."""
+    """The bytes are not SPDY/3.1."""
 
 
 @dataclass(frozen=True)
 class Control:
-    """A control frame; `number` is the stream, the id of a PING or the last stream that a GOAWAY knows."""
+    """A control frame; `number` is the stream, the id of a PING, or the last stream of a GOAWAY."""
 
     type: Type
     number: int
@@ -58,14 +57,13 @@ class Control:
 
 @dataclass(frozen=True)
 class Data:
-    """Bytes of a stream."""
+    """A data frame."""
 
     stream: int
     data: bytes
     fin: bool
 
 
-# The numbers with which a frame begins; SETTINGS say nothing that matters here.
 _LAYOUT = {
     Type.SYN_STREAM: struct.Struct(">IIBB"),  # stream, associated stream, priority, slot
     Type.SYN_REPLY: struct.Struct(">I"),
@@ -76,10 +74,10 @@ _LAYOUT = {
     Type.HEADERS: struct.Struct(">I"),
     Type.WINDOW_UPDATE: struct.Struct(">II"),  # stream, bytes
 }
+"""The numbers at the start of each control frame; the contents of SETTINGS are ignored."""
 _WITH_HEADERS = {Type.SYN_STREAM, Type.SYN_REPLY, Type.HEADERS}
 
-# The dictionary of the headers' compression, as the protocol has it: words with their lengths, then the rest.
-_WORDS = """
+_NAMES = """
 options head post put delete trace accept accept-charset accept-encoding accept-language accept-ranges age
 allow authorization cache-control connection content-base content-encoding content-language content-length
 content-location content-md5 content-range content-type date etag expect expires from host if-match
@@ -88,7 +86,7 @@ proxy-authenticate proxy-authorization range referer retry-after server te trail
 user-agent vary via warning www-authenticate method get status 200_OK version HTTP/1.1 url public set-cookie
 keep-alive origin
 """
-_REST = (
+_VALUES = (
     "10010120120220520630030230330430530630740240540640740840941041141241341441541641750250450520"
     "3 Non-Authoritative Information204 No Content301 Moved Permanently400 Bad Request401 Unauthorized"
     "403 Forbidden404 Not Found500 Internal Server Error501 Not Implemented503 Service Unavailable"
@@ -102,18 +100,19 @@ def _counted(text: str) -> bytes:
     return _NUMBER.pack(len(text)) + text.encode()
 
 
-DICTIONARY = b"".join(_counted(word.replace("_", " ")) for word in _WORDS.split()) + _REST.encode()
+DICTIONARY = b"".join(_counted(name.replace("_", " ")) for name in _NAMES.split()) + _VALUES.encode()
+"""The compression dictionary of the protocol: names with their lengths, then values."""
 
 
 class Decoder:
-    """Makes frames of bytes that come in pieces."""
+    """Decodes frames from a stream of bytes."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._headers = zlib.decompressobj(zdict=DICTIONARY)  # one stream for the whole connection
+        self._headers = zlib.decompressobj(zdict=DICTIONARY)  # shared by all frames of a connection
 
     def feed(self, data: bytes) -> Iterator[Control | Data]:
-        """Yield what is complete now; raises ProtocolError."""
+        """Add bytes and yield all complete frames; raises ProtocolError."""
         self._buffer += data
         while len(self._buffer) >= _DATA_HEADER.size:
             first, flags_and_length = _DATA_HEADER.unpack_from(self._buffer)
@@ -155,7 +154,7 @@ class Decoder:
 
 
 class Encoder:
-    """Makes bytes of frames, to be sent in the order of the calls."""
+    """Encodes frames with headers, which must be sent in the order of the calls."""
 
     def __init__(self) -> None:
         self._headers = zlib.compressobj(zlib.Z_BEST_COMPRESSION, zdict=DICTIONARY)

@@ -1,6 +1,7 @@
-"""kubectl's port-forward: SPDY/3.1 inside a WebSocket; any number of connections, each a pair of streams."""
+"""The protocol of `kubectl port-forward`: SPDY/3.1 in a WebSocket.
 
-from __future__ import annotations
+Each connection uses a pair of SPDY streams, data and error.
+"""
 
 import asyncio
 import contextlib
@@ -9,8 +10,8 @@ from dataclasses import dataclass, field
 from aiohttp import WSMsgType, web
 
 from dask_k8s_local.api.streaming import spdy
-from dask_k8s_local.api.streaming.inbox import Inbox, converse, deliver
-from dask_k8s_local.api.streaming.portforward import Broken, forward
+from dask_k8s_local.api.streaming.portforward import ForwardingError, forward
+from dask_k8s_local.api.streaming.stream_buffer import StreamBuffer, deliver, run_session
 from dask_k8s_local.kubelet.protocol import Kubelet, Pod
 
 PREFIX = "SPDY/3.1+"
@@ -18,17 +19,18 @@ PROTOCOL = "portforward.k8s.io"
 
 
 async def serve(ws: web.WebSocketResponse, kubelet: Kubelet, pod: Pod) -> None:
-    """Connect the client to ports of the pod as it asks for them, until it goes."""
+    """Forward connections until the client disconnects."""
     tunnel = _Tunnel(ws, kubelet, pod)
-    await converse(ws, tunnel.receive(), tunnel.run())
+    await run_session(ws, tunnel.receive(), tunnel.run())
 
 
 @dataclass
 class _Pair:
-    """What the client opens for one connection."""
+    """The two streams of one connection."""
 
-    streams: dict[str, int] = field(default_factory=dict)  # by type: data, error
-    inbox: Inbox = field(default_factory=Inbox)
+    streams: dict[str, int] = field(default_factory=dict)
+    """Stream ids by type, `data` or `error`."""
+    buffer: StreamBuffer = field(default_factory=StreamBuffer)
     task: asyncio.Task[None] | None = None
 
 
@@ -38,15 +40,17 @@ class _Tunnel:
         self._kubelet = kubelet
         self._pod = pod
         self._encoder = spdy.Encoder()
-        self._pairs: dict[str, _Pair] = {}  # by request
-        self._data: dict[int, _Pair] = {}  # by stream
+        self._pairs: dict[str, _Pair] = {}
+        """Incomplete pairs by their request id."""
+        self._data: dict[int, _Pair] = {}
+        """Pairs by the id of their data stream."""
         self._last = 0
-        self._gone = asyncio.Event()
+        self._disconnected = asyncio.Event()
 
     async def run(self) -> None:
-        """Serve connections until the client has gone."""
+        """Wait until the client disconnects, then for the connections."""
         try:
-            await self._gone.wait()
+            await self._disconnected.wait()
             await asyncio.gather(*(pair.task for pair in self._data.values() if pair.task))
         finally:
             tasks = [pair.task for pair in self._data.values() if pair.task]
@@ -55,37 +59,37 @@ class _Tunnel:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def receive(self) -> None:
-        """Take what the client sends, until it has gone."""
+        """Process frames until the client disconnects."""
         decoder = spdy.Decoder()
         try:
             async for message in self._ws:
                 if message.type is WSMsgType.BINARY:
                     for frame in decoder.feed(message.data):
-                        await self._take(frame)
+                        await self._process(frame)
         except spdy.ProtocolError:
             await self._ws.send_bytes(spdy.goaway(self._last, status=1))
         finally:
-            self._gone.set()
+            self._disconnected.set()
         for pair in self._data.values():
-            pair.inbox.end()
+            pair.buffer.end()
 
-    async def _take(self, frame: spdy.Control | spdy.Data) -> None:
+    async def _process(self, frame: spdy.Control | spdy.Data) -> None:
         match frame:
             case spdy.Data(stream, data, fin):
                 if pair := self._data.get(stream):
                     if data:
-                        await deliver(self._ws, pair.inbox, data)
+                        await deliver(self._ws, pair.buffer, data)
                     if fin:
-                        pair.inbox.end()
+                        pair.buffer.end()
             case spdy.Control(spdy.Type.SYN_STREAM, stream):
                 self._last = stream
                 await self._open(stream, frame)
             case spdy.Control(spdy.Type.RST_STREAM, stream):
                 if (pair := self._data.get(stream)) and pair.task:
-                    asyncio.get_running_loop().call_soon(pair.task.cancel)  # not before it has begun
+                    asyncio.get_running_loop().call_soon(pair.task.cancel)  # after the task has started
             case spdy.Control(spdy.Type.PING, number):
                 await self._ws.send_bytes(spdy.ping(number))
-            case _:  # the end of a stream's headers, of the connection: what follows says the same
+            case _:  # other control frames need no reaction
                 pass
 
     async def _open(self, stream: int, frame: spdy.Control) -> None:
@@ -110,19 +114,19 @@ class _Tunnel:
         async def send(payload: bytes) -> None:
             await self._ws.send_bytes(spdy.data(data, payload))
 
-        with contextlib.suppress(ConnectionError):  # the client has gone
+        with contextlib.suppress(ConnectionError):  # the client has disconnected
             try:
-                await forward(self._kubelet, self._pod, port, pair.inbox, send)
+                await forward(self._kubelet, self._pod, port, pair.buffer, send)
                 await self._ws.send_bytes(spdy.data(data, b"", fin=True))
-            except Broken as broken:
-                await self._ws.send_bytes(spdy.data(error, str(broken).encode()))
+            except ForwardingError as failure:
+                await self._ws.send_bytes(spdy.data(error, str(failure).encode()))
                 await self._ws.send_bytes(spdy.reset(data, spdy.Reset.CANCEL))
             finally:
-                pair.inbox.close()
+                pair.buffer.close()
                 del self._data[data]
                 await self._ws.send_bytes(spdy.data(error, b"", fin=True))
 
 
 def is_port(text: str) -> bool:
-    """Tell whether a text is the number of a port."""
+    """Return whether a text is a valid port number."""
     return text.isascii() and text.isdecimal() and 0 < int(text) < 2**16

@@ -1,1 +1,1 @@
-"""The container runtime: commands become supervised processes. Knows no Kubernetes and no store."""
+"""The container runtime: runs commands as supervised processes. Knows neither Kubernetes nor the store."""

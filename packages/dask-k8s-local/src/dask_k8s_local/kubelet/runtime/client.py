@@ -1,6 +1,4 @@
-"""The server's side of the supervisor: start processes, signal them, wait for them. No Kubernetes."""
-
-from __future__ import annotations
+"""The server's side of the supervisor: starts processes, sends signals and waits. Knows no Kubernetes."""
 
 import asyncio
 import contextlib
@@ -28,12 +26,12 @@ _READ_SIZE = 1 << 16
 
 
 class CannotStart(Exception):
-    """The command could not be executed; the message says why, in the words of a container runtime."""
+    """The command could not be executed; the message is that of a container runtime."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """What to run. `container` names what lives and dies together; it ends when its `main` process does."""
+    """A command to run. A `container` is a group of processes that ends with its `main` process."""
 
     argv: Sequence[str]
     env: Mapping[str, str]
@@ -42,14 +40,16 @@ class Command:
     main: bool = True
     tty: bool = False
     mounts: Sequence[Mount] = ()
-    root: Path = field(default=Path("/nonexistent"))  # an empty directory, where there are mounts
-    memory: int | None = None  # bytes
+    root: Path = field(default=Path("/nonexistent"))
+    """An empty directory, needed for mounts."""
+    memory: int | None = None
+    """The memory limit in bytes."""
 
 
 class Supervised:
-    """A process that the supervisor started."""
+    """A process that the supervisor has started."""
 
-    def __init__(self, runtime: Runtime, number: int) -> None:
+    def __init__(self, runtime: "Runtime", number: int) -> None:
         self._runtime = runtime
         self._number = number
         self.pid = 0
@@ -57,16 +57,16 @@ class Supervised:
         self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     async def wait(self) -> int:
-        """Return its exit code; 128 + n where signal n ended it."""
+        """Return the exit code, or 128 + n after signal n."""
         return await asyncio.shield(self.ended)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to it; SIGKILL goes to its whole process group."""
+        """Send a signal to the process; SIGKILL is sent to its process group."""
         if not self.ended.done():
-            self._runtime.tell({"id": self._number, "signal": int(number)})
+            self._runtime.send({"id": self._number, "signal": int(number)})
 
-    def hear(self, message: Mapping[str, Any]) -> None:
-        """Take note of what the supervisor says of it."""
+    def handle(self, message: Mapping[str, Any]) -> None:
+        """Handle a message of the supervisor about this process."""
         if error := message.get("error"):
             self.started.set_exception(CannotStart(error))
         elif "pid" in message:
@@ -78,7 +78,7 @@ class Supervised:
 
 
 class Runtime:
-    """A running supervisor. All its processes end with it."""
+    """A running supervisor; all its processes end with it."""
 
     def __init__(
         self, control: socket.socket, process: subprocess.Popen[bytes], groups: Cgroups | None
@@ -90,28 +90,28 @@ class Runtime:
         self._numbers = iter(range(1, sys.maxsize))
         self._buffer = b""
         self._outbox: list[tuple[bytes, Sequence[int]]] = []
-        self._hello: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._ready: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.has_mounts = False
 
     @classmethod
     async def start(cls, directory: Path) -> Self:
-        """Start a supervisor, which removes the directory at its end."""
+        """Start a supervisor, which removes the directory when it ends."""
         control, remote = socket.socketpair()
         control.settimeout(0)
         with remote:
             groups = Cgroups.find()
             arguments = (remote.fileno(), directory, groups.base if groups else "")
             argv = [sys.executable, "-I", "-S", "-c", _BOOT, _PACKAGES, *map(str, arguments)]
-            process = subprocess.Popen(  # noqa: ASYNC220  # a fork; what follows does not block
+            process = subprocess.Popen(  # noqa: ASYNC220  # only forks
                 argv, pass_fds=[remote.fileno()], start_new_session=True, cwd="/"
             )
         runtime = cls(control, process, groups)
         asyncio.get_running_loop().add_reader(control, runtime._receive)
-        runtime.has_mounts = await runtime._hello
+        runtime.has_mounts = await runtime._ready
         return runtime
 
     async def spawn(self, command: Command, stdin: int, stdout: int, stderr: int) -> Supervised:
-        """Start a process on copies of these file descriptors; raises CannotStart."""
+        """Start a process with these file descriptors; raises CannotStart."""
         number = next(self._numbers)
         process = self._processes[number] = Supervised(self, number)
         group = self._group(command)
@@ -127,7 +127,7 @@ class Runtime:
             "cgroup": str(group or ""),
             "root": str(command.root),
         }
-        self.tell(message, (stdin, stdout, stderr))
+        self.send(message, (stdin, stdout, stderr))
         try:
             await asyncio.shield(process.started)
         except CannotStart:
@@ -137,11 +137,11 @@ class Runtime:
 
     @property
     def has_cgroups(self) -> bool:
-        """Tell whether memory can be limited."""
+        """Return whether memory limits are enforced."""
         return self._groups is not None
 
     def was_out_of_memory(self, container: str) -> bool:
-        """Forget a container that has ended; tell whether the kernel ended it for want of memory."""
+        """Remove the group of a container that has ended; return whether it ran out of memory."""
         return self._groups is not None and self._groups.remove(container)
 
     def _group(self, command: Command) -> Path | None:
@@ -152,18 +152,18 @@ class Runtime:
         return self._groups.base / command.container
 
     def _view(self, group: Path | None) -> list[Mount]:
-        """Let the limit be seen where programs look for it."""
+        """Return a mount that shows programs their memory limit."""
         if self._groups is None or group is None or not self.has_mounts:
             return []
-        return [(str(group), str(self._groups.seen_at), False)]
+        return [(str(group), str(self._groups.visible_at), False)]
 
-    def tell(self, message: Mapping[str, Any], fds: Sequence[int] = ()) -> None:
-        """Send a message; what does not fit into the socket now follows later."""
+    def send(self, message: Mapping[str, Any], fds: Sequence[int] = ()) -> None:
+        """Send a message; the rest follows later if the socket is full."""
         self._outbox.append((json.dumps(message).encode() + b"\n", fds))
         self._flush()
 
     async def close(self) -> None:
-        """End all processes and the supervisor."""
+        """Stop the supervisor and all its processes."""
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._control)
         loop.remove_writer(self._control)
@@ -178,7 +178,7 @@ class Runtime:
             except BlockingIOError:
                 asyncio.get_running_loop().add_writer(self._control, self._flush)
                 return
-            except OSError:  # closed; `_receive` learns of it as well
+            except OSError:  # closed; `_receive` gets the same error
                 self._outbox.clear()
                 return
             if sent < len(data):
@@ -191,25 +191,25 @@ class Runtime:
         with contextlib.suppress(BlockingIOError):
             data = self._control.recv(_READ_SIZE)
             if not data:
-                self._lose()
+                self._supervisor_lost()
             *lines, self._buffer = (self._buffer + data).split(b"\n")
             for line in lines:
-                self._hear(json.loads(line))
+                self._handle(json.loads(line))
 
-    def _hear(self, message: Mapping[str, Any]) -> None:
+    def _handle(self, message: Mapping[str, Any]) -> None:
         if "mounts" in message:
-            self._hello.set_result(message["mounts"])
+            self._ready.set_result(message["mounts"])
             return
         process = self._processes[message["id"]]
-        process.hear(message)
+        process.handle(message)
         if "exit" in message:
             del self._processes[message["id"]]
 
-    def _lose(self) -> None:
-        """The supervisor is gone, and everything with it."""
+    def _supervisor_lost(self) -> None:
+        """Handle the end of the supervisor, with which all processes have ended."""
         asyncio.get_running_loop().remove_reader(self._control)
-        if not self._hello.done():
-            self._hello.set_exception(RuntimeError("the supervisor of the containers did not start"))
+        if not self._ready.done():
+            self._ready.set_exception(RuntimeError("the supervisor of the containers did not start"))
         for process in self._processes.values():
             if not process.started.done():
                 process.started.set_exception(CannotStart("the supervisor of the containers has ended"))

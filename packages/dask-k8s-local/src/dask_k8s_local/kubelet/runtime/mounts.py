@@ -1,12 +1,10 @@
-"""Volumes at their mount paths, in a mount namespace of the process's own (Linux). Runs in a forked child.
+"""Mounts volumes at their paths, in a mount namespace of the process (Linux). Runs in a forked child.
 
-The machine's own file system stays as it is: where a mount point does not exist, a copy of the directories
-above it is made on a tmpfs, everything else is bound into that, and the process is moved inside.
+The machine's file system is not changed: if a mount point does not exist, the directories above it are copied
+to a tmpfs, everything else is bind-mounted into the copy, and the process changes its root to it.
 """
 
-# ruff: noqa: PTH103, PTH106, PTH110, PTH112, PTH115, PTH120, PTH123, PTH211  # it speaks to the kernel
-
-from __future__ import annotations
+# ruff: noqa: PTH103, PTH106, PTH110, PTH112, PTH115, PTH120, PTH123, PTH211  # low-level code
 
 import ctypes
 import os
@@ -30,13 +28,15 @@ _MS_OF_STATVFS = {
     1024: 1024,
     2048: 2048,
     4096: _MS_RELATIME,
-}  # nosuid, nodev, noexec, atimes
+}
+"""Mount flags by the flags of `statvfs`: nosuid, nodev, noexec and access times."""
 
-Mount = tuple[str, str, bool]  # source, target, read-only
+Mount = tuple[str, str, bool]
+"""Source, target, read-only."""
 
 
-def work(directory: str) -> bool:
-    """Tell whether this user may do it here, by trying in a child."""
+def can_mount(directory: str) -> bool:
+    """Return whether this user can mount, by trying it in a child process."""
     if sys.platform != "linux":
         return False
     root = tempfile.mkdtemp(dir=directory)
@@ -44,7 +44,7 @@ def work(directory: str) -> bool:
     if not pid:
         try:
             enter([("/dev/null", "/k8s-local-probe", True)], root)
-        except BaseException:  # noqa: BLE001  # whatever it is, it is not possible
+        except BaseException:  # noqa: BLE001  # any error means that mounting is not possible
             os._exit(1)
         os._exit(0)
     _, status = os.waitpid(pid, 0)
@@ -53,16 +53,16 @@ def work(directory: str) -> bool:
 
 
 def enter(mounts: Sequence[Mount], root: str) -> None:
-    """Move this process into a file system of its own that has these mounts; `root` is an empty directory."""
-    wanted = sorted((os.path.realpath(target), source, read_only) for source, target, read_only in mounts)
+    """Move this process to a new mount namespace with these mounts; `root` is an empty directory."""
+    requested = sorted((os.path.realpath(target), source, read_only) for source, target, read_only in mounts)
     _unshare()
     _mount(None, "/", None, _MS_REC | _MS_PRIVATE)
-    missing = [target for target, _, _ in wanted if not os.path.exists(target)]
+    missing = [target for target, _, _ in requested if not os.path.exists(target)]
     if missing:
         _mount("tmpfs", root, "tmpfs", 0)
-        _mount(None, root, None, _MS_UNBINDABLE)  # or binding the directory that has it would have no end
+        _mount(None, root, None, _MS_UNBINDABLE)  # prevents recursive bind mounts
         _copy("/", root, {parent for target in missing for parent in _parents(target)})
-    for target, source, read_only in wanted:
+    for target, source, read_only in requested:
         place = root + target if missing else target
         if not os.path.exists(place):
             _make_mount_point(place, directory=os.path.isdir(source))
@@ -88,7 +88,7 @@ def _unshare() -> None:
 
 
 def _copy(source: str, target: str, above: set[str]) -> None:
-    """Make a directory's twin: the directories above a mount point anew, all else bound."""
+    """Copy the directories above mount points and bind-mount everything else."""
     with os.scandir(source) as entries:
         for entry in entries:
             place = f"{target}/{entry.name}"

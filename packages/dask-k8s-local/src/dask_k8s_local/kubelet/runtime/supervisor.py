@@ -1,12 +1,11 @@
-"""The parent of all containers: a process of its own that ends them when the server goes, however it goes.
+"""The parent process of all containers, which stops them when the server ends for whatever reason.
 
-Standard library only, one thread, no asyncio: it forks. It speaks lines of JSON on one socket (see `client`)
-and is the reaper of orphans (Linux). When the socket closes it kills everything and removes the directory.
+Uses only the standard library, one thread and no asyncio, because it forks. Messages are lines of JSON on one
+socket (see `client`). On Linux, it also reaps orphans. When the socket closes, it kills everything and
+removes the directory.
 """
 
-# ruff: noqa: PTH123  # pathlib would double the time to start
-
-from __future__ import annotations
+# ruff: noqa: PTH123  # pathlib doubles the start time
 
 import contextlib
 import ctypes
@@ -24,7 +23,8 @@ from typing import Any, NoReturn
 
 from dask_k8s_local.kubelet.runtime import cgroups, mounts
 
-MARK = "K8S_LOCAL_CONTAINER"  # in the environment of every process: tells whose orphan it is
+CONTAINER_VARIABLE = "K8S_LOCAL_CONTAINER"
+"""The environment variable that identifies the container of an orphan."""
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -43,7 +43,7 @@ def _prctl(option: int, value: int) -> None:
 
 
 class Supervisor:
-    """What runs: each process by its pid, with the number that the server gave it and its container."""
+    """Starts, signals and reaps processes."""
 
     def __init__(self, control: socket.socket, directory: str) -> None:
         self._control = control
@@ -53,26 +53,26 @@ class Supervisor:
         self._fds: list[int] = []
 
     def serve(self) -> None:
-        """Work until the server closes the socket."""
-        wake, waker = socket.socketpair()
-        for end in (wake, waker):
+        """Handle messages until the server closes the socket."""
+        wakeup_read, wakeup_write = socket.socketpair()
+        for end in (wakeup_read, wakeup_write):
             end.settimeout(0)
-        signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
+        signal.set_wakeup_fd(wakeup_write.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        self._tell({"mounts": mounts.work(self._directory)})
+        self._send({"mounts": mounts.can_mount(self._directory)})
         with selectors.DefaultSelector() as selector:
             selector.register(self._control, selectors.EVENT_READ)
-            selector.register(wake, selectors.EVENT_READ)
+            selector.register(wakeup_read, selectors.EVENT_READ)
             while True:
                 for key, _ in selector.select():
                     if key.fileobj is self._control and not self._receive():
                         return
-                    if key.fileobj is wake:
-                        wake.recv(4096)
+                    if key.fileobj is wakeup_read:
+                        wakeup_read.recv(4096)
                 self._reap()
 
     def drain(self) -> None:
-        """Kill everything, and what that orphans, until nothing is left."""
+        """Kill all processes and their orphans until none is left."""
         signal.set_wakeup_fd(-1)
         deadline = time.monotonic() + _DRAIN_SECONDS
         while time.monotonic() < deadline:
@@ -86,8 +86,8 @@ class Supervisor:
             if not pid:
                 time.sleep(0.002)
 
-    def _tell(self, message: Message) -> None:
-        with contextlib.suppress(OSError):  # the server has gone: the socket says so to `serve`
+    def _send(self, message: Message) -> None:
+        with contextlib.suppress(OSError):  # the server has ended; `serve` notices that, too
             self._control.sendall(json.dumps(message).encode() + b"\n")
 
     def _receive(self) -> bool:
@@ -98,10 +98,10 @@ class Supervisor:
         self._fds += fds
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         for line in lines:
-            self._obey(json.loads(line))
+            self._handle(json.loads(line))
         return bool(data)
 
-    def _obey(self, message: Message) -> None:
+    def _handle(self, message: Message) -> None:
         if "argv" in message:
             fds, self._fds = self._fds[:_SPAWN_FDS], self._fds[_SPAWN_FDS:]
             self._spawn(message, fds)
@@ -117,17 +117,17 @@ class Supervisor:
         report, write_report = os.pipe()
         pid = os.fork()
         if not pid:
-            _become(message, fds, write_report)
+            _execute_in_child(message, fds, write_report)
         for fd in (*fds, write_report):
             os.close(fd)
-        with open(report, "rb") as problem:  # closed without a word by a successful exec
+        with open(report, "rb") as problem:  # a successful exec closes the pipe
             error = problem.read().decode()
         if error:
             os.waitpid(pid, 0)
-            self._tell({"id": message["id"], "error": error})
+            self._send({"id": message["id"], "error": error})
         else:
             self._running[pid] = message
-            self._tell({"id": message["id"], "pid": pid})
+            self._send({"id": message["id"], "pid": pid})
 
     def _reap(self) -> None:
         while True:
@@ -141,16 +141,16 @@ class Supervisor:
             process = self._running.pop(pid, None)
             if process is None:
                 continue
-            if process["main"]:  # what else runs in the container ends with it
+            if process["main"]:  # all processes of the container end with its main process
                 for other, running in self._running.items():
                     if running["container"] == process["container"]:
                         _kill_group(other, signal.SIGKILL)
-            self._tell({"id": process["id"], "exit": os.waitstatus_to_exitcode(status)})
+            self._send({"id": process["id"], "exit": os.waitstatus_to_exitcode(status)})
         for pid in self._orphans({running["container"] for running in self._running.values()}):
             _kill_group(pid, signal.SIGKILL)
 
     def _orphans(self, alive: set[str]) -> list[int]:
-        """Return adopted processes of containers that have ended."""
+        """Return orphaned processes of containers that have ended."""
         try:
             with open(f"/proc/self/task/{os.getpid()}/children", "rb") as children:
                 pids = [int(pid) for pid in children.read().split()]
@@ -165,18 +165,20 @@ def _container_of(pid: int) -> str | None:
             variables = environ.read().split(b"\0")
     except OSError:
         return None
-    mark = f"{MARK}=".encode()
-    return next((variable[len(mark) :].decode() for variable in variables if variable.startswith(mark)), None)
+    prefix = f"{CONTAINER_VARIABLE}=".encode()
+    return next(
+        (variable[len(prefix) :].decode() for variable in variables if variable.startswith(prefix)), None
+    )
 
 
 def _kill_group(pid: int, number: int) -> None:
-    for kill in (os.killpg, os.kill):  # an orphan may have joined a group that is not its own
+    for kill in (os.killpg, os.kill):  # an orphan can be in the process group of another process
         with contextlib.suppress(ProcessLookupError, PermissionError):
             kill(pid, number)
 
 
-def _become(message: Message, fds: list[int], report: int) -> NoReturn:
-    """Turn the forked child into the command; on failure write why to the pipe."""
+def _execute_in_child(message: Message, fds: list[int], report: int) -> NoReturn:
+    """Execute the command in the forked child; write the error to the pipe on failure."""
     try:
         os.setsid()
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -188,12 +190,12 @@ def _become(message: Message, fds: list[int], report: int) -> NoReturn:
         for target, fd in enumerate(fds):
             os.dup2(fd, target)
         cgroups.join(message["cgroup"])
-        env = {**message["env"], MARK: message["container"]}
+        env = {**message["env"], CONTAINER_VARIABLE: message["container"]}
         if message["mounts"]:
             mounts.enter(message["mounts"], message["root"])
         _change_directory(message["cwd"])
         _execute(message["argv"], env)
-    except BaseException as error:  # noqa: BLE001  # nothing may return into the supervisor's loop
+    except BaseException as error:  # noqa: BLE001  # the child must never return to the supervisor's loop
         os.write(report, str(error).encode()[:4096] or b"unknown error")
     os._exit(127)
 
@@ -208,7 +210,7 @@ def _change_directory(path: str) -> None:
 def _execute(argv: list[str], env: dict[str, str]) -> NoReturn:
     program = argv[0]
     try:
-        os.execvpe(program, argv, env)  # noqa: S606  # its trade
+        os.execvpe(program, argv, env)  # noqa: S606  # runs the user's command
     except FileNotFoundError:
         missing = f"stat {program}: no such file or directory" if "/" in program else _NOT_ON_PATH
         raise RuntimeError(f'exec: "{program}": {missing}') from None
@@ -221,11 +223,11 @@ def _reason(error: OSError) -> str:
 
 
 def main() -> None:
-    """Run; arguments are the number of the socket, the working directory, the control group (or nothing)."""
+    """Run the supervisor; arguments are the socket's number, the directory, and the control group or ''."""
     control, directory, group = socket.socket(fileno=int(sys.argv[1])), *sys.argv[2:]
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # only the server ends it, by closing the socket
+        signal.signal(number, signal.SIG_IGN)  # only the server stops it, by closing the socket
     supervisor = Supervisor(control, directory)
     try:
         supervisor.serve()

@@ -1,1 +1,1 @@
-"""The directory that stands first on PYTHONPATH of every pod. Nothing here imports anything of ours."""
+"""The directory that is first on PYTHONPATH of every pod. Contains only `sitecustomize`."""

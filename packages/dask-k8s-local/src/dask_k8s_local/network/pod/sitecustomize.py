@@ -1,19 +1,19 @@
-"""What Python in a pod sees of the network: its own address, its host name, the cluster's names.
+"""Gives Python in a pod its view of the network: its own address and host name, and the cluster's names.
 
-First on PYTHONPATH of every pod. Wildcards and localhost are the pod's address, so that pods may use the
-same ports; names come from the files that `network.names` writes. Every Python pays for what it imports.
+Wildcard addresses and localhost become the pod's address, so that pods can use the same ports. Names are read
+from the files that `network.dns` writes. Every Python process in a pod imports this module, so it imports
+little.
 """
 
-# ruff: noqa: PTH100, PTH120, PTH123  # pathlib is one of the imports saved
-
-from __future__ import annotations
+# ruff: noqa: PTH100, PTH120, PTH123  # pathlib is slow to import
 
 import os
 import socket
 import sys
 from importlib.machinery import PathFinder
 
-TYPE_CHECKING = False  # typing is another one
+TYPE_CHECKING = False
+"""Defined here because `typing` is slow to import."""
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
@@ -34,8 +34,8 @@ def _read(namespace: str, name: str) -> list[str]:
         return []
 
 
-def _lookup(host: Any) -> list[str] | None:
-    """Return the addresses of a name of the cluster; None if it is none of the cluster's."""
+def _lookup(host: "Any") -> list[str] | None:
+    """Return the addresses of a name in the cluster, or None if the name is not in the cluster."""
     if isinstance(host, (bytes, bytearray)):
         host = host.decode("ascii", "replace")
     if not isinstance(host, str) or not host or "/" in host:
@@ -54,15 +54,15 @@ def _patch_names() -> None:
     getaddrinfo, gethostbyaddr = socket.getaddrinfo, socket.gethostbyaddr
 
     def patched_getaddrinfo(  # noqa: PLR0913, PLR0917  # as in the standard library
-        host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
-    ) -> list[Any]:
+        host: "Any", port: "Any", family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
+    ) -> "list[Any]":
         if host is None and not flags & socket.AI_PASSIVE:
             host = _ADDRESS
         addresses = _lookup(host)
         if addresses == []:
             raise socket.gaierror(socket.EAI_NONAME, f"Name or service not known: {host}")
         if family == socket.AF_UNSPEC:
-            family = socket.AF_INET  # pods have no other, and their wildcards of IPv6 would collide
+            family = socket.AF_INET  # pods have IPv4 addresses only
         answers = [getaddrinfo(address, port, family, type, proto, flags) for address in addresses or [host]]
         return [info for answer in answers for info in answer]
 
@@ -75,7 +75,7 @@ def _patch_names() -> None:
         if addresses:
             return (_HOSTNAME if addresses == [_ADDRESS] else host, [], addresses)
         if host.startswith("127."):
-            raise socket.herror(1, "Unknown host")  # no name server knows it; do not wait for it to say so
+            raise socket.herror(1, "Unknown host")  # do not wait for a name server, which cannot know it
         return gethostbyaddr(host)
 
     socket.has_ipv6 = False
@@ -86,8 +86,8 @@ def _patch_names() -> None:
     socket.gethostname = lambda: _HOSTNAME
 
 
-def _inside(sock: socket.socket, address: Any) -> Any:
-    """Return the address that is meant by one that a program in the pod uses."""
+def _real_address(sock: socket.socket, address: "Any") -> "Any":
+    """Return the real address for one that a program in the pod uses."""
     if sock.family not in {socket.AF_INET, socket.AF_INET6} or not isinstance(address, tuple):
         return address
     host = _ADDRESS if not address[0] else (_lookup(address[0]) or address)[0]
@@ -99,23 +99,23 @@ def _inside(sock: socket.socket, address: Any) -> Any:
 def _patch_sockets() -> None:
     getsockname: Callable[[socket.socket], Any] = socket.socket.getsockname
 
-    def patched_getsockname(sock: socket.socket) -> Any:
+    def patched_getsockname(sock: socket.socket) -> "Any":
         name = getsockname(sock)
         if sock.family == socket.AF_INET and sock.type == socket.SOCK_DGRAM and name[1]:
-            return (_ADDRESS, name[1])  # a datagram socket is the usual way to ask for one's own address
+            return (_ADDRESS, name[1])  # programs find their own address with a datagram socket
         return name
 
     def patch(method: str) -> None:
         original = getattr(socket.socket, method)
-        setattr(socket.socket, method, lambda sock, address: original(sock, _inside(sock, address)))
+        setattr(socket.socket, method, lambda sock, address: original(sock, _real_address(sock, address)))
 
     for method in ("bind", "connect", "connect_ex"):
         patch(method)
     socket.socket.getsockname = patched_getsockname  # type: ignore[method-assign,assignment]
 
 
-def _run_the_next() -> None:
-    """Run the sitecustomize that this one hides, if there is one."""
+def _run_shadowed_module() -> None:
+    """Run the sitecustomize module that this one shadows, if there is one."""
     here = os.path.dirname(os.path.abspath(__file__))
     spec = PathFinder.find_spec("sitecustomize", [path for path in sys.path if os.path.abspath(path) != here])
     if spec is not None and spec.loader is not None:
@@ -126,4 +126,4 @@ def _run_the_next() -> None:
 
 _patch_names()
 _patch_sockets()
-_run_the_next()
+_run_shadowed_module()

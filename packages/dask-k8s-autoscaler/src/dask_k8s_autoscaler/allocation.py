@@ -1,0 +1,233 @@
+"""Allocate work to groups, and compute how many pods each group needs. Pure; the past plays no role here.
+
+Work goes to pods that exist or have been requested first, then to pods that may be added. In both cases it
+goes to groups that the autoscaler does not scale first, since their pods exist anyway, then by ascending
+priority, then to pods that offer the fewest resources which the tasks do not ask for. Plain tasks therefore
+do not scale up a GPU group.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from dask_k8s_autoscaler import sizing
+from dask_k8s_autoscaler.model import Group, Resources, Work, WorkerPool
+from dask_k8s_autoscaler.sizing import Capacities, PodCapacity
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """How many pods a group needs, how many may be busy, and whether data are the reason."""
+
+    pods: int
+    busy: int = 0
+    for_data: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """What each group needs, by name.
+
+    Attributes:
+        capacities: The capacities of pods of the groups that have connected workers.
+        full: Groups that need more pods than their maximum.
+        unsatisfiable: Resources that tasks ask for and no group offers that has workers or may get some.
+    """
+
+    needs: Mapping[str, Need]
+    capacities: Capacities
+    full: tuple[str, ...] = ()
+    unsatisfiable: tuple[Resources, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Tasks:
+    """Tasks that ask for the same resources."""
+
+    asks: Resources
+    count: float
+    seconds: float
+
+
+@dataclass(slots=True)
+class _Pods:
+    """Equal pods: those of a group or, with `group` None, connected workers beyond the size of all groups."""
+
+    group: Group | None
+    offers: Resources
+    capacity: PodCapacity
+    existing: int
+    maximum: float
+    for_tasks: float = 0.0
+    """Pods that the allocated tasks need, not rounded."""
+    minimum: int = 0
+    """Pods that data or busy workers need."""
+
+    @property
+    def scaled(self) -> bool:
+        """Whether the autoscaler scales these pods."""
+        return self.group is not None and self.group.bounds is not None
+
+    @property
+    def needed(self) -> int:
+        """The pods that everything allocated so far needs."""
+        return max(self.minimum, sizing.round_up(self.for_tasks))
+
+    def rank(self, asks: Resources) -> tuple[bool, int, int]:
+        """Return the sort key by which tasks that ask for these resources choose pods."""
+        surplus = sum(name not in asks for name in self.offers)
+        return self.scaled, self.group.priority if self.group and self.scaled else 0, surplus
+
+    def slots(self, asks: Resources) -> float:
+        """Return how many tasks that ask for these resources one pod runs at a time."""
+        return sizing.task_slots(self.capacity.threads, self.offers, asks)
+
+    def allocate(self, tasks: _Tasks, target: float, limit: float) -> _Tasks | None:
+        """Allocate as many tasks as `limit` pods can run, and return the rest."""
+        pods = sizing.pods_for_tasks(tasks.seconds, tasks.count, target=target, slots=self.slots(tasks.asks))
+        free = limit - self.for_tasks
+        if limit < 1 or (free <= 0 and pods > 0):
+            return tasks
+        part = 1.0 if pods <= free else free / pods
+        self.for_tasks += part * pods
+        self.minimum = max(self.minimum, 1)
+        if part == 1.0:
+            return None
+        return _Tasks(tasks.asks, (1 - part) * tasks.count, (1 - part) * tasks.seconds)
+
+
+@dataclass(slots=True)
+class _Allocator:
+    """The state of one allocation."""
+
+    work: Work
+    pods: list[_Pods]
+    full: dict[str, None] = field(default_factory=dict)
+    unsatisfiable: list[Resources] = field(default_factory=list)
+    for_data: set[str] = field(default_factory=set)
+    busy: dict[str, int] = field(default_factory=dict)
+
+    def allocate(self, tasks: _Tasks) -> None:
+        """Allocate tasks to existing pods, then to pods that may be added."""
+        able = [each for each in self.pods if each.slots(tasks.asks)]
+        able.sort(key=lambda pods: pods.rank(tasks.asks))
+        rest: _Tasks | None = tasks
+        for grow in (False, True):
+            for pods in able:
+                limit = pods.maximum if grow else min(max(pods.existing, pods.needed), pods.maximum)
+                rest = rest and pods.allocate(rest, self.work.target, limit)
+        if rest is None:
+            return
+        if any(pods.maximum for pods in able):
+            self._mark_full(able)
+        elif tasks.asks not in self.unsatisfiable:
+            self.unsatisfiable.append(tasks.asks)
+
+    def reserve_for_data(self, pool: WorkerPool) -> None:
+        """Reserve pods for the data of these workers; more than exist only while there are tasks."""
+        equal = self._offering(pool.offers)
+        count = max((sizing.pods_for_data(pool.data, pods.capacity.data) for pods in equal), default=0)
+        for pods in equal:
+            if pods.group is not None and count > pods.needed:
+                self.for_data.add(pods.group.name)
+            pods.minimum = max(pods.minimum, min(count, max(pods.existing, pods.needed)))
+            count -= min(count, pods.needed)
+        for pods in equal if self.work.tasks else ():
+            extra = int(min(count, pods.maximum - pods.needed))
+            if pods.scaled and extra > 0:
+                pods.minimum = pods.needed + extra
+                count -= extra
+        if count and self.work.tasks:
+            self._mark_full(equal)
+
+    def reserve_for_busy(self, pool: WorkerPool) -> None:
+        """Reserve the pods of busy workers; those whose group is unknown may belong to any group."""
+        equal = self._offering(pool.offers)
+        of_no_group = sum(pods.existing for pods in equal if pods.group is None)
+        unknown = max(0, pool.workers - pool.idle - sum(pool.busy.values()) - of_no_group)
+        for pods in equal:
+            if pods.group is not None and pods.scaled:
+                workers = pool.busy.get(pods.group.name, 0) + unknown
+                busy = min(math.ceil(workers / pods.group.processes), pods.existing)
+                self.busy[pods.group.name] = busy
+                pods.minimum = max(pods.minimum, busy)
+
+    def _offering(self, offers: Resources) -> list[_Pods]:
+        """Return the pods that offer exactly these resources, in the order in which work is allocated."""
+        equal = [pods for pods in self.pods if pods.offers == offers]
+        return sorted(equal, key=lambda pods: pods.rank(offers))
+
+    def _mark_full(self, candidates: Iterable[_Pods]) -> None:
+        self.full.update({pods.group.name: None for pods in candidates if pods.group and pods.scaled})
+
+
+def allocate(groups: Sequence[Group], work: Work, known: Capacities) -> Allocation:
+    """Allocate the work to groups; `known` are earlier capacities of pods of groups that have none now."""
+    of_groups = [_pods(group, work, known) for group in groups]
+    allocator = _Allocator(work, [*_pods_of_no_group(groups, work), *of_groups])
+    # Tasks that ask for more resources come first, since fewer groups can run them.
+    for tasks in sorted(_tasks(work), key=lambda tasks: -len(tasks.asks)):
+        allocator.allocate(tasks)
+    for pool in work.pools:
+        allocator.reserve_for_data(pool)
+    for pool in work.pools:
+        allocator.reserve_for_busy(pool)
+    scaled = {pods.group.name: pods for pods in of_groups if pods.group is not None and pods.scaled}
+    connected = [pool.offers for pool in work.pools if pool.workers]
+    return Allocation(
+        needs={
+            name: Need(pods.needed, allocator.busy.get(name, 0), name in allocator.for_data)
+            for name, pods in scaled.items()
+        },
+        capacities={name: pods.capacity for name, pods in scaled.items() if pods.offers in connected},
+        full=tuple(allocator.full),
+        unsatisfiable=tuple(allocator.unsatisfiable),
+    )
+
+
+def _tasks(work: Work) -> list[_Tasks]:
+    """Group all tasks by the resources that they ask for."""
+    tasks = [each for pool in work.pools for each in _tasks_of_workers(pool)]
+    tasks += [_Tasks(each.asks, each.tasks, each.seconds) for each in work.waiting]
+    return [each for each in tasks if each.count > 0]
+
+
+def _tasks_of_workers(pool: WorkerPool) -> Iterable[_Tasks]:
+    """Split the tasks that workers have into tasks that ask for resources, and plain ones.
+
+    Only the sum of the resources is known. Each task is assumed to ask for one of a resource, or for more if
+    there are not enough tasks for that.
+    """
+    if not pool.tasks:
+        return
+    asked = {name: amount for name, amount in pool.asked.items() if amount > 0 and name in pool.offers}
+    count = min(
+        pool.tasks, max((amount / min(1, pool.offers[name]) for name, amount in asked.items()), default=0)
+    )
+    part = count / pool.tasks
+    if asked:
+        asks = {name: min(amount / count, pool.offers[name]) for name, amount in asked.items()}
+        yield _Tasks(asks, count, part * pool.seconds)
+    yield _Tasks({}, pool.tasks - count, (1 - part) * pool.seconds)
+
+
+def _pods(group: Group, work: Work, known: Capacities) -> _Pods:
+    pool = next((pool for pool in work.pools if pool.offers == group.offers), None)
+    capacity = sizing.pod_capacity(
+        pool, known.get(group.name), threads=group.threads, processes=group.processes
+    )
+    maximum: float = group.replicas
+    if group.bounds is not None:
+        maximum = math.inf if group.bounds.maximum is None else group.bounds.maximum
+    return _Pods(group, group.offers, capacity, group.replicas, maximum)
+
+
+def _pods_of_no_group(groups: Sequence[Group], work: Work) -> Iterable[_Pods]:
+    """Yield connected workers beyond the replicas of the groups, which are capacity as well."""
+    for pool in work.pools:
+        equal = [group for group in groups if group.offers == pool.offers]
+        processes = max((group.processes for group in equal), default=1)
+        surplus = pool.workers // processes - sum(group.replicas for group in equal)
+        if surplus > 0:
+            capacity = sizing.pod_capacity(pool, None, threads=0, processes=processes)
+            yield _Pods(None, pool.offers, capacity, surplus, surplus)

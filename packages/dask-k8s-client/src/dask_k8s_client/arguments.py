@@ -1,0 +1,162 @@
+"""The arguments that users pass: their types and their checks. No resources, no I/O.
+
+Each argument that several functions share is typed once, in a ``TypedDict`` that those functions unpack.
+"""
+
+import enum
+import inspect
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, TypedDict, TypeVar
+
+from dask.utils import parse_timedelta
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+JSON = dict[str, Any]
+Env = Mapping[str, str | float] | Sequence[Mapping[str, Any]]
+Resources = Mapping[str, Any]
+Tolerations = Sequence[Mapping[str, Any]]
+Command = str | Sequence[str]
+Duration = float | str | timedelta
+
+_RESOURCE_KEYS = ("limits", "requests")
+
+
+class CreateMode(enum.Enum):
+    """Whether KubeCluster creates the resource, connects to an existing one, or either."""
+
+    CREATE_ONLY = "CREATE_ONLY"
+    CREATE_OR_CONNECT = "CREATE_OR_CONNECT"
+    CONNECT_ONLY = "CONNECT_ONLY"
+
+
+class WorkloadArguments(TypedDict, total=False):
+    """What the pods of a cluster look like: the arguments that clusters and jobs share."""
+
+    image: str | None
+    n_workers: int | None
+    resources: Resources | None
+    env: Env | None
+    worker_command: Command | None
+    scheduler_resources: Resources | None
+    scheduler_node_selector: Mapping[str, str] | None
+    scheduler_tolerations: Tolerations | None
+    worker_node_selector: Mapping[str, str] | None
+    worker_tolerations: Tolerations | None
+    run_as_user: int | None
+
+
+class JobArguments(WorkloadArguments, total=False):
+    """The keyword arguments of ``make_job_spec``: those of the pods, and fields of a DaskJob's ``spec``."""
+
+    backoffLimit: int
+    activeDeadlineSeconds: int
+    ttlSecondsAfterFinished: int
+    podFailurePolicy: Mapping[str, Any]
+    suspend: bool
+    clusterCleanup: str
+
+
+class ClusterSpecArguments(WorkloadArguments, total=False):
+    """The arguments of ``make_cluster_spec``, apart from the name."""
+
+    scheduler_service_type: str | None
+    idle_timeout: Duration | None
+    jupyter: bool | None
+
+
+class _NameArguments(TypedDict, total=False):
+    name: str | None
+    namespace: str | None
+
+
+class ClusterArguments(_NameArguments, ClusterSpecArguments, total=False):
+    """The arguments of ``KubeCluster`` that describe the cluster and how to connect to it."""
+
+    custom_cluster_spec: Mapping[str, Any] | str | os.PathLike[str] | None
+    create_mode: CreateMode | str | None
+    shutdown_on_close: bool | None
+    resource_timeout: Duration | None
+    connect: str | None
+    port_forward_cluster_ip: bool | None
+    scheduler_forward_port: int | None
+
+
+def shows(arguments: type, rest: str, **defaults: Any) -> Callable[[F], F]:
+    """Show the arguments that a function unpacks in its signature, for ``help`` and completion.
+
+    Args:
+        arguments: The ``TypedDict`` to show in place of the function's ``**`` parameter.
+        rest: Name of the ``**`` parameter to show behind them, for arguments that are not in it.
+        **defaults: Defaults to show; None for the arguments that are not here.
+    """
+
+    def decorate(function: F) -> F:
+        signature = inspect.signature(function)
+        *explicit, unpacked = signature.parameters.values()
+        positional = [each for each in explicit if each.kind is not each.KEYWORD_ONLY]
+        shown = [
+            inspect.Parameter(name, unpacked.KEYWORD_ONLY, default=defaults.get(name), annotation=hint)
+            for name, hint in arguments.__annotations__.items()
+        ]
+        parameters = [
+            *positional,
+            *shown,
+            *explicit[len(positional) :],
+            unpacked.replace(name=rest, annotation=Any),
+        ]
+        function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        return function
+
+    return decorate
+
+
+def seconds(argument: str, duration: Duration) -> float:
+    """Return a duration in seconds: 90, ``"90 s"``, ``"1.5 minutes"`` or a timedelta.
+
+    Raises:
+        ValueError: It is not a duration; the message begins with the name of the argument.
+    """
+    try:
+        number = float(parse_timedelta(duration, "seconds"))
+    except (KeyError, TypeError, ValueError):
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{argument}: must be a duration, such as 90 or '90 s', not {duration!r}")
+    return number
+
+
+def whole_seconds(argument: str, duration: Duration) -> int:
+    """Return a duration in whole seconds, rounded up so that a short one does not become 0."""
+    return math.ceil(seconds(argument, duration))
+
+
+def checked_count(argument: str, n: Any) -> int:
+    """Return a number of workers, if it is one."""
+    # Accept the integers of numpy, but not True or 2.0.
+    if isinstance(n, bool) or not hasattr(n, "__index__"):
+        raise TypeError(f"{argument}: must be an integer, not {n!r}")
+    if n < 0:
+        raise ValueError(f"{argument}: must not be negative: {n}")
+    return int(n)
+
+
+def checked_resources(resources: Resources | None, argument: str = "resources") -> JSON:
+    """Return a copy of a container's resources, if they have the form of ``limits`` and ``requests``."""
+    if resources is None:
+        return {}
+    if not isinstance(resources, Mapping):
+        raise TypeError(f"{argument}: must be a dict with 'limits' and 'requests', not {resources!r}")
+    for key, quantities in resources.items():
+        if key not in _RESOURCE_KEYS:
+            raise ValueError(
+                f"{argument}: unknown key {key!r}; may have {' and '.join(map(repr, _RESOURCE_KEYS))}"
+            )
+        if not isinstance(quantities, Mapping):
+            raise TypeError(
+                f"{argument}: {key!r} must be a dict such as {{'memory': '2Gi'}}, not {quantities!r}"
+            )
+    return {key: dict(quantities) for key, quantities in resources.items()}

@@ -1,0 +1,174 @@
+"""`create`, `scale`, `adapt`, `delete`: the commands that change a cluster."""
+
+from pathlib import Path
+from typing import IO, Any
+
+import click
+
+from dask_k8s_client import scaling
+from dask_k8s_client.api.requests import Api
+from dask_k8s_client.arguments import JSON
+from dask_k8s_client.cli.gen import build_cluster, flags, is_explicit
+from dask_k8s_client.cli.output import console, full_name, print_objects
+from dask_k8s_client.cli.parameters import (
+    bounds_options,
+    check_bounds,
+    cluster_name,
+    cluster_options,
+    duration,
+    output_option,
+    target,
+    target_options,
+)
+from dask_k8s_client.cli.running import chosen_namespace, find_cluster, reporting_errors, run, start_timeout
+from dask_k8s_client.deletion import delete_cluster, request_deletion, until_pods_deleted
+from dask_k8s_client.exceptions import NameTaken, SchedulerStartupError, ValidationError
+from dask_k8s_client.observed import located
+from dask_k8s_client.options import Options, identity, parse_spec
+from dask_k8s_client.progress import Deadline, Progress
+from dask_k8s_client.startup import create_or_connect, until_ready
+from dask_k8s_client.waiting import time_limit
+
+_SCALING_TIMEOUT = 60.0
+"""How long the group of a new cluster may take to appear, or an old autoscaler to disappear."""
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option(
+    "-f", "--filename", "file", type=click.File(encoding="utf-8"), help="YAML with a DaskCluster; - is stdin."
+)
+@cluster_options
+@click.option("--wait", is_flag=True, help="Wait until the scheduler is ready, or say why it does not come.")
+@click.option("--timeout", type=duration, metavar="DURATION", help="How long --wait waits; 60 s by default.")
+@output_option("json", "yaml", "name")
+@target_options
+def create(
+    *,
+    name: str | None,
+    file: IO[str] | None,
+    wait: bool,
+    timeout: float | None,
+    output: str | None,
+    **parameters: Any,
+) -> None:
+    """Create a cluster, from a name and options or from a file."""
+    with reporting_errors():
+        options = _options(name, file, parameters)
+    limit = None
+    if wait:
+        limit = start_timeout() if timeout is None else timeout
+
+    async def work(api: Api, namespace: str) -> JSON:
+        try:
+            created, _ = await create_or_connect(api, namespace, options)
+        except NameTaken as error:
+            it = f"{options.name} -n {namespace}"
+            hint = f"`dask kubernetes describe {it}` shows it, `dask kubernetes delete {it}` deletes it."
+            raise click.ClickException(f"{error}\n{hint}") from error
+        if not output:
+            click.echo(f"{full_name(created)} created")
+        return created if limit is None else await _until_ready(api, created, limit)
+
+    cluster = run(work, options.namespace)
+    if output:
+        print_objects([cluster], output)
+    elif wait:
+        click.echo(f"{full_name(cluster)} is ready")
+
+
+def _options(name: str | None, file: IO[str] | None, parameters: dict[str, Any]) -> Options:
+    if (name is None) == (file is None):
+        raise click.UsageError("either NAME or --filename is needed, and not both")
+    if file is None:
+        return build_cluster(name or "", chosen_namespace(), parameters)
+    if others := [each for each in parameters if is_explicit(each)]:
+        raise click.UsageError(f"--filename says it all; {flags(others)} would say it again")
+    source = "stdin" if file.name in {"-", "<stdin>"} else Path(file.name).name
+    try:
+        manifest = parse_spec(file.read(), source)
+    except UnicodeDecodeError as error:
+        raise ValidationError(f"{source} is not YAML: {error}") from error
+    _, namespace = identity(manifest, target().namespace, argument=source)
+    return Options.from_arguments(
+        {"custom_cluster_spec": manifest, "namespace": namespace, "create_mode": "CREATE_ONLY"}
+    )
+
+
+async def _until_ready(api: Api, cluster: JSON, limit: float) -> JSON:
+    name, namespace = cluster["metadata"]["name"], cluster["metadata"]["namespace"]
+    try:
+        async with Progress(name, quiet=False, console=console(stderr=True)) as progress:
+            observed = await until_ready(api, cluster, Deadline(limit), progress.show)
+    except (SchedulerStartupError, ValidationError) as error:
+        hint = f"`dask kubernetes describe {name} -n {namespace}` shows more"
+        end = f"`dask kubernetes delete {name} -n {namespace}` deletes it"
+        raise click.ClickException(f"{error}\nThe cluster stays: {hint}, {end}.") from error
+    return observed.cluster or cluster
+
+
+@click.command()
+@cluster_name
+@click.argument("n", type=click.IntRange(min=0))
+@click.option(
+    "--group",
+    default=scaling.DEFAULT_GROUP,
+    show_default=True,
+    help="Worker group, by its name within the cluster.",
+)
+@target_options
+def scale(*, name: str, n: int, group: str) -> None:
+    """Set the number of workers of a group.
+
+    That ends `adapt`: an autoscaler that scales this group is deleted first.
+    """
+
+    async def work(api: Api, namespace: str) -> JSON:
+        cluster = await find_cluster(api, namespace, name)
+        await scaling.scale(api, cluster, group, n, _SCALING_TIMEOUT)
+        return cluster
+
+    in_group = "" if group == scaling.DEFAULT_GROUP else f" in its group {group}"
+    click.echo(f"{full_name(run(work))} scaled to {n}{in_group}")
+
+
+@click.command()
+@cluster_name
+@bounds_options
+@target_options
+def adapt(*, name: str, minimum: int, maximum: int | None) -> None:
+    """Let a cluster have as many workers as its work needs, until it is scaled again."""
+    check_bounds(minimum, maximum)
+    with reporting_errors():
+        spec = scaling.autoscaler_spec(name, minimum=minimum, maximum=maximum)
+
+    async def work(api: Api, namespace: str) -> JSON:
+        cluster = await find_cluster(api, namespace, name)
+        await scaling.adapt(api, cluster, spec, _SCALING_TIMEOUT)
+        return cluster
+
+    click.echo(f"{full_name(run(work))} adapts: {scaling.bounds(minimum, maximum)}")
+
+
+@click.command()
+@cluster_name
+@click.option("--wait", is_flag=True, help="Wait until the cluster and all of its pods are gone.")
+@click.option(
+    "--timeout", type=duration, metavar="DURATION", help="How long --wait waits; for ever by default."
+)
+@target_options
+def delete(*, name: str, wait: bool, timeout: float | None) -> None:
+    """Delete a cluster, and everything that belongs to it."""
+
+    async def work(api: Api, namespace: str) -> JSON:
+        cluster = await find_cluster(api, namespace, name)
+        if not wait:
+            await request_deletion(api, cluster)
+            return cluster
+        late = f"pods of the DaskCluster {located(cluster)} are still there after {timeout or 0:g} s"
+        async with time_limit(timeout, f"{late}; they go on to end"):
+            await delete_cluster(api, cluster, timeout=None)
+            await until_pods_deleted(api, cluster)
+        return cluster
+
+    click.echo(f"{full_name(run(work))} deleted")

@@ -1,0 +1,296 @@
+"""KubeCluster: a Dask cluster on Kubernetes as one of Dask's cluster managers."""
+# mypy: allow-untyped-calls
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Self, Unpack
+
+from distributed.core import Status
+from distributed.utils import Logs
+from tornado.ioloop import IOLoop
+
+from dask_k8s_client import deletion, scaling
+from dask_k8s_client.arguments import (
+    JSON,
+    ClusterArguments,
+    Command,
+    CreateMode,
+    Duration,
+    Env,
+    Resources,
+    Tolerations,
+    checked_count,
+    shows,
+)
+from dask_k8s_client.cluster_manager import ClusterManager, as_logs, dashboard_link
+from dask_k8s_client.logs import PodFilter, pod_logs
+from dask_k8s_client.notebook import NotebookView
+from dask_k8s_client.options import Options
+from dask_k8s_client.progress import Deadline, Progress
+from dask_k8s_client.session import Session
+from dask_k8s_client.specs.pods import change_worker
+from dask_k8s_crds import labels
+
+logger = logging.getLogger("dask_k8s_client")
+
+
+class KubeCluster(ClusterManager):
+    """A Dask cluster on Kubernetes.
+
+    Creates a ``DaskCluster`` resource, or finds an existing one by its name, and connects to its scheduler.
+    Defaults come from Dask's configuration under ``kubernetes:``.
+
+    Args:
+        name: Name of the cluster; may contain ``{user}``, ``{uuid}`` and environment variables in braces.
+        namespace: By default that of the kubeconfig's context, or of the pod we run in.
+        image: Container image of the scheduler and the workers.
+        n_workers: Initial number of workers.
+        resources: ``limits`` and ``requests`` of each worker. The scheduler does not get them, so no GPU
+            either; see `scheduler_resources`.
+        env: Environment variables of the scheduler and the workers: a dict, or a list as in a Pod.
+        worker_command: Command that starts a worker, as a string or a list.
+        connect: How to reach the scheduler: ``"service"``, by the name of its service; ``"portforward"``,
+            through the Kubernetes API; ``"loadbalancer"`` or ``"nodeport"``, if its service has one; or an
+            address that it has by other means, such as ``"tcp://host:8786"``. The default, ``"auto"``, is the
+            name of the service inside Kubernetes; outside it depends on the service's type, with a
+            port-forward for ``ClusterIP``.
+        port_forward_cluster_ip: The older form of `connect`, used if that is ``"auto"``: ``True`` means
+            ``"portforward"``, ``False`` means ``"service"``.
+        create_mode: Whether to create the resource, to connect to an existing one, or either.
+        shutdown_on_close: Delete the resource on close; by default only if this object has created it. A
+            cluster created in a pod and deleted on close is also deleted with that pod.
+        idle_timeout: Delete the cluster after it has been idle for this long, even if clients are connected:
+            a number of seconds or a text such as ``"1 hour"``, rounded up to whole seconds; 0 means never.
+        resource_timeout: Limit for the whole start: a number of seconds or such a text.
+        scheduler_service_type: ``ClusterIP``, ``NodePort`` or ``LoadBalancer``.
+        custom_cluster_spec: A ``DaskCluster`` as a dict, or the path of a YAML file with one. Replaces all
+            arguments that describe the cluster, including its name.
+        scheduler_forward_port: Local port of a forwarded dashboard; any by default.
+        jupyter: Start a Jupyter server beside the dashboard.
+        scheduler_resources: ``limits`` and ``requests`` of the scheduler.
+        scheduler_node_selector: Labels of the nodes that the scheduler may run on.
+        scheduler_tolerations: Tolerations of the scheduler, as in a Pod.
+        worker_node_selector: Labels of the nodes that the workers may run on.
+        worker_tolerations: Tolerations of the workers, as in a Pod.
+        run_as_user: User ID that the scheduler and the workers run as, without privileges, for a namespace
+            that enforces the `restricted` Pod Security Standard. By default that of the image.
+        loop: The event loop to run on; by default a new one in a thread.
+        asynchronous: Use ``await`` and ``async with`` on the running loop.
+        quiet: Show no progress.
+        **kwargs: Passed to ``distributed.deploy.Cluster``.
+
+    Raises:
+        ValidationError: A name, an argument or a spec that Kubernetes refuses.
+        SchedulerStartupError: The scheduler did not start; the message says why.
+        ValueError: A cluster of this name exists, or does not exist, and ``create_mode`` demands otherwise.
+        PermissionError: A permission is missing.
+        RuntimeError: No Kubernetes is configured, or it does not know Dask's resources.
+    """
+
+    @shows(ClusterArguments, "kwargs")
+    def __init__(
+        self,
+        *,
+        loop: IOLoop | None = None,
+        asynchronous: bool = False,
+        quiet: bool = False,
+        **arguments: Unpack[ClusterArguments],
+    ) -> None:
+        self._options = Options.from_arguments(arguments)
+        self.shutdown_on_close = self._options.shutdown_on_close
+        self._session = Session(self._options)
+        self._view = NotebookView(self._session, self._options.name)
+        self._is_started = False
+        known = ClusterArguments.__annotations__
+        others: dict[str, Any] = {key: value for key, value in arguments.items() if key not in known}
+        super().__init__(name=self._options.name, asynchronous=asynchronous, loop=loop, quiet=quiet, **others)
+
+    @classmethod
+    def from_name(cls, name: str, **kwargs: Any) -> Self:
+        """Connect to an existing cluster; closing the object does not delete the cluster."""
+        defaults: dict[str, Any] = {"create_mode": CreateMode.CONNECT_ONLY, "shutdown_on_close": False}
+        return cls(name=name, **(defaults | kwargs))
+
+    async def _open(self) -> None:
+        deletion.register(self)
+        async with Progress(self.name, quiet=self.quiet) as progress:
+            deadline = Deadline(self._options.resource_timeout)
+            route = await self._session.open(deadline, progress)
+            progress.step(f"connecting to the scheduler at {route.address}", route.hint)
+            async with deadline.enforced(progress):
+                try:
+                    await self._connect(route.address)
+                except OSError as error:
+                    raise ConnectionError(f"{error}; {route.hint}" if route.hint else str(error)) from error
+        self._is_started = True
+        if self.shutdown_on_close is None:
+            self.shutdown_on_close = self._session.created
+
+    async def _find_again(self) -> str:
+        return (await self._session.find_again()).address
+
+    async def _shut(self, timeout: float) -> None:
+        try:
+            await self._view.stop()
+            await self._session.close(timeout, delete=self._deletes)
+        finally:
+            deletion.unregister(self)
+
+    def close_at_exit(self) -> None:
+        """Delete or leave the cluster at the exit of the interpreter; needs no event loop."""
+        if self.status is Status.closed:
+            return
+        # First, so that a client that loses its connection now does not try to reconnect.
+        self.status = Status.closed
+        try:
+            self._session.close_at_exit(delete=self._deletes)
+        except Exception as error:  # noqa: BLE001  # the process is about to end
+            logger.warning("the cluster %s may be left behind: %s", self.name, error)
+        self._session.abandon()
+
+    @property
+    def _deletes(self) -> bool:
+        if not self._is_started:
+            # A failed start deletes what it has created, and nothing that existed before.
+            return self._session.created and self.shutdown_on_close is not False
+        return bool(self.shutdown_on_close)
+
+    def scale(self, n: int, worker_group: str = "default") -> Any:
+        """Set the number of workers of a group, by its name within the cluster.
+
+        This ends `adapt`: an autoscaler that scales this group is deleted first, whoever created it.
+        """
+        timeout = self._options.resource_timeout
+        return self._call(self._apply, scaling.scale, worker_group, checked_count("n", n), timeout)
+
+    def adapt(  # type: ignore[override]  # the controller does the work of `Adaptive`
+        self,
+        minimum: int | None = 0,
+        maximum: float | None = None,
+        *,
+        interval: Duration | None = None,
+        target_duration: Duration | None = None,
+    ) -> Any:
+        """Let the number of workers follow the work, until `scale` is called.
+
+        Creates a ``DaskAutoscaler`` of the cluster's name, or changes the one that scales the cluster.
+        It works for as long as the cluster exists, with or without this object.
+
+        Args:
+            minimum: Fewest workers of the default group.
+            maximum: Most workers of the default group; without it there is no upper bound.
+            interval: How often to ask the scheduler what it needs: a number of seconds or a text such as
+                ``"10 s"``, rounded up to whole seconds. Unchanged by default; 5 at first.
+            target_duration: Have so many workers that the known work takes about this long: a number of
+                seconds or such a text. Unchanged by default; at first as the scheduler is configured.
+
+        Raises:
+            ValidationError: A number is negative or too large, or the maximum is below the minimum.
+            TypeError: A bound is not a number, or a keyword is unknown.
+            RuntimeError: Kubernetes does not know ``DaskAutoscaler``.
+            ValueError: A duration is invalid, or the cluster was deleted.
+            PermissionError: A permission is missing.
+        """
+        spec = scaling.autoscaler_spec(
+            self.name, minimum=minimum, maximum=maximum, interval=interval, target_duration=target_duration
+        )
+        return self._call(self._apply, scaling.adapt, spec, self._options.resource_timeout)
+
+    def add_worker_group(  # noqa: PLR0913, PLR0917  # users may pass these by position
+        self,
+        name: str,
+        n_workers: int = 3,
+        image: str | None = None,
+        resources: Resources | None = None,
+        worker_command: Command | None = None,
+        env: Env | None = None,
+        custom_spec: Mapping[str, Any] | None = None,
+        *,
+        node_selector: Mapping[str, str] | None = None,
+        tolerations: Tolerations | None = None,
+    ) -> Any:
+        """Add a group of workers that differ from the others.
+
+        They are like the cluster's own workers apart from the arguments, or like `custom_spec`, a section as
+        ``make_worker_spec`` returns it. The group is deleted with the cluster.
+        """
+
+        def worker(own: JSON) -> JSON:
+            if custom_spec is not None:
+                return {"replicas": checked_count("n_workers", n_workers), **custom_spec}
+            return change_worker(
+                own,
+                n_workers=n_workers,
+                image=image,
+                resources=resources,
+                env=env,
+                worker_command=worker_command,
+                node_selector=node_selector,
+                tolerations=tolerations,
+            )
+
+        return self._call(self._apply, scaling.add_group, name, worker)
+
+    def delete_worker_group(self, name: str) -> Any:
+        """Delete a group that was added, and its workers."""
+        return self._call(self._apply, scaling.delete_group, name)
+
+    async def _apply(self, function: Callable[..., Any], *args: Any) -> None:
+        """Call a function of `scaling` with the API server and the cluster, once they are known."""
+        await function(self._session.api, self._session.cluster, *args)
+
+    async def _get_logs(self, cluster: bool = True, scheduler: bool = True, workers: bool = True) -> Logs:  # noqa: FBT001, FBT002
+        chosen = {labels.SCHEDULER: scheduler, labels.WORKER: workers}
+        components = frozenset(component for component, is_chosen in chosen.items() if is_chosen)
+        logs = await pod_logs(self._session.api, self._session.cluster, PodFilter(components))
+        own = {"Cluster": "\n".join(line for _, line in self._cluster_manager_logs)}
+        return as_logs((own if cluster and self._cluster_manager_logs else {}) | logs)
+
+    def _ipython_display_(self, **kwargs: Any) -> None:
+        if self.status is Status.running:
+            self._call(self._view.start)
+        super()._ipython_display_(**kwargs)
+
+    def _repr_html_(self, cluster_status: str | None = None) -> str:
+        rows = self._view.status_html(self.status) + (cluster_status or "")
+        html: str = super()._repr_html_(cluster_status=rows)
+        return html
+
+    def _scaling_status(self) -> str:
+        return self._view.scaling_html(self.status)
+
+    @property
+    def namespace(self) -> str | None:
+        """The namespace; known at the latest when the cluster is started."""
+        return self._session.namespace
+
+    @property
+    def dashboard_link(self) -> str:
+        """The URL of the dashboard for a browser on this machine; empty until there is one."""
+        route = self._session.route
+        return dashboard_link(route.dashboard_host, route.dashboard_port) if route else ""
+
+    @property
+    def jupyter_link(self) -> str:
+        """The URL of JupyterLab for a browser on this machine."""
+        if not self._options.jupyter:
+            raise RuntimeError("the cluster was not started with jupyter=True")
+        return self.dashboard_link.replace("/status", "/jupyter/lab")
+
+    @property
+    def forwarded_dashboard_port(self) -> str | None:
+        """The local port of the dashboard, if it is forwarded."""
+        route = self._session.route
+        return str(route.dashboard_port) if route and route.forwards else None
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether two objects are for the same cluster."""
+        return isinstance(other, KubeCluster) and self._identity == other._identity
+
+    def __hash__(self) -> int:
+        """Hash the name, which is known from the beginning."""
+        return hash(self.name)
+
+    @property
+    def _identity(self) -> tuple[str | None, ...]:
+        return self._session.server, self.namespace, self.name

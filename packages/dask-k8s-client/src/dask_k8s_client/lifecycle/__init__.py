@@ -1,1 +1,0 @@
-"""A cluster from its creation to its end, for Python and the command line alike."""

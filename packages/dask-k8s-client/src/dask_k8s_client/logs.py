@@ -1,0 +1,211 @@
+"""The logs of a cluster's pods and of a job's client: read once, or followed across restarts."""
+
+import asyncio
+import codecs
+import logging
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+
+import aiohttp
+
+from dask_k8s_client.api.requests import Api, Selector
+from dask_k8s_client.api.watching import follow
+from dask_k8s_client.arguments import JSON
+from dask_k8s_client.exceptions import explaining
+from dask_k8s_client.observed import located
+from dask_k8s_crds import DaskJobStatus, labels
+from dask_k8s_crds.api_errors import ApiError
+from dask_k8s_crds.resources import PODS
+
+logger = logging.getLogger("dask_k8s_client")
+
+_RETRY_SECONDS = 0.5
+_PARALLEL_READS = 32
+_STREAM_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10)
+
+
+@dataclass(frozen=True, slots=True)
+class PodFilter:
+    """Which pods of a cluster; None: any."""
+
+    components: frozenset[str] | None = None
+    group: str | None = None
+    """Full name of a worker group."""
+
+    def __contains__(self, pod: JSON) -> bool:
+        pod_labels = pod["metadata"].get("labels") or {}
+        return (self.components is None or pod_labels.get(labels.COMPONENT) in self.components) and (
+            self.group is None or pod_labels.get(labels.WORKER_GROUP_NAME) == self.group
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerRun:
+    """A container from its start to its end; a restart is another run."""
+
+    id: str
+    path: str
+    """Of the log."""
+    params: Mapping[str, str]
+
+
+async def pod_logs(api: Api, cluster: JSON, pods: PodFilter, tail: int | None = None) -> dict[str, str]:
+    """Return the log of each pod by name: the last `tail` lines of each container, or all.
+
+    If a log cannot be read at present, its text says why.
+    """
+    namespace = cluster["metadata"]["namespace"]
+    slots = asyncio.Semaphore(_PARALLEL_READS)
+
+    async def read(pod: JSON) -> str:
+        async with slots:
+            return await _pod_log(api, namespace, pod, tail)
+
+    with explaining(f"read the logs of the cluster {located(cluster)}"):
+        listed = await api.list_items(PODS, namespace, _pods_of(cluster))
+        selected = {pod["metadata"]["name"]: pod for pod in listed if pod in pods}
+        return dict(zip(selected, await asyncio.gather(*map(read, selected.values())), strict=True))
+
+
+async def _pod_log(api: Api, namespace: str, pod: JSON, tail: int | None) -> str:
+    logs: list[str] = []
+    several = len(pod["spec"]["containers"]) > 1
+    for status in (pod.get("status") or {}).get("containerStatuses") or ():
+        try:
+            log = await container_log(api, namespace, pod["metadata"]["name"], status["name"], tail)
+        except ApiError as error:
+            if not error.is_temporary:
+                raise
+            log = f"cannot be read: {error.message}\n"  # the others can
+        logs.append(f"--- {status['name']} ---\n{log}" if several else log)
+    return "".join(logs)
+
+
+async def container_log(api: Api, namespace: str, pod: str, container: str, tail: int | None = None) -> str:
+    """Return the log of a container; if that is empty since its last start, the log from before."""
+    params = {"container": container} | ({} if tail is None else {"tailLines": str(tail)})
+    for previous in ({}, {"previous": "true"}):
+        try:
+            log = await api.logs(namespace, pod, params | previous)
+        except ApiError as error:
+            # The container has not started, or not restarted; or the pod was deleted.
+            if error.status not in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND):
+                raise
+            continue
+        if log.strip():
+            return log
+    return ""
+
+
+async def follow_pods(api: Api, cluster: JSON, pods: PodFilter, log: Callable[[str, str], object]) -> None:
+    """Pass each line to `log` with the name of its pod, also of pods that come later, forever."""
+    with explaining(f"read the logs of the cluster {located(cluster)}"):
+        try:
+            await _follow_pods(api, cluster, pods, log)
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from group  # all have the same cause
+
+
+async def _follow_pods(api: Api, cluster: JSON, pods: PodFilter, log: Callable[[str, str], object]) -> None:
+    seen: set[str] = set()
+    async with (
+        asyncio.TaskGroup() as copies,
+        aclosing(follow(api, PODS, cluster["metadata"]["namespace"], _pods_of(cluster))) as states,
+    ):
+        async for objects in states:
+            for name, pod in objects.items():
+                for run in container_runs(pod) if pod in pods else ():
+                    if run.id not in seen:
+                        seen.add(run.id)
+                        copies.create_task(copy_log(api, run, partial(log, name)))
+
+
+async def follow_job(
+    api: Api, job: JSON, status: Callable[[], DaskJobStatus], log: Callable[[str], object]
+) -> None:
+    """Pass each line that a job's client prints to `log`, until the job's `status` has an end time."""
+    namespace = job["metadata"]["namespace"]
+    container = job["spec"]["job"]["spec"]["containers"][0]["name"]
+    seen: set[str] = set()
+    while True:
+        current = status()  # before reading, so that nothing printed before the end is missed
+        pod_name = current.job_runner_pod_name
+        try:
+            pod = await api.get(PODS, namespace, pod_name) if pod_name else None
+            runs = container_runs(pod, container) if pod else ()
+            if run := next((each for each in runs if each.id not in seen), None):
+                seen.add(run.id)
+                await copy_log(api, run, log)
+                continue
+        except ApiError as error:
+            name = job["metadata"]["name"]
+            logger.warning("the logs of the job %s cannot be shown: %s", name, error.message)
+            return
+        if current.end_time is not None:
+            return
+        await asyncio.sleep(_RETRY_SECONDS)
+
+
+def container_runs(pod: JSON, container: str | None = None) -> Iterator[ContainerRun]:
+    """Yield the runs whose log Kubernetes still has: of each container the last one and the current one."""
+    metadata = pod["metadata"]
+    path = PODS.path(metadata["namespace"], metadata["name"], "log")
+    for status in (pod.get("status") or {}).get("containerStatuses") or ():
+        name = status["name"]
+        if container not in (None, name):
+            continue
+        previous = ((status.get("lastState") or {}).get("terminated") or {}).get("containerID")
+        current = status.get("containerID")
+        if previous and previous != current:
+            yield ContainerRun(previous, path, {"container": name, "previous": "true"})
+        if current:
+            yield ContainerRun(current, path, {"container": name, "follow": "true"})
+
+
+async def copy_log(api: Api, run: ContainerRun, log: Callable[[str], object]) -> None:
+    """Pass all lines of a run to `log`, each once, until the container ends.
+
+    A lost connection is made again. While the log cannot be read, this waits, after one logged warning.
+    """
+    copied, has_warned = 0, False
+    while True:
+        number = 0
+        try:
+            async with aclosing(_lines(api, run)) as lines:
+                async for line in lines:
+                    number += 1
+                    if number > copied:
+                        log(line)
+                        copied = number
+            return
+        except ConnectionError as error:
+            logger.debug("following %s: %s", run.path, error)
+        except ApiError as error:
+            # The container has not started, or the pod was deleted.
+            if error.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND):
+                return
+            if not error.is_temporary:
+                raise
+            if not has_warned:
+                logger.warning("the log %s cannot be read now: %s", run.path, error.message)
+                has_warned = True
+        await asyncio.sleep(_RETRY_SECONDS)
+
+
+async def _lines(api: Api, run: ContainerRun) -> AsyncGenerator[str, None]:
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    rest = ""
+    async with api.request("GET", run.path, run.params, timeout=_STREAM_TIMEOUT) as response:
+        async for chunk in response.content.iter_any():
+            *lines, rest = (rest + decoder.decode(chunk)).split("\n")
+            for line in lines:
+                yield line
+    if rest:
+        yield rest
+
+
+def _pods_of(cluster: JSON) -> Selector:
+    return Selector(labels=labels.selector({labels.CLUSTER_NAME: cluster["metadata"]["name"]}))

@@ -1,1 +1,0 @@
-"""KubeCluster, one of Dask's cluster managers, and what a notebook shows of it."""

@@ -1,0 +1,149 @@
+"""What is observed of a cluster, its pods and its service. No requests, no decisions."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dask_k8s_client.arguments import JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """A cluster and its scheduler at one moment."""
+
+    cluster: JSON | None
+    """The DaskCluster; None if it was deleted."""
+    pods: tuple[JSON, ...] | None
+    """Those of the scheduler; None without the permission to list them."""
+    events: tuple[JSON, ...] = ()
+    """About the scheduler, oldest first."""
+
+    @property
+    def status(self) -> JSON:
+        """The status of the DaskCluster; empty until a controller has written one."""
+        return ((self.cluster or {}).get("status")) or {}
+
+    @property
+    def pod(self) -> JSON | None:
+        """The newest scheduler pod that is not being deleted."""
+        running = [each for each in self.pods or () if not is_terminating(each)]
+        return max(running, key=lambda each: each["metadata"]["creationTimestamp"], default=None)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the scheduler accepts connections."""
+        if self.pods is None:
+            return bool(true_condition(self.status, "SchedulerReady"))
+        return self.pod is not None and is_ready(self.pod)
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """The state of a container."""
+
+    name: str
+    reason: str
+    """Why it waits or has terminated; empty while it runs."""
+    message: str
+    restarts: int
+    exit_code: int | None
+    """Of its last termination."""
+    last_reason: str
+    """The reason of its last termination, such as ``OOMKilled``."""
+
+
+def located(obj: Mapping[str, Any]) -> str:
+    """Return the name and namespace of an object for a message."""
+    return f"{obj['metadata']['name']} in the namespace {obj['metadata']['namespace']}"
+
+
+def is_terminating(obj: Mapping[str, Any]) -> bool:
+    """Return whether an object is being deleted."""
+    return bool(obj["metadata"].get("deletionTimestamp"))
+
+
+def is_ready(pod: Mapping[str, Any]) -> bool:
+    """Return whether a pod is ready and not being deleted."""
+    return not is_terminating(pod) and bool(true_condition(pod.get("status") or {}, "Ready"))
+
+
+def find_condition(status: Mapping[str, Any], type_: str) -> JSON:
+    """Return a condition; empty if there is no such condition."""
+    return next((each for each in status.get("conditions") or () if each.get("type") == type_), {})
+
+
+def true_condition(status: Mapping[str, Any], type_: str) -> JSON:
+    """Return a condition whose status is True; empty if there is none."""
+    condition = find_condition(status, type_)
+    return condition if condition.get("status") == "True" else {}
+
+
+def explanation(condition: Mapping[str, Any]) -> str:
+    """Return the reason and message of a condition or an event."""
+    return f"{condition.get('reason', '')}: {condition.get('message', '')}"
+
+
+def phase(pod: Mapping[str, Any]) -> str:
+    """Return ``Pending``, ``Running``, ``Succeeded`` or ``Failed``."""
+    return str((pod.get("status") or {}).get("phase", "Pending"))
+
+
+def containers(pod: Mapping[str, Any]) -> Iterator[Container]:
+    """Yield the containers of a pod, its init containers first."""
+    status = pod.get("status") or {}
+    for each in [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]:
+        state = each.get("state") or {}
+        inactive = state.get("waiting") or state.get("terminated") or {}
+        last = state.get("terminated") or (each.get("lastState") or {}).get("terminated") or {}
+        yield Container(
+            name=each["name"],
+            reason=inactive.get("reason", ""),
+            message=inactive.get("message", ""),
+            restarts=each.get("restartCount", 0),
+            exit_code=last.get("exitCode"),
+            last_reason=last.get("reason", ""),
+        )
+
+
+def last_event(observed: Observed, type_: str | None = None) -> JSON | None:
+    """Return the newest event about the scheduler's pod, of this type if there is one.
+
+    The uid must match, because the events of an earlier pod of the same name remain for an hour.
+    """
+    uid = observed.pod["metadata"]["uid"] if observed.pod else None
+    for each in reversed(observed.events):
+        if each["involvedObject"].get("uid") == uid and type_ in (None, each.get("type")):
+            return each
+    return None
+
+
+def is_owned(pod: Mapping[str, Any], uid: str) -> bool:
+    """Return whether a pod's owner has this uid; an earlier cluster of the same name may have left pods."""
+    return any(each.get("uid") == uid for each in pod["metadata"].get("ownerReferences") or ())
+
+
+def container_port(service: Mapping[str, Any] | None, pod: Mapping[str, Any], name: str, default: int) -> int:
+    """Return the container port behind a named port of a service."""
+    ports = ((service or {}).get("spec") or {}).get("ports") or ()
+    target = next(
+        (each.get("targetPort", each["port"]) for each in ports if each.get("name") == name), default
+    )
+    if isinstance(target, int):
+        return target
+    declared = [port for each in pod["spec"]["containers"] for port in each.get("ports") or ()]
+    return next((port["containerPort"] for port in declared if port.get("name") == target), default)
+
+
+def service_port(service: Mapping[str, Any] | None, name: str, key: str, default: int) -> int:
+    """Return a named port of a service; `key` is ``port`` or ``nodePort``."""
+    ports = ((service or {}).get("spec") or {}).get("ports") or ()
+    return next((int(each[key]) for each in ports if each.get("name") == name and key in each), default)
+
+
+def node_addresses(pod: Mapping[str, Any], node: Mapping[str, Any] | None) -> list[str]:
+    """Return the addresses of a pod's node: the external ones of the node, then those in the pod's status."""
+    known = ((node or {}).get("status") or {}).get("addresses") or ()
+    status = pod.get("status") or {}
+    external = [each["address"] for each in known if each.get("type") == "ExternalIP"]
+    internal = [each["ip"] for each in status.get("hostIPs") or () if each.get("ip")]
+    return list(dict.fromkeys([*external, *(internal or filter(None, [status.get("hostIP")]))]))

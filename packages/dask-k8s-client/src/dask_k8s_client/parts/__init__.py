@@ -1,1 +1,0 @@
-"""What belongs to a cluster that is there: its groups, its autoscaler, its logs."""

@@ -1,0 +1,195 @@
+"""The number of workers of a cluster: its worker groups, and the autoscaler that may scale them."""
+
+import math
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+
+from dask_k8s_client.api.requests import Api, Selector
+from dask_k8s_client.api.watching import until, until_gone
+from dask_k8s_client.arguments import JSON, Duration, checked_count, seconds, whole_seconds
+from dask_k8s_client.exceptions import admit, explained, explaining
+from dask_k8s_client.observed import is_terminating
+from dask_k8s_client.specs.manifests import make_autoscaler, make_group, make_unowned_autoscaler
+from dask_k8s_client.waiting import time_limit
+from dask_k8s_crds import DaskAutoscaler, DaskWorkerGroup, names
+from dask_k8s_crds.api_errors import ApiError
+from dask_k8s_crds.resources import DASK_AUTOSCALERS, DASK_CLUSTERS, DASK_WORKER_GROUPS
+
+DEFAULT_GROUP = "default"
+
+_UNKNOWN_KIND = (
+    "cannot {action}: Kubernetes does not know DaskAutoscaler; the controller here seems to be without"
+    " dask-k8s-autoscaler. Install that beside dask-k8s-controller and apply what"
+    " `dask-k8s-controller manifests` prints, or use scale()"
+)
+
+
+async def scale(api: Api, cluster: JSON, group: str, n: int, timeout: float) -> None:
+    """Set the number of workers of a group, after deleting an autoscaler that scales it.
+
+    The default group of a new cluster may take a moment to appear, at most `timeout` seconds.
+    """
+    await remove_autoscaler(api, cluster, group)
+    await set_replicas(api, cluster, group, n, timeout)
+
+
+async def set_replicas(api: Api, cluster: JSON, group: str, n: int, timeout: float) -> None:
+    """Set the number of workers of a group; see `scale`."""
+    metadata = cluster["metadata"]
+    namespace, name = metadata["namespace"], names.worker_group(metadata["name"], group)
+    patch = {"spec": {"worker": {"replicas": n}}}
+    with explaining(f"scale the worker group {name}"):
+        if await api.patch(DASK_WORKER_GROUPS, namespace, name, patch) is not None:
+            return
+        if group != DEFAULT_GROUP:
+            there_are = ", ".join(await _group_names(api, cluster))
+            raise ValueError(
+                f"the cluster {metadata['name']} has no worker group {group!r}, but: {there_are}"
+            )
+        late = f"the worker group {name} is not there after {timeout:.0f} s; is the Dask Operator running?"
+        async with time_limit(timeout, late):
+            selector = Selector.named(name)
+            await until(api, DASK_WORKER_GROUPS, namespace, selector, lambda objects: objects.get(name))
+            await api.patch(DASK_WORKER_GROUPS, namespace, name, patch)
+
+
+async def _group_names(api: Api, cluster: JSON) -> list[str]:
+    """Return the names of all groups within the cluster; in full if they do not begin with the cluster's."""
+    cluster_name = cluster["metadata"]["name"]
+    groups = await api.list_items(DASK_WORKER_GROUPS, cluster["metadata"]["namespace"])
+    full = (each["metadata"]["name"] for each in groups if each["spec"]["cluster"] == cluster_name)
+    return sorted(each.removeprefix(names.worker_group(cluster_name, "")) for each in full)
+
+
+async def add_group(api: Api, cluster: JSON, name: str, worker: Callable[[JSON], JSON]) -> None:
+    """Create a worker group; `worker` makes its section from the present ``spec.worker`` of the cluster."""
+    metadata = cluster["metadata"]
+    if name == DEFAULT_GROUP:
+        raise ValueError(f"the cluster {metadata['name']} has a worker group {DEFAULT_GROUP!r} already")
+    action = f"add the worker group {names.worker_group(metadata['name'], name)}"
+    with explaining(action):
+        present = await _present(api, cluster, action)
+        group = make_group(present, name, worker(present["spec"]["worker"]))
+        admit(DaskWorkerGroup, group)
+        await api.create(DASK_WORKER_GROUPS, metadata["namespace"], group)
+
+
+async def delete_group(api: Api, cluster: JSON, name: str) -> None:
+    """Delete a worker group and its workers, if it exists."""
+    metadata = cluster["metadata"]
+    if name == DEFAULT_GROUP:
+        raise ValueError(
+            f"the worker group {DEFAULT_GROUP!r} belongs to the cluster {metadata['name']}; scale it to 0"
+        )
+    group = names.worker_group(metadata["name"], name)
+    with explaining(f"delete the worker group {group}"):
+        await api.delete(DASK_WORKER_GROUPS, metadata["namespace"], group)
+
+
+async def _present(api: Api, cluster: JSON, action: str) -> JSON:
+    name, namespace = cluster["metadata"]["name"], cluster["metadata"]["namespace"]
+    present = await api.get(DASK_CLUSTERS, namespace, name)
+    if present is None:
+        raise ValueError(f"cannot {action}: there is no DaskCluster {name} any more")
+    return present
+
+
+def autoscaler_spec(
+    cluster: str,
+    *,
+    minimum: int | None,
+    maximum: float | None,
+    interval: Duration | None = None,
+    target_duration: Duration | None = None,
+) -> JSON:
+    """Return the validated ``spec`` of an autoscaler as a merge patch: null removes the upper bound."""
+    unbounded = maximum is None or maximum == math.inf
+    spec: JSON = {
+        "minimum": 0 if minimum is None else checked_count("minimum", minimum),
+        "maximum": None if unbounded else checked_count("maximum", maximum),
+    }
+    if interval is not None:
+        spec["intervalSeconds"] = whole_seconds("interval", interval)
+    if target_duration is not None:
+        spec["targetDurationSeconds"] = seconds("target_duration", target_duration)
+    admit(DaskAutoscaler, make_unowned_autoscaler(cluster, spec))
+    return spec
+
+
+async def adapt(api: Api, cluster: JSON, spec: JSON, timeout: float) -> None:
+    """Apply `spec`, a merge patch, to the cluster's autoscaler, or create one.
+
+    An autoscaler of an earlier cluster with the same name has `timeout` seconds to disappear.
+    """
+    name = cluster["metadata"]["name"]
+    action = f"adapt the cluster {name}"
+    try:
+        present = await _present(api, cluster, action)
+        late = f"the DaskAutoscaler of an earlier cluster {name} is still there after {timeout:.0f} s"
+        async with time_limit(timeout, late):
+            await _apply(api, present, spec)
+    except ApiError as error:
+        if error.is_unknown_path:
+            raise RuntimeError(_UNKNOWN_KIND.format(action=action)) from error
+        raise explained(error, action) from error
+
+
+async def _apply(api: Api, cluster: JSON, spec: JSON) -> None:
+    namespace = cluster["metadata"]["namespace"]
+    for autoscaler in await _list_autoscalers(api, cluster):
+        name, uid = autoscaler["metadata"]["name"], autoscaler["metadata"]["uid"]
+        if _is_obsolete(autoscaler, cluster):
+            await api.delete(DASK_AUTOSCALERS, namespace, name, uid)
+            await until_gone(api, DASK_AUTOSCALERS, namespace, name, uid)
+        elif await api.patch(DASK_AUTOSCALERS, namespace, name, {"spec": spec}) is not None:
+            return
+    await api.create(DASK_AUTOSCALERS, namespace, make_autoscaler(cluster, spec))
+
+
+async def remove_autoscaler(api: Api, cluster: JSON, group: str) -> None:
+    """Delete the autoscaler that scales a group, if there is one; `group` is the name within the cluster."""
+    metadata = cluster["metadata"]
+    full_name = names.worker_group(metadata["name"], group)
+    try:
+        for autoscaler in await _list_autoscalers(api, cluster):
+            if full_name in _scaled_groups(autoscaler):
+                name, uid = autoscaler["metadata"]["name"], autoscaler["metadata"]["uid"]
+                await api.delete(DASK_AUTOSCALERS, metadata["namespace"], name, uid)
+    except ApiError as error:
+        # Without the kind there are no autoscalers, and a user who may not list them has not created one.
+        if not error.is_unknown_path and error.status != HTTPStatus.FORBIDDEN:
+            raise explained(error, f"remove the autoscaler of the cluster {metadata['name']}") from error
+
+
+async def _list_autoscalers(api: Api, cluster: JSON) -> list[JSON]:
+    return autoscalers_of(cluster, await api.list_items(DASK_AUTOSCALERS, cluster["metadata"]["namespace"]))
+
+
+def autoscalers_of(cluster: JSON, autoscalers: Iterable[JSON]) -> list[JSON]:
+    """Return the autoscalers that scale a cluster, the one of the same name first."""
+    name = cluster["metadata"]["name"]
+    own = (each for each in autoscalers if each["spec"]["cluster"] == name)
+    return sorted(own, key=lambda each: each["metadata"]["name"] != name)
+
+
+def bounds(minimum: int, maximum: int | None) -> str:
+    """Return the bounds of an autoscaler as a text."""
+    return f"{minimum} to {maximum} workers" if maximum is not None else f"{minimum} workers and more"
+
+
+def bounds_of(autoscaler: JSON) -> str:
+    """Return the bounds of a DaskAutoscaler as a text."""
+    return bounds(autoscaler["spec"].get("minimum", 0), autoscaler["spec"].get("maximum"))
+
+
+def _scaled_groups(autoscaler: JSON) -> set[str]:
+    spec = autoscaler["spec"]
+    return {names.default_group(spec["cluster"]), *(each["name"] for each in spec.get("groups") or ())}
+
+
+def _is_obsolete(autoscaler: JSON, cluster: JSON) -> bool:
+    """Return whether an autoscaler is being deleted, or will be with an earlier cluster of the same name."""
+    owners = autoscaler["metadata"].get("ownerReferences") or ()
+    return is_terminating(autoscaler) or any(
+        each["kind"] == DASK_CLUSTERS.kind and each["uid"] != cluster["metadata"]["uid"] for each in owners
+    )

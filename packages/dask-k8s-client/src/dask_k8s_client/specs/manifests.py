@@ -1,0 +1,250 @@
+"""Builders of Dask's resources: clusters, worker groups, autoscalers, jobs. Pure."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any, Unpack
+
+from dask_k8s_client.arguments import (
+    JSON,
+    Command,
+    Duration,
+    Env,
+    JobArguments,
+    Resources,
+    Tolerations,
+    WorkloadArguments,
+    checked_count,
+    checked_resources,
+    shows,
+    whole_seconds,
+)
+from dask_k8s_client.specs.pods import (
+    WORKER_DASHBOARD_PORT,
+    command_args,
+    env_list,
+    optional,
+    placement,
+    unprivileged,
+    worker_args,
+)
+from dask_k8s_crds import labels, names
+from dask_k8s_crds.resources import DASK_AUTOSCALERS, DASK_CLUSTERS, DASK_JOBS, DASK_WORKER_GROUPS, Resource
+
+IMAGE = "ghcr.io/dask/dask:latest"
+WORKER_COMMAND = "dask worker"
+
+
+def make_cluster_spec(  # noqa: PLR0913, PLR0917  # users may pass these by position
+    name: str,
+    image: str = IMAGE,
+    n_workers: int | None = None,
+    resources: Resources | None = None,
+    env: Env | None = None,
+    worker_command: Command = WORKER_COMMAND,
+    scheduler_service_type: str = "ClusterIP",
+    idle_timeout: Duration = 0,
+    jupyter: bool = False,  # noqa: FBT001, FBT002
+    *,
+    scheduler_resources: Resources | None = None,
+    scheduler_node_selector: Mapping[str, str] | None = None,
+    scheduler_tolerations: Tolerations | None = None,
+    worker_node_selector: Mapping[str, str] | None = None,
+    worker_tolerations: Tolerations | None = None,
+    run_as_user: int | None = None,
+) -> JSON:
+    """Return a ``DaskCluster`` resource, to be changed or passed to ``KubeCluster`` or ``kubectl apply``.
+
+    Args:
+        name: Name of the cluster.
+        image: Container image of the scheduler and the workers.
+        n_workers: Number of workers in the default worker group; 1 by default.
+        resources: ``limits`` and ``requests`` of each worker; the scheduler does not get them.
+        env: Environment variables of the scheduler and the workers: a dict, or a list as in a Pod.
+        worker_command: Command that starts a worker; its name and dashboard port are appended.
+        scheduler_service_type: ``ClusterIP``, ``NodePort`` or ``LoadBalancer``.
+        idle_timeout: Delete the cluster after it has been idle for this long: a number of seconds or a text
+            such as ``"1 hour"``, rounded up to whole seconds; 0 means never.
+        jupyter: Start a Jupyter server beside the dashboard.
+        scheduler_resources: ``limits`` and ``requests`` of the scheduler.
+        scheduler_node_selector: Labels of the nodes that the scheduler may run on.
+        scheduler_tolerations: Tolerations of the scheduler, as in a Pod.
+        worker_node_selector: Labels of the nodes that the workers may run on.
+        worker_tolerations: Tolerations of the workers, as in a Pod.
+        run_as_user: User ID that all pods run as, without privileges, as the `restricted` Pod Security
+            Standard demands. By default that of the image.
+
+    Raises:
+        ValueError, TypeError: An argument is invalid; the message begins with its name.
+    """
+    scheduler = make_scheduler_spec(
+        name,
+        env=env,
+        resources=checked_resources(scheduler_resources, "scheduler_resources"),
+        image=image,
+        scheduler_service_type=scheduler_service_type,
+        jupyter=jupyter,
+        node_selector=scheduler_node_selector,
+        tolerations=scheduler_tolerations,
+        run_as_user=run_as_user,
+    )
+    worker = make_worker_spec(
+        image,
+        n_workers,
+        resources,
+        env,
+        worker_command,
+        node_selector=worker_node_selector,
+        tolerations=worker_tolerations,
+        run_as_user=run_as_user,
+    )
+    idle = optional("idleTimeout", whole_seconds("idle_timeout", idle_timeout))
+    return _manifest(DASK_CLUSTERS, {"name": name}, {"scheduler": scheduler, "worker": worker, **idle})
+
+
+def make_worker_spec(  # noqa: PLR0913  # users may pass these by position
+    image: str = IMAGE,
+    n_workers: int | None = 3,
+    resources: Resources | None = None,
+    env: Env | None = None,
+    worker_command: Command = WORKER_COMMAND,
+    *,
+    node_selector: Mapping[str, str] | None = None,
+    tolerations: Tolerations | None = None,
+    run_as_user: int | None = None,
+) -> JSON:
+    """Return the ``worker`` section of a cluster or a worker group. Arguments as in ``make_cluster_spec``."""
+    container: JSON = {
+        "name": "worker",
+        "image": image,
+        "args": worker_args(worker_command),
+        "ports": [{"name": "http-dashboard", "containerPort": WORKER_DASHBOARD_PORT, "protocol": "TCP"}],
+        **optional("env", env_list(env)),
+        **optional("resources", checked_resources(resources)),
+    }
+    replicas = {} if n_workers is None else {"replicas": checked_count("n_workers", n_workers)}
+    pod = {"containers": [container], **placement(node_selector, tolerations)}
+    return {**replicas, "spec": unprivileged(pod, run_as_user)}
+
+
+def make_scheduler_spec(  # noqa: PLR0913, PLR0917  # users may pass these by position
+    cluster_name: str,
+    env: Env | None = None,
+    resources: Resources | None = None,
+    image: str = IMAGE,
+    scheduler_service_type: str = "ClusterIP",
+    jupyter: bool = False,  # noqa: FBT001, FBT002
+    *,
+    node_selector: Mapping[str, str] | None = None,
+    tolerations: Tolerations | None = None,
+    run_as_user: int | None = None,
+) -> JSON:
+    """Return the ``scheduler`` section of a cluster; ``resources`` are those of the scheduler.
+
+    The other arguments are as in ``make_cluster_spec``.
+    """
+    health = {"httpGet": {"path": "/health", "port": "http-dashboard"}}
+    ports = [("tcp-comm", names.SCHEDULER_PORT), ("http-dashboard", names.DASHBOARD_PORT)]
+    container = {
+        "name": "scheduler",
+        "image": image,
+        "args": ["dask", "scheduler", "--host", "0.0.0.0", *(["--jupyter"] if jupyter else [])],  # noqa: S104
+        "ports": [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in ports],
+        # Probed each second, because all workers wait for it; it has five minutes to start.
+        "startupProbe": {**copy.deepcopy(health), "periodSeconds": 1, "failureThreshold": 300},
+        "readinessProbe": {**health, "periodSeconds": 10},
+        "livenessProbe": {**copy.deepcopy(health), "initialDelaySeconds": 15, "periodSeconds": 20},
+        **optional("env", env_list(env)),
+        **optional("resources", checked_resources(resources)),
+    }
+    service = {
+        "type": scheduler_service_type,
+        "selector": labels.scheduler(cluster_name),
+        "ports": [
+            {"name": name, "port": port, "protocol": "TCP", "targetPort": name} for name, port in ports
+        ],
+    }
+    pod = {"containers": [container], **placement(node_selector, tolerations)}
+    return {"spec": unprivileged(pod, run_as_user), "service": service}
+
+
+@shows(WorkloadArguments, "spec", image=IMAGE, worker_command=WORKER_COMMAND)
+def make_job_spec(
+    name: str, command: Command, *, cluster_name: str | None = None, **arguments: Unpack[JobArguments]
+) -> JSON:
+    """Return a ``DaskJob`` resource, to be changed or passed to ``run_job`` or ``kubectl apply``.
+
+    Args:
+        name: Name of the job.
+        command: Command of the client, as a string or a list; ``Client()`` finds the scheduler there.
+        cluster_name: Run on this existing cluster instead of a new one for the job.
+        image: Container image of all pods, including the client's; so are `env` and `run_as_user`.
+        **spec: Further fields of the job's ``spec`` as in YAML, such as ``backoffLimit=3``.
+
+    The other arguments are those of ``make_cluster_spec``, for the cluster of the job.
+
+    Raises:
+        ValueError, TypeError: An argument is invalid; the message begins with its name.
+    """
+    shown = WorkloadArguments.__annotations__
+    shared: JSON = {key: value for key, value in arguments.items() if key in shown and value is not None}
+    fields = {key: value for key, value in arguments.items() if key not in shown}
+    container: JSON = {
+        "name": "job",
+        "image": shared.get("image", IMAGE),
+        "args": command_args("command", command),
+        **optional("env", env_list(shared.get("env"))),
+    }
+    runs_on: JSON = {"clusterName": cluster_name}
+    if cluster_name is None:
+        runs_on = {"cluster": {"spec": make_cluster_spec(name, **shared)["spec"]}}
+    client = unprivileged({"containers": [container]}, shared.get("run_as_user"))
+    return _manifest(DASK_JOBS, {"name": name}, {"job": {"spec": client}, **runs_on, **fields})
+
+
+def make_group(cluster: Mapping[str, Any], name: str, worker: Mapping[str, Any]) -> JSON:
+    """Return a ``DaskWorkerGroup`` for an existing cluster; ``worker`` as ``make_worker_spec`` returns it.
+
+    The group has its owner reference from the start, so that it is deleted with the cluster even if no
+    controller has seen it.
+    """
+    cluster_name = cluster["metadata"]["name"]
+    metadata = {
+        "name": names.worker_group(cluster_name, name),
+        "labels": labels.worker_group(cluster_name),
+        "ownerReferences": [_owner(cluster)],
+    }
+    spec = {"cluster": cluster_name, "worker": copy.deepcopy(dict(worker))}
+    return _manifest(DASK_WORKER_GROUPS, metadata, spec)
+
+
+def make_autoscaler(cluster: Mapping[str, Any], spec: Mapping[str, Any]) -> JSON:
+    """Return a ``DaskAutoscaler`` for an existing cluster, with the cluster's name and as its dependent."""
+    autoscaler = make_unowned_autoscaler(cluster["metadata"]["name"], spec)
+    autoscaler["metadata"]["ownerReferences"] = [_owner(cluster)]
+    return autoscaler
+
+
+def make_unowned_autoscaler(cluster: str, spec: Mapping[str, Any]) -> JSON:
+    """Return a ``DaskAutoscaler`` for a cluster that may not exist yet; None in `spec` leaves a field out."""
+    metadata = {"name": cluster, "labels": labels.autoscaler(cluster)}
+    present = {key: value for key, value in spec.items() if value is not None}
+    return _manifest(DASK_AUTOSCALERS, metadata, {"cluster": cluster, **present})
+
+
+def _owner(cluster: Mapping[str, Any]) -> JSON:
+    """Return the owner reference to a cluster.
+
+    ``blockOwnerDeletion`` is not set: some API servers demand a permission for it that users do not have.
+    """
+    metadata = cluster["metadata"]
+    return {
+        "apiVersion": DASK_CLUSTERS.api_version,
+        "kind": DASK_CLUSTERS.kind,
+        "controller": True,
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+    }
+
+
+def _manifest(resource: Resource, metadata: JSON, spec: JSON) -> JSON:
+    return {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, "spec": spec}

@@ -1,0 +1,172 @@
+"""Validate values against structural schemas and rules, as the API server does and with its messages.
+
+This module does not know where schemas come from.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dask_k8s_crds import validation_rules
+from dask_k8s_crds.structural_schema import PRESERVE, Schema
+from dask_k8s_crds.validation_rules import ValidationRule
+
+_INT_OR_STRING = ("integer", "string")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An invalid field and why, for example `spec.worker.replicas` and `Invalid value: -1: ...`."""
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        """Return path and message, as the API server prints them."""
+        return f"{self.path}: {self.message}"
+
+
+class InvalidObject(ValueError):
+    """An object that the API server would refuse, with all of its problems."""
+
+    def __init__(self, kind: str, name: str, problems: tuple[Problem, ...]) -> None:
+        """Describe the object by kind and name; `problems` is not empty."""
+        super().__init__(kind, name, problems)
+        self.kind = kind
+        self.name = name
+        self.problems = problems
+
+    def __str__(self) -> str:
+        """Return kind, name and every problem with its path."""
+        return f'{self.kind} "{self.name}" is invalid: ' + "; ".join(map(str, self.problems))
+
+
+def check(schema: Schema, value: Any, path: str = "") -> list[Problem]:
+    """Return all problems of a value; an empty list if it fits the schema."""
+    problems: list[Problem] = []
+    _walk(schema, value, path, problems)
+    return problems
+
+
+def broken(rules: Iterable[ValidationRule], value: Any, path: str = "") -> list[Problem]:
+    """Return a problem for each rule that the value breaks."""
+    return [
+        Problem(f"{path}{rule.field}".removeprefix("."), f'Invalid value: "{_type(value)}": {rule.message}')
+        for rule in rules
+        if rule.holds and not rule.holds(value)
+    ]
+
+
+def _walk(schema: Schema, value: Any, path: str, problems: list[Problem]) -> None:
+    actual = _type(value)
+    expected = _INT_OR_STRING if "x-kubernetes-int-or-string" in schema else (schema["type"],)
+    if actual not in expected and not (actual == "integer" and "number" in expected):
+        types = ",".join(expected)
+        message = f'Invalid value: "{actual}": {path} in body must be of type {types}: "{actual}"'
+        problems.append(Problem(path, message))
+        return
+    before = len(problems)
+    if check_type := _CHECKS.get(actual):
+        check_type(schema, value, path, problems)
+    if "x-kubernetes-validations" in schema and len(problems) == before:
+        expressions = (validation["rule"] for validation in schema["x-kubernetes-validations"])
+        rules = filter(None, map(validation_rules.BY_CEL.get, expressions))
+        problems += broken(rules, value, path)
+
+
+def _type(value: Any) -> str:
+    match value:
+        case str():
+            return "string"
+        case dict():
+            return "object"
+        case list() | tuple():
+            return "array"
+        case bool():
+            return "boolean"
+        case int():
+            return "integer"
+        case float():
+            return "integer" if value.is_integer() else "number"
+        case None:
+            return "null"
+        case _:
+            return type(value).__name__
+
+
+def _object(schema: Schema, value: dict[str, Any], path: str, problems: list[Problem]) -> None:
+    properties = schema.get("properties", {})
+    others = schema.get("additionalProperties")
+    prefix = f"{path}." if path else ""
+    for key, item in value.items():
+        inner = properties.get(key, others)
+        if inner is None:
+            if PRESERVE not in schema:
+                problems.append(Problem(f"{prefix}{key}", "unknown field"))
+        elif item is not None:  # an explicit null means absent
+            _walk(inner, item, f"{prefix}{key}", problems)
+    problems += [
+        Problem(f"{prefix}{key}", "Required value")
+        for key in schema.get("required", ())
+        if value.get(key) is None
+    ]
+
+
+def _array(schema: Schema, value: Sequence[Any], path: str, problems: list[Problem]) -> None:
+    if len(value) < (least := schema.get("minItems", 0)):
+        message = f"Invalid value: {len(value)}: {path} in body should have at least {least} items"
+        problems.append(Problem(path, message))
+    if len(value) > (most := schema.get("maxItems", len(value))):
+        problems.append(Problem(path, f"Too many: {len(value)}: must have at most {most} items"))
+    for index, item in enumerate(value):
+        _walk(schema["items"], item, f"{path}[{index}]", problems)
+    problems += _duplicates(schema.get("x-kubernetes-list-map-keys", ()), value, path)
+
+
+def _duplicates(keys: Sequence[str], value: Sequence[Any], path: str) -> Iterator[Problem]:
+    """Yield a problem for each key that occurs twice in a list of type map."""
+    seen: list[dict[str, Any]] = []
+    for index, item in enumerate(value if keys else ()):
+        key = {name: item[name] for name in keys if name in item} if isinstance(item, dict) else {}
+        if key and seen.count(key) == 1:
+            yield Problem(f"{path}[{index}]", f"Duplicate value: {json.dumps(key, separators=(',', ':'))}")
+        seen.append(key)
+
+
+def _string(schema: Schema, value: str, path: str, problems: list[Problem]) -> None:
+    if (choices := schema.get("enum")) and value not in choices:
+        supported = ", ".join(f'"{choice}"' for choice in choices)
+        problems.append(Problem(path, f'Unsupported value: "{value}": supported values: {supported}'))
+    if (pattern := schema.get("pattern")) and not _matches(pattern, value):
+        message = f"Invalid value: \"{value}\": {path} in body should match '{pattern}'"
+        problems.append(Problem(path, message))
+    if len(value) > (most := schema.get("maxLength", len(value))):
+        problems.append(Problem(path, f"Too long: may not be more than {most} bytes"))
+
+
+def _matches(pattern: str, value: str) -> bool:
+    # In Go, and so in CRDs, `$` matches only at the end; in Python it also matches before a final newline.
+    return re.search(re.sub(r"\$$", r"\\Z", pattern), value) is not None
+
+
+def _number(schema: Schema, value: float, path: str, problems: list[Problem]) -> None:
+    least = schema.get("minimum", value)
+    exclusive = schema.get("exclusiveMinimum", False)
+    if value < least or (exclusive and value == least):
+        bound = "greater than" if exclusive else "greater than or equal to"
+        message = f"Invalid value: {value}: {path} in body should be {bound} {least}"
+        problems.append(Problem(path, message))
+    if value > (most := schema.get("maximum", value)):
+        message = f"Invalid value: {value}: {path} in body should be less than or equal to {most}"
+        problems.append(Problem(path, message))
+
+
+_CHECKS: Mapping[str, Callable[[Schema, Any, str, list[Problem]], None]] = {
+    "object": _object,
+    "array": _array,
+    "string": _string,
+    "integer": _number,
+    "number": _number,
+}

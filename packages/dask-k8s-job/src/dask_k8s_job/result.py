@@ -1,0 +1,72 @@
+"""Decide whether a job has finished, and how. Pure; the time is passed in."""
+
+from datetime import datetime
+
+from dask_k8s_controller import Create, Outcome, WriteError
+from dask_k8s_crds import DaskJob
+from dask_k8s_crds.conditions import find
+from dask_k8s_crds.resources import DASK_CLUSTERS, JOBS
+from dask_k8s_job.findings import cluster_degraded, cluster_not_ready
+from dask_k8s_job.observe import JobResult, Observed
+
+START_SECONDS = 600.0
+"""How long a cluster may be missing or degraded before the job fails."""
+
+
+def reported_result(observed: Observed) -> JobResult | None:
+    """Return the result in the status; it is final, whatever happens to the cluster and the runner later."""
+    status = observed.status
+    for each in status.conditions:
+        if each.type in {"Complete", "Failed"} and each.status == "True" and status.end_time:
+            return JobResult(each.type == "Complete", each.reason, each.message, status.end_time)
+    return None
+
+
+def job_result(job: DaskJob, observed: Observed, now: datetime) -> JobResult | None:
+    """Return how the job has finished, None while it goes on."""
+    not_ready = cluster_not_ready(job, observed)
+    result: JobResult | None = observed.runner.value.result if observed.runner else None
+    if result is not None and result.reason == "DeadlineExceeded" and not_ready is not None:
+        return JobResult.failure("ClusterFailed", not_ready.message, result.time)
+    if result is not None:
+        return _with_pod_message(result, observed)
+    seconds = start_seconds_left(job, observed, now)
+    if not_ready is not None and seconds is not None and seconds <= 0:
+        return JobResult.failure("ClusterFailed", not_ready.message, now)
+    return None
+
+
+def _with_pod_message(result: JobResult, observed: Observed) -> JobResult:
+    """Add why the newest pod failed if the Job only reports that it failed too often."""
+    pod = observed.newest_pod
+    if result.reason != "BackoffLimitExceeded" or pod is None or pod.value.trouble is None:
+        return result
+    return result._replace(message=f"{result.message}; pod {pod.key.name}: {pod.value.trouble.message}")
+
+
+def start_seconds_left(job: DaskJob, observed: Observed, now: datetime) -> float | None:
+    """Return in how many seconds the job fails unless its scheduler becomes ready; None if it never does."""
+    if job.spec.suspend or observed.scheduler_address is not None:
+        return None
+    waiting_is_futile = observed.live_cluster is None or cluster_degraded(observed) is not None
+    limits = [START_SECONDS] if waiting_is_futile else []
+    if job.spec.active_deadline_seconds is not None:
+        limits.append(float(job.spec.active_deadline_seconds))
+    if not limits:
+        return None
+    ready = find(observed.status.conditions, "ClusterReady")
+    since = ready.last_transition_time if ready is not None and ready.status == "False" else None
+    return min(limits) - ((now - since).total_seconds() if since else 0.0)
+
+
+def invalid_child(outcome: Outcome, now: datetime) -> JobResult | None:
+    """Return that the job has failed if the API server refuses a child as invalid; retries do not help."""
+    for error in outcome.errors:
+        if (
+            isinstance(error, WriteError)
+            and isinstance(error.action, Create)
+            and error.action.resource in {DASK_CLUSTERS, JOBS}
+            and error.status in {400, 422}
+        ):
+            return JobResult.failure("InvalidSpec", f"{error.action}: {error.message}", now)
+    return None
