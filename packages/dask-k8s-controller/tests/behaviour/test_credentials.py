@@ -1,24 +1,12 @@
 """The token and the authority of a controller are replaced while it runs, or no longer accepted."""
 
-import time
-
 import pytest
 import trustme
 import yaml
 
-from dask_k8s_controller.testing.process import DEADLINE
-
 REFUSED = "does not accept the credentials"
 KINDS = "/customresourcedefinitions"
 """Watched by the framework, and by nobody else."""
-
-
-def until_ready(controller, status):
-    """Probe as a kubelet does, until the answer has this status."""
-    deadline = time.monotonic() + DEADLINE
-    while (found := controller.health("/readyz"))[0] != status:
-        assert time.monotonic() < deadline, found
-        time.sleep(0.1)
 
 
 @pytest.fixture
@@ -52,12 +40,12 @@ def test_they_are_replaced(world, run_controller, proxy, token, cluster):
     assert not any(REFUSED in line for line in controller.log)
 
     proxy.demand("third")
-    until_ready(controller, 503)
+    controller.wait_for_health("/readyz", 503)
     assert REFUSED in controller.health("/readyz")[1]
     world.scale("daskcluster/demo", 4)
     token.write_text("third")
     world.workers("demo-default", 4, ready=False)
-    until_ready(controller, 200)
+    controller.wait_for_health("/readyz", 200)
     proxy.hears(KINDS)
     assert sum(REFUSED in line for line in controller.log) == 1
 

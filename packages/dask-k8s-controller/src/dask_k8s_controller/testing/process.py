@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from os import environ
@@ -66,14 +67,14 @@ class ControllerProcess:
         """End it as Kubernetes does; return its exit code."""
         return self._end(signal.SIGTERM)
 
-    def wait_for_log(self, text: str, timeout: float = DEADLINE) -> str:
+    def wait_for_log(self, text: str) -> str:
         """Return the first line with this text since the last start; kill the controller if none comes."""
 
         def line() -> str | None:
             return next((line for line in self.log[self._begun :] if text in line), None)
 
         with self._logged:
-            self._logged.wait_for(lambda: line() or not self._reader.is_alive(), timeout)
+            self._logged.wait_for(lambda: line() or not self._reader.is_alive(), DEADLINE)
         if (found := line()) is None:
             self.kill()
             raise AssertionError(f"the controller never logged {text!r}:\n{''.join(self.log)}")
@@ -87,6 +88,14 @@ class ControllerProcess:
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.read().decode()
+
+    def wait_for_health(self, path: str, status: int) -> None:
+        """Ask again and again, as a kubelet does, until the answer has this status."""
+        deadline = time.monotonic() + DEADLINE
+        while (found := self.health(path))[0] != status:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{path} is {found}:\n{''.join(self.log)}")
+            time.sleep(0.1)
 
     def _end(self, how: signal.Signals) -> int:
         self.process.send_signal(how)
