@@ -76,3 +76,14 @@ def test_an_exception_can_be_caught(row):
     )
     name = row[1].strip("`")
     assert hasattr(builtins, name) or name in offered
+
+
+def test_examples_of_tests_are_those_of_the_template():
+    """Which runs them."""
+    page = (ROOT / "docs/plugins.md").read_text(encoding="utf-8")
+    (section,) = re.findall(r"^## Testing a plugin\n(.*?)^## ", page, re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```python\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    files = (ROOT / "examples/plugin-template/tests").glob("*.py")
+    template = "".join(path.read_text(encoding="utf-8") for path in files)
+    assert len(blocks) == 3
+    assert [block for block in blocks if block not in template] == []

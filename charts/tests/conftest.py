@@ -86,7 +86,7 @@ def run(helm, real) -> Callable[..., str]:
 @pytest.fixture
 def here(real, kubectl, namespace) -> Callable[..., str]:
     """Run kubectl in the test's namespace of a real Kubernetes: what it prints."""
-    return lambda *args, **options: kubectl("--namespace", namespace, *args, **options).stdout
+    return kubectl.within(namespace)
 
 
 @pytest.fixture

@@ -1,14 +1,14 @@
 """Images composed of wheels, on a real Kubernetes: what they hold, and that it runs with what they print."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import yaml
-
-from dask_k8s_controller.app import manifests, plugin_loading
 
 CHART = Path(__file__).parents[1] / "dask-k8s-operator"
 CLUSTER = Path(__file__).parents[2] / "examples" / "announcement" / "my-cluster.yaml"
@@ -53,8 +53,10 @@ def printed(start, here, namespace) -> Callable[[str], tuple[list[str], list[dic
 
 def expected(namespace: str, *without: str) -> list[dict]:
     """The manifests of what is installed beside the tests: controller, autoscaler and job."""
-    here = plugin_loading.values(plugin_loading.installed(skip=without))
-    return manifests.manifests(here, controller_namespace=namespace, namespaces=[namespace])
+    scope = (f"--namespace={namespace}", f"--controller-namespace={namespace}")
+    skipped = [f"--skip-plugin={name}" for name in without]
+    command = [sys.executable, "-m", "dask_k8s_controller", "manifests", *scope, *skipped]
+    return list(yaml.load_all(subprocess.check_output(command), Loader=yaml.CSafeLoader))
 
 
 def rules(made: list[dict]) -> list[dict]:

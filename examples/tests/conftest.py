@@ -15,6 +15,8 @@ from typing import Self
 import pytest
 import yaml
 
+from dask_k8s_controller.testing import ControllerProcess
+
 EXAMPLES = Path(__file__).parent.parent
 PATH = f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}"
 
@@ -39,17 +41,14 @@ class AgentEndpoint:
         assert bool(done.returncode) == fails, f"$ {command}\n{done.stdout}"
         return done.stdout
 
-    @contextmanager
-    def controller(self, python: Path | str = sys.executable, *options: str) -> Iterator["Started"]:
-        """Run the controller that a Python environment has, for this namespace."""
+    def controller(self, python: Path | str = sys.executable, *options: str) -> ControllerProcess:
+        """The controller that a Python environment has, for this namespace."""
         printed = yaml.safe_load_all(self.shell(f"{python} -m dask_k8s_controller manifests"))
         crds = [found for found in printed if found["kind"] == "CustomResourceDefinition"]
         for command in ("kubectl apply -f -", "kubectl wait --for=condition=Established -f -"):
             self.shell(command, stdin=yaml.safe_dump_all(crds))
-        run = [str(python), "-m", "dask_k8s_controller", "run", "--namespace", self.namespace, *options]
-        with self.started(run) as started:
-            started.says("Ready")
-            yield started
+        kubeconfig = Path(self.environment["KUBECONFIG"])
+        return ControllerProcess(kubeconfig, f"--namespace={self.namespace}", *options, python=python)
 
     @contextmanager
     def started(self, command: list[str], folder: str = ".") -> Iterator["Started"]:
@@ -79,18 +78,12 @@ def shell(place) -> Callable[..., str]:
 
 
 @pytest.fixture(scope="module")
-def shared(kubernetes, tmp_path_factory) -> Iterator[AgentEndpoint]:
+def shared(kubectl, tmp_path_factory) -> Iterator[AgentEndpoint]:
     """A namespace for all tests of a file, with a controller."""
-    place = AgentEndpoint(
-        kubernetes.kubeconfig, f"examples-{uuid.uuid4().hex[:10]}", tmp_path_factory.mktemp("shared")
-    )
-    place.shell(f"kubectl create namespace {place.namespace}")
-    try:  # pods are refused before their service account is there
-        place.shell("kubectl wait --for=create serviceaccount/default --timeout=120s")
+    with kubectl.new_namespace(f"examples-{uuid.uuid4().hex[:10]}") as here:
+        place = AgentEndpoint(kubectl.kubeconfig, here.namespace, tmp_path_factory.mktemp("shared"))
         with place.controller():
             yield place
-    finally:
-        place.shell(f"kubectl delete namespace {place.namespace} --wait=false")
 
 
 class Started:
@@ -143,7 +136,7 @@ def prompt(environment) -> Iterator[Callable[[str], Started]]:
 
 
 @pytest.fixture
-def controller(place) -> Iterator[Callable[..., Started]]:
+def controller(place) -> Iterator[Callable[..., ControllerProcess]]:
     """Run the controller that a Python environment has, for the test's namespace."""
     with ExitStack() as stack:
         yield lambda *how: stack.enter_context(place.controller(*how))

@@ -1,4 +1,4 @@
-"""On a Kubernetes: what users do, and what comes of it."""
+"""On a Kubernetes, with the controller as a process: what users do, and what they get."""
 
 import subprocess
 
@@ -24,21 +24,28 @@ spec: {cluster: my-cluster}
 
 
 def test_has_a_service_for_as_long_as_it_is_there(here, controller):
-    def wait(what, until):
-        here("wait", what, f"--for={until}", "--timeout=120s")
-
     here("apply", "-f", "-", input=DASHBOARD)
-    wait("daskdashboard/public", "jsonpath={.status.conditions[0].reason}=ClusterNotFound")
+    here.wait("daskdashboard/public", "jsonpath={.status.conditions[0].reason}=ClusterNotFound")
     here("apply", "-f", "-", input=CLUSTER)
-    wait("daskdashboard/public", "condition=Ready")
+    here.wait("daskdashboard/public", "condition=Ready")
     assert here("get", "service", "public-dashboard", "-o", "jsonpath={.spec.type}") == "NodePort"
     assert here("get", "daskdashboard", "public", "-o", "jsonpath={.status.service}") == "public-dashboard"
     assert here("get", "daskdashboards").split()[5:9] == ["public", "my-cluster", "NodePort", "True"]
 
     here("delete", "service", "public-dashboard")
-    wait("service/public-dashboard", "create")
+    here.wait("service/public-dashboard", "create")
     here("delete", "daskdashboard", "public")
-    wait("service/public-dashboard", "delete")
+    here.wait("service/public-dashboard", "delete")
+
+
+def test_survives_a_restart_of_the_controller(here, controller):
+    here("apply", "-f", "-", input=CLUSTER)
+    here("apply", "-f", "-", input=DASHBOARD)
+    here.wait("service/public-dashboard", "create")
+    controller.kill()
+    here("delete", "service", "public-dashboard")
+    controller.start()
+    here.wait("service/public-dashboard", "create")
 
 
 def test_a_misspelt_field_is_refused(here, crds):

@@ -30,7 +30,7 @@ def test_makes_a_service_that_leads_to_the_scheduler():
 
 
 @pytest.mark.parametrize("has_cluster, reason", [(True, "Served"), (False, "ClusterNotFound")])
-def test_tells_whether_there_is_a_cluster(has_cluster, reason):
+def test_reports_whether_there_is_a_cluster(has_cluster, reason):
     (ready,) = report(DASHBOARD, "public-dashboard", NOW, has_cluster=has_cluster).conditions
     assert (ready.type, ready.status, ready.reason) == ("Ready", str(has_cluster), reason)
 

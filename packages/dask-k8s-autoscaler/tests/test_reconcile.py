@@ -6,9 +6,10 @@ from prometheus_client import REGISTRY
 from dask_k8s_autoscaler.plugin import PLUGIN
 from dask_k8s_autoscaler.reconcile import REASONS, Autoscaling
 from dask_k8s_controller import AgentError, Key
+from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import DASK_AUTOSCALERS, DASK_CLUSTERS, DASK_WORKER_GROUPS
 
-from .builders import KEY, FakeWorld, Scheduler, autoscaler, cluster, demand, group, load, waiting
+from .builders import KEY, Scheduler, World, autoscaler, cluster, demand, group, load, waiting
 
 CLUSTER = Key(DASK_CLUSTERS, "ns", "c")
 GROUP = Key(DASK_WORKER_GROUPS, "ns", "c-default")
@@ -21,12 +22,12 @@ class Turns:
 
     def __init__(self, *bodies, answer=CALM):
         self.scheduler = Scheduler(answer)
-        self.world = FakeWorld(cluster(), *(bodies or (group(), autoscaler())), scheduler=self.scheduler)
+        self.world = World(cluster(), *(bodies or (group(), autoscaler())), scheduler=self.scheduler)
         self.reconcile = Autoscaling().reconcile
 
     async def turn(self, seconds=0.0, key=KEY):
         """Reconcile after so many seconds; return what was written, and when it wants to look again."""
-        self.world.later(seconds)
+        self.world.advance(seconds)
         before = len(self.world.writes)
         after = await self.reconcile(key, self.world)
         return self.world.writes[before:], after and after.seconds
@@ -97,9 +98,9 @@ async def test_the_scheduler_is_asked_once_per_interval():
     for _ in range(10):
         _, again = await turns.turn(1.5)
     assert again == 5
-    assert len(turns.scheduler.asked) == 1
+    assert len(turns.scheduler.requests) == 1
     await turns.turn(5)
-    assert len(turns.scheduler.asked) == 2
+    assert len(turns.scheduler.requests) == 2
 
 
 async def test_calm_lets_workers_go_after_a_window_by_steps():
@@ -150,11 +151,11 @@ async def test_those_of_a_whole_installation_do_not_all_ask_at_once_after_a_rest
         body["metadata"]["uid"] = f"uid-{place}"
         turns = Turns(group(), body)
         _, again = await turns.turn()
-        assert turns.scheduler.asked == []
+        assert turns.scheduler.requests == []
         assert 0 <= again <= 5
         waits.add(again)
         await turns.turn(again)
-        assert len(turns.scheduler.asked) == 1
+        assert len(turns.scheduler.requests) == 1
     assert len(waits) == 10
 
 
@@ -179,7 +180,7 @@ async def test_the_bounds_are_kept_between_two_looks_at_the_scheduler():
     turns.world.scale("c-default", 50)
     await turns.turn(1)
     assert turns.world.size() == 10
-    assert len(turns.scheduler.asked) == 1
+    assert len(turns.scheduler.requests) == 1
     assert turns.world.condition()[1:] == (
         "BroughtIntoBounds",
         "scaled c-default from 50 to 10: 10 is its maximum",
@@ -234,32 +235,25 @@ async def test_a_scheduler_that_never_answers_is_asked_less_often_until_the_clus
     for _ in range(7):
         waits.append((await turns.turn(waits[-1]))[1])
     assert waits == [5, 5, 10, 20, 40, 60, 60, 60]
-    turns.world.put(cluster())
+    turns.world.add(cluster())
     _, again = await turns.turn(5)
     assert again == 60
-    assert len(turns.scheduler.asked) == 9
+    assert len(turns.scheduler.requests) == 9
 
 
 async def test_kubectl_scale_wins_over_what_was_decided_meanwhile():
     """The patch carries the version that was seen; what was scaled meanwhile is decided again."""
     turns = Turns(answer=BUSY)
-    seen = turns.world.get(GROUP)
-
-    class Lagging(type(turns.world)):
-        def find(self, resource, namespace, index):
-            found = super().find(resource, namespace, index)
-            return [seen if each.key == GROUP else each for each in found]
-
+    turns.world.lagging = True
     turns.world.scale("c-default", 30)
-    turns.world.__class__, usual = Lagging, type(turns.world)
     written, again = await turns.turn()
     assert RESIZE not in written
     assert again == 0.5
-    turns.world.__class__ = usual
+    turns.world.relist()
     assert turns.world.size() == 30
     written, _ = await turns.turn(0.5)
     assert RESIZE not in written
-    assert len(turns.scheduler.asked) == 1
+    assert len(turns.scheduler.requests) == 1
 
 
 async def test_who_scales_up_by_hand_keeps_it_for_a_window():
@@ -274,30 +268,30 @@ async def test_who_scales_up_by_hand_keeps_it_for_a_window():
 
 async def test_a_group_may_change_while_the_scheduler_thinks():
     turns = Turns(answer=BUSY)
-    body = turns.world.body(GROUP)
-    turns.scheduler.meanwhile = lambda: turns.world.put({**body, "status": {"replicas": 1}})
+    body = turns.world.objects[GROUP]
+    turns.scheduler.meanwhile = lambda: turns.world.add({**body, "status": {"replicas": 1}})
     await turns.turn()
     assert turns.world.size() == 6
 
 
 async def test_a_refusal_is_reported():
     turns = Turns(answer=BUSY)
-    turns.world.refuses = True
+    turns.world.refuse = lambda action: ApiError(403, "Forbidden", "refused")
     with pytest.raises(ExceptionGroup):
         await turns.turn()
     status, reason, message = turns.world.condition()
     assert (status, reason) == ("False", "Refused")
     assert "refused" in message
-    turns.world.refuses = False
+    turns.world.refuse = lambda action: None
     await turns.turn(1)
     assert turns.world.condition()[1] == "ScaledUp"
-    assert len(turns.scheduler.asked) == 1
+    assert len(turns.scheduler.requests) == 1
 
 
 async def test_a_cluster_adopts_its_autoscaler():
     turns = Turns()
     await turns.turn()
-    (owner,) = turns.world.body()["metadata"]["ownerReferences"]
+    (owner,) = turns.world.objects[KEY]["metadata"]["ownerReferences"]
     assert owner == {
         "apiVersion": "kubernetes.dask.org/v1",
         "kind": "DaskCluster",
@@ -310,14 +304,14 @@ async def test_a_cluster_adopts_its_autoscaler():
 
 async def test_an_unknown_cluster():
     turns = Turns(group(), autoscaler())
-    turns.world.remove(CLUSTER)
+    turns.world.remove(CLUSTER, dependents=False)
     assert await turns.turn() == ([REPORT], None)
     status, reason, message = turns.world.condition()
     assert (status, reason) == ("False", "ClusterNotFound")
     assert (
         message == 'spec.cluster: there is no DaskCluster "c" in namespace "ns"; it is scaled when there is'
     )
-    turns.world.put(cluster())
+    turns.world.add(cluster())
     turns.scheduler.answer = BUSY
     await turns.turn(1)
     assert turns.world.size() == 6
@@ -327,7 +321,7 @@ async def test_an_unknown_cluster():
 async def test_an_autoscaler_of_an_earlier_cluster_does_nothing():
     turns = Turns(answer=BUSY)
     await turns.turn()
-    turns.world.put(cluster(uid="another"))
+    turns.world.add(cluster(uid="another"))
     turns.world.scale("c-default", 1)
     await turns.turn(10)
     assert turns.world.size() == 1
@@ -351,7 +345,7 @@ async def test_of_two_autoscalers_the_older_acts(created, name, acts):
         status, reason, message = turns.world.condition()
         assert (status, reason) == ("False", "AnotherAutoscaler")
         assert f'"{name}"' in message
-        assert not turns.scheduler.asked
+        assert not turns.scheduler.requests
         turns.world.remove(Key(DASK_AUTOSCALERS, "ns", name))
         await turns.turn(1)
         assert turns.world.size() == 6
@@ -425,10 +419,10 @@ async def test_what_is_gone_is_forgotten():
 
 async def test_a_scheduler_that_thinks_for_longer_than_the_interval():
     turns = Turns(group(), autoscaler(intervalSeconds=1), answer=BUSY)
-    turns.scheduler.meanwhile = lambda: turns.world.later(2)
+    turns.scheduler.meanwhile = lambda: turns.world.advance(2)
     _, again = await turns.turn()
     assert again == 1
-    assert len(turns.scheduler.asked) == 1
+    assert len(turns.scheduler.requests) == 1
     assert turns.world.size() == 6
 
 
@@ -444,7 +438,7 @@ async def test_another_of_its_name_starts_again():
     await turns.turns(15)
     body = autoscaler()
     body["metadata"]["uid"] = "another"
-    turns.world.put(body)
+    turns.world.add(body)
     await turns.turn(1)
     assert turns.world.size() == 8
 
@@ -453,13 +447,13 @@ async def test_a_clock_that_is_set_back():
     turns = Turns()
     await turns.turn()
     await turns.turn(-3600)
-    assert len(turns.scheduler.asked) == 2
+    assert len(turns.scheduler.requests) == 2
     _, again = await turns.turn()
     assert again == 5
 
 
 def test_triggers():
-    world = FakeWorld(cluster(), group(), autoscaler(), autoscaler("other"))
+    world = World(cluster(), group(), autoscaler(), autoscaler("other"))
     (reconciler,) = PLUGIN.reconcilers
     other = Key(DASK_AUTOSCALERS, "ns", "other")
     assert set(reconciler.triggers[DASK_CLUSTERS](world.get(CLUSTER), world)) == {KEY, other}

@@ -6,6 +6,8 @@ import pytest
 
 from .page import DocumentedFailure, rows
 
+pytest_plugins = ["dask_k8s_controller.testing.fixtures"]
+
 # Otherwise pytest-asyncio asks for the current loop, which creates one that is never closed.
 asyncio.set_event_loop(None)
 

@@ -4,12 +4,12 @@ import importlib
 import os
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from itertools import product
 
 import pytest
 
 import dask_k8s_client
-from dask_k8s_client.discovery import discover
 
 OPERATOR = ("KubeCluster", "CreateMode", "make_cluster_spec", "make_scheduler_spec", "make_worker_spec")
 EXCEPTIONS = ("CrashLoopBackOffError", "SchedulerStartupError", "ValidationError")
@@ -25,7 +25,8 @@ def test_is_the_clients(module, name):
 
 
 def test_is_found_by_the_same_name():
-    assert importlib.import_module("dask_kubernetes.operator").discover is discover
+    (discovery,) = entry_points(group="dask_cluster_discovery", name="kubecluster")
+    assert importlib.import_module("dask_kubernetes.operator").discover is discovery.load()
 
 
 @pytest.mark.parametrize("name", ["KubeCluster", "HelmCluster"])

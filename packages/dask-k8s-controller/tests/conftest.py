@@ -1,8 +1,6 @@
-"""For all tests of the controller: golden files, a server that answers as told, no event loop left over."""
+"""For all tests of the controller: the test kit, a server with set answers, no event loop left over."""
 
 import asyncio
-import json
-from pathlib import Path
 
 import pytest
 from kubernetes.aio.config import kube_config
@@ -11,30 +9,10 @@ from dask_k8s_controller.runtime.api import Api
 
 from .fake_server import FakeServer
 
-GOLDEN = Path(__file__).with_name("golden")
+pytest_plugins = ["dask_k8s_controller.testing.fixtures"]
 
 # pytest-asyncio asks for the present loop and so makes one that nobody closes, unless none was ever wanted.
 asyncio.set_event_loop(None)
-
-
-def pytest_addoption(parser):
-    parser.addoption(
-        "--update-golden", action="store_true", help="write the golden files of the controller anew"
-    )
-
-
-@pytest.fixture
-def golden(request):
-    """Compare a value with a JSON file, whole; with --update-golden, write the file."""
-
-    def compare(name, value):
-        path = GOLDEN / f"{name}.json"
-        text = json.dumps(value, indent=2) + "\n"
-        if request.config.getoption("update_golden", default=False):
-            path.write_text(text, encoding="utf-8")
-        assert json.loads(path.read_text(encoding="utf-8")) == json.loads(text)
-
-    return compare
 
 
 @pytest.fixture

@@ -3,93 +3,91 @@
 The rest of Kubernetes is played here: schedulers get ready, runners get pods, and pods end.
 """
 
-import copy
-import itertools
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass
 
 import pytest
 
-from dask_k8s_controller import Create, Delete, Outcome, Patch
-from dask_k8s_controller.runtime.objects import key_of
+from dask_k8s_controller import Create, Outcome, Patch, Plan
+from dask_k8s_controller.testing import FakeWorld, objects
+from dask_k8s_crds.labels import JOB_RUNNER
 from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_JOBS, JOBS, PODS
+from dask_k8s_job.plugin import PLUGIN
 from dask_k8s_job.reconcile import reconcile
 
-from .builders import ADDRESS, NOW, OF_RUNNER, World, job
+from .builders import ADDRESS, KEY, OF_RUNNER, job
 
 
 class Killed(BaseException):
     """The process is gone: nothing in it can catch this."""
 
 
-@dataclass
-class Server:
-    """All objects, and who is at work on them apart from the controller under test."""
+class World(FakeWorld):
+    """A world in which the controller dies at a write, and in which others work on the objects, too."""
 
-    fails: bool = False
-    suspends: list = field(default_factory=list)
-    """What the user still writes into `spec.suspend`, each when the job has done what it had to before."""
-    objects: dict = field(default_factory=dict)
-    made: list = field(default_factory=list)
-    phases: list = field(default_factory=list)
-    """The phases that were reported."""
-    moment: int = 0
-    versions: itertools.count = field(default_factory=lambda: itertools.count(1000))
+    def __init__(self, body, dies_at, before, *, fails, suspends):
+        super().__init__(body, plugins=[PLUGIN])
+        self.dies_at, self.before = dies_at, before
+        """The number of the write, and whether it does not reach the server any more."""
+        self.fails = fails
+        self.suspends = suspends
+        """What the user still writes into `spec.suspend`, each when the job has done all it had to."""
+        self.count = 0
 
-    def now(self):
-        return NOW + timedelta(seconds=self.moment)
+    @property
+    def made(self):
+        return [write.removeprefix("create ") for write in self.writes if write.startswith("create ")]
 
-    def time(self):
-        return self.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+    @property
+    def phases(self):
+        """The phases that were reported."""
+        return [status["jobStatus"] for status in self.statuses]
 
-    def put(self, key, body):
-        body = copy.deepcopy(body)
-        body["metadata"]["resourceVersion"] = str(next(self.versions))
-        self.objects[key] = body
+    # The controller writes, one object at a time.
 
-    def create(self, resource, body):
-        key = key_of(resource, body)
-        assert key not in self.objects, f"{key} is made twice"
-        self.made.append(str(key))
-        uid = f"{key.name}-{len(self.made)}"
-        metadata = {**body["metadata"], "uid": uid, "creationTimestamp": self.time(), "generation": 1}
-        self.put(key, {**body, "metadata": metadata})
+    async def apply(self, key, uid, plan):
+        for action in plan:
+            if isinstance(action, Create):
+                assert action.key not in self.objects, f"{action.key} is made twice"
+                await self._survive(super().apply(key, uid, Plan(create=(action,))))
+            elif isinstance(action, Patch):
+                await self._survive(super().apply(key, uid, Plan(patch=(action,))))
+            else:
+                await self._survive(super().apply(key, uid, Plan(delete=(action,))))
+        return Outcome()
 
-    def patch(self, key, change):
-        old = self.objects[key]
-        new = {**old, "spec": merged(old["spec"], change.get("spec", {}))}
-        if new["spec"] != old["spec"]:
-            new["metadata"] = {**old["metadata"], "generation": old["metadata"]["generation"] + 1}
-        self.put(key, new)
+    async def report(self, key, status):
+        if self.objects[key].get("status") != status:
+            await self._survive(super().report(key, status))
 
-    def delete(self, key):
-        """What it owns goes as well."""
-        uid = self.objects.pop(key)["metadata"]["uid"]
-        for other, body in list(self.objects.items()):
-            if any(each["uid"] == uid for each in body["metadata"].get("ownerReferences", ())):
-                self.delete(other)
+    async def _survive(self, request):
+        self.count += 1
+        if self.count == self.dies_at and self.before:
+            request.close()
+            raise Killed
+        await request
+        if self.count == self.dies_at:
+            raise Killed
 
-    def report(self, key, status):
-        if phase := status.get("jobStatus"):
-            self.phases.append(phase)
-        self.put(key, {**self.objects[key], "status": status})
+    # The rest of Kubernetes, and the user.
 
     def goes_on(self):
         """The others do one thing each; whether there was one."""
-        self.moment += 1
-        before = copy.deepcopy(self.objects)
+        self.advance(1)
+        before = dict(self.objects)
         self._user()
         for key, body in before.items():
             if key.resource == DASK_CLUSTERS and "status" not in body:
                 ready = {"type": "SchedulerReady", "status": "True", "reason": "Ready", "message": ""}
-                self.report(key, {"conditions": [ready], "schedulerAddress": ADDRESS})
+                self._report(key, {"conditions": [ready], "schedulerAddress": ADDRESS})
             elif key.resource == JOBS:
-                self._job(
-                    key, body, {other: each for other, each in before.items() if other.resource == PODS}
-                )
+                pods = {other: each for other, each in before.items() if other.resource == PODS}
+                self._job(key, body, pods)
             elif key.resource == PODS and key in self.objects:
                 self._pod(key, body["status"]["phase"])
         return self.objects != before
+
+    def _report(self, key, status):
+        self.add({**self.objects[key], "status": status})
 
     def _user(self):
         for key, body in list(self.objects.items()):
@@ -101,121 +99,69 @@ class Server:
 
     def _pod(self, key, phase):
         if phase == "Pending":
-            self.report(key, {"phase": "Running"})
+            self._report(key, {"phase": "Running"})
         elif phase == "Running" and not self.suspends:
-            self.report(key, {"phase": "Failed" if self.fails else "Succeeded"})
+            self._report(key, {"phase": "Failed" if self.fails else "Succeeded"})
 
     def _job(self, key, body, pods):
         status = body.get("status") or {}
         finished = {pod["status"]["phase"] for pod in pods.values()} & {"Succeeded", "Failed"}
+        time = self.now().strftime("%Y-%m-%dT%H:%M:%SZ")
         if status.get("conditions"):
             return
         if body["spec"].get("suspend"):
             for pod in pods:
-                self.delete(pod)
+                self.remove(pod)
             if status:
-                self.report(key, {})
+                self._report(key, {})
         elif not status:
-            self.report(key, {"startTime": self.time()})
+            self._report(key, {"startTime": time})
         elif not pods:
             owner = {**OF_RUNNER, "uid": body["metadata"]["uid"], "controller": True}
-            metadata = {"name": f"{key.name}-abcde", "namespace": "ns", "ownerReferences": [owner]}
-            self.create(PODS, {"metadata": metadata, "status": {"phase": "Pending"}})
+            self.add(
+                objects.pod(
+                    f"{key.name}-abcde", phase="Pending", component=JOB_RUNNER, ownerReferences=[owner]
+                )
+            )
+            self.writes.append(f"create Pod ns/{key.name}-abcde")
         elif finished:
             kind, reason = ("Failed", "BackoffLimitExceeded") if self.fails else ("Complete", "Done")
-            end = {"type": kind, "status": "True", "reason": reason, "lastTransitionTime": self.time()}
-            self.report(key, {**status, "failed": int(self.fails), "conditions": [end]})
-
-
-def merged(old, change):
-    return {**old, **{name: merged(old[name], each) if isinstance(each, dict) else each
-                      for name, each in change.items()}}  # fmt: skip
-
-
-@dataclass
-class Process(World):
-    """One life of the controller: its cache begins with what is there, and it dies at a write."""
-
-    server: Server = None
-    writes: itertools.count = None
-    dies_at: int | None = None
-    before: bool = False
-    """Whether the write that it dies at reaches the server no more."""
-
-    def now(self):
-        return self.server.now()
-
-    def look(self):
-        for key in [record.key for each in self.cache.watches for record in self.cache.all(each)]:
-            if key not in self.server.objects:
-                self.cache.remove(self.cache.get(key))
-        for key, body in self.server.objects.items():
-            self.add(key.resource, copy.deepcopy(body))
-
-    def write(self, act, *args):
-        dies = next(self.writes) == self.dies_at
-        if not (dies and self.before):
-            act(*args)
-        if dies:
-            raise Killed
-
-    async def apply(self, key, uid, plan):
-        for action in plan:
-            match action:
-                case Create():
-                    self.write(self.server.create, action.resource, action.body)
-                case Patch():
-                    self.write(self.server.patch, action.key, action.body)
-                case Delete():
-                    self.write(self.server.delete, action.key)
-        return Outcome()
-
-    async def report(self, key, status):
-        if self.server.objects[key].get("status") != status:
-            self.write(self.server.report, key, status)
+            end = {"type": kind, "status": "True", "reason": reason, "lastTransitionTime": time}
+            self._report(key, {**status, "failed": int(self.fails), "conditions": [end]})
 
 
 @dataclass
 class Play:
-    """A job from its beginning to its end, on a server of its own."""
+    """A job from its beginning to its end, in a world of its own."""
 
     dies_at: int | None
     before: bool
     spec: dict
     fails: bool
     suspends: tuple
-    writes: itertools.count = field(default_factory=lambda: itertools.count(1))
     deaths: int = 0
 
     async def __call__(self):
-        self.server = Server(self.fails, list(self.suspends))
         body = job(**self.spec)
-        self.key = key_of(DASK_JOBS, body)
-        self.server.put(self.key, body)
-        process = self.process()
+        self.world = World(body, self.dies_at, self.before, fails=self.fails, suspends=list(self.suspends))
         for _ in range(60):
-            process.look()
             try:
-                await reconcile(self.key, process)
+                await reconcile(KEY, self.world)
             except Killed:
                 self.deaths += 1
-                process = self.process()
                 continue
-            if not self.server.goes_on() and self.key not in self.server.objects:
+            if not self.world.goes_on() and KEY not in self.world.objects:
                 break
         return self
-
-    def process(self):
-        return Process(server=self.server, writes=self.writes, dies_at=self.dies_at, before=self.before)
 
     @property
     def end(self):
         """All that lasts, without what depends on the time that was lost."""
         found = {}
-        for key, body in self.server.objects.items():
+        for key, body in self.world.objects.items():
             status = body.get("status") or {}
             found[str(key)] = status.get("jobStatus"), body.get("spec", {}).get("suspend")
-        return found, sorted(self.server.made), self.server.phases[-1]
+        return found, sorted(self.world.made), self.world.phases[-1]
 
 
 PLAYS = {
@@ -232,10 +178,10 @@ PLAYS = {
 @pytest.mark.parametrize("spec, fails, suspends", PLAYS.values(), ids=PLAYS)
 async def test_killed_at_every_write(spec, fails, suspends, before):
     undisturbed = await Play(None, before, spec, fails, suspends)()
-    writes = next(undisturbed.writes) - 1
-    assert undisturbed.server.phases[-1] == ("Failed" if fails else "Successful")
-    assert undisturbed.server.made.count("Job ns/demo-runner") == 1
-    assert undisturbed.server.made.count("DaskCluster ns/demo") == 1 + (True in suspends)
+    writes = undisturbed.world.count
+    assert undisturbed.world.phases[-1] == ("Failed" if fails else "Successful")
+    assert undisturbed.world.made.count("Job ns/demo-runner") == 1
+    assert undisturbed.world.made.count("DaskCluster ns/demo") == 1 + (True in suspends)
     for number in range(1, writes + 1):
         play = await Play(number, before, spec, fails, suspends)()
         assert play.deaths == 1

@@ -3,11 +3,11 @@
 import pytest
 
 from dask_k8s_crds import DaskJob
-from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_JOBS, JOBS
+from dask_k8s_crds.resources import DASK_CLUSTERS, JOBS
 from dask_k8s_job.observe import JobResult, Observed
 from dask_k8s_job.plan import advance, cleanup, ttl_seconds_left
 
-from .builders import NOW, ago, cluster, job, observe, pod, runner, world
+from .builders import KEY, NOW, ago, cluster, job, observe, pod, runner, world
 
 NAMED = {"clusterName": "another"}
 OTHER = {"name": "another", "owner": None}
@@ -77,13 +77,15 @@ def test_advance(body, children, expected):
 
 
 @pytest.mark.parametrize("resource", [DASK_CLUSTERS, JOBS], ids=str)
-def test_what_is_not_seen_yet_is_not_made_again(resource):
+async def test_what_is_not_seen_yet_is_not_made_again(resource):
     body = job()
     made = world(body, clusters=[cluster()] if resource is JOBS else [])
-    made.hidden[resource] = {"demo"}
-    (record,) = made.cache.all(DASK_JOBS)
+    made.lagging = True
     model = DaskJob.parse(body)
-    assert not advance(model, Observed.of(record, model, made))
+    plan = advance(model, Observed.of(made.get(KEY), model, made))
+    assert [create.resource for create in plan.create] == [resource]
+    await made.apply(KEY, "job", plan)
+    assert not advance(model, Observed.of(made.get(KEY), model, made))
 
 
 def test_a_cluster_begins_without_workers_and_gets_them():

@@ -1,4 +1,4 @@
-"""One turn of a DaskDashboard: look into the cache, make what is missing, say how it is."""
+"""Reconcile a DaskDashboard: look into the cache, create what is missing, report the status."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,15 +11,15 @@ from dask_k8s_crds.resources import DASK_CLUSTERS, SERVICES
 
 
 async def reconcile(key: Key, world: World) -> After | None:
-    """Make the service, should there be none; whatever happened before, and however often it is called."""
+    """Create the service if there is none. It may be called at any time, any number of times."""
     record = world.get(key)
-    if record is None or record.deleting:  # the service goes by its owner reference
+    if record is None or record.deleting:  # the garbage collector deletes the service
         return None
     dashboard = DaskDashboard.parse(record.value)
     service = desired.service(dashboard)
     if not world.owned(record.uid, SERVICES) and not world.expected(record.uid, SERVICES):
         outcome = await world.apply(key, record.uid, Plan(create=(Create(SERVICES, service),)))
-        outcome.raise_errors()  # and this is called again after a while
+        outcome.raise_errors()  # then the controller calls this again, later and later
     cluster = world.get(Key(DASK_CLUSTERS, key.namespace, dashboard.spec.cluster))
     status = report(dashboard, service["metadata"]["name"], world.now(), has_cluster=cluster is not None)
     return await world.report(key, status.to_dict())
@@ -31,7 +31,7 @@ def cluster_of(body: Mapping[str, Any]) -> str | None:
     return name
 
 
-def wake(cluster: Record, world: World) -> list[Key]:
-    """A cluster that changes, comes or goes rings its dashboards."""
+def dashboards_of_cluster(cluster: Record, world: World) -> list[Key]:
+    """Return the dashboards to reconcile after their cluster was created, changed or deleted."""
     found = world.find(DASHBOARDS, cluster.key.namespace, cluster.key.name)
     return [dashboard.key for dashboard in found]

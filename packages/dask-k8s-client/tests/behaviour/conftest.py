@@ -1,27 +1,22 @@
 """Fixtures of the behavioural tests: a controller, a namespace, clusters that start quickly."""
 
-import json
 import os
 import secrets
-import shutil
-import subprocess
 import sysconfig
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from threading import Thread
 
 import dask.config
 import pytest
 import yaml
 
 from dask_k8s_client import KubeCluster, make_cluster_spec
+from dask_k8s_controller.testing import ControllerProcess
+from dask_k8s_local.pytest_plugin import NamespacedKubectl
 
 # The commands of the environment that the tests run in come first.
 PATH = f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}"
-COMMANDS = ("kubectl", "dask-k8s-crds", "dask-k8s-controller")
-KUBECTL, CRDS, CONTROLLER = (shutil.which(name, path=PATH) for name in COMMANDS)
 HERE = Path(__file__).parent
 DEADLINE = 180
 """Seconds to wait for anything: pods with Dask start slowly on a loaded machine."""
@@ -47,80 +42,27 @@ def patience():
         yield
 
 
-class Kubectl:
-    """kubectl in one namespace."""
-
-    def __init__(self, kubeconfig, cache, namespace=None):
-        self.namespace = namespace
-        self._environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "KUBECACHEDIR": str(cache)}
-        self._where = ["-n", namespace] if namespace else []
-
-    def __call__(self, *args, input=None, check=True):
-        command = [KUBECTL, *self._where, *args]
-        done = subprocess.run(
-            command, check=False, env=self._environment, input=input, text=True, capture_output=True
-        )
-        assert not check or done.returncode == 0, done.stderr
-        return done.stdout
-
-    def get(self, target):
-        return json.loads(self("get", target, "-o", "json"))
-
-    def names(self, resource, selector=""):
-        return self("get", resource, "-l", selector, "-o", "name").split()
+class Kubectl(NamespacedKubectl):
+    """kubectl in one namespace; pods with Dask start slowly on a loaded machine."""
 
     def wait(self, target, what):
         self("wait", target, f"--for={what}", f"--timeout={DEADLINE}s")
 
-    def apply(self, body):
-        self("apply", "-f", "-", input=json.dumps(body))
+
+@pytest.fixture(scope="session")
+def kubectl_in(kubectl):
+    """`kubectl_in("namespace")`."""
+    return partial(Kubectl, kubectl)
 
 
 @pytest.fixture(scope="session")
-def kubectl_in(kubernetes, tmp_path_factory):
-    """`kubectl_in("namespace")`, or without one."""
-    return partial(Kubectl, kubernetes.kubeconfig, tmp_path_factory.mktemp("kubectl"))
-
-
-@pytest.fixture(scope="session")
-def crds(kubectl_in) -> None:
-    """Dask's resources."""
-    printed = subprocess.run([CRDS], check=True, capture_output=True, text=True).stdout
-    for args in (("apply", "-f", "-"), ("wait", "--for=condition=Established", "-f", "-")):
-        kubectl_in()(*args, input=printed)
-
-
-@pytest.fixture(scope="session")
-def served(kubernetes, kubectl_in, crds) -> Iterator[str]:
+def served(kubectl, crds) -> Iterator[str]:
     """A namespace with a controller, shared by all tests, whose clusters have different names."""
-    namespace = f"client-{secrets.token_hex(4)}"
-    kubectl = kubectl_in(namespace)
-    kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
-    kubectl.wait("serviceaccount/default", "create")
-    with controller(kubernetes.kubeconfig, namespace):
-        yield namespace
-    kubectl("delete", "namespace", namespace, "--wait=false")
-
-
-@contextmanager
-def controller(kubeconfig, namespace):
-    """Run a controller as a process."""
-    command = [CONTROLLER, "run", "--namespace", namespace, "--log-format", "plain"]
-    environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        said = []
-        for line in process.stderr:
-            said.append(line)
-            if "Ready" in line:
-                break
-        else:
-            pytest.fail("".join(said))
-        reader = Thread(target=said.extend, args=(process.stderr,))
-        reader.start()
-        yield
-        process.terminate()
-        reader.join()
-    assert "Traceback" not in "".join(said), "".join(said)
+    with (
+        kubectl.new_namespace(f"client-{secrets.token_hex(4)}") as here,
+        ControllerProcess(kubectl.kubeconfig, f"--namespace={here.namespace}", "--log-format=plain"),
+    ):
+        yield here.namespace
 
 
 @pytest.fixture

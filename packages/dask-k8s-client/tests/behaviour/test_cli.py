@@ -136,7 +136,7 @@ def test_life_of_a_cluster(dask, kube):
 
     kube.apply(client_of_a_job("of-lives", "lives"))
     assert dask("delete", "lives", "--wait") == "daskcluster.kubernetes.dask.org/lives deleted\n"
-    assert kube.names("pods", "dask.org/cluster-name=lives") == ["pod/of-lives"]
+    assert kube.names("pods", "dask.org/cluster-name=lives") == {"of-lives"}
     kube("delete", "pod/of-lives")
 
 

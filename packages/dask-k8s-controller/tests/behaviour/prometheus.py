@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from .process import DEADLINE
+from dask_k8s_controller.testing.process import DEADLINE
 
 
 def program(name: str) -> str:

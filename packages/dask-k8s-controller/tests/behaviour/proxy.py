@@ -4,7 +4,6 @@ import contextlib
 import http.client
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +13,8 @@ from typing import Any
 
 import trustme
 import yaml
+
+from dask_k8s_local.pytest_plugin import Kubectl
 
 
 class Proxy(ThreadingHTTPServer):
@@ -172,10 +173,9 @@ class _Forward(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def serve(kubectl: str, kubeconfig: Path, folder: Path, *options: str) -> Iterator[Proxy]:
+def serve(kubectl: Kubectl, folder: Path, *options: str) -> Iterator[Proxy]:
     """A proxy in front of ``kubectl proxy``, which knows the credentials and takes the options."""
-    command = [kubectl, "--kubeconfig", kubeconfig, "proxy", "--port=0", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as behind:
+    with kubectl.start("proxy", "--port=0", *options) as behind:
         address = behind.stdout.readline().split()[-1]
         with Proxy(address, folder / "kubeconfig-of-proxy") as proxy:
             proxy.kubeconfig.write_text(_kubeconfig(f"http://127.0.0.1:{proxy.server_port}"))

@@ -40,12 +40,12 @@ def test_they_are_replaced(world, run_controller, proxy, token, cluster):
     assert not any(REFUSED in line for line in controller.log)
 
     proxy.demand("third")
-    controller.until_health("/readyz", 503)
+    controller.wait_for_health("/readyz", 503)
     assert REFUSED in controller.health("/readyz")[1]
     world.scale("daskcluster/demo", 4)
     token.write_text("third")
     world.workers("demo-default", 4, ready=False)
-    controller.until_health("/readyz", 200)
+    controller.wait_for_health("/readyz", 200)
     proxy.hears(KINDS)
     assert sum(REFUSED in line for line in controller.log) == 1
 

@@ -16,7 +16,7 @@ def candidate(run_controller, world):
 
 
 def leads(controller):
-    controller.says("Leader: acquired the lease")
+    controller.wait_for_log("Leader: acquired the lease")
     assert controller.health("/readyz") == (200, "ok, leader")
 
 
@@ -48,5 +48,5 @@ def test_a_standby_goes_on(world, candidate, proxy, cluster):
     assert len(world.names("pods")) == 31
 
     proxy.refuse(503)
-    leader.says("Lost the lease")
+    leader.wait_for_log("Lost the lease")
     assert leader.process.wait(timeout=30) == 1

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from .process import DEADLINE
+from dask_k8s_controller.testing.process import DEADLINE
+
 from .prometheus import program, serve
 
 PAGE = Path(__file__).parents[4] / "docs/metrics.md"

@@ -14,7 +14,7 @@ def test_it_refuses_for_a_while(outage, world, run_controller, proxy, cluster):
     world.workers("demo-default", 2, ready=False)
     proxy.refuse(STATUSES[outage])
     world.scale("daskcluster/demo", 20)
-    controller.says(REFUSED if STATUSES[outage] == 401 else "cannot watch")
+    controller.wait_for_log(REFUSED if STATUSES[outage] == 401 else "cannot watch")
     proxy.accept()
     world.workers("demo-default", 20, ready=False)
     assert world.is_quiet("pods")
@@ -27,7 +27,7 @@ def test_it_refuses_one_that_serves_all_namespaces(outage, world, run_controller
     """The framework watches namespaces and kinds then."""
     controller = run_controller("--all-namespaces", namespaces=(), kubeconfig=proxy.kubeconfig)
     proxy.refuse(STATUSES[outage])
-    controller.says(REFUSED if STATUSES[outage] == 401 else "cannot watch")
+    controller.wait_for_log(REFUSED if STATUSES[outage] == 401 else "cannot watch")
     proxy.accept()
     world.apply(cluster(hold=True))
     world.workers("demo-default", 2, ready=False)

@@ -1,0 +1,111 @@
+"""The controller as a process that tests start, kill and restart. No pytest."""
+
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from os import environ
+from pathlib import Path
+from typing import Self
+
+DEADLINE = 120.0
+"""Seconds to wait for anything."""
+
+
+class ControllerProcess:
+    """``dask-k8s-controller run`` with some options, with the plugins that ``python`` has installed.
+
+    The end of the context stops it, and fails if it exits with an error or has logged a traceback.
+    ``address`` is its health address, ``log`` has all lines since the first start.
+    """
+
+    process: subprocess.Popen[str]
+
+    def __init__(self, kubeconfig: Path, *options: str, python: str | Path = sys.executable) -> None:
+        # A port of 127.0.0.1 could be taken by others while the controller is down.
+        host = "127.{}.{}.{}".format(*(random.randrange(64, 255) for _ in range(3)))
+        self.address = f"{host if sys.platform == 'linux' else '127.0.0.1'}:{random.randrange(9000, 30000)}"
+        run = (str(python), "-m", "dask_k8s_controller", "run", "--health-address", self.address)
+        self._command = (*run, *options)
+        self._environment = {**environ, "KUBECONFIG": str(kubeconfig)}
+        self._logged = threading.Condition()
+        self.log: list[str] = []
+
+    def __enter__(self) -> Self:
+        """Start it and wait until it is ready."""
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop it and check how it ended."""
+        code = self.stop() if self.process.poll() is None else 0
+        log = "".join(self.log)
+        sys.stdout.write(log)  # pytest shows it with a test that failed
+        if code or "Traceback" in log:
+            raise AssertionError(f"the controller failed with exit code {code}:\n{log}")
+
+    def start(self, *, ready: bool = True) -> None:
+        """Start it; by default, wait until it is ready."""
+        self._begun = len(self.log)
+        self.process = subprocess.Popen(
+            self._command, env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+        if ready:
+            self.wait_for_log("Ready")
+
+    def kill(self) -> None:
+        """End it without a chance to clean up, as when its node is lost."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> int:
+        """End it as Kubernetes does; return its exit code."""
+        return self._end(signal.SIGTERM)
+
+    def wait_for_log(self, text: str) -> str:
+        """Return the first line with this text since the last start; kill the controller if none comes."""
+
+        def line() -> str | None:
+            return next((line for line in self.log[self._begun :] if text in line), None)
+
+        with self._logged:
+            self._logged.wait_for(lambda: line() or not self._reader.is_alive(), DEADLINE)
+        if (found := line()) is None:
+            self.kill()
+            raise AssertionError(f"the controller never logged {text!r}:\n{''.join(self.log)}")
+        return found
+
+    def health(self, path: str) -> tuple[int, str]:
+        """Return status and body of ``/livez``, ``/readyz`` or ``/metrics``."""
+        try:
+            with urllib.request.urlopen(f"http://{self.address}{path}", timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def wait_for_health(self, path: str, status: int) -> None:
+        """Ask again and again, as a kubelet does, until the answer has this status."""
+        deadline = time.monotonic() + DEADLINE
+        while (found := self.health(path))[0] != status:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{path} is {found}:\n{''.join(self.log)}")
+            time.sleep(0.1)
+
+    def _end(self, how: signal.Signals) -> int:
+        self.process.send_signal(how)
+        code = self.process.wait(timeout=DEADLINE)
+        self._reader.join()
+        return code
+
+    def _read(self) -> None:
+        with self.process as process:
+            for line in process.stdout or ():
+                with self._logged:
+                    self.log.append(line)
+                    self._logged.notify_all()

@@ -1,0 +1,196 @@
+"""A world in memory for unit tests of reconciles. No I/O, no pytest."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Any
+
+from dask_k8s_controller.dask.plugin import PLUGIN
+from dask_k8s_controller.dask.scheduler.answers import Demand, Retired
+from dask_k8s_controller.runtime.cache import Cache, Record
+from dask_k8s_controller.runtime.objects import Body, Key, key_of
+from dask_k8s_controller.runtime.plan import Action, Create, Delete, Event, Patch, Plan
+from dask_k8s_controller.runtime.plugin import Plugin
+from dask_k8s_controller.runtime.results import Outcome, WriteError
+from dask_k8s_controller.testing.objects import NOW
+from dask_k8s_crds.api_errors import ApiError
+from dask_k8s_crds.resources import Resource
+
+# ruff: noqa: D102  # methods of `Agent` and `World` are documented there
+
+
+class FakeAgent:
+    """An `Agent` with set answers, by default those of a scheduler that has nothing to do.
+
+    ``answers`` has one per method: an exception is raised, a function is called with the arguments.
+    ``requests`` has the names of the methods that were called.
+    """
+
+    def __init__(self, **answers: Any) -> None:
+        self.requests: list[str] = []
+        self.answers = {
+            "demand": Demand(target_duration=5.0, idle_seconds=None, loads=(), waiting=()),
+            "idle": None,
+            "known": frozenset,
+            "retire": lambda pods, count: Retired(gone=frozenset(sorted(pods)[:count])),
+        } | answers
+
+    def __getattr__(self, method: str) -> Callable[..., Awaitable[Any]]:
+        async def request(*arguments: Any) -> Any:
+            self.requests.append(method)
+            answer = self.answers[method]
+            if isinstance(answer, Exception):
+                raise answer
+            return answer(*arguments) if callable(answer) else answer
+
+        return request
+
+
+class FakeWorld:
+    """A `World` with an API server in memory.
+
+    Manifests go through the trims and indexes of the built-in plugin and of ``plugins`` into the cache. Plans
+    are carried out at once. What a deleted object owns is deleted, too.
+
+    Attributes:
+        time: The time; `advance` moves it.
+        scheduler: The agent in the schedulers of all clusters; None if no scheduler runs.
+        objects: The manifests on the API server, by key.
+        refuse: Returns the error with which the API server refuses an action, or None.
+        lagging: While true, the cache shows no changes: what is created is `expected`. `relist` ends it.
+        plans: The plans that were applied, empty ones too.
+        statuses: The statuses that were reported.
+        events: The Events that were emitted.
+        writes: The writes that succeeded, for example ``create Pod ns/p``; ``report`` is that of a status.
+    """
+
+    def __init__(self, *manifests: Body, plugins: Iterable[Plugin] = (), scheduler: Any = None) -> None:
+        watches = {watched.resource: watched for plugin in (PLUGIN, *plugins) for watched in plugin.watches}
+        self._cache = Cache(watches, lambda _: None)
+        self._created: dict[Key, str] = {}
+        self._versions = count(1)
+        self.cluster_domain = "cluster.local"
+        self.time = NOW
+        self.scheduler = scheduler
+        self.objects: dict[Key, dict[str, Any]] = {}
+        self.refuse: Callable[[Action], ApiError | None] = lambda _: None
+        self.lagging = False
+        self.plans: list[Plan] = []
+        self.statuses: list[Mapping[str, Any]] = []
+        self.events: list[Event] = []
+        self.writes: list[str] = []
+        self.get, self.find, self.owned = self._cache.get, self._cache.find, self._cache.owned
+        self.add(*manifests)
+
+    def add(self, *manifests: Body) -> None:
+        """Create or replace objects, as another client of the API server."""
+        resources = {(each.api_version, each.kind): each for each in self._cache.watches}
+        for body in manifests:
+            self._store(resources[body["apiVersion"], body["kind"]], body)
+
+    def patch(self, key: Key, change: Body) -> None:
+        """Apply a JSON merge patch to an object, as another client of the API server."""
+        old = self.objects[key]
+        new = _merge(old, change)
+        if new.get("spec") != old.get("spec"):
+            new["metadata"] = {**new["metadata"], "generation": old["metadata"]["generation"] + 1}
+        self._store(key.resource, new)
+
+    def remove(self, key: Key, *, dependents: bool = True) -> None:
+        """Delete an object and what it owns, as another client of the API server."""
+        uid = self.objects.pop(key)["metadata"]["uid"]
+        for other, body in list(self.objects.items()) if dependents else ():
+            if any(owner["uid"] == uid for owner in body["metadata"].get("ownerReferences", ())):
+                self.remove(other)
+        self._show(key.resource)
+
+    def relist(self) -> None:
+        """End `lagging`: show the cache all changes."""
+        self.lagging = False
+        for resource in self._cache.watches:
+            self._show(resource)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.time += timedelta(seconds=seconds)
+
+    def now(self) -> datetime:
+        return self.time
+
+    def new_token(self) -> str:
+        return "token"
+
+    def agent(self, cluster: Record) -> Any:  # noqa: ARG002
+        return self.scheduler
+
+    def expected(self, uid: str, resource: Resource) -> frozenset[str]:
+        unseen = (key for key, owner in self._created.items() if owner == uid and self.get(key) is None)
+        return frozenset(key.name for key in unseen if key.resource == resource and key in self.objects)
+
+    def doubted(self, uid: str, resource: Resource) -> list[str]:  # noqa: ARG002  # every write is answered
+        return []
+
+    async def apply(self, key: Key, uid: str, plan: Plan) -> Outcome:  # noqa: ARG002
+        self.plans.append(plan)
+        errors = []
+        for action in plan:
+            if (error := self.refuse(action)) is not None:
+                errors.append(WriteError(action, error))
+            elif self._write(uid, action):
+                self.writes.append(str(action))
+        return Outcome(tuple(errors))
+
+    async def report(self, key: Key, status: Mapping[str, Any]) -> None:
+        self.statuses.append(status)
+        if key in self.objects and self.objects[key].get("status") != status:
+            self.writes.append(f"report {key}")
+            self._store(key.resource, {**self.objects[key], "status": status})
+
+    def _write(self, owner: str, action: Action) -> bool:
+        """Carry out an action, if its preconditions hold; return whether they do."""
+        match action:
+            case Event():
+                self.events.append(action)
+            case Create(resource, body) if action.key not in self.objects:
+                self._created[action.key] = owner
+                self._store(resource, body)
+            case Patch(key, body) if self._is(key, body.get("metadata", {})):
+                self.patch(key, body)
+            case Delete(key, uid, version) if self._is(key, {"uid": uid, "resourceVersion": version}):
+                self.remove(key)
+            case _:
+                return False
+        return True
+
+    def _is(self, key: Key, preconditions: Body) -> bool:
+        required = {name: preconditions.get(name) for name in ("uid", "resourceVersion")}
+        metadata = self.objects[key]["metadata"] if key in self.objects else {}
+        return bool(metadata) and all(
+            value is None or str(value) == metadata[name] for name, value in required.items()
+        )
+
+    def _store(self, resource: Resource, body: Body) -> None:
+        version = str(next(self._versions))
+        created = self.time.strftime("%Y-%m-%dT%H:%M:%SZ")
+        filled = {
+            "namespace": "default",
+            "uid": f"uid-{version}",
+            "creationTimestamp": created,
+            "generation": 1,
+        }
+        stored = {**body, "metadata": {**filled, **body["metadata"], "resourceVersion": version}}
+        self.objects[key_of(resource, stored)] = stored
+        self._show(resource)
+
+    def _show(self, resource: Resource) -> None:
+        if not self.lagging and resource in self._cache.watches:
+            found = [body for key, body in self.objects.items() if key.resource == resource]
+            self._cache.replace(resource, None, [self._cache.record(resource, body) for body in found])
+
+
+def _merge(old: Any, change: Body) -> dict[str, Any]:
+    """Return the result of a JSON merge patch."""
+    merged = dict(old) if isinstance(old, Mapping) else {}
+    for name, value in change.items():
+        merged[name] = _merge(merged.get(name), value) if isinstance(value, Mapping) else value
+    return {name: value for name, value in merged.items() if value is not None}
