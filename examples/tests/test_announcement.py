@@ -43,6 +43,7 @@ def memory(shell, group):
     ]
 
 
+@pytest.mark.core
 def test_without_python(shell, listing):
     """First the user sets the number of workers, then an autoscaler."""
     created = shell("kubectl apply -f my-cluster.yaml", FOLDER)
@@ -79,6 +80,7 @@ def test_without_python(shell, listing):
     shell("kubectl wait daskautoscaler my-cluster --for=delete --timeout=240s")
 
 
+@pytest.mark.core
 def test_from_python(shell, prompt, listing):
     first = prompt("announcement/create.py")
     assert first.ask("cluster.name") == "my-cluster"

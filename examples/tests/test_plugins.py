@@ -74,6 +74,7 @@ def broken(installed, tmp_path_factory) -> Path:
     return installed("dask-k8s-controller", folder)
 
 
+@pytest.mark.core
 def test_a_module_of_handlers(installed, shell, controller, namespace):
     python = installed("dask-k8s-controller", "my-controller-plugin")
     listed = shell(f"{python} -m dask_k8s_controller plugins")

@@ -16,8 +16,8 @@ from dask_k8s_client.discovery import Finder
 from .conftest import DEADLINE, PATH
 
 UV = shutil.which("uv", path=PATH)
-# The last release of dask-ctl, and the versions that it still works with.
-DASK_CTL = ("dask-ctl==2024.1.0", "dask==2026.3.0", "distributed==2026.3.0", "setuptools<81")
+# The last release of dask-ctl, the versions that it still works with, and what it demands without using it.
+DASK_CTL = ("dask-ctl==2024.1.0", "dask==2026.3.0", "distributed==2026.3.0", "setuptools<81", "numpy")
 
 
 @pytest.fixture
