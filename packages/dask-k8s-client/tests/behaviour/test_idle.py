@@ -47,4 +47,5 @@ def test_workers_of_an_idle_cluster_go(make, kube):
     cluster.wait_for_workers(1)
     with Client(cluster) as client:
         assert client.submit(slow, 0.1, pure=False).result() == 0.1
+    kube.patch("daskcluster/resting", {"spec": {"idleTimeout": 1}})
     kube.wait("daskworkergroup/resting-default", "jsonpath={.spec.worker.replicas}=0")

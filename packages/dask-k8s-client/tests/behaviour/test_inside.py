@@ -86,7 +86,7 @@ def test_who_dies_takes_the_cluster_along(kube, run, quick_spec):
     spec = quick_spec(make_cluster_spec("reaped", n_workers=0))
     code, log = run("crashed", CRASHED.format(spec=spec))
     assert code == "3", log
-    kube("get", "daskcluster", "reaped")
+    assert kube.exists("daskcluster/reaped")
     kube("delete", "pod", "crashed")
     kube.wait("daskcluster/reaped", "delete")
 

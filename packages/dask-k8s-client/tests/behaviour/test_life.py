@@ -99,13 +99,13 @@ def test_from_name(make, kube, here):
         cluster.wait_for_workers(1)
         again.wait_for_workers(1)
         assert again.scheduler_info["workers"].keys() == cluster.scheduler_info["workers"].keys()
-    kube("get", "daskcluster", "by-name")
+    assert kube.exists("daskcluster/by-name")
 
 
 def test_who_connects_does_not_delete(make, kube):
     owner = make("owned", n_workers=0)
     make("owned").close()
-    kube("get", "daskcluster", "owned")
+    assert kube.exists("daskcluster/owned")
     owner.close()
     assert not kube.exists("daskcluster/owned")
 
@@ -127,7 +127,7 @@ def test_left_alone(make, kube, late):
     if late:
         cluster.shutdown_on_close = False
     cluster.close()
-    kube("get", "daskcluster", "left")
+    assert kube.exists("daskcluster/left")
     make("left", shutdown_on_close=True).close()
     assert not kube.exists("daskcluster/left")
 
