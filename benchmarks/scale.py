@@ -24,7 +24,7 @@ from raw import CONCURRENCY, LIMIT_SECONDS, Made, post
 from rich.console import Console
 from rich.table import Table
 
-from dask_k8s_controller.dask.workergroup.desired import worker_names, workers
+from dask_k8s_controller.dask.workergroup.desired import Desired, worker_names
 from dask_k8s_controller.runtime.api import Api
 from dask_k8s_crds import DaskCluster, DaskWorkerGroup, labels, names
 from dask_k8s_crds.api_errors import ApiError
@@ -179,8 +179,8 @@ async def raw_pods(api: Api, where: str, number: int) -> deque[Made]:
         "spec": {"cluster": "raw", "worker": owner["spec"]["worker"]},
     }
     group = DaskWorkerGroup.parse(await api.create(DASK_WORKER_GROUPS.path(where), body))
-    new = worker_names(group, number, ())
-    return deque((PODS, pod) for pod in workers(group, DaskCluster.parse(owner), new, domain="cluster.local"))
+    desired = Desired(group, DaskCluster.parse(owner), "cluster.local")
+    return deque((PODS, pod) for pod in desired.pods(worker_names(group, number, ())))
 
 
 async def many_workers(api: Api, number: int, rounds: int) -> list[Row]:

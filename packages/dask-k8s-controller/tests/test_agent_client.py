@@ -1,4 +1,4 @@
-"""What the controller makes of a scheduler's answers, and of none."""
+"""What the controller makes of a scheduler's answers, and of a missing answer."""
 
 import asyncio
 import pickle
@@ -46,7 +46,7 @@ async def agents():
 
 @pytest.fixture
 async def scheduler():
-    """A scheduler that answers as it is told, and notes what it was asked."""
+    """A scheduler with prepared answers, which records what it was asked."""
     asked = []
     answers = {}
 
@@ -69,9 +69,9 @@ async def scheduler():
 
 
 async def test_demand(agents, scheduler):
-    place, answers, asked = scheduler
+    endpoint, answers, asked = scheduler
     answers["GET", f"{BASE}/demand"] = DEMAND
-    found = await agents.at(place).demand()
+    found = await agents.at(endpoint).demand()
     assert found == Demand(
         target_duration=5.0,
         idle_seconds=None,
@@ -85,53 +85,53 @@ async def test_demand(agents, scheduler):
     "answer, seconds", [({"idle_seconds": None}, None), ({"idle_seconds": 3}, 3.0)], ids=["busy", "idle"]
 )
 async def test_idle(agents, scheduler, answer, seconds):
-    place, answers, _ = scheduler
+    endpoint, answers, _ = scheduler
     answers["GET", f"{BASE}/idle"] = answer
-    assert await agents.at(place).idle() == seconds
+    assert await agents.at(endpoint).idle() == seconds
 
 
 async def test_retire(agents, scheduler):
-    place, answers, asked = scheduler
+    endpoint, answers, asked = scheduler
     answers["POST", f"{BASE}/retire"] = {"gone": ["a"], "retiring": ["b"], "stuck": {"c": "why"}}
-    found = await agents.at(place).retire({"a": "10.0.0.1", "b": "", "c": "", "d": ""}, 3)
+    found = await agents.at(endpoint).retire({"a": "10.0.0.1", "b": "", "c": "", "d": ""}, 3)
     assert (found.gone, found.retiring, found.stuck) == ({"a"}, {"b"}, {"c": "why"})
     question = orjson.loads(asked[0][3])
     assert (question["pods"], question["count"]) == ({"a": "10.0.0.1", "b": "", "c": "", "d": ""}, 3)
 
 
 async def test_known(agents, scheduler):
-    place, answers, asked = scheduler
+    endpoint, answers, asked = scheduler
     answers["POST", f"{BASE}/known"] = {"known": ["a", "other"]}
-    assert await agents.at(place).known({"a": "10.0.0.1", "b": ""}) == {"a"}
+    assert await agents.at(endpoint).known({"a": "10.0.0.1", "b": ""}) == {"a"}
     assert orjson.loads(asked[0][3]) == {"pods": {"a": "10.0.0.1", "b": ""}}
 
 
 async def test_known_where_there_is_no_agent(agents, scheduler):
-    place, answers, _ = scheduler
+    endpoint, answers, _ = scheduler
     workers = [{"name": "a", "address": "tcp://10.0.0.1:1"}, {"name": 7, "address": "tcp://10.0.0.2:1"}]
     answers["GET", "/api/v1/get_workers"] = {"workers": workers}
     pods = {"a": "", "b": "10.0.0.2", "c": "10.0.0.3"}
-    assert await agents.at(place).known(pods) == {"a", "b"}
+    assert await agents.at(endpoint).known(pods) == {"a", "b"}
 
 
 async def test_a_scheduler_has_no_say_in_pods_that_it_was_not_asked_about(agents, scheduler):
-    place, answers, _ = scheduler
+    endpoint, answers, _ = scheduler
     answers["POST", f"{BASE}/retire"] = {"gone": ["a", "other"], "retiring": ["x"], "stuck": {"y": ""}}
-    found = await agents.at(place).retire({"a": ""}, 1)
+    found = await agents.at(endpoint).retire({"a": ""}, 1)
     assert (found.gone, found.retiring, found.stuck) == ({"a"}, frozenset(), {})
 
 
 @pytest.mark.parametrize(
-    "answer, reason, words",
+    "answer, reason, message",
     [
         pytest.param(web.Response(status=401), "Unauthorized", "refuses the token", id="wrong token"),
         pytest.param(web.Response(status=404), "AgentMissing", "not there", id="no agent"),
-        pytest.param(web.Response(status=500, text="oh"), "BadAnswer", "status 500", id="it stumbles"),
+        pytest.param(web.Response(status=500, text="oh"), "BadAnswer", "status 500", id="an internal error"),
         pytest.param(
             web.Response(status=302, headers={"Location": "http://127.0.0.1:1/"}),
             "BadAnswer",
             "status 302",
-            id="it points elsewhere",
+            id="a redirect",
         ),
         pytest.param(web.Response(text="<html>"), "BadAnswer", "Invalid JSON", id="no JSON"),
         pytest.param(
@@ -164,11 +164,11 @@ async def test_a_scheduler_has_no_say_in_pods_that_it_was_not_asked_about(agents
         ),
     ],
 )
-async def test_bad_answers(agents, scheduler, capfd, answer, reason, words):
-    place, answers, _ = scheduler
+async def test_bad_answers(agents, scheduler, capfd, answer, reason, message):
+    endpoint, answers, _ = scheduler
     answers["GET", f"{BASE}/demand"] = answer
-    with pytest.raises(AgentError, match=words) as raised:
-        await agents.at(place).demand()
+    with pytest.raises(AgentError, match=message) as raised:
+        await agents.at(endpoint).demand()
     assert raised.value.reason == reason
     assert "scheduler pod c-scheduler at 127.0.0.1:" in raised.value.message
     assert "s3cret" not in str(raised.value)
@@ -176,11 +176,11 @@ async def test_bad_answers(agents, scheduler, capfd, answer, reason, words):
 
 
 async def test_a_scheduler_that_is_not_there_is_left_alone_for_a_while(agents):
-    place = AgentEndpoint("c-scheduler", "127.0.0.1:1", "s3cret")
+    endpoint = AgentEndpoint("c-scheduler", "127.0.0.1:1", "s3cret")
     with pytest.raises(AgentError) as first:
-        await agents.at(place).idle()
+        await agents.at(endpoint).idle()
     with pytest.raises(AgentError) as second:
-        await agents.at(place).idle()
+        await agents.at(endpoint).idle()
     assert first.value.reason == "SchedulerUnreachable"
     assert second.value is first.value
 
@@ -188,7 +188,7 @@ async def test_a_scheduler_that_is_not_there_is_left_alone_for_a_while(agents):
 async def test_a_silent_scheduler(agents, scheduler, monkeypatch):
     monkeypatch.setattr(agent_client, "ANSWER_SECONDS", 0.1)
     monkeypatch.setattr(agent_client, "REST_SECONDS", 0.0)
-    place, answers, _ = scheduler
+    endpoint, answers, _ = scheduler
     answered = asyncio.Event()
 
     async def late(_):
@@ -197,10 +197,10 @@ async def test_a_silent_scheduler(agents, scheduler, monkeypatch):
 
     answers["GET", f"{BASE}/idle"] = late
     with pytest.raises(AgentError) as raised:
-        await agents.at(place).idle()
+        await agents.at(endpoint).idle()
     assert raised.value.reason == "SchedulerSilent"
     answered.set()
-    assert await agents.at(place).idle() is None
+    assert await agents.at(endpoint).idle() is None
 
 
 def worker(name, address):
@@ -227,17 +227,17 @@ BY_NAME, BY_HOST, NUMBERED = (
             {"b", "c"},
             ["a"],
             ["tcp://10.0.0.9:1", "tcp://10.0.0.2:2", "x:3"],
-            id="by host and number; one finds no place for its data",
+            id="by host and number; the data of one cannot be moved",
         ),
     ],
 )
-async def test_without_an_agent_by_the_stock_routes(
+async def test_without_an_agent_by_the_api_of_dask(
     agents, scheduler, before, after, count, gone, stuck, asked_for
 ):
-    place, answers, asked = scheduler
+    endpoint, answers, asked = scheduler
     answers["GET", WORKERS] = [{"workers": before}, {"workers": after}]
     answers["POST", "/api/v1/retire_workers"] = {}
-    found = await agents.at(place).retire({"a": "10.0.0.1", "b": "10.0.0.2", "c": "10.0.0.3"}, count)
+    found = await agents.at(endpoint).retire({"a": "10.0.0.1", "b": "10.0.0.2", "c": "10.0.0.3"}, count)
     assert found.gone == gone
     assert list(found.stuck) == stuck
     bodies = [orjson.loads(body) for _, path, _, body in asked if path.endswith("retire_workers")]
@@ -245,7 +245,7 @@ async def test_without_an_agent_by_the_stock_routes(
 
 
 async def test_without_any_route_it_says_so(agents, scheduler):
-    place, _, _ = scheduler
+    endpoint, _, _ = scheduler
     with pytest.raises(AgentError) as raised:
-        await agents.at(place).retire({"a": ""}, 1)
+        await agents.at(endpoint).retire({"a": ""}, 1)
     assert raised.value.reason == "AgentMissing"

@@ -7,7 +7,7 @@ import pytest
 
 from dask_k8s_controller.dask.cluster.desired import children
 from dask_k8s_controller.dask.scheduler import agent_delivery
-from dask_k8s_controller.dask.workergroup.desired import worker_names, workers
+from dask_k8s_controller.dask.workergroup.desired import Desired, worker_names
 from dask_k8s_crds import DaskCluster, DaskWorkerGroup
 
 from .builders import cluster, group
@@ -96,7 +96,7 @@ def test_children_of_a_cluster(name, golden):
     before = copy.deepcopy(body)
     made = asdict(children(DaskCluster.parse(body), token="token"))
     assert made["agent"].pop("data") == agent_delivery.data("token")
-    golden(f"family-{name}", made)
+    golden(f"children-{name}", made)
     assert body == before
 
 
@@ -105,10 +105,8 @@ def test_workers_of_its_default_group(name, golden):
     body = group_of(CLUSTERS[name])
     before = copy.deepcopy(body)
     parsed = DaskWorkerGroup.parse(body)
-    pods = workers(
-        parsed, DaskCluster.parse(CLUSTERS[name]), worker_names(parsed, 2, ()), domain="example.org"
-    )
-    golden(f"workers-{name}", list(pods))
+    desired = Desired(parsed, DaskCluster.parse(CLUSTERS[name]), "example.org")
+    golden(f"workers-{name}", list(desired.pods(worker_names(parsed, 2, ()))))
     assert body == before
 
 

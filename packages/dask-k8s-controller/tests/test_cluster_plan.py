@@ -1,9 +1,9 @@
-"""What a cluster makes, adopts and passes on, by what is there."""
+"""Which children a cluster creates, adopts and edits."""
 
 import pytest
 
 from dask_k8s_controller.dask.cluster.desired import children
-from dask_k8s_controller.dask.cluster.observe import Observed
+from dask_k8s_controller.dask.cluster.observe import Observed, WorkerGroup
 from dask_k8s_controller.dask.cluster.plan import SchedulerPlan, plan
 from dask_k8s_controller.dask.scheduler import agent_delivery
 from dask_k8s_controller.runtime.objects import Key
@@ -15,23 +15,25 @@ from .builders import agent, cluster, group, owned_by, pod, record, service
 ANNOTATION = "kubernetes.dask.org/cluster-replicas"
 TEMPLATE = cluster()["spec"]["worker"]["spec"]
 OWNER = owned_by("DaskCluster", "c", "uid-of-cluster")
-FAMILY = children(DaskCluster.parse(cluster()), token="token")
+CHILDREN = children(DaskCluster.parse(cluster()), token="token")
 SCHEDULER = record(
     PODS,
     pod(
         "c-scheduler",
         component="scheduler",
         owner=OWNER,
-        annotations=FAMILY.scheduler["metadata"]["annotations"],
+        annotations=CHILDREN.scheduler["metadata"]["annotations"],
     ),
 )
 AGENT = record(SECRETS, agent())
-SERVICE = record(SERVICES, service(annotations=FAMILY.service["metadata"]["annotations"]))
-NOTE = FAMILY.default_group["metadata"]["annotations"]
+SERVICE = record(SERVICES, service(annotations=CHILDREN.service["metadata"]["annotations"]))
+RECORD = CHILDREN.default_group["metadata"]["annotations"]
 
 
 def default_group(reached="3", replicas=3, **more):
-    body = group(replicas=replicas, annotations=NOTE | {ANNOTATION: reached}, ownerReferences=[OWNER], **more)
+    body = group(
+        replicas=replicas, annotations=RECORD | {ANNOTATION: reached}, ownerReferences=[OWNER], **more
+    )
     return record(DASK_WORKER_GROUPS, body)
 
 
@@ -46,7 +48,9 @@ def planned(
     make=None,
     outdated=None,
 ):
-    observed = Observed(tuple(schedulers), agent, service, tuple(groups), frozenset(expected))
+    observed = Observed(
+        tuple(schedulers), agent, service, tuple(map(WorkerGroup.of, groups)), frozenset(expected)
+    )
     scheduler = SchedulerPlan(name=make, outdated=outdated)
     return plan(DaskCluster.parse(body), record(DASK_CLUSTERS, body), observed, scheduler, token="new")
 
@@ -73,7 +77,7 @@ def planned(
             {"agent": None, "groups": (default_group(),)}, ["create Secret ns/c-agent"], id="no agent"
         ),
         pytest.param({}, ["create DaskWorkerGroup ns/c-default"], id="no default group"),
-        pytest.param({"groups": (default_group(),)}, [], id="all there"),
+        pytest.param({"groups": (default_group(),)}, [], id="all exist"),
         pytest.param(
             {
                 "service": None,
@@ -83,7 +87,7 @@ def planned(
                 },
             },
             [],
-            id="all made, not all seen yet",
+            id="all created, not all seen yet",
         ),
     ],
 )
@@ -108,7 +112,19 @@ def test_an_agent_is_brought_up_to_date(present, token):
 
 
 @pytest.mark.parametrize(
-    "wanted, reached, has, patched",
+    "secret, lacks",
+    [
+        pytest.param(None, True, id="no Secret"),
+        pytest.param(record(SECRETS, agent(token="")), True, id="no token in it"),
+        pytest.param(AGENT, False, id="a token"),
+    ],
+)
+def test_a_token_is_drawn_only_if_one_is_missing(secret, lacks):
+    assert Observed((), secret, None, (), frozenset()).lacks_token is lacks
+
+
+@pytest.mark.parametrize(
+    "desired, reached, has, patched",
     [
         pytest.param(3, "3", 3, None, id="nothing changed"),
         pytest.param(5, "3", 3, 5, id="the cluster was scaled"),
@@ -119,9 +135,9 @@ def test_an_agent_is_brought_up_to_date(present, token):
         pytest.param(0, "3", 3, 0, id="to nothing"),
     ],
 )
-def test_replicas_reach_the_default_group_when_they_change(wanted, reached, has, patched):
+def test_replicas_reach_the_default_group_when_they_change(desired, reached, has, patched):
     present = default_group(reached, has)
-    patches = planned(cluster(replicas=wanted), groups=[present]).patch
+    patches = planned(cluster(replicas=desired), groups=[present]).patch
     if patched is None:
         assert not patches
     else:
@@ -155,26 +171,26 @@ def test_a_default_group_made_by_a_user_is_adopted_and_scaled_in_one_write():
         "metadata": {
             "resourceVersion": str(mine.version),
             "ownerReferences": [OWNER],
-            "annotations": NOTE,
-            "labels": FAMILY.default_group["metadata"]["labels"],
+            "annotations": RECORD,
+            "labels": CHILDREN.default_group["metadata"]["labels"],
         },
         "spec": {"worker": {"replicas": 3, "metadata": {"labels": {}, "annotations": {}}, "spec": TEMPLATE}},
     }
 
 
 @pytest.mark.parametrize(
-    "word, annotations, told",
+    "command, annotations, reported",
     [
         pytest.param("dask-scheduler", {}, True, id="a removed command"),
         pytest.param("dask", {}, False, id="a current command"),
         pytest.param("dask-scheduler", {"kubernetes.dask.org/legacy-commands": "keep"}, False, id="kept"),
     ],
 )
-def test_users_are_told_of_a_removed_command_when_the_scheduler_is_made(word, annotations, told):
+def test_a_removed_command_is_reported_when_the_scheduler_is_created(command, annotations, reported):
     body = cluster(annotations=annotations)
-    body["spec"]["scheduler"]["spec"]["containers"][0]["args"] = [word]
-    made = planned(body, schedulers=(), make="c-scheduler")
-    assert [tell.reason for tell in made.events] == ["LegacyCommand"] * told
+    body["spec"]["scheduler"]["spec"]["containers"][0]["args"] = [command]
+    planning = planned(body, schedulers=(), make="c-scheduler")
+    assert [event.reason for event in planning.events] == ["LegacyCommand"] * reported
     assert not planned(body).events
 
 
@@ -242,7 +258,7 @@ def test_labels_reach_scheduler_service_and_group_in_place():
         assert patch.body["metadata"]["labels"]["team"] == "weather"
 
 
-def test_an_outdated_scheduler_goes_and_the_user_is_told():
+def test_an_outdated_scheduler_is_deleted_and_that_is_reported():
     planning = planned(cluster(), groups=[default_group()], outdated=SCHEDULER)
     assert [str(action) for action in planning] == [
         "delete Pod ns/c-scheduler",

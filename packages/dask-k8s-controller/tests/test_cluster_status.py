@@ -1,8 +1,8 @@
-"""How a cluster is told to be: its phase, its numbers, its conditions."""
+"""The status of a cluster: its phase, its numbers, its conditions."""
 
 import pytest
 
-from dask_k8s_controller.dask.cluster.observe import Observed
+from dask_k8s_controller.dask.cluster.observe import Observed, WorkerGroup
 from dask_k8s_controller.dask.cluster.status import conditions, report
 from dask_k8s_controller.dask.findings import Finding
 from dask_k8s_controller.dask.findings import conditions as found_conditions
@@ -39,7 +39,7 @@ def workers(name="c-default", ready=3, replicas=3, degraded=None, seen=1):
         "observedGeneration": seen,
         "conditions": [condition.to_dict() for condition in found],
     }
-    return record(DASK_WORKER_GROUPS, body)
+    return WorkerGroup.of(record(DASK_WORKER_GROUPS, body))
 
 
 def reported(*, scheduler=(), service=None, groups=(), outcome=FINE, suspend=False):
@@ -48,9 +48,9 @@ def reported(*, scheduler=(), service=None, groups=(), outcome=FINE, suspend=Fal
     parsed = DaskCluster.parse(body)
     observed = Observed(tuple(scheduler), None, service, tuple(groups), frozenset())
     found = conditions(parsed, observed, outcome)
-    told = report(parsed, observed, found, None, domain="cluster.local").to_dict()
-    told["conditions"] = {each.type: f"{each.status} {each.reason}" for each in found}
-    return told
+    status = report(parsed, observed, found, None, domain="cluster.local").to_dict()
+    status["conditions"] = {each.type: f"{each.status} {each.reason}" for each in found}
+    return status
 
 
 SERVICE = record(SERVICES, service())
@@ -122,7 +122,7 @@ def balancer(**status):
             "Running",
             ("4/3", 3, 4),
             ["SchedulerReady", "WorkersReady", "Complete", "Complete", "Healthy"],
-            id="scaled down and one still goes",
+            id="scaled down and one still retires",
         ),
         pytest.param(
             {"scheduler": [scheduler(deletion=-9)], "service": SERVICE, "groups": [workers()]},
@@ -153,7 +153,7 @@ def balancer(**status):
             "Running",
             ("0/3", 3, 0),
             ["SchedulerReady", "WorkersNotReady", "WorkersNotReady", "ImagePullBackOff", "ImagePullBackOff"],
-            id="a group is in trouble",
+            id="a group is degraded",
         ),
         pytest.param(
             {"outcome": REFUSED},
@@ -172,14 +172,14 @@ def balancer(**status):
     ],
 )
 def test_report(observed, phase, numbers, held):
-    told = reported(**observed)
+    status = reported(**observed)
     reasons = dict(
         zip(("SchedulerReady", "WorkersReady", "Ready", "Progressing", "Degraded"), held, strict=True)
     )
-    assert {kind: value.split()[1] for kind, value in told["conditions"].items()} == reasons
-    assert told["phase"] == phase
-    assert (told["workers"], told["replicas"], told["readyReplicas"]) == numbers
-    holds = {kind for kind, value in told["conditions"].items() if value.startswith("True")}
+    assert {kind: value.split()[1] for kind, value in status["conditions"].items()} == reasons
+    assert status["phase"] == phase
+    assert (status["workers"], status["replicas"], status["readyReplicas"]) == numbers
+    holds = {kind for kind, value in status["conditions"].items() if value.startswith("True")}
     degraded = reasons["Degraded"] != "Healthy"
     complete = reasons["Ready"] == "Complete"
     assert holds == {
@@ -194,23 +194,23 @@ def test_report(observed, phase, numbers, held):
 def test_addresses_follow_the_ports_of_the_service():
     body = cluster()
     parsed = DaskCluster.parse(body)
-    told = report(parsed, Observed((), None, None, (), frozenset()), (), None, domain="example.org")
-    assert told.scheduler_address == "tcp://c-scheduler.ns.svc.example.org:8786"
-    assert told.dashboard_address == "http://c-scheduler.ns.svc.example.org:8787"
+    status = report(parsed, Observed((), None, None, (), frozenset()), (), None, domain="example.org")
+    assert status.scheduler_address == "tcp://c-scheduler.ns.svc.example.org:8786"
+    assert status.dashboard_address == "http://c-scheduler.ns.svc.example.org:8787"
     body["spec"]["scheduler"]["service"]["ports"] = [
         {"name": "tcp-comm", "port": 1},
         {"name": "http-dashboard", "port": 2},
     ]
-    told = report(
+    status = report(
         DaskCluster.parse(body), Observed((), None, None, (), frozenset()), (), None, domain="example.org"
     )
-    assert told.scheduler_address.endswith(":1")
-    assert told.dashboard_address.endswith(":2")
+    assert status.scheduler_address.endswith(":1")
+    assert status.dashboard_address.endswith(":2")
 
 
 def test_the_selector_is_that_of_the_default_group():
-    told = reported()["selector"]
-    assert told == ("dask.org/cluster-name=c,dask.org/workergroup-name=c-default,dask.org/component=worker")
+    status = reported()["selector"]
+    assert status == ("dask.org/cluster-name=c,dask.org/workergroup-name=c-default,dask.org/component=worker")
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_the_selector_is_that_of_the_default_group():
             {"scheduler": [RUNS], "service": SERVICE, "groups": [workers()]},
             "Running",
             ["SchedulerReady", "Suspended", "Suspended", "Suspending", "Healthy"],
-            id="all are there yet",
+            id="all pods exist",
         ),
         pytest.param(
             {
@@ -236,16 +236,16 @@ def test_the_selector_is_that_of_the_default_group():
             {"service": SERVICE, "groups": [workers(ready=0, replicas=0)]},
             "Suspended",
             ["Suspended"] * 4 + ["Healthy"],
-            id="it rests",
+            id="suspended",
         ),
         pytest.param({}, "Suspended", ["Suspended"] * 4 + ["Healthy"], id="it never ran"),
     ],
 )
 def test_suspended(observed, phase, held):
-    told = reported(**observed, suspend=True)
-    assert told["phase"] == phase
-    assert [value.split()[1] for value in told["conditions"].values()] == held
-    holds = {kind for kind, value in told["conditions"].items() if value.startswith("True")}
+    status = reported(**observed, suspend=True)
+    assert status["phase"] == phase
+    assert [value.split()[1] for value in status["conditions"].values()] == held
+    holds = {kind for kind, value in status["conditions"].items() if value.startswith("True")}
     assert holds == {
         *(["SchedulerReady"] if phase == "Running" else []),
         *(["Progressing"] if phase != "Suspended" else []),

@@ -1,4 +1,4 @@
-"""How the agent gets into what users wrote for their scheduler, and their own preloads stay."""
+"""How the agent gets into the user's scheduler template, and the user's preloads stay."""
 
 import copy
 
@@ -47,7 +47,7 @@ def test_environment(env, expected):
 
 
 @pytest.mark.parametrize(
-    "words, expected",
+    "args, expected",
     [
         pytest.param(["dask", "scheduler"], ["dask", "scheduler"], id="none"),
         pytest.param(
@@ -58,17 +58,17 @@ def test_environment(env, expected):
         pytest.param(
             ["dask", "scheduler", "--preload=x"],
             ["dask", "scheduler", "--preload", "/dask-k8s/dask_k8s_agent.py", "--preload=x"],
-            id="in one word",
+            id="in one argument",
         ),
         pytest.param(["sh", "-c", "dask scheduler --preload x"], None, id="inside of a script: left alone"),
     ],
 )
 @pytest.mark.parametrize("field", ["command", "args"])
-def test_preloads_of_the_command_line(field, words, expected):
-    assert delivered({field: words})["containers"][0][field] == (expected or words)
+def test_preloads_of_the_command_line(field, args, expected):
+    assert delivered({field: args})["containers"][0][field] == (expected or args)
 
 
-def test_it_goes_to_the_scheduler_and_not_to_what_runs_beside_it():
+def test_it_goes_to_the_scheduler_and_not_to_its_sidecars():
     body = delivered({"name": "scheduler"}, {"name": "sidecar"}, volumes=[{"name": "theirs"}])
     sidecar, scheduler = body["containers"]
     assert sidecar == {"name": "sidecar"}
@@ -93,14 +93,14 @@ def test_lists_of_the_template_are_not_changed():
 @pytest.mark.parametrize(
     "body, token, current",
     [
-        pytest.param(agent("abc"), "abc", True, id="as it is made"),
+        pytest.param(agent("abc"), "abc", True, id="as it is created"),
         pytest.param(agent("abc\n"), "abc", True, id="a token that somebody typed"),
         pytest.param(agent("abc", "old"), "abc", False, id="of another release"),
         pytest.param(agent() | {"data": None}, "", False, id="empty"),
         pytest.param(agent() | {"data": {"token": "%%%"}}, "", False, id="not base64"),
     ],
 )
-def test_what_is_remembered_of_it(body, token, current):
+def test_what_the_cache_keeps_of_its_secret(body, token, current):
     found = record(SECRETS, body).value
     assert found.token == token
     assert (found.digest == agent_delivery.digest()) is current

@@ -1,11 +1,12 @@
-"""Named facts: what was refused, in the API server's words, and what keeps most pods from running."""
+"""Findings: what the API server refused, and what keeps most pods from running."""
 
 import pytest
 
-from dask_k8s_controller.dask.findings import Finding, conditions, conditions_of, refused, troubled
-from dask_k8s_controller.dask.pods import Trouble, trim
+from dask_k8s_controller.dask.findings import Finding, conditions, conditions_of, last_status, refused
+from dask_k8s_controller.dask.pods.view import trim, troubled
 from dask_k8s_controller.runtime.plan import Create, Event
 from dask_k8s_controller.runtime.results import Outcome, WriteError
+from dask_k8s_crds import DaskWorkerGroupStatus
 from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import PODS
 
@@ -13,51 +14,51 @@ from .builders import cluster, pod
 
 QUOTA = 'pods "p" is forbidden: exceeded quota: q, requested: pods=1, used: pods=2, limited: pods=2'
 CREATE = Create(PODS, pod("p"))
-TELL = Event(cluster(), "LegacyCommand", "…")
+EVENT = Event(cluster(), "LegacyCommand", "…")
 
 
-def outcome(status, reason, message="…", *, action=CREATE, causes=()):
+def failed(status, reason, message="…", *, action=CREATE, causes=()):
     return Outcome((WriteError(action, ApiError(status, reason, message, causes=causes)),))
 
 
 @pytest.mark.parametrize(
-    "given, reason",
+    "outcome, reason",
     [
         pytest.param(Outcome(), None, id="nothing"),
-        pytest.param(outcome(403, "Forbidden", QUOTA), "QuotaExceeded", id="quota"),
-        pytest.param(outcome(403, "Forbidden", "no right"), "Forbidden", id="no right"),
+        pytest.param(failed(403, "Forbidden", QUOTA), "QuotaExceeded", id="quota"),
+        pytest.param(failed(403, "Forbidden", "no right"), "Forbidden", id="no right"),
         pytest.param(
-            outcome(403, "Forbidden", causes=("NamespaceTerminating",)),
+            failed(403, "Forbidden", causes=("NamespaceTerminating",)),
             "NamespaceTerminating",
             id="namespace is going",
         ),
-        pytest.param(outcome(422, "Invalid"), "InvalidSpec", id="invalid"),
-        pytest.param(outcome(400, "BadRequest", "strict decoding error"), "InvalidSpec", id="misspelt"),
-        pytest.param(outcome(409, "AlreadyExists"), "AlreadyExists", id="name taken"),
-        pytest.param(outcome(429, "TooManyRequests"), "TooManyRequests", id="too many requests"),
-        pytest.param(outcome(418, ""), "Refused", id="no reason given"),
-        pytest.param(outcome(0, "Unreachable"), None, id="no answer"),
-        pytest.param(outcome(500, "InternalError"), None, id="the server failed"),
-        pytest.param(outcome(403, "Forbidden", action=TELL), None, id="only an event"),
+        pytest.param(failed(422, "Invalid"), "InvalidSpec", id="invalid"),
+        pytest.param(failed(400, "BadRequest", "strict decoding error"), "InvalidSpec", id="misspelt"),
+        pytest.param(failed(409, "AlreadyExists"), "AlreadyExists", id="name taken"),
+        pytest.param(failed(429, "TooManyRequests"), "TooManyRequests", id="too many requests"),
+        pytest.param(failed(418, ""), "Refused", id="no reason"),
+        pytest.param(failed(0, "Unreachable"), None, id="no answer"),
+        pytest.param(failed(500, "InternalError"), None, id="the server failed"),
+        pytest.param(failed(403, "Forbidden", action=EVENT), None, id="only an event"),
         pytest.param(Outcome((ValueError("x"),)), None, id="another error"),
     ],
 )
-def test_refused(given, reason):
-    found = refused(given)
+def test_refused(outcome, reason):
+    found = refused(outcome)
     assert (found.reason if found else None) == reason
     if found:
         assert found.message.startswith("create Pod ns/p: ")
 
 
-def test_the_first_refusal_of_the_plan_is_told():
-    both = Outcome((*outcome(422, "Invalid", "first").errors, *outcome(403, "Forbidden", "second").errors))
+def test_the_first_refusal_of_the_plan_is_reported():
+    both = Outcome((*failed(422, "Invalid", "first").errors, *failed(403, "Forbidden", "second").errors))
     assert refused(both) == Finding("InvalidSpec", "create Pod ns/p: first")
 
 
 def in_trouble(name, reason="CrashLoopBackOff"):
     found = trim(pod(name))
     return type(found)(
-        **{field: getattr(found, field) for field in found.__slots__} | {"trouble": Trouble(reason, "why")}
+        **{field: getattr(found, field) for field in found.__slots__} | {"trouble": Finding(reason, "why")}
     )
 
 
@@ -98,3 +99,10 @@ def test_conditions_are_written_as_they_are_read():
 )
 def test_no_conditions_yet(body):
     assert conditions_of(body) == []
+
+
+@pytest.mark.parametrize(
+    "status", [None, [], {"replicas": "many"}, {"conditions": [{"type": "Ready"}]}], ids=str
+)
+def test_an_unreadable_status_counts_as_none(status):
+    assert last_status(DaskWorkerGroupStatus, {"status": status}) == DaskWorkerGroupStatus()

@@ -1,10 +1,10 @@
-"""How a worker group is told to be."""
+"""The status of a worker group."""
 
 import pytest
 
 from dask_k8s_controller.dask.findings import Finding
-from dask_k8s_controller.dask.workergroup.retire import Retirement
-from dask_k8s_controller.dask.workergroup.scale import Observed
+from dask_k8s_controller.dask.workergroup.observe import Observed
+from dask_k8s_controller.dask.workergroup.retirement import Retirement
 from dask_k8s_controller.dask.workergroup.status import report, running, suspended, waiting
 from dask_k8s_controller.runtime.plan import Create
 from dask_k8s_controller.runtime.results import Outcome, WriteError
@@ -17,7 +17,7 @@ from .builders import group, pod, record
 
 PARSED = DaskWorkerGroup.parse(group(replicas=2))
 FINE = Outcome()
-NOBODY = Retirement()
+NONE = Retirement()
 QUOTA = Outcome((WriteError(Create(PODS, pod("p")), ApiError(403, "Forbidden", "exceeded quota: q")),))
 
 
@@ -38,17 +38,17 @@ def unschedulable(name):
 
 
 @pytest.mark.parametrize(
-    "records, expected, outcome, leaving, numbers, reasons",
+    "records, expected, outcome, retirement, numbers, reasons",
     [
-        pytest.param([], [], FINE, NOBODY, (0, 0, 0), ("WorkersNotReady", "Scaling", "Healthy"), id="none"),
+        pytest.param([], [], FINE, NONE, (0, 0, 0), ("WorkersNotReady", "Scaling", "Healthy"), id="none"),
         pytest.param(
-            [], ["a"], FINE, NOBODY, (1, 0, 0), ("WorkersNotReady", "Scaling", "Healthy"), id="one made"
+            [], ["a"], FINE, NONE, (1, 0, 0), ("WorkersNotReady", "Scaling", "Healthy"), id="one created"
         ),
         pytest.param(
             [ready("a"), starting("b")],
             [],
             FINE,
-            NOBODY,
+            NONE,
             (2, 1, 0),
             ("WorkersNotReady", "Scaling", "Healthy"),
             id="one ready",
@@ -57,7 +57,7 @@ def unschedulable(name):
             [ready("a"), ready("b")],
             [],
             FINE,
-            NOBODY,
+            NONE,
             (2, 2, 0),
             ("WorkersReady", "Complete", "Healthy"),
             id="all",
@@ -66,16 +66,16 @@ def unschedulable(name):
             [ready("a"), ready("b"), ready("c", deletion=-9)],
             [],
             FINE,
-            NOBODY,
+            NONE,
             (2, 2, 1),
             ("WorkersReady", "Complete", "Healthy"),
-            id="all, one goes",
+            id="all, one terminates",
         ),
         pytest.param(
             [ready("a"), ready("b"), ready("c")],
             [],
             FINE,
-            NOBODY,
+            NONE,
             (3, 3, 0),
             ("WorkersNotReady", "Scaling", "Healthy"),
             id="too many",
@@ -84,7 +84,7 @@ def unschedulable(name):
             [ready("a"), ready("b"), ready("c")],
             [],
             FINE,
-            Retirement(staying=1, why=Finding("SchedulerSilent", "1 worker stays: no answer")),
+            Retirement(retiring=1, finding=Finding("SchedulerSilent", "1 worker stays: no answer")),
             (3, 3, 1),
             ("WorkersNotReady", "SchedulerSilent", "Healthy"),
             id="too many, and the scheduler is silent",
@@ -93,7 +93,7 @@ def unschedulable(name):
             [ready("a"), unschedulable("b")],
             [],
             FINE,
-            NOBODY,
+            NONE,
             (2, 1, 0),
             ("Unschedulable", "Unschedulable", "Unschedulable"),
             id="one does not fit",
@@ -102,7 +102,7 @@ def unschedulable(name):
             [ready("a")],
             [],
             QUOTA,
-            NOBODY,
+            NONE,
             (1, 1, 0),
             ("QuotaExceeded", "QuotaExceeded", "QuotaExceeded"),
             id="quota",
@@ -111,18 +111,18 @@ def unschedulable(name):
             [ready("a"), record(PODS, pod("b", phase="Failed"))],
             [],
             FINE,
-            NOBODY,
+            NONE,
             (1, 1, 0),
             ("PodFailed", "PodFailed", "PodFailed"),
             id="one failed",
         ),
     ],
 )
-def test_report(records, expected, outcome, leaving, numbers, reasons):
-    observed = Observed.of(records, expected)
-    found = running(PARSED, observed, outcome, leaving, UpdateStrategy())
-    told = report(PARSED, observed, leaving, found)
-    assert (told.replicas, told.ready_replicas, told.retiring) == numbers
+def test_report(records, expected, outcome, retirement, numbers, reasons):
+    observed = Observed.of_pods(records, expected)
+    found = running(PARSED, observed, outcome, retirement, UpdateStrategy())
+    reported = report(PARSED, observed, retirement, found)
+    assert (reported.replicas, reported.ready_replicas, reported.retiring) == numbers
     assert {each.type: each.reason for each in found} == dict(
         zip(("Ready", "Progressing", "Degraded"), reasons, strict=True)
     )
@@ -131,13 +131,13 @@ def test_report(records, expected, outcome, leaving, numbers, reasons):
     assert {each.type for each in found if each.status == "True"} == {
         "Ready" if complete else "Degraded" if degraded else "Progressing"
     }
-    assert told.observed_generation == 1
-    assert told.selector == (
+    assert reported.observed_generation == 1
+    assert reported.selector == (
         "dask.org/cluster-name=c,dask.org/workergroup-name=c-default,dask.org/component=worker"
     )
 
 
-def test_a_group_without_its_cluster_says_which():
+def test_a_group_without_its_cluster_names_it():
     ready, progressing, degraded = waiting(PARSED)
     assert (ready.status, ready.reason) == ("False", "ClusterNotFound")
     assert 'spec.cluster: there is no DaskCluster "c" in namespace "ns"' in ready.message
@@ -147,13 +147,13 @@ def test_a_group_without_its_cluster_says_which():
 @pytest.mark.parametrize(
     "records, outcome, held, reasons",
     [
-        pytest.param([], FINE, [], ("Suspended", "Suspended", "Healthy"), id="it rests"),
+        pytest.param([], FINE, [], ("Suspended", "Suspended", "Healthy"), id="no workers"),
         pytest.param(
             [ready("a"), ready("b", deletion=-9)],
             FINE,
             ["Progressing"],
             ("Suspending", "Suspending", "Healthy"),
-            id="they go",
+            id="terminating",
         ),
         pytest.param(
             [ready("a")], QUOTA, ["Degraded"], ("Suspending", "QuotaExceeded", "QuotaExceeded"), id="refused"
@@ -161,6 +161,6 @@ def test_a_group_without_its_cluster_says_which():
     ],
 )
 def test_suspended(records, outcome, held, reasons):
-    found = suspended(PARSED, Observed.of(records, ()), outcome)
+    found = suspended(PARSED, Observed.of_pods(records), outcome)
     assert tuple(each.reason for each in found) == reasons
     assert [each.type for each in found if each.status == "True"] == held

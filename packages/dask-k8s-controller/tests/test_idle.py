@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from dask_k8s_controller.dask.cluster.idle import LOOK_SECONDS, judge, plan
-from dask_k8s_controller.dask.cluster.observe import Observed
+from dask_k8s_controller.dask.cluster.idle import POLL_SECONDS, check, plan
+from dask_k8s_controller.dask.cluster.observe import Observed, WorkerGroup
 from dask_k8s_crds import DaskCluster
 from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS
 
@@ -27,25 +27,24 @@ def since(seconds):
 @pytest.mark.parametrize(
     "timeout, seconds, before, found",
     [
-        pytest.param(600, None, None, (None, False, LOOK_SECONDS), id="busy"),
-        pytest.param(600, None, since(30), (None, False, LOOK_SECONDS), id="busy again"),
+        pytest.param(600, None, None, (None, False, POLL_SECONDS), id="busy"),
+        pytest.param(600, None, since(30), (None, False, POLL_SECONDS), id="busy again"),
         pytest.param(5, None, None, (None, False, 5.0), id="busy, and a short time-out"),
         pytest.param(600, 590.0, None, (since(590), False, 10.0), id="idle for a while"),
-        pytest.param(600, 30.0, None, (since(30), False, LOOK_SECONDS), id="idle since just now"),
-        pytest.param(600, 600.0, None, (since(600), True, LOOK_SECONDS), id="just too long"),
-        pytest.param(600, 30.0, since(32), (since(32), False, LOOK_SECONDS), id="the same time again"),
-        pytest.param(600, 30.0, since(99), (since(30), False, LOOK_SECONDS), id="idle anew"),
+        pytest.param(600, 30.0, None, (since(30), False, POLL_SECONDS), id="idle since just now"),
+        pytest.param(600, 600.0, None, (since(600), True, POLL_SECONDS), id="just too long"),
+        pytest.param(600, 30.0, since(32), (since(32), False, POLL_SECONDS), id="the same time again"),
+        pytest.param(600, 30.0, since(99), (since(30), False, POLL_SECONDS), id="idle again"),
     ],
 )
-def test_judge(timeout, seconds, before, found):
-    judged = judge(DaskCluster.parse(with_timeout(timeout)), seconds, NOW, before)
-    assert (judged.since, judged.over, judged.look_again) == found
+def test_check(timeout, seconds, before, found):
+    state = check(DaskCluster.parse(with_timeout(timeout)), seconds, NOW, before)
+    assert (state.since, state.timed_out, state.look_again) == found
 
 
 def planned(body, *groups):
-    observed = Observed(
-        (), None, None, tuple(record(DASK_WORKER_GROUPS, each) for each in groups), frozenset()
-    )
+    parsed = tuple(WorkerGroup.of(record(DASK_WORKER_GROUPS, each)) for each in groups)
+    observed = Observed((), None, None, parsed, frozenset())
     return plan(DaskCluster.parse(body), record(DASK_CLUSTERS, body), observed, since(3600))
 
 
@@ -56,7 +55,7 @@ def planned(body, *groups):
             "Delete",
             [group()],
             ["delete DaskCluster ns/c", "report IdleTimeout for DaskCluster ns/c"],
-            id="it goes",
+            id="it is deleted",
         ),
         pytest.param(
             "ScaleToZero",
@@ -66,13 +65,13 @@ def planned(body, *groups):
                 "patch DaskWorkerGroup ns/c-more",
                 "report IdleTimeout for DaskCluster ns/c",
             ],
-            id="its workers go",
+            id="its workers are removed",
         ),
         pytest.param(
             "Suspend",
             [group()],
             ["patch DaskCluster ns/c", "report IdleTimeout for DaskCluster ns/c"],
-            id="it rests",
+            id="it is suspended",
         ),
         pytest.param("ScaleToZero", [group(replicas=0)], [], id="they are gone"),
         pytest.param(
@@ -85,7 +84,7 @@ def planned(body, *groups):
             "ScaleToZero",
             [group(annotations={"kubernetes.dask.org/idle-since": "2026-11-22T11:00:00Z"})],
             ["patch DaskWorkerGroup ns/c-default", "report IdleTimeout for DaskCluster ns/c"],
-            id="they went yesterday, too",
+            id="they were removed yesterday too",
         ),
     ],
 )
@@ -94,10 +93,10 @@ def test_plan(action, groups, actions):
 
 
 def test_a_group_that_changed_meanwhile_is_not_scaled():
-    [patch] = planned(with_timeout(600, "ScaleToZero"), made := group()).patch
+    [patch] = planned(with_timeout(600, "ScaleToZero"), body := group()).patch
     assert patch.body == {
         "metadata": {
-            "resourceVersion": made["metadata"]["resourceVersion"],
+            "resourceVersion": body["metadata"]["resourceVersion"],
             "annotations": {"kubernetes.dask.org/idle-since": PERIOD},
         },
         "spec": {"worker": {"replicas": 0}},

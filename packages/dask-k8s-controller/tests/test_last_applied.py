@@ -1,4 +1,4 @@
-"""Changes of living children: what we changed or removed is patched, what others wrote stays."""
+"""Edits of existing children: what we changed or removed is patched, what others set stays."""
 
 import pytest
 
@@ -30,45 +30,45 @@ def patched(before, after):
         pytest.param(child({"a": "1"}), child({"a": "1"}), id="nothing"),
         pytest.param(child({"a": "1"}), child({"a": "2"}), id="a value"),
         pytest.param(child({"a": "1"}), child({"b": "1"}), id="a label for another"),
-        pytest.param(child({}, {"a": "1"}), child({}, {}), id="an annotation is taken back"),
+        pytest.param(child({}, {"a": "1"}), child({}, {}), id="an annotation is removed"),
         pytest.param(child({"a": "1"}, {"a": "1"}), child({"b": "1"}, {"b": "1"}), id="all"),
     ],
 )
-def test_a_child_becomes_as_it_would_be_made_now(before, after):
+def test_a_child_becomes_as_it_would_be_created_now(before, after):
     found = patched(before, after)
     for section in ("labels", "annotations"):
         assert found[section] == after["metadata"][section] | {"others": "own"}
 
 
-def test_what_is_current_is_left_alone():
+def test_a_current_child_is_left_alone():
     assert last_applied.metadata_patch(last_applied.recorded(child({"a": "1"})), child({"a": "1"})) == {}
 
 
-@pytest.mark.parametrize("note", ["", "nonsense", "[]", '{"labels": 5}', '{"labels": {"keys": ["a"]}}'])
-def test_whatever_the_note_says_the_child_gets_what_it_should_have(note):
-    wanted = child({"b": "1"})
-    patch = last_applied.metadata_patch(note, wanted)
-    assert patch["labels"] == {"b": "1"} | ({"a": None} if "keys" in note else {})
-    assert patch["annotations"][labels.LAST_APPLIED] == last_applied.recorded(wanted)
+@pytest.mark.parametrize("before", ["", "nonsense", "[]", '{"labels": 5}', '{"labels": {"keys": ["a"]}}'])
+def test_whatever_the_record_says_the_child_is_brought_in_line(before):
+    desired = child({"b": "1"})
+    patch = last_applied.metadata_patch(before, desired)
+    assert patch["labels"] == {"b": "1"} | ({"a": None} if "keys" in before else {})
+    assert patch["annotations"][labels.LAST_APPLIED] == last_applied.recorded(desired)
 
 
 def test_sections_change_one_by_one():
     before = last_applied.recorded(child({"a": "1"}, spec={"x": 1, "y": 2}))
-    wanted = child({"a": "2"}, spec={"x": 1, "y": 2})
-    assert not last_applied.differs(before, wanted, "spec")
-    wanted = child({"a": "1"}, spec={"x": 1})
-    assert last_applied.differs(before, wanted, "spec")
-    assert last_applied.removed_keys(before, wanted, "spec") == {"y": None}
-    assert set(last_applied.metadata_patch(before, wanted)) == {"annotations"}
+    desired = child({"a": "2"}, spec={"x": 1, "y": 2})
+    assert not last_applied.differs(before, desired, "spec")
+    desired = child({"a": "1"}, spec={"x": 1})
+    assert last_applied.differs(before, desired, "spec")
+    assert last_applied.removed_keys(before, desired, "spec") == {"y": None}
+    assert set(last_applied.metadata_patch(before, desired)) == {"annotations"}
 
 
-def test_a_pod_of_an_older_controller_counts_as_made_from_this_template():
-    wanted = child({"a": "1"})
-    wanted["metadata"]["annotations"][labels.TEMPLATE_DIGEST] = "now"
-    note = last_applied.recorded(wanted)
-    assert last_applied.pod_patch(note, "", wanted) == {"annotations": {labels.TEMPLATE_DIGEST: "now"}}
-    assert last_applied.pod_patch(note, "before", wanted) == {}
-    assert labels.TEMPLATE_DIGEST not in last_applied.pod_patch("", "before", wanted)["annotations"]
+def test_a_pod_of_an_older_controller_counts_as_up_to_date():
+    desired = child({"a": "1"})
+    desired["metadata"]["annotations"][labels.TEMPLATE_DIGEST] = "now"
+    current = last_applied.recorded(desired)
+    assert last_applied.pod_patch(current, "", desired) == {"annotations": {labels.TEMPLATE_DIGEST: "now"}}
+    assert last_applied.pod_patch(current, "before", desired) == {}
+    assert labels.TEMPLATE_DIGEST not in last_applied.pod_patch("", "before", desired)["annotations"]
 
 
 @pytest.mark.parametrize(
@@ -81,8 +81,8 @@ def test_a_pod_of_an_older_controller_counts_as_made_from_this_template():
         pytest.param(None, {"a": 1}, {"a": 1}, id="nothing before"),
     ],
 )
-def test_replacing(old, new, patch):
-    assert last_applied.replacing(old, new) == patch
+def test_merge_patch(old, new, patch):
+    assert last_applied.merge_patch(old, new) == patch
 
 
 def test_a_digest_does_not_depend_on_the_order_of_fields():

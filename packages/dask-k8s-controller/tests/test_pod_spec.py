@@ -4,7 +4,12 @@ import copy
 
 import pytest
 
-from dask_k8s_controller.dask.pods import keeps_legacy_commands, legacy_message, legacy_words, pod_spec
+from dask_k8s_controller.dask.pods.template import (
+    keeps_legacy_commands,
+    pod_spec,
+    removed_commands,
+    removed_commands_message,
+)
 
 OURS = {"DASK_WORKER_NAME": "w", "DASK_SCHEDULER_ADDRESS": "tcp://s:8786"}
 NAME = {"name": "DASK_WORKER_NAME", "value": "w"}
@@ -72,7 +77,7 @@ def test_service_links(spec, value):
 
 
 @pytest.mark.parametrize(
-    "entry, renewed, words",
+    "entry, renewed, commands",
     [
         pytest.param(
             {"args": ["dask-worker", "--nthreads", "2"]},
@@ -109,11 +114,11 @@ def test_service_links(spec, value):
         pytest.param({}, {}, [], id="the image's own"),
     ],
 )
-def test_removed_commands(entry, renewed, words):
+def test_removed_commands(entry, renewed, commands):
     container = {"name": "worker", **entry}
     assert made(container, env={})["containers"] == [{"name": "worker", **renewed}]
     assert made(container, env={}, legacy=True)["containers"] == [container]
-    assert legacy_words({"containers": [container]}) == words
+    assert removed_commands({"containers": [container]}) == commands
 
 
 @pytest.mark.parametrize(
@@ -130,7 +135,7 @@ def test_annotation(annotations, keeps):
 
 
 def test_the_message_names_each_command_once_and_the_way_out():
-    message = legacy_message(["dask-worker", "dask-worker", "dask-scheduler"])
+    message = removed_commands_message(["dask-worker", "dask-worker", "dask-scheduler"])
     assert message.count('"dask-worker" as "dask worker"') == 1
     assert message.count('"dask-scheduler" as "dask scheduler"') == 1
     assert "kubernetes.dask.org/legacy-commands: keep" in message

@@ -2,7 +2,8 @@
 
 import pytest
 
-from dask_k8s_controller.dask.pods import Trouble, trim
+from dask_k8s_controller.dask.findings import Finding
+from dask_k8s_controller.dask.pods.view import trim
 
 from .builders import pod
 
@@ -32,7 +33,7 @@ def conditions(*found):
 
 
 @pytest.mark.parametrize(
-    "given, trouble",
+    "status, trouble",
     [
         pytest.param({}, None, id="no status yet"),
         pytest.param(status(), None, id="no containers yet"),
@@ -124,13 +125,13 @@ def conditions(*found):
         ),
     ],
 )
-def test_trouble(given, trouble):
-    found = trim(pod("p") | {"status": given}).trouble
-    assert found == (Trouble(*trouble) if trouble else None)
+def test_trouble(status, trouble):
+    found = trim(pod("p") | {"status": status}).trouble
+    assert found == (Finding(*trouble) if trouble else None)
 
 
 @pytest.mark.parametrize(
-    "given, remembered",
+    "status, expected",
     [
         pytest.param({}, ("Pending", False, False), id="no status yet"),
         pytest.param(
@@ -144,12 +145,12 @@ def test_trouble(given, trouble):
         pytest.param({"phase": "Unknown"}, ("Unknown", False, False), id="on a node that is lost"),
     ],
 )
-def test_phase(given, remembered):
-    found = trim(pod("p") | {"status": given})
-    assert (found.phase, found.ready, found.finished) == remembered
+def test_phase(status, expected):
+    found = trim(pod("p") | {"status": status})
+    assert (found.phase, found.ready, found.finished) == expected
 
 
-def test_a_pod_without_labels_is_remembered_all_the_same():
+def test_a_pod_without_labels():
     body = pod("p")
     del body["metadata"]["labels"]
     assert trim(body).component == ""
@@ -165,25 +166,25 @@ def scheduler(*states, phase="Running", names=("scheduler",), ports=()):
 
 
 @pytest.mark.parametrize(
-    "body, runs",
+    "body, running",
     [
         pytest.param(scheduler("running", "running"), True, id="it runs"),
         pytest.param(scheduler("waiting", "running"), True, id="a sidecar crashes"),
         pytest.param(scheduler("running", "waiting"), False, id="it crashes"),
         pytest.param(scheduler("running", "terminated"), False, id="it has ended"),
-        pytest.param(scheduler(), True, id="nothing is said of containers"),
+        pytest.param(scheduler(), True, id="no containers are reported"),
         pytest.param(scheduler("running", "running", phase="Pending"), False, id="it has not begun"),
         pytest.param(scheduler("running", names=()), True, id="the first, if none is named for it"),
     ],
 )
-def test_whether_a_scheduler_runs(body, runs):
-    assert trim(body).runs is runs
+def test_whether_a_scheduler_runs(body, running):
+    assert trim(body).running is running
 
 
 def test_where_its_agent_answers():
     ports = [{"name": "tcp-comm", "containerPort": 1}, {"name": "http-dashboard", "containerPort": 9000}]
-    assert trim(scheduler(ports=ports)).dashboard == 9000
-    assert trim(scheduler()).dashboard == 8787
+    assert trim(scheduler(ports=ports)).dashboard_port == 9000
+    assert trim(scheduler()).dashboard_port == 8787
 
 
 @pytest.mark.parametrize(

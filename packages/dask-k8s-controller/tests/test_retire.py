@@ -1,20 +1,25 @@
-"""Who leaves a group, and who stays until what it holds is elsewhere."""
+"""Which workers leave a group, and which stay until their data is on other workers."""
 
 from datetime import timedelta
 
 import pytest
 
 from dask_k8s_controller.dask.scheduler.answers import AgentError, Retired
-from dask_k8s_controller.dask.workergroup.retire import (
-    ASK_SECONDS,
+from dask_k8s_controller.dask.workergroup.agent import (
+    drain_terminating,
+    retire_workers,
+    unregistered_workers,
+)
+from dask_k8s_controller.dask.workergroup.retirement import (
+    POLL_SECONDS,
     REGISTER_SECONDS,
     RETRY_SECONDS,
-    drain_terminating,
-    replace,
-    retire,
-    unregistered,
+    Drain,
+    Step,
+    retirement,
 )
-from dask_k8s_controller.dask.workergroup.rollout import Drain, Step
+from dask_k8s_controller.dask.workergroup.rollout import delete_overdue, successors
+from dask_k8s_controller.dask.workergroup.scale import scale_down
 from dask_k8s_crds import labels
 from dask_k8s_crds.resources import PODS
 from dask_k8s_crds.updates import UpdateStrategy
@@ -35,7 +40,7 @@ def unready(name, **more):
 
 
 class Agent:
-    """A scheduler in which the workers of ``free`` pods hold nothing, and others hand over for ever."""
+    """A scheduler in which the workers of ``free`` pods hold nothing, and others retire for ever."""
 
     def __init__(self, *free, stuck=(), error=None, says=()):
         self.free, self.stuck, self.error, self.says = free, stuck, error, says
@@ -54,19 +59,41 @@ class Agent:
         return Retired(gone=gone, retiring=frozenset(order) - gone - set(stuck), stuck=stuck)
 
 
+async def retired(step, agent):
+    """Do as a reconcile does: ask the agent, and read its answers."""
+    return retirement(step, await retire_workers(step.drains, agent), NOW)
+
+
+async def scaled_down(living, surplus, agent, digest=""):
+    """Retire workers that are too many."""
+    return await retired(scale_down(living, surplus, digest), agent)
+
+
+async def rolled_out(step, agent):
+    """Take one step of a rollout."""
+    return await retired(delete_overdue(step, NOW), agent)
+
+
 SILENT = Agent(error=AgentError("SchedulerSilent", "no answer in 3 s"))
 
 
 @pytest.mark.parametrize(
-    "living, surplus, agent, pods, staying, reason, look_again",
+    "living, surplus, agent, pods, retiring, reason, look_again",
     [
-        pytest.param([running("a")], 0, Agent("a"), [], 0, None, None, id="nobody has to"),
-        pytest.param([running("a")], -2, Agent("a"), [], 0, None, None, id="less than nobody"),
+        pytest.param([running("a")], 0, Agent("a"), [], 0, None, None, id="none"),
+        pytest.param([running("a")], -2, Agent("a"), [], 0, None, None, id="less than none"),
         pytest.param(
-            [running("a"), running("b")], 1, Agent("b"), ["b"], 0, None, None, id="whom the scheduler lets go"
+            [running("a"), running("b")],
+            1,
+            Agent("b"),
+            ["b"],
+            0,
+            None,
+            None,
+            id="the one that the scheduler chooses",
         ),
         pytest.param(
-            [running("a"), running("b")], 1, Agent(), [], 1, "Retiring", ASK_SECONDS, id="it hands over"
+            [running("a"), running("b")], 1, Agent(), [], 1, "Retiring", POLL_SECONDS, id="it retires"
         ),
         pytest.param(
             [running("a"), running("b"), running("c")],
@@ -75,8 +102,8 @@ SILENT = Agent(error=AgentError("SchedulerSilent", "no answer in 3 s"))
             ["c"],
             1,
             "Retiring",
-            ASK_SECONDS,
-            id="one is free, one hands over",
+            POLL_SECONDS,
+            id="one is free, one retires",
         ),
         pytest.param(
             [running("a"), running("b")],
@@ -106,7 +133,7 @@ SILENT = Agent(error=AgentError("SchedulerSilent", "no answer in 3 s"))
             0,
             None,
             None,
-            id="who does not run yet goes without a question, the newest first",
+            id="pending ones go without a question, the newest first",
         ),
         pytest.param(
             [running("a"), pending("b"), unready("c")],
@@ -116,7 +143,7 @@ SILENT = Agent(error=AgentError("SchedulerSilent", "no answer in 3 s"))
             0,
             None,
             None,
-            id="then who is not ready",
+            id="then unready ones",
         ),
         pytest.param(
             [running("a"), pending("b"), unready("c")],
@@ -125,7 +152,7 @@ SILENT = Agent(error=AgentError("SchedulerSilent", "no answer in 3 s"))
             ["b", "c"],
             1,
             "Retiring",
-            ASK_SECONDS,
+            POLL_SECONDS,
             id="one of each",
         ),
         pytest.param(
@@ -154,12 +181,12 @@ SILENT = Agent(error=AgentError("SchedulerSilent", "no answer in 3 s"))
         ),
     ],
 )
-async def test_retire(living, surplus, agent, pods, staying, reason, look_again):
-    leaving = await retire(living, surplus, agent)
-    assert [pod.key.name for pod in leaving.pods] == pods
-    assert leaving.staying == staying
-    assert (leaving.why.reason if leaving.why else None) == reason
-    assert leaving.look_again == look_again
+async def test_scale_down(living, surplus, agent, pods, retiring, reason, look_again):
+    result = await scaled_down(living, surplus, agent)
+    assert [pod.key.name for pod in result.pods] == pods
+    assert result.retiring == retiring
+    assert (result.finding.reason if result.finding else None) == reason
+    assert result.look_again == look_again
 
 
 def at(ip, name, **more):
@@ -174,7 +201,7 @@ def outdated(name, state=running, **annotations):
 
 async def test_of_those_alike_the_outdated_go_first():
     living = [running("a"), outdated("b"), pending("c"), outdated("d", pending)]
-    order = [(await retire(living, count, None, "new")).pods[-1].key.name for count in (1, 2, 3, 4)]
+    order = [(await scaled_down(living, count, None, "new")).pods[-1].key.name for count in (1, 2, 3, 4)]
     assert order == ["d", "c", "b", "a"]
 
 
@@ -182,23 +209,23 @@ async def test_of_those_alike_the_outdated_go_first():
     "agent, since, pods, draining, look_again",
     [
         pytest.param(Agent("a"), None, ["a"], [], None, id="it holds nothing"),
-        pytest.param(Agent(), None, [], ["a"], ASK_SECONDS, id="it hands over"),
+        pytest.param(Agent(), None, [], ["a"], POLL_SECONDS, id="it retires"),
         pytest.param(Agent(), 299.8, [], ["a"], 0.2, id="its time is nearly over"),
         pytest.param(Agent(), 300, ["a"], [], None, id="its time is over"),
-        pytest.param(Agent(stuck=["a"]), 10, [], ["a"], RETRY_SECONDS, id="it cannot hand over"),
+        pytest.param(Agent(stuck=["a"]), 10, [], ["a"], RETRY_SECONDS, id="its data cannot be moved"),
         pytest.param(SILENT, None, [], ["a"], RETRY_SECONDS, id="the scheduler is silent"),
         pytest.param(SILENT, 300, ["a"], [], None, id="the scheduler is silent for too long"),
         pytest.param(None, None, ["a"], [], None, id="there is no scheduler"),
     ],
 )
-async def test_a_rollout_has_its_time(agent, since, pods, draining, look_again):
+async def test_draining_times_out(agent, since, pods, draining, look_again):
     marks = {} if since is None else {labels.DRAINING_SINCE: (NOW - timedelta(seconds=since)).isoformat()}
     worker = outdated("a", **marks)
-    step = Step(drains=(Drain((worker,), 1),))
-    leaving = await replace(step, agent, UpdateStrategy(), NOW)
-    assert [pod.key.name for pod in leaving.pods] == pods
-    assert [pod.key.name for pod in leaving.draining] == draining
-    assert leaving.look_again == (None if look_again is None else pytest.approx(look_again))
+    step = Step(drains=(Drain((worker,), 1),), rollout=UpdateStrategy())
+    result = await rolled_out(step, agent)
+    assert [pod.key.name for pod in result.pods] == pods
+    assert [pod.key.name for pod in result.draining] == draining
+    assert result.look_again == (None if look_again is None else pytest.approx(look_again))
 
 
 @pytest.mark.parametrize(
@@ -210,7 +237,7 @@ async def test_a_rollout_has_its_time(agent, since, pods, draining, look_again):
         pytest.param(None, [], id="there is no scheduler"),
     ],
 )
-async def test_who_is_not_registered_yet(agent, missing):
+async def test_unregistered_workers(agent, missing):
     living = [
         at("10.0.0.1", "a", ready=True),
         at("10.0.0.2", "b", ready=True),
@@ -218,51 +245,51 @@ async def test_who_is_not_registered_yet(agent, missing):
         at("10.0.0.3", "not ready"),
         outdated("old"),
     ]
-    found = await unregistered(living, agent, "new")
+    found = await unregistered_workers(successors(living, "new"), agent)
     assert [pod.key.name for pod in found] == missing
-    leaving = await replace(Step(), agent, UpdateStrategy(), NOW, found)
-    assert (leaving.why.reason if leaving.why else None) == ("WorkersNotRegistered" if missing else None)
-    assert leaving.look_again == (REGISTER_SECONDS if missing else None)
+    result = await rolled_out(Step(unregistered=found, rollout=UpdateStrategy()), agent)
+    assert (result.finding.reason if result.finding else None) == (
+        "WorkersNotRegistered" if missing else None
+    )
+    assert result.look_again == (REGISTER_SECONDS if missing else None)
 
 
-async def test_a_silent_scheduler_does_not_change_who_waits():
+async def test_a_silent_scheduler_does_not_change_which_worker_drains():
     first, second = outdated("a"), outdated("b", **{labels.DRAINING_SINCE: "2026-11-23T11:59:00Z"})
-    for among in ((first, second), (second, first)):
-        leaving = await replace(Step(drains=(Drain(among, 1),)), SILENT, UpdateStrategy(), NOW)
-        assert leaving.draining == (second,)
+    for candidates in ((first, second), (second, first)):
+        result = await rolled_out(Step(drains=(Drain(candidates, 1),), rollout=UpdateStrategy()), SILENT)
+        assert result.draining == (second,)
 
 
 async def test_the_choice_does_not_depend_on_the_order_of_the_cache():
     living = [running("a"), pending("b"), unready("c"), running("d", created=5)]
-    first, second = [await retire(order, 3, None) for order in (living, living[::-1])]
+    first, second = [await scaled_down(order, 3, None) for order in (living, living[::-1])]
     assert first == second
 
 
-LINGERING = {"containers": [{"name": "dask", "lifecycle": {"preStop": {"sleep": {"seconds": 20}}}}]}
+PRE_STOP = {"containers": [{"name": "dask", "lifecycle": {"preStop": {"sleep": {"seconds": 20}}}}]}
 
 
 @pytest.mark.parametrize(
-    "going, agent, look_again",
+    "terminating, agent, look_again",
     [
-        pytest.param(running("a", spec=LINGERING, deletion=-9), Agent(), ASK_SECONDS, id="it hands over"),
+        pytest.param(running("a", spec=PRE_STOP, deletion=-9), Agent(), POLL_SECONDS, id="it retires"),
         pytest.param(
-            running("a", spec=LINGERING, deletion=-9),
+            running("a", spec=PRE_STOP, deletion=-9),
             Agent("a"),
             RETRY_SECONDS,
-            id="it is to get no new work",
+            id="it must get no new tasks",
         ),
         pytest.param(
-            running("a", spec=LINGERING, deletion=-9),
+            running("a", spec=PRE_STOP, deletion=-9),
             SILENT,
             RETRY_SECONDS,
             id="the scheduler does not answer",
         ),
-        pytest.param(running("a", spec=LINGERING, deletion=-9), None, None, id="there is no scheduler"),
+        pytest.param(running("a", spec=PRE_STOP, deletion=-9), None, None, id="there is no scheduler"),
         pytest.param(running("a", deletion=-9), Agent(), None, id="its process is ending already"),
-        pytest.param(
-            pending("a", spec=LINGERING, deletion=-9), Agent(), None, id="its process has never run"
-        ),
+        pytest.param(pending("a", spec=PRE_STOP, deletion=-9), Agent(), None, id="its process has never run"),
     ],
 )
-async def test_whose_deletion_has_begun(going, agent, look_again):
-    assert await drain_terminating([going], agent) == look_again
+async def test_drain_terminating(terminating, agent, look_again):
+    assert await drain_terminating([terminating], agent) == look_again

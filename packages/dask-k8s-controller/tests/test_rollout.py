@@ -1,4 +1,4 @@
-"""Rollouts, step by step: who goes when, never more than may be missing, to the end from any beginning."""
+"""Rollouts, step by step: which workers go when, never too many at once, to the end from any state."""
 
 import itertools
 from dataclasses import dataclass, field
@@ -6,8 +6,10 @@ from random import Random
 
 import pytest
 
-from dask_k8s_controller.dask.workergroup.rollout import is_overdue, plan, seconds_left
-from dask_k8s_controller.dask.workergroup.scale import Observed, decide
+from dask_k8s_controller.dask.workergroup.observe import Observed
+from dask_k8s_controller.dask.workergroup.retirement import is_overdue, seconds_left
+from dask_k8s_controller.dask.workergroup.rollout import next_step
+from dask_k8s_controller.dask.workergroup.scale import decide
 from dask_k8s_crds import labels
 from dask_k8s_crds.resources import PODS
 from dask_k8s_crds.updates import UpdateStrategy
@@ -36,7 +38,7 @@ def worker(name, revision="new", state="ready", draining=None):
 def group(text):
     """Workers as `new` or `old`, with the first letter of their state: `old.r new.p`."""
     states = {state[0]: state for state in STATES}
-    workers = (word.split(".") for word in text.split())
+    workers = (each.split(".") for each in text.split())
     return [worker(f"w{at}", revision, states[state]) for at, (revision, state) in enumerate(workers)]
 
 
@@ -45,11 +47,11 @@ def strategy(unavailable="25%", type="RollingUpdate"):
 
 
 @pytest.mark.parametrize(
-    "living, replicas, asked, now, drains",
+    "living, replicas, asked, deleted, drains",
     [
-        pytest.param("", 3, strategy(), [], [], id="nobody there"),
+        pytest.param("", 3, strategy(), [], [], id="no workers"),
         pytest.param("new.r new.r", 2, strategy(), [], [], id="all updated"),
-        pytest.param("new.r .r", 2, strategy(), [], [], id="made by an older controller: as good as updated"),
+        pytest.param("new.r .r", 2, strategy(), [], [], id="of an older controller: counts as updated"),
         pytest.param("old.r", 1, strategy(), [], [("w0", 1)], id="the only one may always go"),
         pytest.param("old.r old.r old.r old.r", 4, strategy(), [], [("w0 w1 w2 w3", 1)], id="a quarter"),
         pytest.param("old.r old.r old.r old.r", 4, strategy(2), [], [("w0 w1 w2 w3", 2)], id="a number"),
@@ -64,10 +66,10 @@ def strategy(unavailable="25%", type="RollingUpdate"):
         ),
         pytest.param("old.r old.r new.c new.c", 4, strategy("50%"), [], [], id="nor do two"),
         pytest.param(
-            "new.r new.r new.r old.c", 4, strategy(), ["w3"], [], id="taken back: the broken one goes"
+            "new.r new.r new.r old.c", 4, strategy(), ["w3"], [], id="reverted: the broken one goes"
         ),
         pytest.param(
-            "old.r old.r old.r old.p", 4, strategy(), ["w3"], [], id="who does not run is missing anyway"
+            "old.r old.r old.r old.p", 4, strategy(), ["w3"], [], id="one that does not run is missing anyway"
         ),
         pytest.param("old.p old.p old.c", 3, strategy(), ["w0", "w1", "w2"], [], id="none ran: all at once"),
         pytest.param(
@@ -79,29 +81,31 @@ def strategy(unavailable="25%", type="RollingUpdate"):
             strategy(),
             [],
             [("w0", 1), ("w1", 1)],
-            id="one more than wanted",
+            id="one more than desired",
         ),
         pytest.param("old.r old.p", 2, strategy(type="Recreate"), ["w0", "w1"], [], id="all at once"),
         pytest.param("old.r old.p", 2, strategy(type="OnDelete"), [], [], id="whoever is deleted"),
-        pytest.param("old.r old.r", 0, strategy(1), [], [("w0 w1", 2)], id="none wanted"),
+        pytest.param("old.r old.r", 0, strategy(1), [], [("w0 w1", 2)], id="none desired"),
     ],
 )
-def test_next_step(living, replicas, asked, now, drains):
-    step = plan(group(living), replicas, "new", asked)
-    assert sorted(each.key.name for each in step.now) == now
-    found = [(" ".join(sorted(each.key.name for each in drain.among)), drain.count) for drain in step.drains]
+def test_next_step(living, replicas, asked, deleted, drains):
+    step = next_step(group(living), replicas, "new", asked)
+    assert sorted(each.key.name for each in step.delete) == deleted
+    found = [
+        (" ".join(sorted(each.key.name for each in drain.candidates)), drain.count) for drain in step.drains
+    ]
     assert found == drains
 
 
-def test_who_has_not_registered_is_missing():
+def test_an_unregistered_worker_is_missing():
     old, new = worker("a", "old"), worker("b")
-    assert plan([old, new], 2, "new", strategy(1)).drains
-    assert not plan([old, new], 2, "new", strategy(1), unregistered=[new]).drains
+    assert next_step([old, new], 2, "new", strategy(1)).drains
+    assert not next_step([old, new], 2, "new", strategy(1), unregistered=[new]).drains
 
 
 @dataclass
 class Rollout:
-    """A group in which each worker is ready one tick after it was made, if its revision works."""
+    """A group in which each worker is ready one tick after it was created, if its revision works."""
 
     replicas: int
     strategy: UpdateStrategy
@@ -119,28 +123,29 @@ class Rollout:
     def tick(self, random=None):
         """One pass of the controller, then some time."""
         living = self.living()
-        decision = decide(Observed.of(living, (), self.revision), self.replicas, NOW)
+        observed = Observed.of_pods(living, digest=self.revision)
+        decision = decide(observed, self.replicas, NOW)
         floor = min(self.ready(), self.replicas - self.strategy.unavailable(self.replicas))
-        if decision.surplus:
+        if surplus := observed.surplus(self.replicas):
             gone = sorted(living, key=lambda each: (not each.value.outdated(self.revision), each.key.name))
-            gone = gone[: decision.surplus]
+            gone = gone[:surplus]
             floor = 0
         else:
-            step = plan(living, self.replicas, self.revision, self.strategy)
-            gone = [*step.now]
+            step = next_step(living, self.replicas, self.revision, self.strategy)
+            gone = [*step.delete]
             for drain in step.drains:
-                # A hand-over takes as long as it takes.
-                among = [each for each in drain.among if random is None or random.random() < 0.7]
-                gone += among[: drain.count]
+                # Draining takes as long as it takes.
+                drained = [each for each in drain.candidates if random is None or random.random() < 0.7]
+                gone += drained[: drain.count]
         for each in gone:
             del self.workers[each.key.name]
         if self.strategy.type == "RollingUpdate":
             assert self.ready() >= floor
-        made = [f"w{next(self.names)}" for _ in range(decision.make)]
+        created = [f"w{next(self.names)}" for _ in range(decision.create)]
         for name, (revision, _) in list(self.workers.items()):
             if random is None or random.random() < 0.7:
                 self.workers[name] = (revision, "crashing" if revision in self.broken else "ready")
-        self.workers |= dict.fromkeys(made, (self.revision, "pending"))
+        self.workers |= dict.fromkeys(created, (self.revision, "pending"))
 
     def shape(self):
         """How many of each kind: `3 old.r 1 new.p`."""
@@ -257,17 +262,17 @@ def test_any_mixture_and_any_edits_come_to_an_end(seed):
 @pytest.mark.parametrize(
     "draining, left",
     [
-        pytest.param(None, None, id="not told to"),
+        pytest.param(None, None, id="not asked to"),
         pytest.param(10, 290, id="for a while"),
         pytest.param(301, -1, id="for too long"),
     ],
 )
-def test_a_hand_over_has_its_time(draining, left):
+def test_draining_times_out(draining, left):
     found = worker("w", draining=draining)
     assert seconds_left(found, strategy(), NOW) == left
     assert is_overdue(found, strategy(), NOW) is (left is not None and left <= 0)
 
 
-def test_a_time_that_is_none_is_no_time():
+def test_an_unreadable_time_is_no_time():
     body = pod("w", annotations={labels.DRAINING_SINCE: "yesterday"})
     assert seconds_left(record(PODS, body), strategy(), NOW) is None

@@ -3,7 +3,7 @@
 import pytest
 
 from dask_k8s_controller.dask.cluster.desired import scheduler_digest
-from dask_k8s_controller.dask.cluster.observe import Observed
+from dask_k8s_controller.dask.cluster.observe import Observed, WorkerGroup
 from dask_k8s_controller.dask.cluster.plan import RESTART_SECONDS, STUCK_SECONDS, plan_scheduler
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_crds import DaskCluster, labels, names
@@ -24,7 +24,9 @@ def scheduler(name=USUAL, uid="uid-1", **more):
 
 
 def planned(schedulers, expected=(), cluster=CLUSTER, groups=()):
-    observed = Observed(tuple(schedulers), None, None, tuple(groups), frozenset(expected))
+    observed = Observed(
+        tuple(schedulers), None, None, tuple(map(WorkerGroup.of, groups)), frozenset(expected)
+    )
     plan = plan_scheduler(cluster, observed, NOW)
     return {
         "name": plan.name,
@@ -128,11 +130,13 @@ def test_one_that_was_made_and_not_seen_yet_is_one(schedulers):
 @pytest.mark.parametrize(
     "schedulers, workers, plan",
     [
-        pytest.param([], {}, {}, id="none: none is made"),
+        pytest.param([], {}, {}, id="none: none is created"),
         pytest.param([scheduler()], {"replicas": 2}, {}, id="it waits for the workers"),
         pytest.param([scheduler()], {"retiring": 1}, {}, id="it waits until they are gone"),
-        pytest.param([scheduler(annotations=OLD)], {}, {"delete": ["uid-1"]}, id="it goes after them"),
-        pytest.param([scheduler(phase="Failed")], {}, {"delete": ["uid-1"]}, id="one that ended goes, too"),
+        pytest.param([scheduler(annotations=OLD)], {}, {"delete": ["uid-1"]}, id="it is deleted after them"),
+        pytest.param(
+            [scheduler(phase="Failed")], {}, {"delete": ["uid-1"]}, id="one that ended is deleted too"
+        ),
         pytest.param([scheduler(deletion=-5)], {}, {}, id="it is on its way"),
     ],
 )

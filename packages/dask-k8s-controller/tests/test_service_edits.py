@@ -1,9 +1,9 @@
-"""How a living service follows its spec."""
+"""Edits of an existing Service."""
 
 import pytest
 
 from dask_k8s_controller.dask.cluster.desired import children
-from dask_k8s_controller.dask.cluster.service import follow, recreate_service
+from dask_k8s_controller.dask.cluster.service_edits import edit, recreate, without_immutable_errors
 from dask_k8s_controller.runtime.plan import Create, Delete, Patch
 from dask_k8s_controller.runtime.results import Outcome, WriteError
 from dask_k8s_crds import DaskCluster
@@ -17,13 +17,13 @@ OTHER_PORTS = [{"name": "tcp-comm", "port": 9000}]
 ASSIGNED = {"clusterIP": "10.0.0.7", "clusterIPs": ["10.0.0.7"], "type": "ClusterIP"}
 
 
-def wanted(**spec):
+def desired(**spec):
     body = cluster()
     body["spec"]["scheduler"]["service"] = {"ports": PORTS, **spec}
     return children(DaskCluster.parse(body), token="token").service
 
 
-def living(made, **assigned):
+def existing(made, **assigned):
     body = service(annotations=made["metadata"]["annotations"], labels=made["metadata"]["labels"])
     return record(SERVICES, body | {"spec": {**ASSIGNED, **made["spec"], **assigned}})
 
@@ -46,11 +46,11 @@ def living(made, **assigned):
     ],
 )
 def test_edits_in_place(before, after, spec):
-    edit = follow(living(wanted(**before)), wanted(**after))
-    assert isinstance(edit, Patch)
-    assert edit.body["spec"].items() >= spec.items()
-    assert "clusterIP" not in edit.body["spec"]
-    assert edit.body["metadata"]["uid"] == "uid-of-c-scheduler"
+    found = edit(existing(desired(**before)), desired(**after))
+    assert isinstance(found, Patch)
+    assert found.body["spec"].items() >= spec.items()
+    assert "clusterIP" not in found.body["spec"]
+    assert found.body["metadata"]["uid"] == "uid-of-c-scheduler"
 
 
 @pytest.mark.parametrize(
@@ -62,22 +62,22 @@ def test_edits_in_place(before, after, spec):
     ],
 )
 def test_another_address_needs_another_service(before, after):
-    assert isinstance(follow(living(wanted(**before)), wanted(**after)), Delete)
+    assert isinstance(edit(existing(desired(**before)), desired(**after)), Delete)
 
 
-def test_what_is_current_is_left_alone():
-    assert follow(living(wanted()), wanted()) is None
+def test_a_current_service_is_left_alone():
+    assert edit(existing(desired()), desired()) is None
 
 
 def test_what_others_assigned_is_left_alone():
-    edit = follow(living(wanted(), loadBalancerClass="theirs"), wanted(ports=OTHER_PORTS))
-    assert set(edit.body["spec"]) == {"ports", "selector"}
+    found = edit(existing(desired(), loadBalancerClass="theirs"), desired(ports=OTHER_PORTS))
+    assert set(found.body["spec"]) == {"ports", "selector"}
 
 
 def test_one_of_an_older_controller_is_brought_up_to_date_in_place():
     older = record(SERVICES, service() | {"spec": {**ASSIGNED, "ports": OTHER_PORTS}})
-    edit = follow(older, wanted())
-    assert edit.body["spec"]["ports"] == PORTS
+    found = edit(older, desired())
+    assert found.body["spec"]["ports"] == PORTS
 
 
 @pytest.mark.parametrize(
@@ -95,9 +95,9 @@ def test_one_of_an_older_controller_is_brought_up_to_date_in_place():
     ],
 )
 def test_a_refused_edit(action, reason, message, deleted):
-    present = living(wanted())
-    act = Patch(present.key, {}) if action == "patch" else Create(SERVICES, wanted())
+    present = existing(desired())
+    act = Patch(present.key, {}) if action == "patch" else Create(SERVICES, desired())
     error = WriteError(act, ApiError(422, reason, message))
-    delete, outcome = recreate_service(present, Outcome((error,)))
-    assert (delete == Delete(present.key, present.uid)) is deleted
-    assert outcome.errors == (() if deleted else (error,))
+    outcome = Outcome((error,))
+    assert (recreate(present, outcome).delete == (Delete(present.key, present.uid),)) is deleted
+    assert without_immutable_errors(outcome).errors == (() if deleted else (error,))

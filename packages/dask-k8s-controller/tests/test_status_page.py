@@ -1,6 +1,6 @@
 """What the workspace's `docs/status.md` says of clusters and groups: phases, conditions, reasons.
 
-All situations of a cluster that are a few single steps away from its beginning are visited, and told.
+All situations of a cluster that are a few single steps away from its creation are visited, and reported.
 """
 
 import re
@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 import pytest
 
-from dask_k8s_controller.dask.cluster.observe import Observed
+from dask_k8s_controller.dask.cluster.observe import Observed, WorkerGroup
 from dask_k8s_controller.dask.cluster.status import conditions, report
 from dask_k8s_controller.dask.findings import Finding
 from dask_k8s_controller.dask.findings import conditions as found_conditions
-from dask_k8s_controller.dask.workergroup import scale, status
-from dask_k8s_controller.dask.workergroup.retire import Retirement
+from dask_k8s_controller.dask.workergroup import observe, status
+from dask_k8s_controller.dask.workergroup.retirement import Retirement
 from dask_k8s_controller.runtime.plan import Create
 from dask_k8s_controller.runtime.results import Outcome, WriteError
 from dask_k8s_crds import DaskCluster, DaskWorkerGroup, labels
@@ -33,7 +33,7 @@ REFUSED = Outcome((WriteError(Create(PODS, pod("p")), ApiError(422, "Invalid", "
 
 
 def rows(heading):
-    """The table below a heading of the page: of each cell the words that are code."""
+    """The table below a heading of the page: of each cell the code."""
     page = PAGE.read_text(encoding="utf-8")
     (below,) = re.findall(rf"^### {heading}\n(.*?)(?=^#|\Z)", page, re.MULTILINE | re.DOTALL)
     lines = [line.strip("|").split("|") for line in below.splitlines() if line.startswith("|")][2:]
@@ -55,7 +55,7 @@ TROUBLE = {reason for reasons, *_ in rows("Reasons of trouble") for reason in re
 
 
 class Situation(NamedTuple):
-    """What there is of a cluster, each in one word."""
+    """What exists of a cluster."""
 
     scheduler: str = "none"
     service: str = "none"
@@ -132,10 +132,10 @@ def group_of(now: Situation):
         "observedGeneration": 0 if now.workers == "edited" else 1,
         "conditions": [condition.to_dict() for condition in found],
     }
-    return record(DASK_WORKER_GROUPS, body)
+    return WorkerGroup.of(record(DASK_WORKER_GROUPS, body))
 
 
-def told(now: Situation):
+def reported(now: Situation):
     """The phase, and the conditions with their reasons."""
     body = cluster()
     body["spec"]["suspend"] = now.suspend == "yes"
@@ -148,12 +148,12 @@ def told(now: Situation):
 
 @pytest.fixture(scope="module")
 def world():
-    """All situations that can be reached, by what is told of them."""
+    """All situations that can be reached, by what is reported of them."""
     found, new = {}, [Situation()]
     while new:
         now = new.pop()
         if now not in found:
-            found[now] = told(now)
+            found[now] = reported(now)
             new += next_ones(now)
     return found
 
@@ -183,7 +183,7 @@ def test_reasons_of_a_group():
         *("SchedulerUnreachable", "SchedulerSilent", "Unauthorized", "AgentMissing", "BadAnswer"),
         *("Retiring", "WorkersNotRegistered", "WorkersStuck"),
     ]
-    leaving = [Retirement(), *(Retirement(staying=1, why=Finding(reason, "…")) for reason in stays)]
+    retirements = [Retirement(), *(Retirement(retiring=1, finding=Finding(reason, "…")) for reason in stays)]
     old = {labels.TEMPLATE_DIGEST: "old"}
     workers = [
         [],
@@ -193,8 +193,8 @@ def test_reasons_of_a_group():
         [pod("a", ready=True), pod("b", phase="Failed")],
     ]
     found = [*status.waiting(parsed)]
-    for bodies, outcome, each in product(workers, (FINE, REFUSED), leaving):
-        observed = scale.Observed.of([record(PODS, body) for body in bodies], (), digest="new")
+    for bodies, outcome, each in product(workers, (FINE, REFUSED), retirements):
+        observed = observe.Observed.of_pods([record(PODS, body) for body in bodies], digest="new")
         found += status.running(parsed, observed, outcome, each, UpdateStrategy())
         found += status.suspended(parsed, observed, outcome)
     pairs = {(each.type, each.reason) for each in found}

@@ -11,9 +11,9 @@ from dask_k8s_controller.dask.findings import (
     conditions_of,
     invalid_status,
     refused,
-    troubled,
 )
-from dask_k8s_controller.dask.pods import keeps_legacy_commands, pod_spec
+from dask_k8s_controller.dask.pods.template import keeps_legacy_commands, pod_spec
+from dask_k8s_controller.dask.pods.view import troubled
 from dask_k8s_controller.dask.scheduler.answers import AgentError, Demand, Load, Retired, Waiting
 from dask_k8s_controller.dask.world import Agent, World
 from dask_k8s_controller.runtime.cache import Record

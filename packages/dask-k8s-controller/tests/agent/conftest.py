@@ -1,6 +1,6 @@
 """The world of the agent's tests: real schedulers, workers, clients of the oldest and the newest distributed.
 
-They live in environments of their own, made once and kept in pytest's cache: the controller has no Dask.
+They live in environments of their own, created once and kept in pytest's cache: the controller has no Dask.
 """
 
 import asyncio
@@ -66,7 +66,7 @@ class Nursery:
 
 @pytest.fixture(scope="session")
 def nursery(environment: Path) -> Iterator[Nursery]:
-    """What workers are made by."""
+    """The process that starts workers."""
     nursery = Nursery(environment)
     yield nursery
     with nursery.process as process:
@@ -134,9 +134,9 @@ dask_setup, dask_teardown = agent.dask_setup, agent.dask_teardown
                 if self.scheduler.returncode is not None:
                     raise AssertionError(self.log)
                 await asyncio.sleep(0.02)
-        told = json.loads(file.read_text())
-        self.address = told["address"]
-        self.url = f"http://127.0.0.1:{told['services']['dashboard']}"
+        scheduler = json.loads(file.read_text())
+        self.address = scheduler["address"]
+        self.url = f"http://127.0.0.1:{scheduler['services']['dashboard']}"
         (self.folder / "record").touch()
 
     async def workers(self, *names: str, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""What is said of the work there is."""
+"""What the agent reports of the scheduler's work."""
 
 import pytest
 

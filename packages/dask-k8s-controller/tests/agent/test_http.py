@@ -1,4 +1,4 @@
-"""Who gets in, and what is said of requests that are none."""
+"""Which requests are answered, and what is wrong with the others."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest.fixture
 def dask(shared_dask):
-    """The scheduler of all tests here; its token is put back."""
+    """The scheduler of all tests here; its token is restored."""
     token, file = shared_dask.token, shared_dask.folder / "token"
     yield shared_dask
     shared_dask.token = token

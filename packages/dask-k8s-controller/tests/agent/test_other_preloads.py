@@ -1,4 +1,4 @@
-"""Preloads of the image and the user's template are loaded, though the agent's configuration hides them."""
+"""Preloads of the image and of the user's template load, though the agent's configuration overrides them."""
 
 import json
 
@@ -22,7 +22,7 @@ import click
 @click.command()
 @click.option("--word")
 def dask_setup(scheduler, word):
-    logging.getLogger("distributed.users").info("told %s", word)
+    logging.getLogger("distributed.users").info("got %s", word)
 """
 FAILS = {
     "import": "raise OSError('no licence')",
@@ -43,14 +43,14 @@ def write(world):
 
 
 def configure(world, **scheduler):
-    """Write the image's configuration, in the language of which JSON is a part."""
+    """Write the image's configuration; JSON is valid YAML."""
     folder = world.folder / "config"
     folder.mkdir()
     (folder / "image.yaml").write_text(json.dumps({"distributed": {"scheduler": scheduler}}))
 
 
 async def answers(world):
-    """Return whether the agent is there."""
+    """Return whether the agent answers."""
     return (await world.ask("GET", "idle"))[0] == 200
 
 
@@ -79,7 +79,7 @@ async def test_written_as_a_plain_path(world, write):
     assert world.log.count("mine set up") == 1
 
 
-async def test_an_empty_list_of_the_template_hides_those_of_the_image(world, write):
+async def test_an_empty_list_of_the_template_overrides_those_of_the_image(world, write):
     configure(world, preload=write("image"))
     await world.start(DASK_K8S_PRELOAD="[]")
     assert await answers(world)
@@ -91,7 +91,7 @@ async def test_with_arguments(world, write):
     configure(world, preload=both, **{"preload-argv": [[], ["--word", "hello"]]})
     await world.start(DASK_DISTRIBUTED__SCHEDULER__PRELOAD_ARGV="[]")
     assert await answers(world)
-    assert "told hello" in world.log
+    assert "got hello" in world.log
 
 
 async def test_arguments_of_the_template(world, write):
@@ -101,7 +101,7 @@ async def test_arguments_of_the_template(world, write):
         DASK_K8S_PRELOAD_ARGV="['--word', 'hello']",
     )
     assert await answers(world)
-    assert "told hello" in world.log
+    assert "got hello" in world.log
 
 
 @pytest.mark.parametrize("content", FAILS.values(), ids=FAILS)
@@ -120,7 +120,7 @@ async def test_nonsense_stops_nothing(world, value):
     assert "Traceback" in world.log
 
 
-async def test_on_the_command_line_configuration_is_passed_over(world, write):
+async def test_with_preloads_on_the_command_line_the_configuration_is_ignored(world, write):
     configure(world, preload=write("image"))
     ours = ["--preload", str(world.agent), "--preload", write("mine")]
     await world.start(*ours, DASK_K8S_PRELOAD=write("template"))

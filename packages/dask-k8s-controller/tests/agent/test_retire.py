@@ -1,4 +1,4 @@
-"""Workers leave, and nothing is lost."""
+"""Workers retire, and no data or task is lost."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ SIX = [f"pod-{number}" for number in range(6)]
 
 
 async def retired(dask, pods, count):
-    """Ask until all that was wished for is gone."""
+    """Ask until the requested number has retired."""
     async with asyncio.timeout(30):
         while len((answer := await dask.retire(pods, count))["gone"]) < count:
             assert not answer["stuck"]
@@ -55,12 +55,12 @@ async def test_data_outlives_the_workers_while_work_goes_on(dask):
         list(range(6)),
         60_000,
     ]
-    # Each was executed once: what was in memory, and what had been given to a worker that is gone.
+    # Each was executed once: tasks whose results were in memory, and tasks of retired workers.
     assert len(dask.executions) == len(set(dask.executions)) == 60 + 6 + 40
 
 
 @pytest.mark.parametrize("stealing", ["True", "False"])
-async def test_what_is_only_queued_is_taken_back(world, stealing):
+async def test_queued_tasks_go_to_other_workers(world, stealing):
     await world.start(DASK_DISTRIBUTED__SCHEDULER__WORK_STEALING=stealing)
     await world.workers("leaves")
     await world.run(
@@ -83,22 +83,22 @@ async def test_what_is_only_queued_is_taken_back(world, stealing):
     assert len(world.executions) == 9
 
 
-async def test_a_worker_that_has_just_come_will_stay(dask):
-    """The scheduler has not heard yet that it runs; others do not leave as if there were none to stay."""
+async def test_a_worker_that_has_just_registered_stays(dask):
+    """The scheduler does not know yet that it runs; others retire as if it did."""
     await dask.workers("leaves", "stays")
     await dask.run(
         """
-        def tell(status, dask_scheduler):
+        def set_status(status, dask_scheduler):
             worker = dask_scheduler.workers[dask_scheduler.aliases["stays"]]
             worker.status = type(worker.status)[status]
 
         data = client.submit(make, record, 0, workers="leaves")
         wait(data)
-        client.run_on_scheduler(tell, "init")
+        client.run_on_scheduler(set_status, "init")
         """
     )
     assert (await dask.retire(["leaves"], 1, wait=0))["gone"] == []
-    await dask.run("client.run_on_scheduler(tell, 'running')")
+    await dask.run("client.run_on_scheduler(set_status, 'running')")
     assert await retired(dask, ["leaves"], 1) == ["leaves"]
     await dask.kill("leaves")
     assert await dask.run("answer = len(data.result())") == 1000
@@ -106,7 +106,7 @@ async def test_a_worker_that_has_just_come_will_stay(dask):
 
 
 @pytest.mark.parametrize("memory_manager", ["True", "False"])
-async def test_copies_that_all_leave_are_one_too_few(world, memory_manager):
+async def test_one_of_the_copies_on_retiring_workers_is_saved(world, memory_manager):
     await world.start(DASK_DISTRIBUTED__SCHEDULER__ACTIVE_MEMORY_MANAGER__START=memory_manager)
     await world.workers(*SIX[:2])
     await world.run(
@@ -147,7 +147,7 @@ async def test_the_order_is_unknown_then_idle_then_least_data(dask):
     assert len((await dask.retire(pods, 2, wait=0))["gone"]) == 2
 
 
-async def test_the_same_are_meant_when_asked_again(dask):
+async def test_a_repeated_request_retires_the_same_workers(dask):
     await dask.workers(*SIX)
     await dask.run("data = client.map(make, [record] * 60, range(60)); wait(data)")
     answers = await asyncio.gather(*(dask.retire(SIX, 3) for _ in range(5)))
@@ -158,7 +158,7 @@ async def test_the_same_are_meant_when_asked_again(dask):
     assert leaving == answers[0]["gone"]
 
 
-async def test_others_are_untouched(dask):
+async def test_other_workers_are_untouched(dask):
     await dask.workers(*SIX)
     await dask.run("data = client.map(make, [record] * 60, range(60)); wait(data)")
     await asyncio.gather(retired(dask, SIX[:2], 2), retired(dask, SIX[2:4], 2))
@@ -169,7 +169,7 @@ async def test_others_are_untouched(dask):
     assert len(dask.executions) == 60
 
 
-async def test_a_worker_that_need_not_leave_works_again(world):
+async def test_a_worker_that_need_not_retire_gets_tasks_again(world):
     await world.start(preload=world.agent_with(LEASE=1.5))
     await world.workers("a", "b")
     await world.run("data = client.submit(make, record, 0, workers='a'); data.result()")
@@ -181,7 +181,7 @@ async def test_a_worker_that_need_not_leave_works_again(world):
     assert (await world.retire(["a"], 1))["gone"] == ["a"]  # it can leave another time
 
 
-async def test_a_task_that_does_not_finish_is_not_waited_for_for_ever(world):
+async def test_a_task_that_does_not_finish_delays_retirement_for_a_limited_time(world):
     await world.start(preload=world.agent_with(FINISH=1))
     await world.workers("stays", "leaves")
     await world.run("held = client.submit(hold, record, 0, until=go, workers='leaves')")
@@ -190,7 +190,7 @@ async def test_a_task_that_does_not_finish_is_not_waited_for_for_ever(world):
     assert (await world.retire(["leaves"], 1))["gone"] == ["leaves"]
 
 
-async def test_to_zero_gives_up_the_data(dask):
+async def test_scaling_to_zero_gives_up_the_data(dask):
     await dask.workers("a", "b")
     await dask.run(
         """
@@ -207,7 +207,7 @@ async def test_to_zero_gives_up_the_data(dask):
     assert await dask.run("answer = len(client.gather(data))") == 10  # computed again
 
 
-async def test_without_room_elsewhere_it_is_stuck_and_works_on(dask):
+async def test_a_worker_whose_data_fits_nowhere_is_stuck_and_gets_tasks_again(dask):
     await dask.workers("full", "leaves")
     await dask.run(
         """
@@ -253,7 +253,7 @@ async def test_pods_are_found_by_address_and_by_name(dask):
     assert leaving == {"any-name", "b-0", "b-1", 127 if 127 in status else "127"}
 
 
-async def test_all_workers_of_a_pod_leave_together(dask):
+async def test_all_workers_of_a_pod_retire_together(dask):
     await dask.workers("two-0", "two-1", "stays-0", "stays-1")
     await dask.run("data = client.map(make, [record] * 40, range(40)); wait(data)")
     await dask.run("held = client.submit(hold, record, 0, until=go, workers='two-1')")
@@ -266,7 +266,7 @@ async def test_all_workers_of_a_pod_leave_together(dask):
     assert len(dask.executions) == 41
 
 
-async def test_a_worker_that_comes_late_leaves_too(dask):
+async def test_a_worker_that_registers_late_retires_too(dask):
     await dask.workers("stays", "pod-0")
     await dask.retire(["pod"], 1)
     await dask.workers("pod-1")

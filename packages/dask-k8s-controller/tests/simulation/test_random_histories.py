@@ -11,7 +11,7 @@ from dask_k8s_controller.app.operator import Operator
 from dask_k8s_controller.app.settings import Settings
 from dask_k8s_controller.dask import plugin
 from dask_k8s_controller.dask.cluster.desired import children
-from dask_k8s_controller.dask.workergroup.desired import example
+from dask_k8s_controller.dask.workergroup.desired import Desired
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_crds import DaskCluster, DaskWorkerGroup, labels
 from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SERVICES
@@ -249,7 +249,7 @@ class Simulation:
         for key in (DEFAULT, EXTRA):
             if key in self.model.objects:
                 group = DaskWorkerGroup.parse(self.model.objects[key])
-                examples[group.metadata.uid] = example(group, parsed, domain=SETTINGS.cluster_domain)
+                examples[group.metadata.uid] = Desired(group, parsed, SETTINGS.cluster_domain).example
         for pod in self.model.all(PODS):
             [owner] = owners(pod)
             assert like(pod) == like(examples[owner])

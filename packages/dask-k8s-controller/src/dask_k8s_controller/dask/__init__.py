@@ -1,4 +1,4 @@
-"""What is specific to Dask: the reconcilers of clusters and worker groups, the scheduler's agent, pods.
+"""What is specific to Dask: the reconcilers of clusters and worker groups, pods, the scheduler's agent.
 
-Nothing here opens a connection to the API server: reconcilers read a `World` and return plans.
+Nothing here connects to the API server: a reconcile reads and writes through its `World`.
 """

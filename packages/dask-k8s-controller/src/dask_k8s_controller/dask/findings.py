@@ -1,11 +1,10 @@
-"""Named facts about what went wrong, each a reason and a sentence. No await, no clock, no environment."""
+"""Findings, each a reason and a message, and the conditions made from them. Pure functions without I/O."""
 
-from collections import Counter
-from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from dask_k8s_controller.dask.pods import Pod
+from pydantic import BaseModel, ValidationError
+
 from dask_k8s_controller.runtime.cache import Record
 from dask_k8s_controller.runtime.objects import Body
 from dask_k8s_controller.runtime.plan import Event
@@ -14,9 +13,11 @@ from dask_k8s_crds import Condition, InvalidObject
 from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.conditions import merge
 
+S = TypeVar("S", bound=BaseModel)
+
 
 class Finding(NamedTuple):
-    """One fact: a reason in Kubernetes' CamelCase, and a sentence for the user."""
+    """A fact about an object: a CamelCase reason for conditions, and a message for users."""
 
     reason: str
     message: str
@@ -26,7 +27,7 @@ HEALTHY = Finding("Healthy", "nothing is wrong")
 
 
 def refused(outcome: Outcome) -> Finding | None:
-    """A child that the API server refused, in its own words."""
+    """Return the first write that the API server refused, with the server's message."""
     for error in outcome.errors:
         if isinstance(error, WriteError) and error.answered and not isinstance(error.action, Event):
             return Finding(_reason(error), f"{error.action}: {error.message}")
@@ -41,19 +42,6 @@ def _reason(error: ApiError) -> str:
     if error.status in (400, 422):
         return "InvalidSpec"
     return error.reason or "Refused"
-
-
-def troubled(pods: Iterable[Pod]) -> Finding | None:
-    """What keeps most of the pods in trouble from running, by the first of them."""
-    in_trouble = sorted((pod for pod in pods if pod.trouble), key=lambda pod: pod.name)
-    if not in_trouble:
-        return None
-    reasons = Counter(pod.trouble.reason for pod in in_trouble if pod.trouble)
-    reason, count = reasons.most_common(1)[0]
-    first = next(pod for pod in in_trouble if pod.trouble and pod.trouble.reason == reason)
-    message = first.trouble.message if first.trouble else ""
-    others = f" (and {count - 1} more)" if count > 1 else ""
-    return Finding(reason, f"pod {first.name}{others}: {message}")
 
 
 def conditions(generation: int | None, **found: tuple[bool | None, Finding]) -> tuple[Condition, ...]:
@@ -74,8 +62,16 @@ def conditions(generation: int | None, **found: tuple[bool | None, Finding]) -> 
 
 
 def conditions_of(body: Body) -> list[Condition]:
-    """Read the conditions that an object has in its status."""
+    """Parse the conditions in the status of an object."""
     return [Condition.model_validate(entry) for entry in (body.get("status") or {}).get("conditions") or ()]
+
+
+def last_status(model: type[S], body: Body) -> S:
+    """Parse the last status of an object; an empty one if somebody else wrote an unreadable one."""
+    try:
+        return model.model_validate(body.get("status") or {})
+    except ValidationError:
+        return model()
 
 
 def invalid_status(record: Record, error: InvalidObject, now: datetime, **holds: bool) -> dict[str, Any]:

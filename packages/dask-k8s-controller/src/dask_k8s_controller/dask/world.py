@@ -1,11 +1,13 @@
-"""The world as the reconcilers of Dask's resources see it: the cache, and the agents in schedulers."""
+"""The world of the reconcilers of Dask's resources: the runtime's, and the agents in schedulers."""
 
-from collections.abc import Mapping
+import secrets
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from dask_k8s_controller.dask.scheduler.agent_client import AgentEndpoint, Agents
 from dask_k8s_controller.dask.scheduler.answers import Demand, Retired
+from dask_k8s_controller.dask.scheduler.selection import running_scheduler
 from dask_k8s_controller.runtime import world as runtime_world
 from dask_k8s_controller.runtime.cache import Record
 from dask_k8s_controller.runtime.live_world import LiveWorld
@@ -13,21 +15,24 @@ from dask_k8s_crds.resources import PODS, SECRETS
 
 
 class Agent(Protocol):
-    """What a scheduler may be asked; all raise `AgentError` where it does not answer."""
+    """The agent in a scheduler; all methods raise `AgentError` if it does not answer.
+
+    ``pods`` are IP addresses by the names of pods.
+    """
 
     async def demand(self) -> Demand:
-        """Return what there is to do and with what."""
+        """Return the work of the scheduler and the workers that it has for it."""
 
     async def idle(self) -> float | None:
-        """Return for how many seconds there has been nothing to do; None while there is."""
+        """Return for how many seconds the scheduler has been idle, None while it is not."""
 
     async def known(self, pods: Mapping[str, str]) -> frozenset[str]:
-        """Return of which of these pods a worker has registered; ``pods`` are IP addresses by name."""
+        """Return which of these pods have a registered worker."""
 
     async def retire(self, pods: Mapping[str, str], count: int) -> Retired:
-        """Have so many of these pods' workers hand over what they hold; ``pods`` are IP addresses by name.
+        """Retire the workers of ``count`` of these pods: they finish their tasks and move their data.
 
-        The scheduler chooses those that lose least. To be asked again until the pods are deleted.
+        The scheduler chooses those that lose least. Ask again until the pods are deleted.
         """
 
 
@@ -37,8 +42,15 @@ class World(runtime_world.World, Protocol):
     cluster_domain: str
     """The DNS domain of the Kubernetes cluster, for example ``cluster.local``."""
 
+    def new_token(self) -> str:
+        """Return a new random secret."""
+
     def agent(self, cluster: Record) -> Agent | None:
-        """Return the agent in the scheduler of a cluster; None where no scheduler, and so no data, exists."""
+        """Return the agent of a cluster; None if no scheduler runs, and so no data is in memory."""
+
+
+def _new_token() -> str:
+    return secrets.token_urlsafe(32)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,13 +59,14 @@ class LiveDaskWorld(LiveWorld):
 
     agents: Agents
     cluster_domain: str
+    new_token: Callable[[], str] = _new_token
 
     def agent(self, cluster: Record) -> Agent | None:
-        """Return the agent in the scheduler of a cluster; None where no scheduler runs."""
-        schedulers = [record for record in self.owned(cluster.uid, PODS) if record.value.runs]
-        if not schedulers:
+        """Return the agent of a cluster; None if no scheduler runs."""
+        pod = running_scheduler(self.owned(cluster.uid, PODS))
+        if pod is None:
             return None
-        pod = min(schedulers, key=lambda record: record.value.created)
-        secrets = self.owned(cluster.uid, SECRETS)
-        token = next((record.value.token for record in secrets), "")
-        return self.agents.at(AgentEndpoint(pod.key.name, f"{pod.value.ip}:{pod.value.dashboard}", token))
+        token = next((secret.value.token for secret in self.owned(cluster.uid, SECRETS)), "")
+        return self.agents.at(
+            AgentEndpoint(pod.key.name, f"{pod.value.ip}:{pod.value.dashboard_port}", token)
+        )

@@ -1,1 +1,1 @@
-"""DaskCluster: a scheduler, its service, and the default worker group."""
+"""DaskCluster: a scheduler, its Service, the agent's Secret, and a default worker group."""

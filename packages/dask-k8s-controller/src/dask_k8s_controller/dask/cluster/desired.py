@@ -1,11 +1,11 @@
-"""Desired state: a DaskCluster in, manifests out. No await, no clock, no environment."""
+"""The children that a DaskCluster should have, as manifests. Pure."""
 
 import copy
 from dataclasses import dataclass
 from typing import Any
 
 from dask_k8s_controller.dask import last_applied
-from dask_k8s_controller.dask.pods import keeps_legacy_commands, pod_spec, template_digest
+from dask_k8s_controller.dask.pods.template import keeps_legacy_commands, pod_spec, template_digest
 from dask_k8s_controller.dask.scheduler import agent_delivery
 from dask_k8s_crds import DaskCluster, labels, names
 from dask_k8s_crds.metadata import ObjectMeta, child_metadata
@@ -15,7 +15,7 @@ from dask_k8s_crds.templates import TemplateMetadata
 
 @dataclass(frozen=True, slots=True)
 class Children:
-    """The children of a cluster, all of them."""
+    """All children of a cluster."""
 
     agent: dict[str, Any]
     scheduler: dict[str, Any]
@@ -23,11 +23,13 @@ class Children:
     default_group: dict[str, Any]
 
 
-def children(cluster: DaskCluster, *, token: str, scheduler_name: str | None = None) -> Children:
+def children(cluster: DaskCluster, *, token: str | None, scheduler_name: str | None = None) -> Children:
     """Return the manifests of all children.
 
-    ``token`` is what a new scheduler's agent will ask for; ``scheduler_name`` another than the usual name,
-    where another pod holds that.
+    Args:
+        cluster: The cluster.
+        token: The token of the agent; None if its Secret exists and has one.
+        scheduler_name: The name of the scheduler's pod if a terminating pod holds the usual one.
     """
     return Children(
         agent=_agent(cluster, token),
@@ -38,7 +40,7 @@ def children(cluster: DaskCluster, *, token: str, scheduler_name: str | None = N
 
 
 def scheduler_digest(cluster: DaskCluster) -> str:
-    """Return the digest of what the scheduler's pod is made from."""
+    """Return the digest of the template of the scheduler's pod."""
     legacy = keeps_legacy_commands(cluster.metadata.annotations)
     return template_digest(cluster.spec.scheduler.spec, env={}, legacy_commands=legacy)
 
@@ -54,11 +56,10 @@ def _scheduler(cluster: DaskCluster, name: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 
-def _agent(cluster: DaskCluster, token: str) -> dict[str, Any]:
+def _agent(cluster: DaskCluster, token: str | None) -> dict[str, Any]:
     own_labels = labels.agent(cluster.metadata.name)
-    metadata = child_metadata(
-        _owner(cluster), names.agent(cluster.metadata.name), TemplateMetadata(), reserved=own_labels
-    )
+    name = names.agent(cluster.metadata.name)
+    metadata = child_metadata(_owner(cluster), name, TemplateMetadata(), reserved=own_labels)
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": agent_delivery.data(token)}
 
 
@@ -78,21 +79,20 @@ def _default_group(cluster: DaskCluster) -> dict[str, Any]:
         _owner(cluster), names.default_group(name), TemplateMetadata(), reserved=labels.worker_group(name)
     )
     template = {
-        "labels": dict(worker.metadata.labels),
-        "annotations": dict(worker.metadata.annotations),
-    }
-    made_from = {
-        "metadata": template,
+        "metadata": {
+            "labels": dict(worker.metadata.labels),
+            "annotations": dict(worker.metadata.annotations),
+        },
         "spec": copy.deepcopy(dict(worker.spec)),
         **({"daskResources": dict(worker.dask_resources)} if worker.dask_resources else {}),
     }
-    last_applied.record(metadata, worker=made_from)
+    last_applied.record(metadata, worker=template)
     metadata["annotations"][labels.CLUSTER_REPLICAS] = str(worker.replicas)
     return {
         "apiVersion": API_VERSION,
         "kind": DASK_WORKER_GROUPS.kind,
         "metadata": metadata,
-        "spec": {"cluster": name, "worker": {"replicas": worker.replicas, **made_from}},
+        "spec": {"cluster": name, "worker": {"replicas": worker.replicas, **template}},
     }
 
 

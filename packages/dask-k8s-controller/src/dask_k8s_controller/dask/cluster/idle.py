@@ -1,76 +1,65 @@
-"""When a cluster has had nothing to do for too long, and what then. Pure; the time is passed in."""
+"""When a cluster has been idle for too long, and what to do then. Pure; the time is passed in."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from dask_k8s_controller.dask.cluster.observe import Observed
+from dask_k8s_controller.dask.cluster.observe import Observed, WorkerGroup
 from dask_k8s_controller.runtime.cache import Record
 from dask_k8s_controller.runtime.plan import Delete, Event, Patch, Plan
 from dask_k8s_crds import DaskCluster, labels
 
-LOOK_SECONDS = 60.0
-"""A scheduler is asked at least so often, for the sake of ``idleSince``."""
-SAME_SECONDS = 5.0
-"""Two times that are so near are the same: clocks and answers are not more exact, and a status is a write."""
+POLL_SECONDS = 60.0
+"""The longest interval at which a scheduler is asked, so that ``idleSince`` is up to date."""
+TOLERANCE_SECONDS = 5.0
+"""Times that differ by less are equal: clocks and answers are not more exact, and a new time is a write."""
 
 
 @dataclass(frozen=True, slots=True)
-class Idleness:
-    """``since`` when there has been nothing to do, None while there is; ``over``: for too long."""
+class IdleState:
+    """Since when a cluster has been idle (None: it is not), and whether that is too long."""
 
     since: datetime | None = None
-    over: bool = False
+    timed_out: bool = False
     look_again: float | None = None
 
 
-def judge(cluster: DaskCluster, seconds: float | None, now: datetime, before: datetime | None) -> Idleness:
-    """Compare the seconds of idleness with the cluster's time-out; ``before`` is what was reported last."""
+def check(cluster: DaskCluster, seconds: float | None, now: datetime, before: datetime | None) -> IdleState:
+    """Compare the scheduler's idle seconds with the timeout; ``before`` is the last reported time."""
     timeout = float(cluster.spec.idle_timeout)
     if seconds is None:
-        return Idleness(look_again=min(timeout, LOOK_SECONDS))
+        return IdleState(look_again=min(timeout, POLL_SECONDS))
     since = now - timedelta(seconds=seconds)
-    if before is not None and abs((since - before).total_seconds()) < SAME_SECONDS:
+    if before is not None and abs((since - before).total_seconds()) < TOLERANCE_SECONDS:
         since = before
-    over = seconds >= timeout
-    rest = LOOK_SECONDS if over else min(timeout - seconds, LOOK_SECONDS)
-    return Idleness(since=since.replace(microsecond=0), over=over, look_again=rest)
+    timed_out = seconds >= timeout
+    look_again = POLL_SECONDS if timed_out else min(timeout - seconds, POLL_SECONDS)
+    return IdleState(since=since.replace(microsecond=0), timed_out=timed_out, look_again=look_again)
 
 
 def plan(cluster: DaskCluster, record: Record, observed: Observed, since: datetime) -> Plan:
-    """Do what the cluster wants to happen to it when it is not used: it goes, rests, or its workers go.
+    """Delete or suspend the idle cluster, or scale its worker groups to zero, as ``spec.idleAction`` says.
 
-    Workers go once in each time of idleness: whoever scales up again during the same one has a reason.
+    Groups are scaled once per idle period, so that a user who scales up during it keeps the workers.
     """
     message = f"nothing to do for {cluster.spec.idle_timeout} s (spec.idleTimeout)"
-    # With the version, the server refuses these where somebody changed the cluster meanwhile.
+    # With the resource version, the API server refuses these writes if somebody changed the object meanwhile.
     if cluster.spec.idle_action == "Delete":
-        tell = Event(record.value, "IdleTimeout", f"{message}: the cluster is deleted")
-        return Plan(delete=(Delete(record.key, record.uid, record.version),), events=(tell,))
+        event = Event(record.value, "IdleTimeout", f"{message}: the cluster is deleted")
+        return Plan(delete=(Delete(record.key, record.uid, record.version),), events=(event,))
     if cluster.spec.idle_action == "Suspend":
         body = {"metadata": {"resourceVersion": str(record.version)}, "spec": {"suspend": True}}
-        tell = Event(record.value, "IdleTimeout", f"{message}: the cluster is suspended")
-        return Plan(patch=(Patch(record.key, body),), events=(tell,))
+        event = Event(record.value, "IdleTimeout", f"{message}: the cluster is suspended")
+        return Plan(patch=(Patch(record.key, body),), events=(event,))
     period = since.strftime("%Y-%m-%dT%H:%M:%SZ")
     patches = tuple(
-        _to_zero(group, period)
+        _scale_to_zero(group, period)
         for group in observed.groups
-        if _replicas(group) > 0 and _annotation(group) != period
+        if group.replicas > 0 and group.annotations.get(labels.IDLE_SINCE) != period
     )
-    tell = Event(record.value, "IdleTimeout", f"{message}: its workers go")
-    return Plan(patch=patches, events=(tell,) if patches else ())
+    event = Event(record.value, "IdleTimeout", f"{message}: its workers go")
+    return Plan(patch=patches, events=(event,) if patches else ())
 
 
-def _to_zero(group: Record, period: str) -> Patch:
-    # With the version, the server refuses this where somebody changed the group meanwhile.
+def _scale_to_zero(group: WorkerGroup, period: str) -> Patch:
     metadata = {"resourceVersion": str(group.version), "annotations": {labels.IDLE_SINCE: period}}
     return Patch(group.key, {"metadata": metadata, "spec": {"worker": {"replicas": 0}}})
-
-
-def _annotation(group: Record) -> str | None:
-    found: str | None = (group.value["metadata"].get("annotations") or {}).get(labels.IDLE_SINCE)
-    return found
-
-
-def _replicas(group: Record) -> int:
-    replicas: int = ((group.value.get("spec") or {}).get("worker") or {}).get("replicas", 1)
-    return replicas

@@ -1,19 +1,22 @@
-"""Observed state: what the cache shows of a cluster's children. No await."""
+"""What the cache shows of a cluster and its children. No await."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
+from dask_k8s_controller.dask.findings import last_status
 from dask_k8s_controller.dask.last_applied import recorded
+from dask_k8s_controller.dask.scheduler.selection import current_scheduler
 from dask_k8s_controller.dask.world import World
 from dask_k8s_controller.runtime.cache import Record
 from dask_k8s_controller.runtime.objects import Body, Key
-from dask_k8s_crds import DaskCluster, names
-from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SECRETS, SERVICES
+from dask_k8s_crds import DaskCluster, DaskWorkerGroupStatus, names
+from dask_k8s_crds.resources import DASK_WORKER_GROUPS, PODS, SECRETS, SERVICES
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What is remembered of the scheduler's service."""
+    """What the cache keeps of the scheduler's Service."""
 
     spec: Body
     has_ingress: bool
@@ -27,94 +30,116 @@ class Service:
 
 
 def trim_service(body: Body) -> Service:
-    """Keep what a reconcile reads of a service."""
+    """Return what the cache keeps of a Service."""
     ingress = ((body.get("status") or {}).get("loadBalancer") or {}).get("ingress")
     return Service(spec=body["spec"], has_ingress=bool(ingress), last_applied=recorded(body))
 
 
-def cluster_of_group(body: Body) -> str | None:
-    """Return the name of the cluster that a worker group belongs to."""
-    name: Any = (body.get("spec") or {}).get("cluster")
-    return name if isinstance(name, str) else None
+@dataclass(frozen=True, slots=True)
+class WorkerGroup:
+    """What a cluster's reconcile reads of a worker group, which may break a rule of its resource."""
+
+    key: Key
+    version: int
+    has_controller: bool
+    owner_references: tuple[Body, ...]
+    annotations: Mapping[str, str]
+    generation: int | None
+    last_applied: str
+    worker: Body
+    """Its ``spec.worker``, not validated."""
+    status: DaskWorkerGroupStatus
+
+    @classmethod
+    def of(cls, record: Record) -> Self:
+        """Parse the record of a worker group."""
+        metadata = record.value["metadata"]
+        return cls(
+            key=record.key,
+            version=record.version,
+            has_controller=record.owner is not None,
+            owner_references=tuple(metadata.get("ownerReferences") or ()),
+            annotations=metadata.get("annotations") or {},
+            generation=metadata.get("generation"),
+            last_applied=recorded(record.value),
+            worker=(record.value.get("spec") or {}).get("worker") or {},
+            status=last_status(DaskWorkerGroupStatus, record.value),
+        )
+
+    @property
+    def replicas(self) -> int:
+        """How many workers it should have."""
+        replicas: int = self.worker.get("replicas", 1)
+        return replicas
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """The children of a cluster, and the groups that belong to it by name, whoever made them."""
+    """A cluster's children, and the worker groups that name it in their spec, whoever created them."""
 
     schedulers: tuple[Record, ...]
-    """Its own, and one of an earlier cluster of its name that still terminates."""
+    """Its own, and the terminating scheduler of a deleted cluster with the same name."""
     agent: Record | None
     """The Secret with the agent and its token."""
     service: Record | None
-    groups: tuple[Record, ...]
+    groups: tuple[WorkerGroup, ...]
     expected: frozenset[Key]
-    """Children that were made and are not in the cache yet."""
+    """Children that we created and the cache does not show yet."""
 
     @classmethod
     def of(cls, record: Record, world: World) -> Self:
-        """Look at the cache."""
+        """Read the cache."""
         namespace, name = record.key.namespace, record.key.name
-        services = [service for service in world.owned(record.uid, SERVICES) if not service.deleting]
-        expected = {
-            Key(resource, namespace, child)
-            for resource in (PODS, SECRETS, SERVICES, DASK_WORKER_GROUPS)
-            for child in world.expected(record.uid, resource)
-        }
-        schedulers = world.owned(record.uid, PODS)
-        holder = world.get(Key(PODS, namespace, names.scheduler(name)))
-        if (
-            holder is not None
-            and holder.deleting
-            and holder.key.name not in {pod.key.name for pod in schedulers}
-        ):
-            # That of an earlier cluster of this name.
-            schedulers.append(holder)
+        services = world.owned(record.uid, SERVICES)
         return cls(
-            schedulers=tuple(schedulers),
+            schedulers=_schedulers(record, world),
             agent=next((each for each in world.owned(record.uid, SECRETS) if not each.deleting), None),
             service=next(
-                (service for service in services if service.key.name == names.scheduler(name)), None
+                (each for each in services if not each.deleting and each.key.name == names.scheduler(name)),
+                None,
             ),
             groups=tuple(
-                group
+                WorkerGroup.of(group)
                 for group in world.find(DASK_WORKER_GROUPS, namespace, name)
                 if not group.deleting and (group.owner is None or group.owner.uid == record.uid)
             ),
-            expected=frozenset(expected),
+            expected=frozenset(
+                Key(resource, namespace, child)
+                for resource in (PODS, SECRETS, SERVICES, DASK_WORKER_GROUPS)
+                for child in world.expected(record.uid, resource)
+            ),
         )
 
     @property
     def scheduler(self) -> Record | None:
-        """The scheduler that lives: the oldest, should there be two."""
-        living = [pod for pod in self.schedulers if not pod.deleting and not pod.value.finished]
-        return min(living, key=lambda pod: (pod.value.created, pod.key.name), default=None)
+        """The scheduler that is neither deleted nor finished, if there is one."""
+        return current_scheduler(self.schedulers)
 
     @property
-    def replicas(self) -> int:
-        """How many workers the groups report, those on their way out not counted."""
-        return self._sum("replicas")
+    def lacks_token(self) -> bool:
+        """Whether the agent's Secret, or the token in it, is missing."""
+        return self.agent is None or not self.agent.value.token
 
     @property
-    def retiring(self) -> int:
-        """How many workers the groups report to be on their way out."""
-        return self._sum("retiring")
+    def pods(self) -> int:
+        """How many pods there are, with the workers that the groups report, retiring ones included."""
+        return len(self.schedulers) + self.workers
 
-    def _sum(self, number: str) -> int:
-        total: int = sum((group.value.get("status") or {}).get(number, 0) for group in self.groups)
-        return total
+    @property
+    def workers(self) -> int:
+        """How many workers the groups report, retiring ones included."""
+        statuses = [group.status for group in self.groups]
+        return sum((status.replicas or 0) + (status.retiring or 0) for status in statuses)
 
-    def default_group(self, cluster: DaskCluster) -> Record | None:
-        """Return the group that comes with the cluster."""
+    def default_group(self, cluster: DaskCluster) -> WorkerGroup | None:
+        """Return the worker group that was created with the cluster."""
         name = names.default_group(cluster.metadata.name)
         return next((group for group in self.groups if group.key.name == name), None)
 
 
-def clusters_of_group(group: Record, world: World) -> list[Key]:  # noqa: ARG001
-    """A group rings the cluster that it names."""
-    return [Key(DASK_CLUSTERS, group.key.namespace, group.indexed)] if group.indexed else []
-
-
-def groups_of_cluster(cluster: Record, world: World) -> list[Key]:
-    """A cluster rings the groups that name it."""
-    return [group.key for group in world.find(DASK_WORKER_GROUPS, cluster.key.namespace, cluster.key.name)]
+def _schedulers(record: Record, world: World) -> tuple[Record, ...]:
+    own = world.owned(record.uid, PODS)
+    usual = world.get(Key(PODS, record.key.namespace, names.scheduler(record.key.name)))
+    if usual is None or not usual.deleting or any(pod.key == usual.key for pod in own):
+        return tuple(own)
+    return (*own, usual)

@@ -1,73 +1,69 @@
-"""Choose what to change about the children of a cluster. Pure; the time is passed in."""
+"""Which children of a cluster to create, edit and delete. Pure; the time is passed in."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from dask_k8s_controller.dask import last_applied
+from dask_k8s_controller.dask.cluster import service_edits
 from dask_k8s_controller.dask.cluster.desired import Children, children, scheduler_digest
-from dask_k8s_controller.dask.cluster.observe import Observed
-from dask_k8s_controller.dask.cluster.service import follow
-from dask_k8s_controller.dask.pods import keeps_legacy_commands, legacy_message, legacy_words
+from dask_k8s_controller.dask.cluster.observe import Observed, WorkerGroup
+from dask_k8s_controller.dask.pods.template import legacy_command_events
+from dask_k8s_controller.dask.pods.view import seconds_since
 from dask_k8s_controller.dask.scheduler import agent_delivery
 from dask_k8s_controller.runtime.cache import Record
 from dask_k8s_controller.runtime.objects import Body
 from dask_k8s_controller.runtime.plan import Create, Delete, Event, Patch, Plan
-from dask_k8s_crds import DaskCluster, labels, names, resources
+from dask_k8s_crds import DaskCluster, labels, names
 from dask_k8s_crds.metadata import owner_reference
-from dask_k8s_crds.resources import DASK_WORKER_GROUPS, PODS, SECRETS, SERVICES
+from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SECRETS, SERVICES
 
 STUCK_SECONDS = 10.0
-"""A pod that is still there so long after its grace period is stuck, as on a lost node."""
+"""A pod that exists for so long after its grace period is stuck, for example on a lost node."""
 RESTART_SECONDS = 10.0
-"""A scheduler that ended is replaced when it is so old, so that it is not made in a tight loop."""
+"""The least age at which a finished scheduler is replaced, so that there is no tight loop."""
 
 
 @dataclass(frozen=True, slots=True)
 class SchedulerPlan:
-    """``name`` of the scheduler to make, if one is missing, which pods to clear away, when to look again.
-
-    ``outdated`` is the one that goes because its template has changed.
-    """
+    """What to do about the scheduler's pods."""
 
     name: str | None = None
+    """Name of the scheduler to create, None if none is missing."""
     delete: tuple[Record, ...] = ()
     outdated: Record | None = None
+    """A scheduler to delete because its template has changed."""
     look_again: float | None = None
 
 
 def plan_scheduler(cluster: DaskCluster, observed: Observed, now: datetime) -> SchedulerPlan:
-    """Have one scheduler, never two; a pod that is stuck while terminating does not hold up its successor."""
+    """Keep one scheduler, never two; a terminating pod delays its successor unless it is stuck."""
     if cluster.spec.suspend:
         return _suspended(observed)
-    living = observed.scheduler
-    surplus = tuple(
-        pod
-        for pod in observed.schedulers
-        if not pod.deleting and not pod.value.finished and pod is not living
-    )
-    finished = [pod for pod in observed.schedulers if not pod.deleting and pod.value.finished]
-    if living is not None or any(key.resource == PODS for key in observed.expected):
-        outdated = living if living is not None and _is_outdated(cluster, living) else None
+    current = observed.scheduler
+    present = [pod for pod in observed.schedulers if not pod.deleting]
+    finished = [pod for pod in present if pod.value.finished]
+    if current is not None or any(key.resource == PODS for key in observed.expected):
+        surplus = [pod for pod in present if not pod.value.finished and pod is not current]
+        outdated = current if current is not None and _is_outdated(cluster, current) else None
         return SchedulerPlan(delete=(*surplus, *finished), outdated=outdated)
-    waits = [RESTART_SECONDS - _seconds(now, pod.value.created) for pod in finished]
-    old = tuple(pod for pod, wait in zip(finished, waits, strict=True) if wait <= 0)
     if finished:
+        waits = [RESTART_SECONDS - pod.value.age(now) for pod in finished]
+        old = tuple(pod for pod, wait in zip(finished, waits, strict=True) if wait <= 0)
         return SchedulerPlan(delete=old, look_again=max(0.0, *waits) or None)
-    usual = names.scheduler(cluster.metadata.name)
-    going = {pod.key.name: pod for pod in observed.schedulers if pod.deleting}
-    waits = [_until_stuck(pod, now) for pod in going.values()]
-    if any(wait > 0 for wait in waits):
-        return SchedulerPlan(look_again=max(waits))
-    name = usual
-    while name in going:
-        name = names.scheduler_successor(cluster.metadata.name, going[name].uid)
+    terminating = {pod.key.name: pod for pod in observed.schedulers}
+    wait = max((_seconds_until_stuck(pod, now) for pod in terminating.values()), default=0.0)
+    if wait > 0:
+        return SchedulerPlan(look_again=wait)
+    name = names.scheduler(cluster.metadata.name)
+    while name in terminating:
+        name = names.scheduler_successor(cluster.metadata.name, terminating[name].uid)
     return SchedulerPlan(name=name)
 
 
 def _suspended(observed: Observed) -> SchedulerPlan:
-    """Let the scheduler go after the workers, which would look for it until they are killed."""
-    if observed.replicas or observed.retiring:
+    """Delete the scheduler after the workers, which would try to reconnect to it until they are killed."""
+    if observed.workers:
         return SchedulerPlan()
     return SchedulerPlan(delete=tuple(pod for pod in observed.schedulers if not pod.deleting))
 
@@ -78,124 +74,110 @@ def _is_outdated(cluster: DaskCluster, scheduler: Record) -> bool:
     return outdated
 
 
-def _until_stuck(pod: Record, now: datetime) -> float:
+def _seconds_until_stuck(pod: Record, now: datetime) -> float:
     if pod.value.deletion is None:
-        # We have asked for the deletion, and the watch has not shown its time yet.
+        # We have deleted it, and the cache does not show the end of its grace period yet.
         return STUCK_SECONDS
-    return STUCK_SECONDS - _seconds(now, pod.value.deletion)
-
-
-def _seconds(now: datetime, since: str) -> float:
-    return (now - datetime.fromisoformat(since)) / timedelta(seconds=1)
+    return STUCK_SECONDS - seconds_since(pod.value.deletion, now)
 
 
 def plan(
-    cluster: DaskCluster, record: Record, observed: Observed, scheduler: SchedulerPlan, *, token: str
+    cluster: DaskCluster, record: Record, observed: Observed, scheduler: SchedulerPlan, *, token: str | None
 ) -> Plan:
-    """Make what is missing, the secret first, which the scheduler mounts; adopt groups; pass changes on.
+    """Create missing children, edit those whose part of the spec has changed, adopt worker groups.
 
-    ``token`` is a fresh secret, for the agent of a scheduler that has none.
+    The agent's Secret comes first, since the scheduler's pod mounts it. ``token`` is a new one for an agent
+    that has none.
     """
-    wanted = children(cluster, token=token, scheduler_name=scheduler.name)
+    desired = children(cluster, token=token, scheduler_name=scheduler.name)
     needed = [
-        (observed.agent, Create(SECRETS, wanted.agent)),
-        *([(None, Create(PODS, wanted.scheduler))] if scheduler.name is not None else []),
-        (observed.service, Create(SERVICES, wanted.service)),
-        (observed.default_group(cluster), Create(DASK_WORKER_GROUPS, wanted.default_group)),
+        (observed.agent, Create(SECRETS, desired.agent)),
+        *([(None, Create(PODS, desired.scheduler))] if scheduler.name is not None else []),
+        (observed.service, Create(SERVICES, desired.service)),
+        (observed.default_group(cluster), Create(DASK_WORKER_GROUPS, desired.default_group)),
     ]
-    create = [action for there, action in needed if there is None and action.key not in observed.expected]
-    going = [*scheduler.delete, *filter(None, [scheduler.outdated])]
-    edits = [*_agent(observed, token), *_pod(observed, scheduler, wanted), *_service(observed, wanted)]
+    create = [action for present, action in needed if present is None and action.key not in observed.expected]
+    edits = [
+        _edit_agent(observed, token),
+        _edit_scheduler(observed, scheduler, desired),
+        service_edits.edit(observed.service, desired.service) if observed.service else None,
+        *(_edit_group(cluster, group, desired.default_group) for group in observed.groups),
+    ]
+    deleted = [*scheduler.delete, *([scheduler.outdated] if scheduler.outdated else [])]
     return Plan(
         create=tuple(create),
-        patch=(*(edit for edit in edits if isinstance(edit, Patch)), *_groups(cluster, observed, wanted)),
+        patch=tuple(edit for edit in edits if isinstance(edit, Patch)),
         delete=(
-            *(Delete(pod.key, pod.uid) for pod in going),
+            *(Delete(pod.key, pod.uid) for pod in deleted),
             *(edit for edit in edits if isinstance(edit, Delete)),
         ),
-        events=(*_legacy(cluster, record, scheduler), *_replaced(cluster, record, scheduler)),
+        events=_events(cluster, record, scheduler),
     )
 
 
-def _pod(observed: Observed, plan: SchedulerPlan, wanted: Children) -> list[Patch]:
-    """Pass labels and annotations on to the scheduler that lives."""
-    pod = observed.scheduler
-    if pod is None or plan.outdated is not None:
-        return []
-    patch = last_applied.pod_patch(pod.value.last_applied, pod.value.digest, wanted.scheduler)
-    return [Patch(pod.key, {"metadata": {"uid": pod.uid, **patch}})] if patch else []
-
-
-def _service(observed: Observed, wanted: Children) -> list[Patch | Delete]:
-    edit = None if observed.service is None else follow(observed.service, wanted.service)
-    return [] if edit is None else [edit]
-
-
-def _agent(observed: Observed, token: str) -> list[Patch]:
-    """Bring the agent's file up to date for the next scheduler, and give it a token if that was lost."""
+def _edit_agent(observed: Observed, token: str | None) -> Patch | None:
+    """Update the agent's file, which the next scheduler loads, and add a token if it is missing."""
     secret = observed.agent
     if secret is None or (secret.value.token and secret.value.digest == agent_delivery.digest()):
-        return []
-    return [Patch(secret.key, {"data": agent_delivery.data(None if secret.value.token else token)})]
+        return None
+    return Patch(secret.key, {"data": agent_delivery.data(None if secret.value.token else token)})
 
 
-def _groups(cluster: DaskCluster, observed: Observed, wanted: Children) -> list[Patch]:
-    """Adopt groups that users made for the cluster, and pass on what has changed for the default one."""
-    patches = []
-    for group in observed.groups:
-        change = _reached(group, wanted.default_group)
-        metadata = {**change.get("metadata", {}), **_adoption(cluster, group)}
-        if metadata:
-            # With the version, the server refuses this where somebody changed the group meanwhile.
-            body = {**change, "metadata": {"resourceVersion": str(group.version), **metadata}}
-            patches.append(Patch(group.key, body, needs_owner=group.owner is None))
-    return patches
+def _edit_scheduler(observed: Observed, scheduler: SchedulerPlan, desired: Children) -> Patch | None:
+    """Update labels and annotations of the scheduler's pod, unless it is about to be replaced."""
+    pod = observed.scheduler
+    if pod is None or scheduler.outdated is not None:
+        return None
+    patch = last_applied.pod_patch(pod.value.last_applied, pod.value.digest, desired.scheduler)
+    return Patch(pod.key, {"metadata": {"uid": pod.uid, **patch}}) if patch else None
 
 
-def _adoption(cluster: DaskCluster, group: Record) -> dict[str, Any]:
-    """Make the cluster the owner of a group that has none, so that it goes with the cluster."""
-    if group.owner is not None:
-        return {}
-    owners = group.value["metadata"].get("ownerReferences") or ()
-    return {"ownerReferences": [*owners, owner_reference(resources.DASK_CLUSTERS, cluster.metadata)]}
+def _edit_group(cluster: DaskCluster, group: WorkerGroup, default_group: Body) -> Patch | None:
+    """Adopt a worker group that a user created; pass changes of the cluster on to the default group."""
+    change = (
+        _cluster_changes(group, default_group) if group.key.name == default_group["metadata"]["name"] else {}
+    )
+    metadata = change.get("metadata", {})
+    if not group.has_controller:
+        reference = owner_reference(DASK_CLUSTERS, cluster.metadata)
+        metadata = {**metadata, "ownerReferences": [*group.owner_references, reference]}
+    if not metadata:
+        return None
+    # With the resource version, the API server refuses this if somebody changed the group meanwhile.
+    body = {**change, "metadata": {"resourceVersion": str(group.version), **metadata}}
+    return Patch(group.key, body, needs_owner=not group.has_controller)
 
 
-def _reached(group: Record, wanted: Body) -> dict[str, Any]:
-    """Let the cluster's replicas and template reach the default group, each if it has changed.
+def _cluster_changes(group: WorkerGroup, desired: Body) -> dict[str, Any]:
+    """Return the patch that passes replicas and template of the cluster on, each if it has changed.
 
-    What has reached it is remembered there. So a group that was scaled or edited by itself stays as it is
+    The group records what was passed on last. Thus a group that a user scaled or edited stays as it is
     until the cluster is scaled or edited.
     """
-    if group.key.name != wanted["metadata"]["name"]:
-        return {}
-    before = last_applied.recorded(group.value)
-    metadata = last_applied.metadata_patch(before, wanted)
+    before = group.last_applied
+    metadata = last_applied.metadata_patch(before, desired)
     worker: dict[str, Any] = {}
-    replicas = wanted["metadata"]["annotations"][labels.CLUSTER_REPLICAS]
-    if (group.value["metadata"].get("annotations") or {}).get(labels.CLUSTER_REPLICAS) != replicas:
+    replicas = desired["metadata"]["annotations"][labels.CLUSTER_REPLICAS]
+    if group.annotations.get(labels.CLUSTER_REPLICAS) != replicas:
         metadata["annotations"] = {**metadata.get("annotations", {}), labels.CLUSTER_REPLICAS: replicas}
-        worker["replicas"] = wanted["spec"]["worker"]["replicas"]
-    if last_applied.differs(before, wanted, "worker"):
-        old = (group.value.get("spec") or {}).get("worker") or {}
-        made_from = {field: value for field, value in wanted["spec"]["worker"].items() if field != "replicas"}
-        changes = {field: last_applied.replacing(old.get(field), value) for field, value in made_from.items()}
-        worker |= {**last_applied.removed_keys(before, wanted, "worker"), **changes}
+        worker["replicas"] = desired["spec"]["worker"]["replicas"]
+    if last_applied.differs(before, desired, "worker"):
+        worker |= last_applied.removed_keys(before, desired, "worker")
+        for field, value in desired["spec"]["worker"].items():
+            if field != "replicas":
+                worker[field] = last_applied.merge_patch(group.worker.get(field), value)
     spec = {"spec": {"worker": worker}} if worker else {}
     return {"metadata": metadata, **spec} if metadata else {}
 
 
-def _replaced(cluster: DaskCluster, record: Record, plan: SchedulerPlan) -> tuple[Event, ...]:
-    if plan.outdated is None:
+def _events(cluster: DaskCluster, record: Record, scheduler: SchedulerPlan) -> tuple[Event, ...]:
+    if scheduler.name is not None:
+        template = cluster.spec.scheduler.spec
+        return legacy_command_events(record.value, template, cluster.metadata.annotations)
+    if scheduler.outdated is None:
         return ()
     message = (
         f"spec.scheduler has changed (generation {cluster.metadata.generation}): pod "
-        f"{plan.outdated.key.name} is replaced, and the tasks and results that it knows of are lost"
+        f"{scheduler.outdated.key.name} is replaced, and the tasks and results that it knows of are lost"
     )
     return (Event(record.value, "SchedulerReplaced", message),)
-
-
-def _legacy(cluster: DaskCluster, record: Record, plan: SchedulerPlan) -> tuple[Event, ...]:
-    words = legacy_words(cluster.spec.scheduler.spec)
-    if plan.name is None or not words or keeps_legacy_commands(cluster.metadata.annotations):
-        return ()
-    return (Event(record.value, "LegacyCommand", legacy_message(words)),)

@@ -1,74 +1,67 @@
-"""One turn of a DaskCluster: observe, desire, plan, apply, report."""
+"""The reconcile of a DaskCluster: observe, plan, apply, report the status."""
 
-import secrets
-from datetime import datetime
-
-from dask_k8s_controller.dask.cluster import idle, plan, status
-from dask_k8s_controller.dask.cluster.idle import Idleness
+from dask_k8s_controller.dask.cluster import idle, service_edits, status
+from dask_k8s_controller.dask.cluster.idle import IdleState
 from dask_k8s_controller.dask.cluster.observe import Observed
-from dask_k8s_controller.dask.cluster.service import recreate_service
-from dask_k8s_controller.dask.findings import conditions_of, invalid_status
+from dask_k8s_controller.dask.cluster.plan import plan, plan_scheduler
+from dask_k8s_controller.dask.findings import conditions_of, invalid_status, last_status
 from dask_k8s_controller.dask.scheduler.answers import AgentError
 from dask_k8s_controller.dask.world import World
 from dask_k8s_controller.runtime.cache import Record
 from dask_k8s_controller.runtime.objects import Key
-from dask_k8s_controller.runtime.plan import Plan
 from dask_k8s_controller.runtime.results import After
-from dask_k8s_crds import DaskCluster, InvalidObject
+from dask_k8s_crds import DaskCluster, DaskClusterStatus, InvalidObject
 from dask_k8s_crds.conditions import merge
 from dask_k8s_crds.resources import DASK_WORKER_GROUPS
 
 RETRY_SECONDS = 10.0
-"""A scheduler that could not be asked whether it is idle is asked again."""
+"""When to ask a scheduler again that did not say whether it is idle."""
 
 
 async def reconcile(key: Key, world: World) -> After | None:
-    """Bring the children of a cluster in line with it."""
+    """Bring the children of a cluster in line with its spec."""
     record = world.get(key)
     if record is None or record.deleting:
         return None
     try:
         cluster = DaskCluster.parse(record.value)
     except InvalidObject as error:
-        return await world.report(
-            key,
-            {
-                **invalid_status(record, error, world.now(), Ready=False, Progressing=False, Degraded=True),
-                "phase": "Error",
-            },
-        )
+        invalid = invalid_status(record, error, world.now(), Ready=False, Progressing=False, Degraded=True)
+        return await world.report(key, {**invalid, "phase": "Error"})
     observed = Observed.of(record, world)
-    scheduler = plan.plan_scheduler(cluster, observed, world.now())
-    token = secrets.token_urlsafe(32)
-    wanted = plan.plan(cluster, record, observed, scheduler, token=token)
-    refused, outcome = recreate_service(observed.service, await world.apply(key, record.uid, wanted))
-    if refused is not None:
-        outcome += await world.apply(key, record.uid, Plan(delete=(refused,)))
-    idleness = await _idleness(cluster, record, world)
-    if idleness.over and idleness.since is not None:
-        rest = idle.plan(cluster, record, observed, idleness.since)
-        outcome += await world.apply(key, record.uid, rest)
+    scheduler = plan_scheduler(cluster, observed, world.now())
+    token = world.new_token() if observed.lacks_token else None
+    planned = plan(cluster, record, observed, scheduler, token=token)
+    outcome = await world.apply(key, record.uid, planned)
+    if recreate := service_edits.recreate(observed.service, outcome):
+        recreated = await world.apply(key, record.uid, recreate)
+        outcome = service_edits.without_immutable_errors(outcome) + recreated
+    idle_state = await _idle_state(cluster, record, world)
+    if idle_state.timed_out and idle_state.since is not None:
+        idle_plan = idle.plan(cluster, record, observed, idle_state.since)
+        outcome += await world.apply(key, record.uid, idle_plan)
     observed = Observed.of(record, world)
-    passed_on = any(each.key.resource == DASK_WORKER_GROUPS and "spec" in each.body for each in wanted.patch)
-    told = status.conditions(cluster, observed, outcome, passed_on=passed_on)
-    found = merge(conditions_of(record.value), told, now=world.now())
-    report = status.report(cluster, observed, found, idleness.since, domain=world.cluster_domain)
+    passed_on = any(
+        patch.key.resource == DASK_WORKER_GROUPS and "spec" in patch.body for patch in planned.patch
+    )
+    found = status.conditions(cluster, observed, outcome, passed_on=passed_on)
+    found = merge(conditions_of(record.value), found, now=world.now())
+    report = status.report(cluster, observed, found, idle_state.since, domain=world.cluster_domain)
     later = await world.report(key, report.to_dict())
     outcome.raise_errors()
-    return After.soonest(later, After.of(scheduler.look_again), After.of(idleness.look_again))
+    return After.soonest(later, After.of(scheduler.look_again), After.of(idle_state.look_again))
 
 
-async def _idleness(cluster: DaskCluster, record: Record, world: World) -> Idleness:
-    """Ask the scheduler, if the cluster has a time-out at all, and does not rest already."""
+async def _idle_state(cluster: DaskCluster, record: Record, world: World) -> IdleState:
+    """Ask the scheduler whether it is idle, if the cluster has a timeout and is not suspended."""
     asks = cluster.spec.idle_timeout and not cluster.spec.suspend
     agent = world.agent(record) if asks else None
     if agent is None:
-        return Idleness()
-    before = (record.value.get("status") or {}).get("idleSince")
-    known = datetime.fromisoformat(before) if before else None
+        return IdleState()
+    before = last_status(DaskClusterStatus, record.value).idle_since
     try:
         seconds = await agent.idle()
     except AgentError:
-        # Nobody knows: what was known stays, and nothing is done.
-        return Idleness(since=known, look_again=RETRY_SECONDS)
-    return idle.judge(cluster, seconds, world.now(), known)
+        # The last known time stays in the status, and nothing is done.
+        return IdleState(since=before, look_again=RETRY_SECONDS)
+    return idle.check(cluster, seconds, world.now(), before)

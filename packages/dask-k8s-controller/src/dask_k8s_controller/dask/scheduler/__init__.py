@@ -1,1 +1,1 @@
-"""The scheduler of a cluster: which addresses it has, and the agent inside it that answers our questions."""
+"""The scheduler of a cluster: which pod it is, its addresses, and the agent that runs inside it."""

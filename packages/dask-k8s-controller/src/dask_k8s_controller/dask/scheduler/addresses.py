@@ -1,4 +1,4 @@
-"""Where the scheduler of a cluster is reached, by the ports of its service. No await, no clock."""
+"""The addresses of a cluster's scheduler, by the ports of its Service. Pure."""
 
 from dask_k8s_crds import DaskCluster, names
 

@@ -1,4 +1,4 @@
-"""What an agent answers, as values. Read once, here; what is no such answer is refused. No I/O."""
+"""The agent's answers as models. An answer that does not fit its model is rejected. No I/O."""
 
 from collections.abc import Collection, Mapping
 from typing import Annotated, Self, TypeVar
@@ -13,10 +13,12 @@ A = TypeVar("A", bound="Answer")
 
 
 class AgentError(Exception):
-    """The scheduler's agent did not answer, or answered nonsense.
+    """The scheduler's agent did not answer, or its answer is invalid.
 
-    ``reason`` is a word for conditions: ``SchedulerUnreachable``, ``SchedulerSilent``, ``Unauthorized``,
-    ``AgentMissing`` or ``BadAnswer``; ``message`` is a sentence that names the scheduler's pod.
+    Attributes:
+        reason: A reason for conditions: ``SchedulerUnreachable``, ``SchedulerSilent``, ``Unauthorized``,
+            ``AgentMissing`` or ``BadAnswer``.
+        message: A message that names the scheduler's pod.
     """
 
     def __init__(self, reason: str, message: str) -> None:
@@ -26,29 +28,36 @@ class AgentError(Exception):
 
 
 class Answer(BaseModel):
-    """An answer of the agent; a newer agent may say more than we know."""
+    """An answer of the agent; fields that a newer agent adds are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
     @classmethod
     def read(cls, body: bytes) -> Self:
-        """Read JSON; raise ``ValueError`` that names the first field that is wrong."""
+        """Parse JSON; raise ``ValueError`` that names the first invalid field."""
         try:
             return cls.model_validate_json(body)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
-            place = ".".join(map(str, first["loc"])) or "the whole"
-            raise ValueError(f"{place}: {first['msg']}") from None
+            field = ".".join(map(str, first["loc"])) or "the whole"
+            raise ValueError(f"{field}: {first['msg']}") from None
 
 
 class Load(Answer):
-    """Workers that offer the same Dask resources, and the work that they have.
+    """Workers that offer the same Dask resources, and their work; retiring workers are not counted.
 
-    ``asked`` is how much of Dask resources the tasks ask for that these workers have been given, ``busy``
-    how many have tasks, by the name of their group where it is known.
-    ``occupancy`` is the estimated seconds of that work; ``memory`` and ``memory_limit`` are bytes, the limit
-    0 where there is none, and ``managed`` those of results that are kept. ``idle`` of the ``workers`` have
-    nothing to do. Those that retire are not counted.
+    Attributes:
+        resources: The Dask resources that each of these workers offers.
+        asked: How much of each Dask resource the tasks on these workers require.
+        busy: How many workers have tasks, by the name of their worker group as far as it is known.
+        workers: How many workers there are.
+        idle: How many of them have nothing to do.
+        threads: How many threads they have together.
+        processing: How many tasks they have.
+        occupancy: The estimated duration of these tasks in seconds.
+        memory: The memory of the workers' processes in bytes.
+        managed: The size of the results that they keep in bytes.
+        memory_limit: The sum of their memory limits in bytes, 0 without a limit.
     """
 
     resources: Resources
@@ -65,7 +74,13 @@ class Load(Answer):
 
 
 class Waiting(Answer):
-    """Tasks that could run, ask for the same Dask resources and have no worker; ``seconds`` is their work."""
+    """Tasks that are ready, require the same Dask resources and have no worker.
+
+    Attributes:
+        resources: The Dask resources that each task requires.
+        tasks: How many tasks there are.
+        seconds: Their estimated duration in seconds.
+    """
 
     resources: Resources
     tasks: Count
@@ -73,10 +88,13 @@ class Waiting(Answer):
 
 
 class Demand(Answer):
-    """What a scheduler has to do and with what.
+    """The work of a scheduler and the workers that it has for it.
 
-    ``target_duration`` is the seconds of work that it is configured to keep per worker; ``idle_seconds``
-    tells for how long it has had nothing to do, None while it has.
+    Attributes:
+        target_duration: The seconds of work per worker that the scheduler is configured to aim at.
+        idle_seconds: For how long the scheduler has been idle, None while it is not.
+        loads: The workers and their work, by the Dask resources that they offer.
+        waiting: The tasks without a worker, by the Dask resources that they require.
     """
 
     target_duration: Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -86,30 +104,33 @@ class Demand(Answer):
 
 
 class Idle(Answer):
-    """For how many seconds a scheduler has had nothing to do; None while it has."""
+    """For how many seconds a scheduler has been idle, None while it is not."""
 
     idle_seconds: Amount | None
 
 
 class Known(Answer):
-    """Pods of which a worker has registered with the scheduler."""
+    """Pods whose workers have registered with the scheduler."""
 
     known: frozenset[str]
 
 
 class Retired(Answer):
-    """Pods by what became of their workers' data.
+    """Pods by the state of their retirement.
 
-    Those in ``gone`` may be deleted, those in ``retiring`` hand over, those in ``stuck`` could not, and why.
+    Attributes:
+        gone: Pods that hold no tasks or data any more and may be deleted.
+        retiring: Pods that are still moving their data or finishing their tasks.
+        stuck: Pods that cannot move their data, each with the reason.
     """
 
     gone: frozenset[str] = frozenset()
     retiring: frozenset[str] = frozenset()
     stuck: Mapping[str, str] = Field(default_factory=dict)
 
-    def among(self, pods: Collection[str]) -> Self:
-        """Return what it says of these pods: a scheduler has no say in any other."""
-        stuck = {pod: why for pod, why in self.stuck.items() if pod in pods}
+    def only(self, pods: Collection[str]) -> Self:
+        """Return the answer without pods that the scheduler was not asked about."""
+        stuck = {pod: reason for pod, reason in self.stuck.items() if pod in pods}
         return self.model_copy(
             update={"gone": self.gone & set(pods), "retiring": self.retiring & set(pods), "stuck": stuck}
         )

@@ -1,12 +1,13 @@
-"""The agent: what the controller has running inside each Dask scheduler, a preload that answers in JSON.
+"""The agent: a preload of Dask schedulers that answers the controller's questions in JSON.
 
-One file on its own: whatever Python (3.9 or later) and distributed (2024.1 or later) the user's image has
-will load it, so it imports the standard library, dask, distributed and tornado, and nothing of ours.
-It knows what only a scheduler knows: how busy it is, and how a worker hands over its data. How many workers
-there should be, the controller decides. It is a guest: it hangs on no transition of a task, and takes for an
-answer as long as it takes to look at each worker once.
+The controller mounts this one file into every scheduler's pod, where it runs with the user's own image. So
+it supports Python 3.9 and distributed 2024.1 or later, and imports only the standard library, dask,
+distributed and tornado. It reports what only the scheduler knows, and retires workers; how many workers there
+should be is up to the controller. It must not slow the scheduler down: it follows no task transitions, and
+looks at each worker once per answer.
 """
 
+# Python 3.9 evaluates no `X | None`, and the names under TYPE_CHECKING do not exist when schedulers run.
 from __future__ import annotations
 
 import asyncio
@@ -37,105 +38,108 @@ if TYPE_CHECKING:
 
 BASE = "/dask-k8s/v1"
 LEASE = 60.0
-"""Seconds after which a worker works again, unless it has been asked once more to retire."""
+"""Seconds after which a retiring worker gets new tasks again, unless the controller repeats its request."""
 FINISH = 300.0
-"""Seconds that a task may take to finish on a worker that is on its way out."""
+"""Seconds that a task may take to finish on a retiring worker."""
 LONGEST_WAIT = 5.0
+"""Seconds that a request to retire workers may wait for the result."""
 LARGEST_BODY = 4 * 2**20
 SAMPLE = 1000
-"""So many waiting tasks are looked at; the others are taken to be like them."""
+"""The most waiting tasks to look at; the result is extrapolated to the others."""
 LOOK_SECONDS = 1.0
+"""Interval at which idleness and leases are checked."""
 MOVE_SECONDS = 2.0
-"""Between two rounds of moving data, as in distributed's own memory manager."""
+"""Interval between two rounds of moving data, as in distributed's active memory manager."""
 STAYING = (Status.running, Status.paused)
-NOT_BEGUN = ("ready", "constrained", "waiting", "released", None)
-"""What a worker says of a task that it does not execute: what distributed's work stealing takes for a yes."""
+NOT_STARTED = ("ready", "constrained", "waiting", "released", None)
+"""States of a task on a worker in which distributed's work stealing may take it away."""
 RECALL = "dask-k8s-recall"
+"""Prefix of the stimulus ids of our requests to give tasks back."""
 GROUP = re.compile(r"(.+)-worker-[0-9a-f]{10}(?:-\d+)?")
-"""Pods, and so workers, have the name of their group in theirs, unless their users name them otherwise."""
+"""Names of workers, which contain the name of their worker group unless users name them otherwise."""
 
 logger = logging.getLogger("distributed.dask_k8s_agent")
 
 
 async def dask_setup(scheduler: Scheduler) -> None:
-    """Begin to answer. What this raises, distributed logs, and goes on."""
+    """Start the agent; distributed logs what this raises, and goes on."""
     agent = Agent(scheduler)
     scheduler.add_plugin(agent, name=Agent.name)
     scheduler.http_application.add_handlers(".*", [(BASE + "(?:/(.*))?", Route, {"agent": agent})])
-    agent.hidden = load_hidden_preloads(scheduler)
-    for preload in agent.hidden:
+    agent.user_preloads = load_user_preloads(scheduler)
+    for preload in agent.user_preloads:
         await preload.start()
 
 
 async def dask_teardown(scheduler: Scheduler) -> None:
-    """Stop; the scheduler is about to close."""
+    """Stop the agent, since the scheduler is about to close."""
     agent = scheduler.plugins.get(Agent.name)
     if isinstance(agent, Agent):
-        agent.looking.stop()
-        for preload in reversed(agent.hidden):
+        agent.checks.stop()
+        for preload in reversed(agent.user_preloads):
             await preload.teardown()
 
 
 class Agent(SchedulerPlugin):
-    """One scheduler's agent; a plugin, to hear of workers that are gone."""
+    """The agent of a scheduler; as a plugin, it learns which workers leave."""
 
     name = "dask-k8s-agent"
 
     def __init__(self, scheduler: Scheduler) -> None:
         self.scheduler = scheduler
-        self.quiet = Quiet(scheduler)
+        self.idleness = Idleness(scheduler)
         self.retirement = Retirement(scheduler)
-        self.hidden: list[PreloadManager] = []
-        self.complained = False
-        self.looking = PeriodicCallback(self._look, LOOK_SECONDS * 1000)
-        self.looking.start()
+        self.user_preloads: list[PreloadManager] = []
+        self.warned = False
+        self.checks = PeriodicCallback(self._check, LOOK_SECONDS * 1000)
+        self.checks.start()
 
     def remove_worker(self, scheduler: Scheduler, worker: str, **_kwargs: Any) -> None:  # noqa: ARG002
-        """Forget a worker that is gone."""
+        """Forget a worker that has left."""
         self.retirement.forget(worker)
 
     def admits(self, authorization: str) -> bool:
-        """Return whether a request comes from the controller. The token may be replaced at any time."""
+        """Return whether a request has the controller's token, which may be replaced at any time."""
         try:
             token = Path(os.environ["DASK_K8S_AGENT_TOKEN_FILE"]).read_text(encoding="utf-8").strip()
         except (KeyError, OSError, ValueError):
             token = ""
-        if not token and not self.complained:
+        if not token and not self.warned:
             logger.warning("No token where DASK_K8S_AGENT_TOKEN_FILE points to: all requests are refused")
-        self.complained = not token
+        self.warned = not token
         return bool(token) and hmac.compare_digest(authorization.encode(), f"Bearer {token}".encode())
 
     def demand(self) -> dict[str, Any]:
-        """Answer `GET demand`."""
+        """Return the answer to ``GET demand``."""
         return {
             "target_duration": float(
                 parse_timedelta(dask.config.get("distributed.adaptive.target-duration"))
             ),
-            "idle_seconds": self.quiet.seconds(),
+            "idle_seconds": self.idleness.seconds(),
             "loads": loads(self.scheduler),
             "waiting": waiting(self.scheduler),
         }
 
     def idle(self) -> dict[str, Any]:
-        """Answer `GET idle`."""
+        """Return the answer to ``GET idle``."""
         return {
-            "idle_seconds": self.quiet.seconds(),
+            "idle_seconds": self.idleness.seconds(),
             "clients": len(self.scheduler.clients.keys() - {"fire-and-forget"}),  # the scheduler's own
             "workers": len(self.scheduler.workers),
         }
 
-    def _look(self) -> None:
-        self.quiet.look()
+    def _check(self) -> None:
+        self.idleness.check()
         self.retirement.expire()
 
 
-# --- how busy the scheduler is ---
+# --- work and idleness ---
 
 
-class Quiet:
-    """Since when the scheduler has had nothing to do.
+class Idleness:
+    """Since when the scheduler has been idle.
 
-    `Scheduler.check_idle` knows it, but only where an idle timeout is set, and then closes the scheduler.
+    `Scheduler.check_idle` knows it only if an idle timeout is set, and then closes the scheduler.
     """
 
     def __init__(self, scheduler: Scheduler) -> None:
@@ -144,12 +148,12 @@ class Quiet:
         self.transitions = scheduler.transition_counter
         self.updates = 0
         if not hasattr(scheduler, "_active_graph_updates"):
-            # An older scheduler does not know that it unpacks a graph, which may take a thread minutes.
+            # Older schedulers do not count the graphs that they unpack, which may take minutes.
             self._update_graph = scheduler.stream_handlers["update-graph"]
             scheduler.stream_handlers["update-graph"] = self._counted_update_graph
 
-    def look(self) -> None:
-        """Notice whether anything has happened since the last look."""
+    def check(self) -> None:
+        """Check whether anything has happened since the last check."""
         transitions = self.scheduler.transition_counter
         if transitions != self.transitions or self._busy():
             self.since = None
@@ -158,8 +162,8 @@ class Quiet:
         self.transitions = transitions
 
     def seconds(self) -> float | None:
-        """Return for how long there has been nothing to do; None while there is."""
-        self.look()
+        """Return for how long the scheduler has been idle, None while it is not."""
+        self.check()
         return None if self.since is None else monotonic() - self.since
 
     def _busy(self) -> bool:
@@ -182,7 +186,7 @@ class Quiet:
 
 @dataclass
 class Load:
-    """What the workers are doing that offer the same Dask resources."""
+    """The work of workers that offer the same Dask resources."""
 
     resources: dict[str, float]
     workers: int = 0
@@ -194,31 +198,31 @@ class Load:
     managed: int = 0
     memory_limit: int = 0
     asked: dict[str, float] = field(default_factory=dict)
-    """Of Dask resources, by the tasks that the workers have."""
+    """How much of each Dask resource the tasks on these workers require."""
     busy: dict[str, int] = field(default_factory=dict)
-    """Workers with tasks, by their group."""
+    """How many workers have tasks, by worker group."""
 
     def add(self, worker: WorkerState) -> None:
-        """Count a worker."""
+        """Add a worker."""
         self.workers += 1
         self.idle += not worker.processing
         self.threads += worker.nthreads
         self.processing += len(worker.processing)
         self.occupancy += worker.occupancy
-        self.memory += worker.memory.process  # managed and unmanaged; what is spilled is on disk
-        self.managed += worker.nbytes  # results, also those that are spilled
+        self.memory += worker.memory.process  # without what is spilled to disk
+        self.managed += worker.nbytes  # with what is spilled
         self.memory_limit += worker.memory_limit or 0
         group = GROUP.fullmatch(str(worker.name))
         if group and worker.processing:
             self.busy[group[1]] = self.busy.get(group[1], 0) + 1
         for name, amount in worker.used_resources.items():
-            # The scheduler adds and subtracts, which may leave a little less than nothing.
+            # The scheduler adds and subtracts floats, so that this may be slightly negative.
             self.asked[name] = self.asked.get(name, 0.0) + max(amount, 0.0)
 
 
 @dataclass
 class Waiting:
-    """Tasks that ask for the same Dask resources, are ready, and have no worker."""
+    """Tasks that are ready, require the same Dask resources and have no worker."""
 
     resources: dict[str, float]
     tasks: float = 0
@@ -226,7 +230,7 @@ class Waiting:
 
 
 def loads(scheduler: Scheduler) -> list[dict[str, Any]]:
-    """Return what the workers do that are not on their way out."""
+    """Return the work of the workers that are not retiring, by the Dask resources that they offer."""
     found: dict[frozenset[tuple[str, float]], Load] = {}
     for worker in scheduler.workers.values():
         if worker.status in STAYING:
@@ -235,7 +239,7 @@ def loads(scheduler: Scheduler) -> list[dict[str, Any]]:
 
 
 def waiting(scheduler: Scheduler) -> list[dict[str, Any]]:
-    """Return what waits; of many tasks some are looked at and speak for all."""
+    """Return the tasks without a worker, by the Dask resources that they require; a sample, if many."""
     found: dict[frozenset[tuple[str, float]], Waiting] = {}
     for tasks in (scheduler.queued, scheduler.unrunnable):
         sample = list(islice(tasks, SAMPLE))
@@ -250,98 +254,99 @@ def waiting(scheduler: Scheduler) -> list[dict[str, Any]]:
 
 
 def duration(scheduler: Scheduler, task: TaskState) -> float:
-    """Return how long a task will take, as `Scheduler.adaptive_target` sees it."""
-    known = task.prefix.duration_average  # -1: nothing like it has been seen
+    """Return how long a task will take, by the same estimate as `Scheduler.adaptive_target`."""
+    known = task.prefix.duration_average  # -1: unknown
     return known if known >= 0 else scheduler.UNKNOWN_TASK_DURATION
 
 
-# --- how workers leave ---
+# --- retirement of workers ---
 
 
-class Malformed(ValueError):
-    """A request is not what it should be."""
+class InvalidRequest(ValueError):
+    """The body of a request is invalid."""
 
 
-def read_question(body: bytes) -> dict[str, Any]:
-    """Parse a question about pods, given with their IPs; `Malformed` names what is wrong."""
+def parse_body(body: bytes) -> dict[str, Any]:
+    """Parse a request about pods, which are IP addresses by name; raise `InvalidRequest`."""
     try:
-        question = json.loads(body)
+        request = json.loads(body)
     except (ValueError, RecursionError):
-        raise Malformed("the body is not JSON") from None
-    if not isinstance(question, dict):
-        raise Malformed("the body is not an object")
-    pods = question.get("pods")
+        raise InvalidRequest("the body is not JSON") from None
+    if not isinstance(request, dict):
+        raise InvalidRequest("the body is not an object")
+    pods = request.get("pods")
     if not isinstance(pods, dict) or not all(pod and isinstance(ip, str) for pod, ip in pods.items()):
-        raise Malformed("pods: not an object of names and IPs")
-    return question
+        raise InvalidRequest("pods: not an object of names and IPs")
+    return request
 
 
 @dataclass(frozen=True)
-class Wish:
-    """A request to retire so many of these pods, given with their IPs."""
+class RetireRequest:
+    """A request to retire ``count`` of these pods, and to wait up to ``wait`` seconds for the result."""
 
     pods: Mapping[str, str]
     count: int
     wait: float
 
     @classmethod
-    def read(cls, body: bytes) -> Wish:
-        """Parse a request; `Malformed` names what is wrong."""
-        wish = read_question(body)
-        count, wait = wish.get("count"), wish.get("wait", 0)
+    def parse(cls, body: bytes) -> RetireRequest:
+        """Parse a request; raise `InvalidRequest`."""
+        request = parse_body(body)
+        count, wait = request.get("count"), request.get("wait", 0)
         if not isinstance(count, int) or isinstance(count, bool) or count < 0:
-            raise Malformed("count: not a number of pods")
+            raise InvalidRequest("count: not a number of pods")
         if not isinstance(wait, (int, float)) or isinstance(wait, bool) or not 0 <= wait <= LONGEST_WAIT:
-            raise Malformed(f"wait: not a number of seconds from 0 to {LONGEST_WAIT:g}")
-        return cls(wish["pods"], count, wait)
+            raise InvalidRequest(f"wait: not a number of seconds from 0 to {LONGEST_WAIT:g}")
+        return cls(request["pods"], count, wait)
 
 
 @dataclass
-class Leaving:
-    """A worker on its way out."""
+class RetiringWorker:
+    """The state of a retiring worker."""
 
     since: float
     lease: float = 0.0
-    asked: set[Any] = field(default_factory=set)
-    """Keys of the tasks that the worker has been asked to give back."""
-    moving: RetireWorker | None = None
+    """Until when it retires unless the request is repeated."""
+    recalled: set[Any] = field(default_factory=set)
+    """Keys of the tasks that it has been asked to give back."""
+    policy: RetireWorker | None = None
+    """The memory manager's policy that moves its data."""
     stuck: str = ""
-    """Why it could not leave when it was last asked to."""
+    """Why it cannot retire; empty if it can."""
 
 
 class Retirement:
-    """Workers on their way out, and how they get there.
+    """Retiring workers: they start no tasks, give back those they have not started, and move their data.
 
-    They are told as `Scheduler.retire_workers` tells them, by the status `closing_gracefully`: a worker in it
-    begins no task and fetches no data (it handles a `PauseEvent`), and it gets none, as it is not in the
-    scheduler's `running`. `retire_workers` itself will not do: what is queued at the worker it leaves there
-    for good, a key that two retiring workers hold it takes for safe, and it cannot be called off. The policy
-    behind it, `RetireWorker`, will: it has the running worker that uses the least memory fetch a key, and the
-    copy here dropped once there is another.
+    As in `Scheduler.retire_workers`, a retiring worker has the status `closing_gracefully`: it starts no task
+    and fetches no data (it handles a `PauseEvent`), and gets none, as it is not in the scheduler's `running`.
+    `retire_workers` itself is no option: it leaves tasks that are queued at the worker there for good, takes
+    a key that two retiring workers hold for safe, and cannot be cancelled. Its policy `RetireWorker` does
+    fit: the running worker that uses the least memory fetches a key, and then its own copy is dropped.
 
-    That a worker is gone is never concluded from what it was asked, only from where the keys are now. So
-    requests that overlap do no harm: each sees the same workers and pushes them on.
+    Whether a worker has retired depends only on where tasks and keys are now, not on earlier requests. So
+    overlapping requests do no harm: each sees the same workers and continues their retirement.
     """
 
     def __init__(self, scheduler: Scheduler) -> None:
         self.scheduler = scheduler
-        self.leaving: dict[str, Leaving] = {}
+        self.workers: dict[str, RetiringWorker] = {}
         self.moved = -MOVE_SECONDS
         self._mover: ActiveMemoryManagerExtension | None = None
         self._steal_response = scheduler.stream_handlers.get("steal-response")
-        scheduler.stream_handlers["steal-response"] = self._answered
+        scheduler.stream_handlers["steal-response"] = self._task_given_back
 
-    async def retire(self, wish: Wish) -> dict[str, Any]:
-        """Have workers leave; return what came of it as soon as all are gone, or else after the wait."""
-        deadline = monotonic() + wish.wait
-        workers = self._workers(wish.pods)
-        chosen = sorted(workers, key=lambda pod: (*self._rank(workers[pod]), pod))[: wish.count]
+    async def retire(self, request: RetireRequest) -> dict[str, Any]:
+        """Retire workers; return the result as soon as all have retired, or after the wait."""
+        deadline = monotonic() + request.wait
+        workers = self._by_pod(request.pods)
+        chosen = sorted(workers, key=lambda pod: (*self._rank(workers[pod]), pod))[: request.count]
         for worker in (worker for pod in chosen for worker in workers[pod]):
-            if worker.address in self.leaving and self.leaving[worker.address].stuck:
-                self.forget(worker.address)  # it gets another try
+            if worker.address in self.workers and self.workers[worker.address].stuck:
+                self.forget(worker.address)  # try again
         pause = 0.02
         while True:
-            workers = self._workers(wish.pods)  # again: one may have gone, or come
+            workers = self._by_pod(request.pods)  # again, since workers come and go
             answer = self._advance({pod: workers[pod] for pod in chosen})
             left = deadline - monotonic()
             if len(answer["gone"]) == len(chosen) or left <= 0:
@@ -350,28 +355,28 @@ class Retirement:
             pause = min(1.5 * pause, 0.5)
 
     def known(self, pods: Mapping[str, str]) -> list[str]:
-        """Return the pods of which a worker has registered, and stays."""
-        found = self._workers(pods)
+        """Return the pods with a registered worker that is not retiring."""
+        found = self._by_pod(pods)
         return [pod for pod, own in found.items() if any(worker.status in STAYING for worker in own)]
 
     def expire(self) -> None:
-        """Let those work again whom nobody asks to leave any more."""
-        for address, leaving in list(self.leaving.items()):
-            if monotonic() > leaving.lease:
+        """Give tasks again to workers that nobody has asked to retire for the time of a lease."""
+        for address, state in list(self.workers.items()):
+            if monotonic() > state.lease:
                 self.forget(address)
                 worker = self.scheduler.workers.get(address)
                 if worker is not None and worker.status == Status.closing_gracefully:
-                    self._tell(worker, Status.running)
+                    self._set_status(worker, Status.running)
 
     def forget(self, address: str) -> None:
-        """Drop what is known of a worker on its way out."""
-        leaving = self.leaving.pop(address, None)
-        if leaving is not None and leaving.moving is not None:
-            self.mover.policies.discard(leaving.moving)
+        """Drop the state of a retiring worker."""
+        state = self.workers.pop(address, None)
+        if state is not None and state.policy is not None:
+            self.mover.policies.discard(state.policy)
 
     @property
     def mover(self) -> ActiveMemoryManagerExtension:
-        """A memory manager of our own, as `Scheduler.retire_workers` makes one where there is none."""
+        """A memory manager of our own, as `Scheduler.retire_workers` creates one if there is none."""
         if self._mover is None:
             from distributed.active_memory_manager import ActiveMemoryManagerExtension  # noqa: PLC0415
 
@@ -380,7 +385,7 @@ class Retirement:
             )
         return self._mover
 
-    def _workers(self, pods: Mapping[str, str]) -> dict[str, list[WorkerState]]:
+    def _by_pod(self, pods: Mapping[str, str]) -> dict[str, list[WorkerState]]:
         shared = Counter(pods.values())
         pod_by_ip = {ip: pod for pod, ip in pods.items() if ip and shared[ip] == 1}
         found: dict[str, list[WorkerState]] = {pod: [] for pod in pods}
@@ -391,75 +396,79 @@ class Retirement:
         return found
 
     def _rank(self, workers: list[WorkerState]) -> tuple[int, int]:
+        """Return a sort key for a pod by its workers: those that lose least come first."""
         data = sum(worker.nbytes for worker in workers)
         if not workers:
             return 0, data
         if any(worker.actors for worker in workers):
             return 5, data  # they cannot be moved
-        if any(worker.address in self.leaving for worker in workers):
-            return (1 if all(map(self._is_gone, workers)) else 2), data
+        if any(worker.address in self.workers for worker in workers):
+            return (1 if all(map(self._has_retired, workers)) else 2), data
         return (4 if any(worker.processing for worker in workers) else 3), data
 
     def _advance(self, pods: Mapping[str, Collection[WorkerState]]) -> dict[str, Any]:
-        """Push workers a step further out, and say how far each pod is."""
+        """Continue the retirement of the workers in these pods; return the state of each pod."""
         workers = {worker for pod in pods.values() for worker in pod}
         others = [
             other
             for other in self.scheduler.workers.values()
             if other.status in (Status.init, *STAYING) and other not in workers
         ]
-        takers = any(other.status == Status.running for other in others)
+        has_recipients = any(other.status == Status.running for other in others)
         for worker in workers:
-            leaving = self.leaving.setdefault(worker.address, Leaving(since=monotonic()))
-            leaving.lease = monotonic() + LEASE
-            # With nobody to stay there is nobody to save the data for: the cluster is scaled to zero.
+            state = self.workers.setdefault(worker.address, RetiringWorker(since=monotonic()))
+            state.lease = monotonic() + LEASE
+            # If no worker stays, the group is scaled to zero, and its data is not saved.
             holds = bool(others) and holds_last_copy(worker)
-            if holds and not leaving.stuck:
-                leaving.stuck = hindrance(worker, leaving, takers=takers)
-            if not leaving.stuck:
-                self._push(worker, leaving, holds=holds)
+            if holds and not state.stuck:
+                state.stuck = why_stuck(worker, state, has_recipients=has_recipients)
+            if not state.stuck:
+                self._drain(worker, state, holds=holds)
             elif worker.status == Status.closing_gracefully:
-                self._tell(worker, Status.running)
+                self._set_status(worker, Status.running)
         if self._mover is not None and self._mover.policies and monotonic() >= self.moved + MOVE_SECONDS:
             self.moved = monotonic()
             self._mover.run_once()
         answer: dict[str, Any] = {"gone": [], "retiring": [], "stuck": {}}
         for pod, own in pods.items():
-            reasons = [self.leaving[worker.address].stuck for worker in own]
+            reasons = [self.workers[worker.address].stuck for worker in own]
             if any(reasons):
                 answer["stuck"][pod] = next(filter(None, reasons))
             else:
-                gone = not others or all(map(self._is_gone, own))
+                gone = not others or all(map(self._has_retired, own))
                 answer["gone" if gone else "retiring"].append(pod)
         return answer
 
-    def _push(self, worker: WorkerState, leaving: Leaving, *, holds: bool) -> None:
+    def _drain(self, worker: WorkerState, state: RetiringWorker, *, holds: bool) -> None:
+        """Ask a worker for the tasks that it has not started; have its data moved if it ``holds`` any."""
         if worker.status in STAYING:
-            self._tell(worker, Status.closing_gracefully)
+            self._set_status(worker, Status.closing_gracefully)
         for task in worker.processing:
-            if task.key not in leaving.asked:
-                leaving.asked.add(task.key)
+            if task.key not in state.recalled:
+                state.recalled.add(task.key)
                 recall = {"op": "steal-request", "key": task.key, "stimulus_id": f"{RECALL}-{monotonic()}"}
                 self.scheduler.worker_send(worker.address, recall)
-        if holds and leaving.moving not in self.mover.policies:
+        if holds and state.policy not in self.mover.policies:
             from distributed.active_memory_manager import RetireWorker  # noqa: PLC0415
 
-            leaving.moving = RetireWorker(worker.address)
-            self.mover.add_policy(leaving.moving)
+            state.policy = RetireWorker(worker.address)
+            self.mover.add_policy(state.policy)
 
-    def _tell(self, worker: WorkerState, status: Status) -> None:
+    def _set_status(self, worker: WorkerState, status: Status) -> None:
         logger.info("Worker %s at %s is to be %s", worker.name, worker.address, status.name)
         stimulus = f"dask-k8s-{status.name}-{monotonic()}"
         message = {"op": "worker-status-change", "status": status.name, "stimulus_id": stimulus}
         self.scheduler.worker_send(worker.address, message)
-        # The scheduler learns it now: until the worker has confirmed it, it would choose by the old status.
+        # The scheduler must know now: it would use the old status until the worker has confirmed the new one.
         self.scheduler.handle_worker_status_change(status, worker, stimulus)
 
-    def _answered(self, *, key: Any, state: str | None, stimulus_id: str, worker: str, **more: Any) -> None:
-        """Take back a task that the worker has not begun.
+    def _task_given_back(
+        self, *, key: Any, state: str | None, stimulus_id: str, worker: str, **more: Any
+    ) -> None:
+        """Reschedule a task that a retiring worker has not started and gives back.
 
-        When it says so the worker has let go of the task, and says it in order with what else it tells.
-        Rescheduling without having asked would execute a task twice that it is at.
+        With its answer the worker drops the task, in order with its other messages. Rescheduling without
+        having asked would execute a task twice that the worker is executing.
         """
         if not stimulus_id.startswith(RECALL):
             if self._steal_response is not None:
@@ -467,16 +476,16 @@ class Retirement:
             return
         task = self.scheduler.tasks.get(key)
         owner = None if task is None else task.processing_on
-        if owner is not None and owner.address == worker and state in NOT_BEGUN:
-            if worker in self.leaving:
-                self.leaving[worker].asked.discard(key)
+        if owner is not None and owner.address == worker and state in NOT_STARTED:
+            if worker in self.workers:
+                self.workers[worker].recalled.discard(key)
             self.scheduler.transitions({key: "released"}, stimulus_id)
 
-    def _is_gone(self, worker: WorkerState) -> bool:
-        leaving = self.leaving.get(worker.address)
-        if leaving is None or worker.status in STAYING:
+    def _has_retired(self, worker: WorkerState) -> bool:
+        state = self.workers.get(worker.address)
+        if state is None or worker.status in STAYING:
             return False
-        finished = not worker.processing or monotonic() > leaving.since + FINISH
+        finished = not worker.processing or monotonic() > state.since + FINISH
         return finished and not holds_last_copy(worker)
 
 
@@ -488,34 +497,34 @@ def pod_by_name(name: str, pods: Mapping[str, str]) -> str | None:
 
 
 def holds_last_copy(worker: WorkerState) -> bool:
-    """Return whether something is on this worker and on none that stays."""
-    for task in worker.has_what:
-        if not any(other is not worker and other.status in STAYING for other in task.who_has or ()):
-            return True
-    return False
+    """Return whether a worker holds a key that no staying worker holds."""
+    return any(
+        not any(other is not worker and other.status in STAYING for other in task.who_has or ())
+        for task in worker.has_what
+    )
 
 
-def hindrance(worker: WorkerState, leaving: Leaving, *, takers: bool) -> str:
-    """Return why a worker cannot hand over its data; empty if it can."""
+def why_stuck(worker: WorkerState, state: RetiringWorker, *, has_recipients: bool) -> str:
+    """Return why the data of a worker cannot be moved; empty if it can."""
     if worker.actors:
         return "it holds actors, which cannot be moved"
-    if not takers or (leaving.moving is not None and leaving.moving.no_recipients):
+    if not has_recipients or (state.policy is not None and state.policy.no_recipients):
         return "no other worker can take its data: they are paused or on their way out"
     return ""
 
 
-# --- what else the scheduler was to load ---
+# --- the user's preloads ---
 
 
-def load_hidden_preloads(scheduler: Scheduler) -> list[PreloadManager]:
-    """Load the preloads that the agent's own configuration hides; one that fails is logged."""
+def load_user_preloads(scheduler: Scheduler) -> list[PreloadManager]:
+    """Load the preloads that the agent's configuration overrides; log those that fail."""
     loaded = []
     try:
-        hidden = hidden_preloads(scheduler)
+        preloads = user_preloads(scheduler)
     except Exception:
         logger.exception("Failed to find out which other preloads there are")
-        hidden = []
-    for name, argv in hidden:
+        preloads = []
+    for name, argv in preloads:
         try:
             loaded.append(process_preloads(scheduler, name, argv))
         except Exception:
@@ -523,11 +532,11 @@ def load_hidden_preloads(scheduler: Scheduler) -> list[PreloadManager]:
     return loaded
 
 
-def hidden_preloads(scheduler: Scheduler) -> list[tuple[str, list[str]]]:
-    """Return the hidden preloads with their arguments: what distributed would load if there were no agent."""
-    known = [preload.name for preload in scheduler.preloads]
-    if known != listed(dask.config.get("distributed.scheduler.preload")):
-        return []  # they were named on the command line, for which distributed passes over its configuration
+def user_preloads(scheduler: Scheduler) -> list[tuple[str, list[str]]]:
+    """Return the preloads with their arguments that distributed would load without the agent."""
+    loaded = [preload.name for preload in scheduler.preloads]
+    if loaded != as_list(dask.config.get("distributed.scheduler.preload")):
+        return []  # they are named on the command line, which makes distributed ignore its configuration
     renamed = ("DASK_K8S_PRELOAD", "DASK_K8S_PRELOAD_ARGV")
     users = {
         name.replace("DASK_K8S_", "DASK_DISTRIBUTED__SCHEDULER__"): os.environ[name]
@@ -536,17 +545,17 @@ def hidden_preloads(scheduler: Scheduler) -> list[tuple[str, list[str]]]:
     }
     files = dask.config.collect_yaml(dask.config.paths)
     config = dask.config.merge(*files, dask.config.collect_env(users))
-    names = listed(dask.config.get("distributed.scheduler.preload", None, config=config))
-    argv = listed(dask.config.get("distributed.scheduler.preload-argv", None, config=config))
+    names = as_list(dask.config.get("distributed.scheduler.preload", None, config=config))
+    argv = as_list(dask.config.get("distributed.scheduler.preload-argv", None, config=config))
     if not argv or isinstance(argv[0], str):
         argv = [argv] * len(names)
     if len(argv) != len(names):
         raise ValueError(f"{len(names)} preloads and {len(argv)} lists of arguments")
-    return [(name, arguments) for name, arguments in zip(names, argv) if name not in known]
+    return [(name, arguments) for name, arguments in zip(names, argv) if name not in loaded]
 
 
-def listed(value: Any) -> list[Any]:
-    """Return the list that a configured value is or stands for."""
+def as_list(value: Any) -> list[Any]:
+    """Return a configured value as a list; a string is one entry."""
     return [value] if isinstance(value, str) and value else list(value or ())
 
 
@@ -554,37 +563,37 @@ def listed(value: Any) -> list[Any]:
 
 
 class Refused(HTTPError):
-    """A request gets this status and this sentence."""
+    """A request is answered with this status and this message."""
 
-    def __init__(self, status: int, sentence: str) -> None:
+    def __init__(self, status: int, message: str) -> None:
         super().__init__(status)
-        self.sentence = sentence
+        self.message = message
 
 
-@stream_request_body  # `prepare` comes before the body: strangers cannot make the scheduler hold one
+@stream_request_body  # `prepare` runs before the body is read, so that only the controller can send one
 class Route(RequestHandler):
-    """All of the agent's routes."""
+    """The handler of all routes of the agent."""
 
     def initialize(self, agent: Agent) -> None:
-        """Take what the route was registered with."""
+        """Take the arguments that the route was registered with."""
         self.agent = agent
         self.body = bytearray()
 
     def prepare(self) -> None:
-        """Look at who asks, and how much."""
+        """Check the token and the size of the body."""
         if not self.agent.admits(self.request.headers.get("Authorization", "")):
             raise Refused(401, "the token is missing or wrong")
         if int(self.request.headers.get("Content-Length", "0")) > LARGEST_BODY:
             raise Refused(413, f"more than {LARGEST_BODY} bytes")
 
     def data_received(self, chunk: bytes) -> None:
-        """Take a piece of the body, which need not have said its length."""
+        """Collect the body, whose length need not be known."""
         self.body += chunk
         if len(self.body) > LARGEST_BODY:
             raise Refused(413, f"more than {LARGEST_BODY} bytes")
 
     def get(self, route: str | None) -> None:
-        """Answer a question."""
+        """Answer ``GET demand`` and ``GET idle``."""
         if route == "demand":
             self.finish(self.agent.demand())
         elif route == "idle":
@@ -593,25 +602,23 @@ class Route(RequestHandler):
             raise Refused(404, "nothing to get here")
 
     async def post(self, route: str | None) -> None:
-        """Do what is asked for."""
+        """Answer ``POST retire`` and ``POST known``."""
         retirement, body = self.agent.retirement, bytes(self.body)
         try:
             if route == "retire":
-                answer = await retirement.retire(Wish.read(body))
+                answer = await retirement.retire(RetireRequest.parse(body))
             elif route == "known":
-                answer = {"known": retirement.known(read_question(body)["pods"])}
+                answer = {"known": retirement.known(parse_body(body)["pods"])}
             else:
                 raise Refused(404, "nothing to post here")
-        except Malformed as error:
+        except InvalidRequest as error:
             raise Refused(400, str(error)) from error
         self.finish(answer)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Say in JSON what is wrong; the traceback is in the scheduler's log."""
+        """Answer with an error in JSON; the traceback is in the scheduler's log."""
         error = kwargs.get("exc_info", (None, None))[1]
-        sentence = (
-            error.sentence if isinstance(error, Refused) else f"{self._reason} ({type(error).__name__})"
-        )
+        message = error.message if isinstance(error, Refused) else f"{self._reason} ({type(error).__name__})"
         if status_code in (401, 413):
             self.set_header("Connection", "close")  # as tornado does when a body has not been read
-        self.finish({"error": sentence})
+        self.finish({"error": message})

@@ -1,1 +1,1 @@
-"""DaskWorkerGroup: so many worker pods of one template."""
+"""DaskWorkerGroup: worker pods that are all created from one template."""

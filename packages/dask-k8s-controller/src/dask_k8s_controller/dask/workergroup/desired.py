@@ -1,76 +1,104 @@
-"""Desired state: a DaskWorkerGroup in, worker pods out. No await, no clock, no environment."""
+"""The workers that a DaskWorkerGroup should have, as manifests. Pure."""
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain, count, islice
 from typing import Any
 
 from dask_k8s_controller.dask import last_applied
-from dask_k8s_controller.dask.pods import keeps_legacy_commands, pod_spec, template_digest
+from dask_k8s_controller.dask.pods.template import keeps_legacy_commands, pod_spec, template_digest
 from dask_k8s_controller.dask.scheduler.addresses import scheduler_address
 from dask_k8s_crds import DaskCluster, DaskWorkerGroup, labels, names
 from dask_k8s_crds.metadata import child_metadata
 from dask_k8s_crds.resources import DASK_WORKER_GROUPS
+from dask_k8s_crds.updates import UpdateStrategy
 
 
 def worker_names(
-    group: DaskWorkerGroup, number: int, taken: Collection[str], doubted: Sequence[str] = ()
+    group: DaskWorkerGroup, number: int, used: Collection[str], doubted: Sequence[str] = ()
 ) -> list[str]:
-    """Return the next names of workers that are not taken, first those of which somebody doubts it.
+    """Return the next unused names of workers, names of pods that may exist (``doubted``) first.
 
-    But for those they follow from the group and its pods alone, and from nothing that a controller
-    remembers, so that two of them, or one that lost its memory, choose the same ones and the API server
-    refuses the second.
+    The other names depend on the group and its pods alone. Thus two controllers, or one that restarted,
+    choose the same names, and the API server refuses the second pod of a name.
     """
     metadata = group.metadata
     usual = (names.worker(metadata.name, metadata.uid or "", ordinal) for ordinal in count())
     candidates = chain(doubted, (name for name in usual if name not in doubted))
-    return list(islice((name for name in candidates if name not in taken), number))
+    return list(islice((name for name in candidates if name not in used), number))
 
 
-def workers(
-    group: DaskWorkerGroup,
-    cluster: DaskCluster,
-    worker_names: Collection[str],
-    *,
-    domain: str,
-    failures: int = 0,
-) -> Iterator[dict[str, Any]]:
-    """Yield a pod for each name, after so many that failed in a row."""
-    template = group.spec.worker.spec
-    legacy = keeps_legacy_commands(group.metadata.annotations)
-    shared = _environment(group, cluster, domain)
-    metadata = _metadata(group, template_digest(template, env=shared, legacy_commands=legacy))
-    if failures:
-        metadata["annotations"][labels.FAILURES] = str(failures)
-    for name in worker_names:
-        yield {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {**metadata, "name": name},
-            "spec": pod_spec(template, env={"DASK_WORKER_NAME": name, **shared}, legacy_commands=legacy),
-        }
+@dataclass(frozen=True)
+class Desired:
+    """The workers of a group in a cluster; ``domain`` is the DNS domain of the Kubernetes cluster."""
 
+    group: DaskWorkerGroup
+    cluster: DaskCluster
+    domain: str
 
-def example(group: DaskWorkerGroup, cluster: DaskCluster, *, domain: str) -> dict[str, Any]:
-    """Return what is the same in all workers of a group, as a pod without a name."""
-    return next(workers(group, cluster, [""], domain=domain))
+    @property
+    def suspended(self) -> bool:
+        """Whether the cluster should have no pods."""
+        return self.cluster.spec.suspend
 
+    @property
+    def replicas(self) -> int:
+        """How many workers there should be."""
+        return 0 if self.suspended else self.group.spec.worker.replicas
 
-def _metadata(group: DaskWorkerGroup, digest: str) -> dict[str, Any]:
-    reserved = labels.worker(group.spec.cluster, group.metadata.name)
-    owner = DASK_WORKER_GROUPS, group.metadata
-    metadata = child_metadata(owner, "", group.spec.worker.metadata, reserved=reserved)
-    last_applied.record(metadata)
-    metadata["annotations"][labels.TEMPLATE_DIGEST] = digest
-    return metadata
+    @property
+    def strategy(self) -> UpdateStrategy:
+        """How outdated workers are replaced."""
+        return self.group.spec.update_strategy or self.cluster.spec.update_strategy
 
+    @cached_property
+    def digest(self) -> str:
+        """Digest of the template of the workers."""
+        return template_digest(
+            self.group.spec.worker.spec, env=self._env, legacy_commands=self._keeps_legacy_commands
+        )
 
-def _environment(group: DaskWorkerGroup, cluster: DaskCluster, domain: str) -> dict[str, str]:
-    """As all workers of the group have it; one variable for all Dask resources.
+    @cached_property
+    def example(self) -> dict[str, Any]:
+        """A worker without a name: what all workers have in common."""
+        return next(self.pods([""]))
 
-    Names in Dask's configuration are not told apart by case.
-    """
-    resources = group.spec.worker.dask_resources
-    offered = {"DASK_DISTRIBUTED__WORKER__RESOURCES": json.dumps(dict(resources))} if resources else {}
-    return {"DASK_SCHEDULER_ADDRESS": scheduler_address(cluster, domain), **offered}
+    def pods(self, worker_names: Collection[str], *, failures: int = 0) -> Iterator[dict[str, Any]]:
+        """Yield a pod for each name; ``failures`` predecessors ended by themselves, one after another."""
+        metadata = self._metadata()
+        if failures:
+            metadata["annotations"][labels.FAILURES] = str(failures)
+        template, legacy = self.group.spec.worker.spec, self._keeps_legacy_commands
+        for name in worker_names:
+            env = {"DASK_WORKER_NAME": name, **self._env}
+            yield {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {**metadata, "name": name},
+                "spec": pod_spec(template, env=env, legacy_commands=legacy),
+            }
+
+    def _metadata(self) -> dict[str, Any]:
+        group = self.group
+        reserved = labels.worker(group.spec.cluster, group.metadata.name)
+        owner = DASK_WORKER_GROUPS, group.metadata
+        metadata = child_metadata(owner, "", group.spec.worker.metadata, reserved=reserved)
+        last_applied.record(metadata)
+        metadata["annotations"][labels.TEMPLATE_DIGEST] = self.digest
+        return metadata
+
+    @property
+    def _keeps_legacy_commands(self) -> bool:
+        return keeps_legacy_commands(self.group.metadata.annotations)
+
+    @cached_property
+    def _env(self) -> Mapping[str, str]:
+        """Environment variables that all workers of the group share.
+
+        One variable sets all Dask resources, since names in Dask's configuration are case-insensitive.
+        """
+        resources = self.group.spec.worker.dask_resources
+        offered = {"DASK_DISTRIBUTED__WORKER__RESOURCES": json.dumps(dict(resources))} if resources else {}
+        return {"DASK_SCHEDULER_ADDRESS": scheduler_address(self.cluster, self.domain), **offered}

@@ -1,77 +1,78 @@
-"""Who makes room for a worker of the current template, and how: now, or once it has handed over.
+"""Which outdated workers make room for new ones. Pure; the time is passed in.
 
-The planner is given what there is, and remembers nothing: it computes the next step alone. Of ``replicas``
-wanted workers, ``ready`` are ready, whatever they were made from; a new one also has to be registered with
-the scheduler, for before that nobody can hand over to it. As long as
+The next step depends on the present workers alone. Of ``replicas`` desired workers, ``ready`` are ready,
+whatever template they are created from; a new one also has to be registered with the scheduler, since
+outdated workers cannot move their data to it before. Ready outdated workers are drained as long as
 
     ready - drained >= replicas - unavailable
 
-outdated workers that are ready may be drained; the next ones follow when new ones are ready. Outdated workers
-that do not run are missing anyway, and go at once. So a template that does not work costs ``unavailable``
-workers and no more, and one that is mended, or taken back, replaces these first.
-Pure; the time is passed in.
+Outdated workers that do not run are missing anyway, and are deleted at once. So a broken template costs
+``unavailable`` workers and no more, and after it is fixed or reverted, its workers are replaced first.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+import dataclasses
+from collections.abc import Sequence
+from datetime import datetime
 
-from dask_k8s_controller.dask.workergroup.scale import newest_first
+from dask_k8s_controller.dask.workergroup.observe import newest_first
+from dask_k8s_controller.dask.workergroup.retirement import Drain, Step, is_overdue
 from dask_k8s_controller.runtime.cache import Record
 from dask_k8s_crds.updates import UpdateStrategy
 
 
-@dataclass(frozen=True, slots=True)
-class Drain:
-    """``count`` of the workers ``among`` hand over what they hold, and go."""
-
-    among: tuple[Record, ...]
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """Who goes ``now``, and who once it has handed over."""
-
-    now: tuple[Record, ...] = ()
-    drains: tuple[Drain, ...] = ()
-
-
-def plan(
+def next_step(
     living: Sequence[Record],
     replicas: int,
     digest: str,
     strategy: UpdateStrategy,
     *,
-    unregistered: Collection[Record] = (),
+    unregistered: Sequence[Record] = (),
 ) -> Step:
-    """Return the next step of a group whose workers should be made from what has this digest."""
+    """Return the next step of a group whose current template has this digest.
+
+    ``unregistered``: those of the step's ``successors`` that the scheduler does not know, once it was asked.
+    """
     outdated = newest_first([worker for worker in living if worker.value.outdated(digest)])
     if not outdated or strategy.type == "OnDelete":
         return Step()
     if strategy.type == "Recreate":
-        return Step(now=tuple(outdated))
+        return Step(delete=tuple(outdated))
     ready = sum(worker.value.ready for worker in living) - len(unregistered)
     budget = ready - (replicas - strategy.unavailable(replicas))
-    unready = tuple(worker for worker in outdated if worker.value.runs and not worker.value.ready)
     healthy = tuple(worker for worker in outdated if worker.value.ready)
-    drains = (Drain(unready, len(unready)), Drain(healthy, min(budget, len(healthy))))
+    unready = tuple(worker for worker in outdated if worker.value.running and not worker.value.ready)
+    counts = ((unready, len(unready)), (healthy, min(budget, len(healthy))))
+    drains = tuple(Drain(candidates, count) for candidates, count in counts if count > 0)
     return Step(
-        now=tuple(worker for worker in outdated if not worker.value.runs and not worker.value.ready),
-        drains=tuple(drain for drain in drains if drain.count > 0),
+        delete=tuple(worker for worker in outdated if not worker.value.running and not worker.value.ready),
+        drains=drains,
+        successors=successors(living, digest) if drains else (),
+        unregistered=tuple(unregistered),
+        rollout=strategy,
     )
 
 
-def is_overdue(worker: Record, strategy: UpdateStrategy, now: datetime) -> bool:
-    """Whether a worker has been handing over for longer than it may."""
-    left = seconds_left(worker, strategy, now)
-    return left is not None and left <= 0
+def successors(living: Sequence[Record], digest: str) -> tuple[Record, ...]:
+    """Return the ready workers of the current template; not those that share their node's address.
+
+    The scheduler knows workers by address, so it cannot say whether these have registered.
+    """
+    return tuple(
+        worker
+        for worker in living
+        if worker.value.ready and worker.value.ip and not worker.value.outdated(digest)
+    )
 
 
-def seconds_left(worker: Record, strategy: UpdateStrategy, now: datetime) -> float | None:
-    """Return for how long a worker may go on handing over; None where it has not been told to."""
-    try:
-        since = datetime.fromisoformat(worker.value.draining or "")
-        return strategy.drain_timeout_seconds - (now - since) / timedelta(seconds=1)
-    except (TypeError, ValueError):
-        return None
+def delete_overdue(step: Step, now: datetime) -> Step:
+    """Return the step in which workers that have been draining for too long are deleted instead."""
+    if step.rollout is None:
+        return step
+    delete, drains = list(step.delete), []
+    for drain in step.drains:
+        overdue = [pod for pod in drain.candidates if is_overdue(pod, step.rollout, now)][: drain.count]
+        uids = {pod.uid for pod in overdue}
+        delete += overdue
+        if count := drain.count - len(overdue):
+            drains.append(Drain(tuple(pod for pod in drain.candidates if pod.uid not in uids), count))
+    return dataclasses.replace(step, delete=tuple(delete), drains=tuple(drains))

@@ -1,130 +1,90 @@
-"""How many workers to make and which ones go. Pure; the time is passed in."""
+"""How many workers to create, and which leave when there are too many. Pure; the time is passed in."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Self
+from datetime import datetime
+from itertools import groupby
 
-from dask_k8s_controller.dask.pods import Pod
+from dask_k8s_controller.dask.pods.view import Pod
+from dask_k8s_controller.dask.workergroup.observe import Observed, newest_first
+from dask_k8s_controller.dask.workergroup.retirement import Drain, Step
 from dask_k8s_controller.runtime.cache import Record
 
 RESTART_SECONDS = 10.0
-"""A pod that ended by itself is replaced when it is so old, its successor when twice as old, and so on."""
+"""The least age at which a failed worker is replaced; it doubles with each failure in a row."""
 LONGEST_RESTART_SECONDS = 300.0
-"""The longest such time, as it is the kubelet's for containers."""
+"""The largest such age, the same as the kubelet's back-off for containers."""
 CALM_SECONDS = 600.0
-"""When a worker that got so old ends, those that ended before it are forgotten."""
+"""The age at which a worker that fails is the first in a row again."""
 SLICE = 500
-"""So many workers are made at most in one pass, so that an edit meanwhile is noticed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """The workers of a group: who lives, who has ended, who goes, and who was made but not seen yet."""
-
-    living: tuple[Record, ...]
-    finished: tuple[Record, ...]
-    going: tuple[Record, ...]
-    expected: frozenset[str]
-    digest: str = ""
-    """Of what workers are made from now."""
-
-    @classmethod
-    def of(cls, records: Sequence[Record], expected: Collection[str], digest: str = "") -> Self:
-        """Sort the pods of a group."""
-        present = [record for record in records if not record.deleting]
-        return cls(
-            living=tuple(record for record in present if not record.value.finished),
-            finished=tuple(record for record in present if record.value.finished),
-            going=tuple(record for record in records if record.deleting),
-            expected=frozenset(expected) - {record.key.name for record in records},
-            digest=digest,
-        )
-
-    @property
-    def count(self) -> int:
-        """How many workers there are or will be without a further act."""
-        return len(self.living) + len(self.expected)
-
-    @property
-    def ready(self) -> int:
-        """How many workers are ready."""
-        return sum(record.value.ready for record in self.living)
-
-    @property
-    def updated(self) -> int:
-        """How many workers are made from what they should be made from, or will be."""
-        outdated = sum(1 for record in self.living if record.value.outdated(self.digest))
-        return self.count - outdated
-
-    @property
-    def names(self) -> set[str]:
-        """Names that are taken."""
-        return {record.key.name for record in (*self.living, *self.finished, *self.going)} | self.expected
+"""The most workers to create or patch in one reconcile, so that the next one sees edits made meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """``make`` so many workers now, or let ``surplus`` go; clear ``finished`` away, and look again then.
+    """How many workers to create, and which finished pods to delete."""
 
-    Those to be made come after so many ``failures`` in a row.
-    """
-
-    make: int
-    surplus: int
+    create: int
     finished: tuple[Record, ...]
     look_again: float | None
     failures: int = 0
+    """How many failures in a row the workers to create come after."""
 
 
 def decide(observed: Observed, replicas: int, now: datetime) -> Decision:
-    """Compare what there is with what there should be."""
-    waits = {record: _rest(record.value, observed.digest, now) for record in observed.finished}
-    old = tuple(record for record, wait in waits.items() if wait <= 0)
-    young = len(observed.finished) - len(old)
+    """Compare the workers of a group with the desired number."""
+    waits = {pod: _seconds_until_replaced(pod.value, observed.digest, now) for pod in observed.finished}
+    old = tuple(pod for pod, wait in waits.items() if wait <= 0)
+    recent = len(observed.finished) - len(old)
     missing = replicas - observed.count
-    make = max(0, min(missing - young, SLICE))
+    create = max(0, min(missing - recent, SLICE))
     later = [wait for wait in waits.values() if wait > 0]
     return Decision(
-        make=make,
-        # Too many of those that live: what was made and not seen yet takes its turn when it is seen.
-        surplus=max(0, len(observed.living) - replicas),
+        create=create,
         finished=old if missing >= 0 else observed.finished,
-        look_again=0.0 if missing - young > make else min(later, default=None),
-        failures=max((_failures(record.value, observed.digest, now) for record in old), default=0),
+        look_again=0.0 if missing - recent > create else min(later, default=None),
+        failures=max((_failures(pod.value, observed.digest, now) for pod in old), default=0),
     )
 
 
-def _rest(pod: Pod, digest: str, now: datetime) -> float:
-    """How long a pod that ended still counts."""
+def scale_down(living: Sequence[Record], surplus: int, digest: str) -> Step:
+    """Return the step in which ``surplus`` workers leave: pending ones, then unready ones, then ready ones.
+
+    Of each kind, outdated workers leave first. Within one kind the scheduler chooses, since it knows their
+    tasks and data; without a scheduler the newest leave.
+    """
+
+    def kind(pod: Record) -> tuple[bool, bool, bool]:
+        return pod.value.phase != "Pending", pod.value.ready, not pod.value.outdated(digest)
+
+    delete: tuple[Record, ...] = ()
+    drains = []
+    for (started, _, _), pods in groupby(sorted(newest_first(living), key=kind), key=kind):
+        alike = tuple(pods)
+        count = max(0, min(surplus, len(alike)))
+        surplus -= count
+        if not started:
+            delete += alike[:count]
+        elif count:
+            drains.append(Drain(alike, count))
+    return Step(delete=delete, drains=tuple(drains))
+
+
+def _seconds_until_replaced(pod: Pod, digest: str, now: datetime) -> float:
+    """Return for how long a finished pod still counts as a worker."""
     if not _failed(pod, digest):
         return 0.0
     seconds: float = RESTART_SECONDS * 2 ** min(pod.failures, 10)
-    return min(seconds, LONGEST_RESTART_SECONDS) - age(pod, now)
+    return min(seconds, LONGEST_RESTART_SECONDS) - pod.age(now)
 
 
 def _failures(pod: Pod, digest: str, now: datetime) -> int:
-    """How many failures in a row its successor comes after."""
+    """Return how many failures in a row the successor of a finished pod comes after."""
     if not _failed(pod, digest):
         return 0
-    return 1 if age(pod, now) >= CALM_SECONDS else pod.failures + 1
+    return 1 if pod.age(now) >= CALM_SECONDS else pod.failures + 1
 
 
 def _failed(pod: Pod, digest: str) -> bool:
-    """Whether its successor may fail, too: neither the node nor an older template is to blame."""
-    return not (pod.taken_away or pod.outdated(digest))
-
-
-def newest_first(living: Sequence[Record]) -> list[Record]:
-    """Sort pods by age; those of the same second by name, so that the order is the same every time."""
-    return sorted(living, key=lambda record: (_reversed(record.value.created), record.value.name))
-
-
-def age(pod: Pod, now: datetime) -> float:
-    """Return the seconds since a pod was created."""
-    return (now - datetime.fromisoformat(pod.created)) / timedelta(seconds=1)
-
-
-def _reversed(timestamp: str) -> str:
-    """Return a text that sorts newer timestamps first."""
-    return "".join(chr(0x10FFFF - ord(letter)) for letter in timestamp)
+    """Return whether its successor may fail too: neither its node nor an older template is the cause."""
+    return not (pod.ended_by_node or pod.outdated(digest))

@@ -1,10 +1,11 @@
-"""Report: what a worker group is like. No await, no clock, no environment."""
+"""The status of a worker group: numbers and conditions. Pure."""
 
 from collections.abc import Sequence
 
-from dask_k8s_controller.dask.findings import HEALTHY, Finding, conditions, refused, troubled
-from dask_k8s_controller.dask.workergroup.retire import Retirement
-from dask_k8s_controller.dask.workergroup.scale import Observed
+from dask_k8s_controller.dask.findings import HEALTHY, Finding, conditions, refused
+from dask_k8s_controller.dask.pods.view import troubled
+from dask_k8s_controller.dask.workergroup.observe import Observed
+from dask_k8s_controller.dask.workergroup.retirement import Retirement
 from dask_k8s_controller.runtime.results import Outcome
 from dask_k8s_crds import Condition, DaskWorkerGroup, DaskWorkerGroupStatus, labels
 from dask_k8s_crds.updates import UpdateStrategy
@@ -14,23 +15,22 @@ def running(
     group: DaskWorkerGroup,
     observed: Observed,
     outcome: Outcome,
-    leaving: Retirement,
+    retirement: Retirement,
     strategy: UpdateStrategy,
 ) -> tuple[Condition, ...]:
-    """Return the conditions of a group whose cluster is there."""
-    wanted, generation = group.spec.worker.replicas, group.metadata.generation
-    counts = f"{observed.ready} of {wanted} workers are ready"
-    complete = observed.ready == observed.count == wanted
-    degraded = refused(outcome) or troubled(record.value for record in (*observed.living, *observed.finished))
+    """Return the conditions of a group whose cluster exists and is not suspended."""
+    replicas = group.spec.worker.replicas
+    counts = f"{observed.ready} of {replicas} workers are ready"
+    complete = observed.ready == observed.count == replicas
+    degraded = refused(outcome) or troubled(pod.value for pod in (*observed.living, *observed.finished))
     ready = Finding("WorkersReady", counts) if complete else degraded or Finding("WorkersNotReady", counts)
     updating = _updating(observed, strategy)
-    moving = degraded or leaving.why or updating or Finding("Scaling", counts)
     done = complete and updating is None
-    progress = Finding("Complete", counts) if done else moving
+    progress = degraded or retirement.finding or updating or Finding("Scaling", counts)
     return conditions(
-        generation,
+        group.metadata.generation,
         Ready=(complete, ready),
-        Progressing=(not done and not degraded, progress),
+        Progressing=(not done and not degraded, Finding("Complete", counts) if done else progress),
         Degraded=(degraded is not None, degraded or HEALTHY),
     )
 
@@ -42,12 +42,12 @@ def _updating(observed: Observed, strategy: UpdateStrategy) -> Finding | None:
 
 
 def suspended(group: DaskWorkerGroup, observed: Observed, outcome: Outcome) -> tuple[Condition, ...]:
-    """Return the conditions of a group whose cluster rests, or is about to."""
-    left = observed.count + len(observed.going)
-    where = f'DaskCluster "{group.spec.cluster}" is suspended (spec.suspend)'
-    finding = Finding("Suspending", f"{where}: {left} workers are still there")
+    """Return the conditions of a group whose cluster is suspended, or still has pods."""
+    left = observed.count + len(observed.terminating)
+    cluster = f'DaskCluster "{group.spec.cluster}" is suspended (spec.suspend)'
+    finding = Finding("Suspending", f"{cluster}: {left} workers are still there")
     if not left:
-        finding = Finding("Suspended", f"{where}: no worker runs until it is not")
+        finding = Finding("Suspended", f"{cluster}: no worker runs until it is not")
     degraded = refused(outcome)
     return conditions(
         group.metadata.generation,
@@ -58,9 +58,9 @@ def suspended(group: DaskWorkerGroup, observed: Observed, outcome: Outcome) -> t
 
 
 def waiting(group: DaskWorkerGroup) -> tuple[Condition, ...]:
-    """Return the conditions of a group whose cluster is not there."""
-    where = f'there is no DaskCluster "{group.spec.cluster}" in namespace "{group.metadata.namespace}"'
-    finding = Finding("ClusterNotFound", f"spec.cluster: {where}; the workers start when there is")
+    """Return the conditions of a group whose cluster does not exist."""
+    missing = f'there is no DaskCluster "{group.spec.cluster}" in namespace "{group.metadata.namespace}"'
+    finding = Finding("ClusterNotFound", f"spec.cluster: {missing}; the workers start when there is")
     return conditions(
         group.metadata.generation,
         Ready=(False, finding),
@@ -70,14 +70,14 @@ def waiting(group: DaskWorkerGroup) -> tuple[Condition, ...]:
 
 
 def report(
-    group: DaskWorkerGroup, observed: Observed, leaving: Retirement, found: Sequence[Condition]
+    group: DaskWorkerGroup, observed: Observed, retirement: Retirement, found: Sequence[Condition]
 ) -> DaskWorkerGroupStatus:
-    """Describe a group in numbers and conditions."""
+    """Return the status with these conditions."""
     return DaskWorkerGroupStatus(
         replicas=observed.count,
         ready_replicas=observed.ready,
         updated_replicas=observed.updated,
-        retiring=len(observed.going) + leaving.staying,
+        retiring=len(observed.terminating) + retirement.retiring,
         selector=labels.selector(labels.worker(group.spec.cluster, group.metadata.name)),
         observed_generation=group.metadata.generation,
         conditions=tuple(found),

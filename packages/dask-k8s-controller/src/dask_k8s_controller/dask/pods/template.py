@@ -1,0 +1,90 @@
+"""From a user's pod template to the spec of a pod, with our environment and current commands. Pure."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dask_k8s_controller.dask import last_applied
+from dask_k8s_controller.runtime.objects import Body
+from dask_k8s_controller.runtime.plan import Event
+from dask_k8s_crds import labels
+
+COMMANDS = {"dask-scheduler": ("dask", "scheduler"), "dask-worker": ("dask", "worker")}
+"""Commands that `distributed` removed in 2026.6.0, and what starts the same program since 2022.10."""
+
+
+def pod_spec(template: Body, *, env: Mapping[str, str], legacy_commands: bool) -> dict[str, Any]:
+    """Return the spec of a pod: a copy of the user's, with our environment and current commands.
+
+    A variable that the user sets wins over ours of the same name. Ours come first, so that the user's may
+    refer to them, for example as ``$(DASK_WORKER_NAME)``.
+    ``legacy_commands`` keeps `dask-scheduler` and `dask-worker` as they are.
+    """
+    spec = copy.deepcopy(dict(template))
+    spec.setdefault("enableServiceLinks", False)
+    for container in spec["containers"]:
+        user_env = container.get("env") or []
+        user_names = {variable["name"] for variable in user_env}
+        added = [{"name": name, "value": value} for name, value in env.items() if name not in user_names]
+        if added:
+            container["env"] = added + user_env
+        if not legacy_commands:
+            _renew_command(container)
+    return spec
+
+
+def template_digest(template: Body, *, env: Mapping[str, str], legacy_commands: bool) -> str:
+    """Return the digest of the input of `pod_spec`, without the name of the pod.
+
+    It does not cover the result, so that a newer controller that builds pods differently restarts none.
+    """
+    return last_applied.digest([template, env, legacy_commands and bool(removed_commands(template))])
+
+
+def main_container(spec: Body) -> Any:
+    """Return the container that runs Dask: the one named ``scheduler`` or ``worker``, or else the first."""
+    containers = spec["containers"]
+    named = (each for each in containers if each["name"] in (labels.SCHEDULER, labels.WORKER))
+    return next(named, containers[0])
+
+
+def removed_commands(template: Body) -> list[str]:
+    """Return the removed commands that a template starts, for example ``["dask-worker"]``."""
+    programs = (program for each in template["containers"] for program in _entrypoint(each)[1][:1])
+    return [program for program in programs if program in COMMANDS]
+
+
+def _renew_command(container: dict[str, Any]) -> None:
+    field, args = _entrypoint(container)
+    if args and args[0] in COMMANDS:
+        container[field] = [*COMMANDS[args[0]], *args[1:]]
+
+
+def _entrypoint(container: Body) -> tuple[str, Sequence[str]]:
+    """Return the field that begins with the container's program, and its content."""
+    field = "command" if container.get("command") else "args"
+    return field, container.get(field) or ()
+
+
+def keeps_legacy_commands(annotations: Mapping[str, str]) -> bool:
+    """Return whether the user annotated a resource to start removed commands as they are written."""
+    return annotations.get(labels.LEGACY_COMMANDS) == "keep"
+
+
+def legacy_command_events(about: Body, template: Body, annotations: Mapping[str, str]) -> tuple[Event, ...]:
+    """Return an Event about an object whose template starts removed commands, unless it keeps them."""
+    commands = removed_commands(template)
+    if not commands or keeps_legacy_commands(annotations):
+        return ()
+    return (Event(about, "LegacyCommand", removed_commands_message(commands)),)
+
+
+def removed_commands_message(commands: Sequence[str]) -> str:
+    """Return the message for a user whose template starts removed commands."""
+    renewed = ", ".join(
+        f'"{command}" as "{" ".join(COMMANDS[command])}"' for command in dict.fromkeys(commands)
+    )
+    return (
+        f"started {renewed}: distributed 2026.6.0 removed the old form; change the template, or annotate "
+        f'the resource with "{labels.LEGACY_COMMANDS}: keep" for an image older than 2022.10'
+    )

@@ -1,0 +1,87 @@
+"""Which workers to create, patch, retire and delete. Pure; the time and the agent's answers are passed in."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+
+from dask_k8s_controller.dask import last_applied
+from dask_k8s_controller.dask.pods.template import legacy_command_events
+from dask_k8s_controller.dask.workergroup import rollout
+from dask_k8s_controller.dask.workergroup.desired import Desired, worker_names
+from dask_k8s_controller.dask.workergroup.observe import Observed
+from dask_k8s_controller.dask.workergroup.retirement import Retirement, Step
+from dask_k8s_controller.dask.workergroup.scale import SLICE, decide, scale_down
+from dask_k8s_controller.runtime.cache import Record
+from dask_k8s_controller.runtime.objects import Body
+from dask_k8s_controller.runtime.plan import Create, Delete, Event, Patch, Plan
+from dask_k8s_crds import labels
+from dask_k8s_crds.resources import PODS
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPlan:
+    """What one reconcile writes, and in how many seconds the next one is due."""
+
+    writes: Plan
+    look_again: float | None
+
+
+def next_step(
+    observed: Observed, desired: Desired, now: datetime, unregistered: Sequence[Record] = ()
+) -> Step:
+    """Return which workers leave next: those that are too many, or else outdated ones."""
+    if desired.suspended:
+        # The scheduler goes too, and with it all data.
+        return Step(delete=observed.living)
+    if surplus := observed.surplus(desired.replicas):
+        return scale_down(observed.living, surplus, desired.digest)
+    step = rollout.next_step(
+        observed.living, desired.replicas, desired.digest, desired.strategy, unregistered=unregistered
+    )
+    return rollout.delete_overdue(step, now)
+
+
+def plan(
+    record: Record, observed: Observed, desired: Desired, retirement: Retirement, now: datetime
+) -> GroupPlan:
+    """Create missing workers, delete those that have retired, patch the others in place."""
+    scaling = decide(observed, desired.replicas, now)
+    names = worker_names(desired.group, scaling.create, observed.names, observed.doubted)
+    create = tuple(Create(PODS, pod) for pod in desired.pods(names, failures=scaling.failures))
+    patch = tuple(islice(edits(observed.living, desired.example, retirement, now), SLICE))
+    delete = (
+        *(Delete(pod.key, pod.uid) for pod in scaling.finished),
+        *(Delete(pod.key, pod.uid, _version(pod)) for pod in retirement.pods),
+    )
+    events: tuple[Event, ...] = ()
+    if create and not observed.names:
+        template, annotations = desired.group.spec.worker.spec, desired.group.metadata.annotations
+        events = legacy_command_events(record.value, template, annotations)
+    waits = (scaling.look_again, retirement.look_again, 0.0 if len(patch) == SLICE else None)
+    return GroupPlan(
+        Plan(create=create, patch=patch, delete=delete, events=events),
+        look_again=min((wait for wait in waits if wait is not None), default=None),
+    )
+
+
+def edits(living: Sequence[Record], example: Body, retirement: Retirement, now: datetime) -> Iterator[Patch]:
+    """Yield a patch for each worker whose labels or annotations are not current; its template stays."""
+    deleted = {pod.uid for pod in retirement.pods}
+    draining = {pod.uid for pod in retirement.draining}
+    for pod in living:
+        if pod.uid in deleted:
+            continue
+        patch = last_applied.pod_patch(pod.value.last_applied, pod.value.digest, example)
+        if (pod.uid in draining) is (pod.value.draining_since is None):
+            # A worker that no longer has to drain may begin again later, with its full time.
+            since = now.strftime("%Y-%m-%dT%H:%M:%SZ") if pod.uid in draining else None
+            patch["annotations"] = {**patch.get("annotations", {}), labels.DRAINING_SINCE: since}
+        if patch:
+            # With the uid, the API server refuses the patch for another pod of the same name.
+            yield Patch(pod.key, {"metadata": {"uid": pod.uid, **patch}})
+
+
+def _version(pod: Record) -> int | None:
+    """Return the version of a pod that is deleted because it does not run: by now it may."""
+    return None if pod.value.running else pod.version
