@@ -4,5 +4,5 @@ import asyncio
 
 pytest_plugins = ["dask_k8s_controller.testing.fixtures"]
 
-# pytest-asyncio asks for the present loop and so makes one that nobody closes, unless none was ever wanted.
+# pytest-asyncio asks for the current event loop and thereby creates one that nobody closes, unless it is set.
 asyncio.set_event_loop(None)

@@ -1,4 +1,4 @@
-"""An HTTP server that answers as a test tells it, where a kubeconfig leads the controller."""
+"""An HTTP server with the answers that a test sets; a kubeconfig leads the controller to it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -25,7 +25,7 @@ class FakeServer:
         self.requests: list[web.Request] = []
         self.bodies: list[bytes] = []
         self.asked = asyncio.Event()
-        """Set, and made anew, at each request."""
+        """Set at each request, and replaced by a new one."""
         self.answer: Answer = _nothing
         self._runner = web.ServerRunner(web.Server(self._handle), shutdown_timeout=0.1)
         self._url = ""

@@ -6,7 +6,7 @@ from pathlib import Path
 PAGE = Path(__file__).parents[4] / "docs/metrics.md"
 
 
-def test_work_wakes_workers_and_calm_lets_them_go(world, cluster, autoscaler):
+def test_work_adds_workers_and_idleness_removes_them(world, cluster, autoscaler):
     world.up(cluster(), autoscaler())
     world.until(lambda: world.condition() == ("True", "Steady"))
     assert world.size() == 0
@@ -37,7 +37,7 @@ def test_the_page_says_what_is_measured(world):
     assert [[cell.strip() for cell in row] for row in rows] == measured
 
 
-def test_a_gpu_group_wakes_from_nothing_and_only_for_tasks_that_ask(world, cluster, group, autoscaler):
+def test_a_gpu_group_starts_from_zero_and_only_for_tasks_that_ask(world, cluster, group, autoscaler):
     groups = [{"name": "demo-gpu", "maximum": 2, "priority": 10}]
     world.up(cluster(), group("demo-gpu", GPU=1), autoscaler(groups=groups))
     with world.work(4, 1.0):

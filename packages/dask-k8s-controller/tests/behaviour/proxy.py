@@ -112,9 +112,9 @@ class Proxy(ThreadingHTTPServer):
         if not answered:
             self.requests.append((method, path))
         if self._last is not None:
-            wanted, end, number, answer_only = self._last
-            is_it = (method, answered) == (wanted, answer_only) and path.endswith(end)
-            if is_it and self.count(wanted, end) >= number:
+            method_to_cut, end, number, answer_only = self._last
+            is_it = (method, answered) == (method_to_cut, answer_only) and path.endswith(end)
+            if is_it and self.count(method_to_cut, end) >= number:
                 self.go_silent()
 
     def handle_error(self, *_: Any) -> None:

@@ -1,4 +1,4 @@
-"""What cannot work: refused at ``kubectl apply``, or else a condition in the API server's words."""
+"""What cannot work: refused at ``kubectl apply``, or else a condition with the API server's message."""
 
 import pytest
 
@@ -21,7 +21,7 @@ SLEEPS = worker(containers=[container(command=["sleep", "infinity"])])
 
 
 @pytest.mark.parametrize(
-    "change, words",
+    "change, message",
     [
         pytest.param({"spec": {"idleTimeot": 3}}, 'unknown field "spec.idleTimeot"', id="unknown field"),
         pytest.param(
@@ -52,8 +52,8 @@ SLEEPS = worker(containers=[container(command=["sleep", "infinity"])])
         ),
     ],
 )
-def test_refused_at_apply(change, words, world, crds, cluster):
-    assert words in world.apply(cluster("demo", change), check=False)
+def test_refused_at_apply(change, message, world, crds, cluster):
+    assert message in world.apply(cluster("demo", change), check=False)
     assert world.names("daskclusters") == set()
 
 
@@ -128,8 +128,8 @@ def test_a_container_that_keeps_crashing(world, controller, cluster):
     scheduler = {"spec": {"containers": [container(name="scheduler", command=["sh", "-c", "exit 7"])]}}
     world.apply(cluster("demo", {"spec": {"scheduler": scheduler}}))
     degraded = world.condition("daskcluster/demo", "Degraded", "CrashLoopBackOff")
-    words = "pod demo-scheduler: container scheduler keeps ending with exit code 7 (Error)"
-    assert words in degraded["message"]
+    message = "pod demo-scheduler: container scheduler keeps ending with exit code 7 (Error)"
+    assert message in degraded["message"]
     ready = world.condition("daskcluster/demo", "Ready", "CrashLoopBackOff")
     assert ready["status"] == "False"
 
@@ -165,8 +165,8 @@ def test_a_name_that_a_stranger_has(world, controller, cluster):
     world.apply(cluster())
     degraded = world.condition("daskcluster/demo", "Degraded", "AlreadyExists")
     which = f"Service {world.namespace}/demo-scheduler"
-    words = f"create {which}: {which} exists and is controlled by nobody: delete or rename one of the two"
-    assert degraded["message"] == words
+    message = f"create {which}: {which} exists and is controlled by nobody: delete or rename one of the two"
+    assert degraded["message"] == message
     world.workers("demo-default", 2)
     world.kubectl("delete", "service/demo-scheduler")
     world.wait("daskcluster/demo", "condition=Ready")

@@ -1,11 +1,13 @@
-"""A cluster comes up: what is made, what it is called, whose it is, and what the user is told."""
+"""A cluster comes up: what is created, its names, its owners, and what the status reports."""
 
 import re
+
+from dask_k8s_crds import labels
 
 CLUSTER, GROUP, COMPONENT = "dask.org/cluster-name", "dask.org/workergroup-name", "dask.org/component"
 SCHEDULER = {CLUSTER: "demo", COMPONENT: "scheduler"}
 WORKER = {CLUSTER: "demo", GROUP: "demo-default", COMPONENT: "worker"}
-BOOKKEEPING = {"kubernetes.dask.org/given", "kubernetes.dask.org/template-digest"}
+BOOKKEEPING = {labels.LAST_APPLIED, "kubernetes.dask.org/template-digest"}
 DEFAULT = {"sidecar.istio.io/inject": "false"}
 SELECTOR = ",".join(f"{name}={WORKER[name]}" for name in (CLUSTER, GROUP, COMPONENT))
 

@@ -2,6 +2,8 @@
 
 import pytest
 
+from dask_k8s_crds import labels
+
 from .world import going, is_ready, names, uids
 
 WORKERS = "dask.org/component=worker"
@@ -34,10 +36,10 @@ def changed(cluster, **changes):
 
 def follow(pods, change):
     """Whether scheduler and workers have the change, and nobody is on the way out."""
-    wanted = {key: value for key, value in change.items() if key != "env"}
+    fields = {key: value for key, value in change.items() if key != "env"}
     containers = [pod["spec"]["containers"][0] for pod in pods if not going(pod)]
     return len(pods) == len(containers) == 3 and all(
-        container.items() >= wanted.items()
+        container.items() >= fields.items()
         and all(variable in container.get("env", ()) for variable in change.get("env", ()))
         for container in containers
     )
@@ -186,7 +188,7 @@ def test_a_group_has_its_own_strategy(world, controller, cluster, group):
     assert world.workers("demo-more", 1, ready=False) == kept
 
 
-def test_a_scheduler_is_replaced_and_the_user_is_told(world, controller, cluster):
+def test_a_scheduler_is_replaced_and_an_event_reports_it(world, controller, cluster):
     world.apply(cluster())
     world.wait("daskcluster/demo", "condition=Ready")
     before, workers = uids(world.all("pods", SCHEDULER)), uids(world.all("pods", WORKERS))
@@ -204,10 +206,10 @@ def test_a_scheduler_is_replaced_and_the_user_is_told(world, controller, cluster
     assert env(world.get("pod/demo-scheduler"))["NEW"] == "yes"
     assert uids(world.all("pods", WORKERS)) == workers
 
-    def told(events):
+    def replacements(events):
         return [each for each in events if each["reason"] == "SchedulerReplaced"]
 
-    (event,) = told(world.until("events", told))
+    (event,) = replacements(world.until("events", replacements))
     assert "the tasks and results that it knows of are lost" in event["message"]
 
 
@@ -240,9 +242,7 @@ def test_pods_of_an_older_controller_are_up_to_date(world, controller, cluster):
     before = world.workers("demo-default", 2, ready=False)
     controller.kill()
     for name in before | {"demo-scheduler"}:
-        world.patch(
-            f"pod/{name}", {"metadata": {"annotations": {DIGEST: None, "kubernetes.dask.org/given": None}}}
-        )
+        world.patch(f"pod/{name}", {"metadata": {"annotations": {DIGEST: None, labels.LAST_APPLIED: None}}})
     world.patch("daskcluster/demo", {"metadata": {"labels": {"team": "weather"}}})
     controller.start()
     pods = world.until(

@@ -12,11 +12,11 @@ def with_commands(**containers):
     }
 
 
-def told(events):
+def reported(events):
     return [event for event in events if event["reason"] == "LegacyCommand"]
 
 
-def test_they_are_renewed_and_told_once(world, controller, cluster):
+def test_they_are_renewed_and_reported_once(world, controller, cluster):
     legacy = with_commands(
         scheduler={"args": ["dask-scheduler", "--host", "0.0.0.0"]},
         worker={"command": ["dask-worker"], "args": ["--name", "$(DASK_WORKER_NAME)"]},
@@ -36,7 +36,7 @@ def test_they_are_renewed_and_told_once(world, controller, cluster):
     before = uids(world.all("pods"))
     world.kubectl("delete", "pods", "-l", "dask.org/cluster-name=demo", "--wait=false")
     world.until("pods", lambda pods: len(uids(pods) - before) == 3)
-    found = told(world.until("events", lambda events: len(told(events)) >= 2))
+    found = reported(world.until("events", lambda events: len(reported(events)) >= 2))
     events = {event["involvedObject"]["kind"]: event for event in found}
     assert len(events) == len(found)
     assert events["DaskCluster"]["message"] == (
@@ -55,12 +55,12 @@ def test_they_are_kept_where_the_user_says_so(world, controller, cluster):
     world.until("pods", len, "dask.org/component=scheduler")
     for pod, word in (("demo-scheduler", "dask-scheduler"), (name, "dask-worker")):
         assert world.get(f"pod/{pod}")["spec"]["containers"][0]["args"] == [word]
-    assert told(world.all("events")) == []
+    assert reported(world.all("events")) == []
 
 
 def test_only_the_first_word_counts(world, controller, cluster):
-    words = {"command": ["tini", "--"], "args": ["dask-worker", "--name", "dask-scheduler"]}
-    world.apply(cluster("demo", with_commands(worker=words), hold=True))
+    entry = {"command": ["tini", "--"], "args": ["dask-worker", "--name", "dask-scheduler"]}
+    world.apply(cluster("demo", with_commands(worker=entry), hold=True))
     (name, _) = world.workers("demo-default", 2, ready=False)
     (worker,) = world.get(f"pod/{name}")["spec"]["containers"]
-    assert {field: worker[field] for field in words} == words
+    assert {field: worker[field] for field in entry} == entry

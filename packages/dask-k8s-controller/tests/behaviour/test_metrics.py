@@ -1,4 +1,4 @@
-"""What a running controller tells Prometheus is what the workspace's `docs/metrics.md` says, both ways."""
+"""The metrics that a running controller exports are those of `docs/metrics.md`, and the other way round."""
 
 import re
 import subprocess
@@ -40,8 +40,8 @@ def values(controller, name, **labels):
     """What samples with these labels add up to."""
     return sum(
         sample.value
-        for family in exposed(controller)
-        for sample in family.samples
+        for metric in exposed(controller)
+        for sample in metric.samples
         if sample.name == name and labels.items() <= sample.labels.items()
     )
 
@@ -54,7 +54,7 @@ def busy(controller, world, cluster):
     deadline = time.monotonic() + DEADLINE
     while values(controller, "dask_k8s_workers", phase="Pending") != 2:
         assert time.monotonic() < deadline, controller.health("/metrics")
-        time.sleep(0.1)  # as a Prometheus does: nothing tells of a change
+        time.sleep(0.1)  # as a Prometheus does: no event reports a change
     return controller
 
 
@@ -88,9 +88,9 @@ def programs():
 
 
 def test_a_prometheus_reads_it(programs, busy, tmp_path):
-    told = busy.health("/metrics")[1]
+    exported = busy.health("/metrics")[1]
     command = [programs["promtool"], "check", "metrics"]
-    done = subprocess.run(command, input=told, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, input=exported, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
     with serve(programs["prometheus"], busy.address, tmp_path) as prometheus:

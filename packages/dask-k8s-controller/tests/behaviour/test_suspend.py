@@ -4,8 +4,8 @@ import pytest
 
 from .world import uids
 
-RESTS = {"spec": {"suspend": True}}
-WAKES = {"spec": {"suspend": False}}
+SUSPENDS = {"spec": {"suspend": True}}
+RESUMES = {"spec": {"suspend": False}}
 PHASE = "jsonpath={.status.phase}"
 
 
@@ -14,13 +14,13 @@ def test_its_pods_go_and_come_back(world, controller, cluster, group):
     world.workers("demo-default", 2)
     world.workers("demo-more", 1)
     before = uids(world.all("pods"))
-    world.patch("daskcluster/demo", RESTS)
+    world.patch("daskcluster/demo", SUSPENDS)
     world.wait("daskcluster/demo", f"{PHASE}=Suspended")
     assert world.all("pods") == []
     assert world.get("daskcluster/demo")["status"]["workers"] == "0/3"
     world.wait("daskcluster/demo", "condition=Ready=False")
     world.condition("daskworkergroup/demo-more", "Ready", "Suspended")
-    world.patch("daskcluster/demo", WAKES)
+    world.patch("daskcluster/demo", RESUMES)
     world.wait("daskcluster/demo", "condition=Ready")
     world.workers("demo-default", 2)
     world.workers("demo-more", 1)
@@ -28,13 +28,13 @@ def test_its_pods_go_and_come_back(world, controller, cluster, group):
 
 
 def test_a_cluster_that_is_made_suspended_starts_nothing(world, controller, cluster):
-    world.apply(cluster("demo", RESTS))
+    world.apply(cluster("demo", SUSPENDS))
     world.wait("daskcluster/demo", f"{PHASE}=Suspended")
     world.condition("daskworkergroup/demo-default", "Ready", "Suspended")
     world.scale("daskworkergroup/demo-default", 5)
     assert world.is_quiet("pods", seconds=2)
     assert world.all("pods") == []
-    world.patch("daskcluster/demo", WAKES)
+    world.patch("daskcluster/demo", RESUMES)
     world.workers("demo-default", 5)
 
 
@@ -44,14 +44,14 @@ def test_in_the_middle_of_a_rollout(world, controller, cluster):
     broken = [{"name": "worker", "image": "registry.invalid/nothing:1", "args": ["dask", "worker"]}]
     world.patch("daskcluster/demo", {"spec": {"worker": {"spec": {"containers": broken}}}})
     world.condition("daskworkergroup/demo-default", "Progressing", "ImagePullBackOff")
-    world.patch("daskcluster/demo", RESTS)
+    world.patch("daskcluster/demo", SUSPENDS)
     world.wait("daskcluster/demo", f"{PHASE}=Suspended")
     assert world.all("pods") == []
     world.kubectl("delete", "daskcluster/demo")
     world.until("services", lambda services: not services)
 
 
-@pytest.mark.parametrize("while_away", [RESTS, WAKES], ids=["suspended", "resumed"])
+@pytest.mark.parametrize("while_away", [SUSPENDS, RESUMES], ids=["suspended", "resumed"])
 def test_while_the_controller_is_away(world, controller, cluster, while_away):
     suspend = while_away["spec"]["suspend"]
     world.apply(cluster("demo", {"spec": {"suspend": not suspend}}, hold=True))

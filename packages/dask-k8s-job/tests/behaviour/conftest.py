@@ -53,8 +53,8 @@ def manifest():
 def start(world, manifest):
     """Apply such a DaskJob."""
 
-    def begin(*words, **options):
-        return Job(world, manifest(*words, **options))
+    def begin(*args, **options):
+        return Job(world, manifest(*args, **options))
 
     return begin
 

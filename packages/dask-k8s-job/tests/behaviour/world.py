@@ -9,7 +9,7 @@ from dask_k8s_controller.testing import ControllerProcess
 from dask_k8s_local.pytest_plugin import NamespacedKubectl
 
 WAIT = "import pathlib, time; go = pathlib.Path('/notes/go')\nwhile not go.exists(): time.sleep(0.1)"
-"""Code of a runner that ends when it is told to `go`."""
+"""Code of a runner that ends when the test calls `go`."""
 ENDS = ("Successful", "Failed")
 
 
@@ -29,7 +29,7 @@ class World(NamespacedKubectl):
 
     @contextmanager
     def controller(self):
-        """Run a controller for this namespace; one that was not killed ends without a word of complaint."""
+        """Run a controller for this namespace; one that was not killed ends without a value of complaint."""
         with ControllerProcess(self._kubectl.kubeconfig, f"--namespace={self.namespace}") as controller:
             yield controller
 
@@ -47,7 +47,7 @@ class Job:
         return self.world.get(f"daskjob/{self.name}").get("status", {})
 
     @property
-    def word(self):
+    def value(self):
         return self.status.get("jobStatus")
 
     @property
@@ -79,25 +79,25 @@ class Job:
         (pod,) = self.runners
         self.world.kubectl("exec", pod, "--", "touch", "/notes/go")
 
-    def says(self, word):
-        self.world.until(lambda: self.word == word)
+    def says(self, value):
+        self.world.until(lambda: self.value == value)
 
     def end(self):
-        """Wait for its end; return the word."""
-        return self.world.until(lambda: self.word in ENDS and self.word)
+        """Wait for its end; return the value."""
+        return self.world.until(lambda: self.value in ENDS and self.value)
 
     def story(self):
-        """The words that it has gone through from its creation, which was not long ago, until its end."""
+        """The values of `jobStatus` from its creation, which must be recent, until its end."""
         path = f"{self.world.path('daskjobs')}?fieldSelector=metadata.name%3D{self.name}"
-        words = []
+        values = []
         for event in self.world.watch(path, self.created):
             assert event["type"] != "ERROR", event
-            word = event["object"].get("status", {}).get("jobStatus")
-            if word and word not in words:
-                words.append(word)
-            if word in ENDS:
-                return words
-        pytest.fail(f"no end after {words}:\n" + self.world.kubectl("get", "daskjobs", "-o", "yaml"))
+            value = event["object"].get("status", {}).get("jobStatus")
+            if value and value not in values:
+                values.append(value)
+            if value in ENDS:
+                return values
+        pytest.fail(f"no end after {values}:\n" + self.world.kubectl("get", "daskjobs", "-o", "yaml"))
 
     def fails(self):
         """Wait for its failure; return the reason and the message."""
