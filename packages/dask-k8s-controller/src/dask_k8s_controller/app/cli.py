@@ -171,9 +171,7 @@ def manifests(namespaces: tuple[str, ...], controller_namespace: str, skip_plugi
             notice = f'# plugin "{plugin.name}" is a module of handlers and declares no permissions'
             click.echo(f"{notice}: grant them with a role of your own", err=True)
     documents = all_manifests(
-        plugin_loading.values(installed),
-        controller_namespace=controller_namespace,
-        namespaces=namespaces,
+        plugin_loading.values(installed), controller_namespace=controller_namespace, namespaces=namespaces
     )
     click.echo(yaml.dump_all(documents, Dumper=_Plain, sort_keys=False, allow_unicode=True), nl=False)
 

@@ -20,7 +20,7 @@ def edit(service: Record, desired: Body) -> Patch | Delete | None:
     if before == last_applied.recorded(desired):
         return None
     change: dict[str, Any] = {
-        "metadata": {"uid": service.uid, **last_applied.metadata_patch(before, desired)},
+        "metadata": {"uid": service.uid, **last_applied.metadata_patch(before, desired)}
     }
     if last_applied.differs(before, desired, "spec"):
         old, new = service.value.spec, desired["spec"]

@@ -2,11 +2,7 @@
 
 from dask_k8s_controller.dask.findings import conditions_of, invalid_status
 from dask_k8s_controller.dask.workergroup import status
-from dask_k8s_controller.dask.workergroup.agent import (
-    drain_terminating,
-    retire_workers,
-    unregistered_workers,
-)
+from dask_k8s_controller.dask.workergroup.agent import drain_terminating, retire_workers, unregistered_workers
 from dask_k8s_controller.dask.workergroup.desired import Desired
 from dask_k8s_controller.dask.workergroup.observe import Cluster, Observed
 from dask_k8s_controller.dask.workergroup.plan import next_step, plan
