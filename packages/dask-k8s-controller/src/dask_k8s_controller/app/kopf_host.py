@@ -17,7 +17,7 @@ import aiohttp
 import kopf
 
 from dask_k8s_controller.app.settings import Settings
-from dask_k8s_controller.runtime.login import Credentials
+from dask_k8s_controller.runtime.login import Credentials, has_proxy
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,11 @@ async def _serve_handlers(
         credentials = Credentials()
         await credentials.load()
         context = credentials.ssl_context()
-        session = credentials.session(context, _require_whole_response, _authorize(credentials, context))
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=context),
+            middlewares=(_require_whole_response, _authorize(credentials, context)),
+            trust_env=has_proxy(),
+        )
         return kopf.AiohttpSession(server=credentials.server, aiohttp_session=session)
 
     other_tasks = asyncio.all_tasks()

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 
+from dask_k8s_controller.runtime.cache import Watched
 from dask_k8s_controller.runtime.plugin import Plugin, Reconciler, Rule
-from dask_k8s_controller.runtime.watched import Watched
 from dask_k8s_crds.resources import Resource
 
 ENTRY_POINT_GROUP = "dask_operator_plugin"
@@ -55,14 +55,12 @@ def installed(*, skip: Collection[str] = ()) -> tuple[Installed, ...]:
         PluginError: A plugin cannot be loaded or is not valid.
         LookupError: A name in ``skip`` is not the name of a plugin.
     """
-    found = sorted(
-        entry_points(group=ENTRY_POINT_GROUP), key=lambda entry_point: (entry_point.name, entry_point.value)
-    )
-    names = {entry_point.name for entry_point in found}
+    found = sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda each: (each.name, each.value))
+    names = {each.name for each in found}
     for name in skip:
         if name not in names:
             raise LookupError(f'there is no plugin "{name}" to skip; there are: {", ".join(sorted(names))}')
-    loaded = tuple(_load(entry_point) for entry_point in found if entry_point.name not in skip)
+    loaded = tuple(_load(each) for each in found if each.name not in skip)
     verify(loaded)
     return loaded
 
@@ -94,20 +92,18 @@ def values(plugins: Iterable[Installed]) -> list[Plugin]:
 
 def verify(plugins: Sequence[Installed]) -> None:
     """Raise `PluginError` if plugins conflict, or if a resource that one needs is not watched."""
-    for plugin in plugins:
-        _verify_types(plugin)
     names: set[str] = set()
     watches: dict[Resource, tuple[str, Watched]] = {}
     for plugin in plugins:
+        _verify_types(plugin)
         if plugin.name in names:
             raise plugin.error("another plugin has the same name")
         names.add(plugin.name)
         for watched in plugin.value.watches if plugin.value else ():
             other, known = watches.setdefault(watched.resource, (plugin.name, watched))
             if known != watched:
-                raise plugin.error(
-                    f'{watched.resource} is watched by plugin "{other}" with another selector, trim or index'
-                )
+                difference = "with another selector, trim or index"
+                raise plugin.error(f'{watched.resource} is watched by plugin "{other}" {difference}')
     _verify_reconcilers(plugins, watches)
 
 
@@ -129,6 +125,5 @@ def _verify_reconcilers(plugins: Sequence[Installed], watches: Collection[Resour
             reconciled[reconciler.resource] = plugin.name
             for resource in (reconciler.resource, *reconciler.triggers):
                 if resource not in watches:
-                    raise plugin.error(
-                        f"{resource} is reconciled or triggers a reconciler, but no plugin watches it"
-                    )
+                    use = f"{resource} is reconciled or triggers a reconciler"
+                    raise plugin.error(f"{use}, but no plugin watches it")

@@ -6,8 +6,8 @@ from dask_k8s_controller.dask.pods import view
 from dask_k8s_controller.dask.scheduler import agent_delivery
 from dask_k8s_controller.dask.triggers import cluster_name, cluster_of_group, groups_of_cluster
 from dask_k8s_controller.dask.workergroup.reconcile import reconcile as reconcile_group
+from dask_k8s_controller.runtime.cache import Watched
 from dask_k8s_controller.runtime.plugin import Plugin, Reconciler, Rule
-from dask_k8s_controller.runtime.watched import Watched
 from dask_k8s_crds import DaskCluster, DaskWorkerGroup, labels, manifests, resources
 from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SECRETS, SERVICES
 

@@ -9,7 +9,6 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
@@ -46,10 +45,7 @@ class _Request:
 
 
 class Api:
-    """A session with the API server.
-
-    Use as an async context manager. Objects go in and come out as plain dicts.
-    """
+    """A session with the API server, as an async context manager; objects go in and come out as dicts."""
 
     def __init__(self) -> None:
         self.credentials = Credentials()
@@ -60,17 +56,13 @@ class Api:
         """Why the API server does not accept the credentials; empty while it does."""
 
     async def __aenter__(self) -> Self:
-        """Load the credentials and open the session."""
         await self._login()
         # No limit of connections here: each watch holds one, and writes are bounded by the throttle.
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
         self._session = aiohttp.ClientSession(connector=connector, trust_env=has_proxy())
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the session."""
+    async def __aexit__(self, *_: object) -> None:
         if self._session is not None:
             await self._session.close()
 

@@ -2,14 +2,36 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any, NamedTuple, TypeVar
 
-from dask_k8s_controller.runtime.objects import Body, Key
-from dask_k8s_controller.runtime.watched import Watched
+from dask_k8s_controller.runtime.objects import Body, Key, key_of
 from dask_k8s_crds.resources import Resource
 
 T = TypeVar("T")
+
+
+def whole(body: Body) -> Body:
+    """Return the whole object without ``managedFields``."""
+    metadata = {name: value for name, value in body["metadata"].items() if name != "managedFields"}
+    return {**body, "metadata": metadata}
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A resource to watch and to hold in the cache.
+
+    Attributes:
+        resource: The resource.
+        selector: A label selector that the API server applies.
+        trim: Takes an object as the API server sends it and returns the part that reconcilers read; only
+            that part stays in memory.
+        index: Takes an object and returns the value by which `World.find` finds it, or None.
+    """
+
+    resource: Resource
+    selector: str = ""
+    trim: Callable[[Body], Any] = whole
+    index: Callable[[Body], str | None] | None = None
 
 
 class Owner(NamedTuple):
@@ -33,18 +55,11 @@ class Record(NamedTuple):
     value: Any
 
 
-class ChangeType(Enum):
-    """Whether the cache stored an object or deleted it."""
-
-    SET = "set"
-    DELETED = "deleted"
-
-
 class Change(NamedTuple):
-    """One change of the cache; ``record`` is the newest known state of the object, even of a deleted one."""
+    """An object was stored or deleted; ``record`` is its newest known state, even of a deleted one."""
 
-    type: ChangeType
     record: Record
+    deleted: bool = False
 
 
 @dataclass(slots=True)
@@ -88,7 +103,7 @@ class Cache:
                 owner = Owner(group, reference["kind"], reference["name"], reference["uid"])
                 owner = self._owners.setdefault(owner, owner)
         return Record(
-            key=Key(resource, metadata["namespace"], metadata["name"]),
+            key=key_of(resource, body),
             uid=metadata["uid"],
             version=int(metadata["resourceVersion"]),
             deleting="deletionTimestamp" in metadata,
@@ -115,7 +130,7 @@ class Cache:
     def remove(self, record: Record) -> None:
         """Remove an object that was deleted."""
         self._remove(record.key)
-        self.listener(Change(ChangeType.DELETED, record))
+        self.listener(Change(record, deleted=True))
 
     def replace(self, resource: Resource, namespace: str | None, records: Iterable[Record]) -> None:
         """Replace all objects of a resource in a namespace (None: in all namespaces) with those of a list."""
@@ -138,7 +153,7 @@ class Cache:
             self._owned.setdefault(owner.uid, {})[key] = record
         if index is not None:
             self._indexed.setdefault((key.resource, key.namespace, index), {})[key] = record
-        self.listener(Change(ChangeType.SET, record))
+        self.listener(Change(record))
 
     def _remove(self, key: Key) -> None:
         old = self._records.get(key.resource, {}).pop((key.namespace, key.name), None)

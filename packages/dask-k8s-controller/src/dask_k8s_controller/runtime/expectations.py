@@ -5,7 +5,7 @@ No I/O; time is passed in.
 
 from dataclasses import dataclass, field
 
-from dask_k8s_controller.runtime.cache import Change, ChangeType
+from dask_k8s_controller.runtime.cache import Change
 from dask_k8s_controller.runtime.objects import Key
 
 
@@ -65,9 +65,9 @@ class Expectations:
         """Drop the expectations that a change of the cache fulfils."""
         record = change.record
         self.drop_creation(record.key)
-        if record.deleting or change.type is ChangeType.DELETED:
+        if record.deleting or change.deleted:
             self.drop_deletion(record.uid)
-        if change.type is ChangeType.DELETED:
+        if change.deleted:
             for key in self.doubted(record.uid):
                 del self._doubted[key]
 

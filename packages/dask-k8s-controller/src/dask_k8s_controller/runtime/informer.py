@@ -12,9 +12,8 @@ from typing import Any
 
 from dask_k8s_controller.runtime.api import Api
 from dask_k8s_controller.runtime.backoff import Backoff
-from dask_k8s_controller.runtime.cache import Cache
+from dask_k8s_controller.runtime.cache import Cache, Watched
 from dask_k8s_controller.runtime.clock import Clock
-from dask_k8s_controller.runtime.watched import Watched
 from dask_k8s_crds.api_errors import ApiError
 
 logger = logging.getLogger(__name__)

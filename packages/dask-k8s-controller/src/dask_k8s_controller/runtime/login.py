@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.request import getproxies
 
-import aiohttp
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config import incluster_config, kube_config
@@ -42,10 +41,8 @@ class Credentials:
                 )
             except Exception as error:
                 # Not only ConfigException: a partly written file can raise TypeError and others.
-                message = (
-                    f"no Kubernetes is configured: not in a pod, and no kubeconfig ({error}); set KUBECONFIG"
-                )
-                raise ConnectionError(message) from error
+                reason = f"not in a pod, and no kubeconfig ({error}); set KUBECONFIG"
+                raise ConnectionError(f"no Kubernetes is configured: {reason}") from error
         self.configuration = configuration
 
     @property
@@ -94,10 +91,3 @@ class Credentials:
         """Add the certificate authorities that were loaded last to a TLS context that is in use."""
         if self.configuration.ssl_ca_cert:
             context.load_verify_locations(self.configuration.ssl_ca_cert)
-
-    def session(
-        self, context: ssl.SSLContext, *middlewares: aiohttp.ClientMiddlewareType
-    ) -> aiohttp.ClientSession:
-        """Open a session for another client, such as kopf; the middlewares authorize its requests."""
-        connector = aiohttp.TCPConnector(limit=0, ssl=context)
-        return aiohttp.ClientSession(connector=connector, middlewares=middlewares, trust_env=has_proxy())

@@ -7,10 +7,9 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from dask_k8s_controller.runtime.cache import Record
+from dask_k8s_controller.runtime.cache import Record, Watched
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.results import After
-from dask_k8s_controller.runtime.watched import Watched
 from dask_k8s_controller.runtime.world import World
 from dask_k8s_crds.resources import Resource
 

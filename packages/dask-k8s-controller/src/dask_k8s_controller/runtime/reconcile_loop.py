@@ -29,7 +29,7 @@ _API, _DEFECT = "api", "defect"
 class ReconcileLoop:
     """Reconciles the keys of the work queue."""
 
-    queue: WorkQueue[Key]
+    queue: WorkQueue
     reconcilers: Mapping[Resource, Reconcile[Any]]
     world: World
 

@@ -111,10 +111,9 @@ class Agent(SchedulerPlugin):
 
     def demand(self) -> dict[str, Any]:
         """Return the answer to ``GET demand``."""
+        target = dask.config.get("distributed.adaptive.target-duration")
         return {
-            "target_duration": float(
-                parse_timedelta(dask.config.get("distributed.adaptive.target-duration"))
-            ),
+            "target_duration": float(parse_timedelta(target)),
             "idle_seconds": self.idleness.seconds(),
             "loads": loads(self.scheduler),
             "waiting": waiting(self.scheduler),
@@ -262,21 +261,25 @@ def duration(scheduler: Scheduler, task: TaskState) -> float:
 # --- retirement of workers ---
 
 
-class InvalidRequest(ValueError):
-    """The body of a request is invalid."""
+class Refused(HTTPError):
+    """A request is answered with this status and this message."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(status)
+        self.message = message
 
 
 def parse_body(body: bytes) -> dict[str, Any]:
-    """Parse a request about pods, which are IP addresses by name; raise `InvalidRequest`."""
+    """Parse a request about pods, which are IP addresses by name; raise `Refused`."""
     try:
         request = json.loads(body)
     except (ValueError, RecursionError):
-        raise InvalidRequest("the body is not JSON") from None
+        raise Refused(400, "the body is not JSON") from None
     if not isinstance(request, dict):
-        raise InvalidRequest("the body is not an object")
+        raise Refused(400, "the body is not an object")
     pods = request.get("pods")
     if not isinstance(pods, dict) or not all(pod and isinstance(ip, str) for pod, ip in pods.items()):
-        raise InvalidRequest("pods: not an object of names and IPs")
+        raise Refused(400, "pods: not an object of names and IPs")
     return request
 
 
@@ -290,13 +293,13 @@ class RetireRequest:
 
     @classmethod
     def parse(cls, body: bytes) -> RetireRequest:
-        """Parse a request; raise `InvalidRequest`."""
+        """Parse a request; raise `Refused`."""
         request = parse_body(body)
         count, wait = request.get("count"), request.get("wait", 0)
         if not isinstance(count, int) or isinstance(count, bool) or count < 0:
-            raise InvalidRequest("count: not a number of pods")
+            raise Refused(400, "count: not a number of pods")
         if not isinstance(wait, (int, float)) or isinstance(wait, bool) or not 0 <= wait <= LONGEST_WAIT:
-            raise InvalidRequest(f"wait: not a number of seconds from 0 to {LONGEST_WAIT:g}")
+            raise Refused(400, f"wait: not a number of seconds from 0 to {LONGEST_WAIT:g}")
         return cls(request["pods"], count, wait)
 
 
@@ -562,14 +565,6 @@ def as_list(value: Any) -> list[Any]:
 # --- HTTP ---
 
 
-class Refused(HTTPError):
-    """A request is answered with this status and this message."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(status)
-        self.message = message
-
-
 @stream_request_body  # `prepare` runs before the body is read, so that only the controller can send one
 class Route(RequestHandler):
     """The handler of all routes of the agent."""
@@ -604,16 +599,12 @@ class Route(RequestHandler):
     async def post(self, route: str | None) -> None:
         """Answer ``POST retire`` and ``POST known``."""
         retirement, body = self.agent.retirement, bytes(self.body)
-        try:
-            if route == "retire":
-                answer = await retirement.retire(RetireRequest.parse(body))
-            elif route == "known":
-                answer = {"known": retirement.known(parse_body(body)["pods"])}
-            else:
-                raise Refused(404, "nothing to post here")
-        except InvalidRequest as error:
-            raise Refused(400, str(error)) from error
-        self.finish(answer)
+        if route == "retire":
+            self.finish(await retirement.retire(RetireRequest.parse(body)))
+        elif route == "known":
+            self.finish({"known": retirement.known(parse_body(body)["pods"])})
+        else:
+            raise Refused(404, "nothing to post here")
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer with an error in JSON; the traceback is in the scheduler's log."""
