@@ -43,8 +43,7 @@ class GroupHistory:
 
     def append(self, now: float, need: Need, keep: float) -> Self:
         """Append what is needed now, and drop samples that are older than `keep` seconds."""
-        last = self.samples[-1]
-        samples = self.samples
+        samples, last = self.samples, self.samples[-1]
         if (need.pods, need.busy) != (last.pods, last.busy):
             samples = (*samples, Sample(now, need.pods, need.busy))
         return replace(self, samples=tuple(_since(samples, now - keep)))
@@ -86,9 +85,7 @@ class History:
         return replace(
             self,
             groups={
-                name: groups[name].resized_by_others(now, size)
-                if name in groups
-                else GroupHistory.start(now, size)
+                name: groups.get(name, GroupHistory.start(now, size)).resized_by_others(now, size)
                 for name, size in sizes.items()
             },
             capacities={name: self.capacities[name] for name in sizes if name in self.capacities},
@@ -102,7 +99,6 @@ class History:
 
     def resized(self, now: float, sizes: Mapping[str, int]) -> Self:
         """Record sizes that the autoscaler has set."""
-        groups = {
-            name: group.resized(now, sizes.get(name, group.size)) for name, group in self.groups.items()
-        }
-        return replace(self, groups=groups)
+        groups = self.groups.items()
+        resized = {name: group.resized(now, sizes.get(name, group.size)) for name, group in groups}
+        return replace(self, groups=resized)

@@ -21,6 +21,8 @@ def crds() -> list[dict[str, Any]]:
 def crd(model: type[CustomResource]) -> dict[str, Any]:
     """Return the CustomResourceDefinition of one kind. It shares parts with others, so do not mutate it."""
     resource = model.resource
+    names = {"kind": resource.kind, "listKind": f"{resource.kind}List"}
+    names |= {"plural": resource.plural, "singular": resource.singular}
     scale = {"scale": _scale(model.scale)} if model.scale else {}
     # An API server drops an empty list, after which every `kubectl apply` would find a difference.
     short = {"shortNames": list(resource.short_names)} if resource.short_names else {}
@@ -31,13 +33,7 @@ def crd(model: type[CustomResource]) -> dict[str, Any]:
         "spec": {
             "group": resource.group,
             "scope": "Namespaced",
-            "names": {
-                "kind": resource.kind,
-                "listKind": f"{resource.kind}List",
-                "plural": resource.plural,
-                "singular": resource.singular,
-                **short,
-            },
+            "names": {**names, **short},
             "versions": [
                 {
                     "name": resource.version,
@@ -58,8 +54,5 @@ def _column(column: Column) -> dict[str, Any]:
 
 
 def _scale(scale: Scale) -> dict[str, str]:
-    return {
-        "specReplicasPath": scale.desired,
-        "statusReplicasPath": scale.actual,
-        "labelSelectorPath": scale.selector,
-    }
+    replicas = {"specReplicasPath": scale.desired, "statusReplicasPath": scale.actual}
+    return {**replicas, "labelSelectorPath": scale.selector}

@@ -24,22 +24,19 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        """Return path and message, as the API server prints them."""
         return f"{self.path}: {self.message}"
 
 
 class InvalidObject(ValueError):
-    """An object that the API server would refuse, with all of its problems."""
+    """An object that the API server would refuse, with all of its problems, at least one."""
 
     def __init__(self, kind: str, name: str, problems: tuple[Problem, ...]) -> None:
-        """Describe the object by kind and name; `problems` is not empty."""
         super().__init__(kind, name, problems)
         self.kind = kind
         self.name = name
         self.problems = problems
 
     def __str__(self) -> str:
-        """Return kind, name and every problem with its path."""
         return f'{self.kind} "{self.name}" is invalid: ' + "; ".join(map(str, self.problems))
 
 
