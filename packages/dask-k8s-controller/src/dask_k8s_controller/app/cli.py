@@ -1,7 +1,4 @@
-"""The command line: `run`, `plugins`, `manifests`.
-
-Flags take precedence over environment variables, and those over the settings file.
-"""
+"""The command line. Flags take precedence over environment variables, and those over the settings file."""
 
 import asyncio
 import os

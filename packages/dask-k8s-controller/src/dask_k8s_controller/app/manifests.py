@@ -52,9 +52,7 @@ def _rules(plugins: Sequence[Plugin]) -> list[Rule]:
     for rule in rules:
         for resource in rule.resources:
             merged.setdefault((rule.group, resource), set()).update(rule.verbs)
-    return [
-        Rule(group, (resource,), tuple(sorted(verbs))) for (group, resource), verbs in sorted(merged.items())
-    ]
+    return [Rule(group, (name,), tuple(sorted(verbs))) for (group, name), verbs in sorted(merged.items())]
 
 
 def _role(metadata: dict[str, str], rules: Iterable[Rule]) -> dict[str, Any]:

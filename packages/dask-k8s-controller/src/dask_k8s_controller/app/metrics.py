@@ -1,7 +1,6 @@
 """Gauges of an operator's state, collected when Prometheus scrapes them.
 
-Counters and histograms are in `dask_k8s_controller.runtime.metrics`, and plugins have their own. All of them
-are in the default registry of `prometheus_client`.
+Counters and histograms are defined where they are updated, all in the default registry.
 """
 
 from collections import Counter
@@ -53,11 +52,8 @@ class _Collector(Collector):
         waiting = Counter(key.resource.kind for key in queue.waiting())
         kinds = {resource.kind: 0 for resource in operator.loop.reconcilers}
         yield _gauges("dask_k8s_queue_depth", "Objects that wait for a reconcile.", "kind", kinds | waiting)
-        yield GaugeMetricFamily(
-            "dask_k8s_queue_oldest_key_seconds",
-            "How long the first object has waited for its reconcile, or the longest reconcile has run.",
-            queue.longest_wait(),
-        )
+        oldest = "How long the first object has waited for its reconcile, or the longest reconcile has run."
+        yield GaugeMetricFamily("dask_k8s_queue_oldest_key_seconds", oldest, queue.longest_wait())
 
         ages: dict[str, float] = {}
         for informer in operator.informers:

@@ -1,7 +1,4 @@
-"""The whole controller as one value: cache, work queue, reconcile loop and informers, wired from plugins.
-
-Wiring and life cycle only: no decision about an object is made here.
-"""
+"""The whole controller as one value, wired from plugins. No decision about an object is made here."""
 
 import asyncio
 import logging

@@ -51,9 +51,7 @@ class Installed:
 def installed(*, skip: Collection[str] = ()) -> tuple[Installed, ...]:
     """Load all plugins except those whose entry point is named in ``skip``, in the order of their names.
 
-    Raises:
-        PluginError: A plugin cannot be loaded or is not valid.
-        LookupError: A name in ``skip`` is not the name of a plugin.
+    Raise `PluginError` if one cannot be used, and ``LookupError`` if a name in ``skip`` is that of none.
     """
     found = sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda each: (each.name, each.value))
     names = {each.name for each in found}

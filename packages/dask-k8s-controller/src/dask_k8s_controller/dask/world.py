@@ -14,10 +14,7 @@ from dask_k8s_crds.resources import PODS, SECRETS
 
 
 class Agent(Protocol):
-    """The agent in a scheduler; all methods raise `AgentError` if it does not answer.
-
-    ``pods`` are IP addresses by the names of pods.
-    """
+    """The agent in a scheduler; methods raise `AgentError` if it does not answer. ``pods``: IPs by name."""
 
     async def demand(self) -> Demand:
         """Return the work of the scheduler and the workers that it has for it."""

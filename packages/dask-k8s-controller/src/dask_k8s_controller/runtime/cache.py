@@ -20,12 +20,8 @@ def whole(body: Body) -> Body:
 class Watched:
     """A resource to watch and to hold in the cache.
 
-    Attributes:
-        resource: The resource.
-        selector: A label selector that the API server applies.
-        trim: Takes an object as the API server sends it and returns the part that reconcilers read; only
-            that part stays in memory.
-        index: Takes an object and returns the value by which `World.find` finds it, or None.
+    The API server applies the label ``selector``. Of each object, ``trim`` returns the part that reconcilers
+    read and that stays in memory, and ``index`` the value by which `World.find` finds it, or None.
     """
 
     resource: Resource
@@ -64,10 +60,7 @@ class Change(NamedTuple):
 
 @dataclass(slots=True)
 class Cache:
-    """All observed objects of the resources in ``watches``.
-
-    ``listener`` is called with every change, after the cache shows it.
-    """
+    """All observed objects of the resources in ``watches``; ``listener`` is called after each change."""
 
     watches: Mapping[Resource, Watched]
     listener: Callable[[Change], None]

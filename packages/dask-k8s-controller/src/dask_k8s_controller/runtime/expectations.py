@@ -1,8 +1,6 @@
-"""Our writes that the watch has not shown yet, so that a lagging cache never causes a second one.
+"""Our writes that the watch has not shown yet, so that a lagging cache causes no second one. No I/O."""
 
-No I/O; time is passed in.
-"""
-
+import math
 from dataclasses import dataclass, field
 
 from dask_k8s_controller.runtime.cache import Change
@@ -84,8 +82,6 @@ class Expectations:
 
     def expects_deletion(self, uid: str, *, now: float) -> bool:
         """Return whether we deleted the object with this uid and the watch has not shown it yet."""
-        expires = self._deletions.get(uid)
-        if expires is not None and expires <= now:
+        if self._deletions.get(uid, math.inf) <= now:
             del self._deletions[uid]
-            return False
-        return expires is not None
+        return uid in self._deletions

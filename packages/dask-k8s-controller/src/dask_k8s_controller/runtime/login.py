@@ -26,11 +26,7 @@ class Credentials:
     configuration: Configuration = field(default_factory=Configuration)
 
     async def load(self) -> None:
-        """Load the service account or, outside a pod, the kubeconfig (`KUBECONFIG`, ``~/.kube/config``).
-
-        Raises:
-            ConnectionError: There is neither.
-        """
+        """Load the service account or the kubeconfig; raise ``ConnectionError`` if there is neither."""
         configuration = Configuration()
         try:
             incluster_config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
@@ -63,11 +59,7 @@ class Credentials:
         return RESTClientObject(self.configuration).ssl_context
 
     async def authorization(self) -> str | None:
-        """Return the value of the ``Authorization`` header; a token file is read again when it is due.
-
-        Raises:
-            ConnectionError: The token cannot be renewed.
-        """
+        """Return the ``Authorization`` header; raise ``ConnectionError`` if the token cannot be renewed."""
         try:
             token: str | None = await self.configuration.get_api_key_with_prefix("BearerToken")
         except Exception as error:

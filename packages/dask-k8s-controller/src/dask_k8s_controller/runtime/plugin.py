@@ -1,7 +1,4 @@
-"""A plugin as a value: custom resources, watches, reconcilers and permissions. No I/O.
-
-All plugins, including the built-in one, extend the controller through these types.
-"""
+"""A plugin, as the built-in one is too: custom resources, watches, reconcilers and permissions. No I/O."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,4 @@
-"""The work queue: keys to reconcile, deduplicated, one turn at a time per key, in order, with back-off.
-
-No I/O; time is the clock of the event loop.
-"""
+"""The work queue: keys to reconcile, deduplicated, one turn at a time per key, with back-off. No I/O."""
 
 import asyncio
 from dataclasses import dataclass, field

@@ -36,10 +36,7 @@ def next_step(
 def plan(
     record: Record, observed: Observed, desired: Desired, retirement: Retirement, now: datetime
 ) -> tuple[Plan, float | None]:
-    """Create missing workers, delete those that have retired, patch the others in place.
-
-    Return the plan, and in how many seconds the next reconcile is due.
-    """
+    """Create, delete and patch workers; return also in how many seconds the next reconcile is due."""
     scaling = decide(observed, desired.replicas, now)
     names = worker_names(desired.group, scaling.create, observed.names, observed.doubted)
     create = tuple(Create(PODS, pod) for pod in desired.pods(names, failures=scaling.failures))

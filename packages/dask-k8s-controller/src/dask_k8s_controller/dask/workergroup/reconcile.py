@@ -87,10 +87,7 @@ async def unregistered_workers(workers: Sequence[Record], agent: Agent | None) -
 
 
 async def retire_workers(drains: Sequence[Drain], agent: Agent | None) -> list[Retired | AgentError]:
-    """Retire workers; return an answer per drain.
-
-    Without a scheduler (``agent`` is None) there is no data to save, and all candidates may be deleted.
-    """
+    """Retire workers; return an answer per drain. Without a scheduler there is no data to save."""
     return [await _answer(drain, agent) for drain in drains]
 
 
