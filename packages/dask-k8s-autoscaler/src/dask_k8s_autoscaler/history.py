@@ -81,16 +81,13 @@ class History:
         The past is dropped if the scheduler has not answered for more than `max_gap` seconds, since nobody
         knows what was needed meanwhile, or if the clock was set back.
         """
-        groups = self.groups if 0 <= now - self.updated <= max_gap else {}
-        return replace(
-            self,
-            groups={
-                name: groups.get(name, GroupHistory.start(now, size)).resized_by_others(now, size)
-                for name, size in sizes.items()
-            },
-            capacities={name: self.capacities[name] for name in sizes if name in self.capacities},
-            updated=now,
-        )
+        known = self.groups if 0 <= now - self.updated <= max_gap else {}
+        groups = {
+            name: known.get(name, GroupHistory.start(now, size)).resized_by_others(now, size)
+            for name, size in sizes.items()
+        }
+        capacities = {name: self.capacities[name] for name in sizes if name in self.capacities}
+        return type(self)(groups, capacities, updated=now)
 
     def append(self, now: float, needs: Mapping[str, Need], capacities: Capacities, keep: float) -> Self:
         """Append what all groups need now, and remember capacities for when they have no pods."""

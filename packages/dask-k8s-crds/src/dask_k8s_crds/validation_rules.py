@@ -74,7 +74,6 @@ OTHER_GROUPS = ValidationRule(
     _other_groups,
     ".groups",
 )
-
 ONE_CLUSTER = ValidationRule(
     "has(self.cluster) != has(self.clusterName)",
     "must have exactly one of cluster and clusterName",

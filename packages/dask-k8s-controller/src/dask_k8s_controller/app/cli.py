@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ def _check_address(_context: click.Context, _parameter: click.Parameter, address
     return address
 
 
+namespace_option = partial(click.option, "-n", "--namespace", "namespaces", multiple=True)
 skip_plugin = click.option(
     "--skip-plugin",
     "skip_plugins",
@@ -72,9 +74,7 @@ def main() -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="YAML file with the other options, for example `log_format: json`.",
 )
-@click.option(
-    "-n", "--namespace", "namespaces", multiple=True, help="Serve this namespace only; may be repeated."
-)
+@namespace_option(help="Serve this namespace only; may be repeated.")
 @click.option("-A", "--all-namespaces", is_flag=True, help="Serve all namespaces (the default).")
 @click.option("--cluster-domain", default="cluster.local", help="DNS domain of the cluster.")
 @click.option(
@@ -150,13 +150,7 @@ def show_plugins(skip_plugins: tuple[str, ...]) -> None:
 
 
 @main.command()
-@click.option(
-    "-n",
-    "--namespace",
-    "namespaces",
-    multiple=True,
-    help="Grant access to this namespace only; may be repeated.",
-)
+@namespace_option(help="Grant access to this namespace only; may be repeated.")
 @click.option("--controller-namespace", default="dask-operator", help="Namespace of the controller.")
 @skip_plugin
 def manifests(namespaces: tuple[str, ...], controller_namespace: str, skip_plugins: tuple[str, ...]) -> None:

@@ -42,8 +42,7 @@ async def run(
 
     kopf serves the handlers of plugins once ``leading`` is set.
     """
-    stop = asyncio.Event()
-    signalled = asyncio.Event()
+    stop, signalled = asyncio.Event(), asyncio.Event()
     _set_at_signals(stop, signalled)
     task = asyncio.create_task(main(), name="dask-k8s-controller")
     task.add_done_callback(lambda _: stop.set())

@@ -38,10 +38,11 @@ class SchedulerPlan:
 
 def plan_scheduler(cluster: DaskCluster, observed: Observed, now: datetime) -> SchedulerPlan:
     """Keep one scheduler, never two; a terminating pod delays its successor unless it is stuck."""
-    if cluster.spec.suspend:
-        return _suspended(observed)
-    current = observed.scheduler
     present = [pod for pod in observed.schedulers if not pod.deleting]
+    if cluster.spec.suspend:
+        # After the workers, which would try to reconnect to it until they are killed.
+        return SchedulerPlan(delete=() if observed.workers else tuple(present))
+    current = observed.scheduler
     finished = [pod for pod in present if pod.value.finished]
     if current is not None or any(key.resource == PODS for key in observed.expected):
         surplus = [pod for pod in present if not pod.value.finished and pod is not current]
@@ -61,13 +62,6 @@ def plan_scheduler(cluster: DaskCluster, observed: Observed, now: datetime) -> S
     while name in terminating:
         name = names.scheduler_successor(cluster.metadata.name, terminating[name].uid)
     return SchedulerPlan(name=name)
-
-
-def _suspended(observed: Observed) -> SchedulerPlan:
-    """Delete the scheduler after the workers, which would try to reconnect to it until they are killed."""
-    if observed.workers:
-        return SchedulerPlan()
-    return SchedulerPlan(delete=tuple(pod for pod in observed.schedulers if not pod.deleting))
 
 
 def _seconds_until_stuck(pod: Record, now: datetime) -> float:
