@@ -100,8 +100,9 @@ def verify(plugins: Sequence[Installed]) -> None:
         for watched in plugin.value.watches if plugin.value else ():
             other, known = watches.setdefault(watched.resource, (plugin.name, watched))
             if known != watched:
-                difference = "with another selector, trim or index"
-                raise plugin.error(f'{watched.resource} is watched by plugin "{other}" {difference}')
+                raise plugin.error(
+                    f'{watched.resource} is watched by plugin "{other}" with another selector, trim or index'
+                )
     _verify_reconcilers(plugins, watches)
 
 
@@ -123,5 +124,6 @@ def _verify_reconcilers(plugins: Sequence[Installed], watches: Collection[Resour
             reconciled[reconciler.resource] = plugin.name
             for resource in (reconciler.resource, *reconciler.triggers):
                 if resource not in watches:
-                    use = f"{resource} is reconciled or triggers a reconciler"
-                    raise plugin.error(f"{use}, but no plugin watches it")
+                    raise plugin.error(
+                        f"{resource} is reconciled or triggers a reconciler, but no plugin watches it"
+                    )

@@ -47,10 +47,10 @@ def scheduler_digest(cluster: DaskCluster) -> str:
 
 
 def _scheduler(cluster: DaskCluster, name: str) -> dict[str, Any]:
-    own_labels = labels.scheduler(cluster.metadata.name)
-    metadata = _metadata(cluster, name, own_labels, cluster.spec.scheduler.metadata)
+    template, own_labels = cluster.spec.scheduler, labels.scheduler(cluster.metadata.name)
+    metadata = _metadata(cluster, name, own_labels, template.metadata)
     legacy = keeps_legacy_commands(cluster.metadata.annotations)
-    spec = pod_spec(cluster.spec.scheduler.spec, env={}, legacy_commands=legacy)
+    spec = pod_spec(template.spec, env={}, legacy_commands=legacy)
     agent_delivery.deliver(spec, names.agent(cluster.metadata.name))
     last_applied.record(metadata)
     metadata["annotations"][labels.TEMPLATE_DIGEST] = scheduler_digest(cluster)

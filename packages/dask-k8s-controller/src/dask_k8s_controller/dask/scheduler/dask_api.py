@@ -27,8 +27,7 @@ class Workers(Answer):
     def by_pod(self, pods: Mapping[str, str]) -> dict[str, list[str]]:
         """Return the addresses of the workers in each pod; ``pods`` are IP addresses by name."""
         return {
-            pod: [worker.address for worker in self.workers if _is_in(worker, pod, ip)]
-            for pod, ip in pods.items()
+            pod: [own.address for own in self.workers if _is_in(own, pod, ip)] for pod, ip in pods.items()
         }
 
 

@@ -47,8 +47,9 @@ class Observed:
     def of(cls, record: Record, world: World, digest: str = "") -> Self:
         """Read the cache."""
         uid = record.uid
-        doubted = world.doubted(uid, PODS)
-        return cls.of_pods(world.owned(uid, PODS), world.expected(uid, PODS), doubted, digest)
+        return cls.of_pods(
+            world.owned(uid, PODS), world.expected(uid, PODS), world.doubted(uid, PODS), digest
+        )
 
     @classmethod
     def of_pods(
