@@ -1,7 +1,4 @@
-"""Keeps the cache up to date for one resource: list, watch, and start again after any failure.
-
-What a change leads to is not known here: the cache calls its listener.
-"""
+"""Keeps the cache up to date for one resource: lists, watches, and starts again after any failure."""
 
 import asyncio
 import logging

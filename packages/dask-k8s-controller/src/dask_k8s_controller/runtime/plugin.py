@@ -20,9 +20,9 @@ Trigger = Callable[[Record, W], Iterable[Key]]
 class Reconciler(Generic[W]):
     """Brings the children of the objects of one resource in line with their specs.
 
-    A key is enqueued when an object of ``resource`` changes, when an object that it controls (by owner
-    reference) changes, and when an object of a resource in ``triggers`` changes, whose function returns the
-    keys to enqueue. A reconcile may run at any time, any number of times; it does not learn what changed.
+    A key is enqueued when its object changes, when an object that it controls (by owner reference) changes,
+    and when a function in ``triggers`` returns it because an object of that resource has changed. A reconcile
+    may run at any time, any number of times; it does not learn what changed.
     """
 
     resource: Resource

@@ -27,7 +27,8 @@ class Workers(Answer):
     def by_pod(self, pods: Mapping[str, str]) -> dict[str, list[str]]:
         """Return the addresses of the workers in each pod; ``pods`` are IP addresses by name."""
         return {
-            pod: [own.address for own in self.workers if _is_in(own, pod, ip)] for pod, ip in pods.items()
+            pod: [worker.address for worker in self.workers if _is_in(worker, pod, ip)]
+            for pod, ip in pods.items()
         }
 
 

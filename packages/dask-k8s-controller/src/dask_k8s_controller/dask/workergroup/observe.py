@@ -47,9 +47,8 @@ class Observed:
     def of(cls, record: Record, world: World, digest: str = "") -> Self:
         """Read the cache."""
         uid = record.uid
-        return cls.of_pods(
-            world.owned(uid, PODS), world.expected(uid, PODS), world.doubted(uid, PODS), digest
-        )
+        doubted = world.doubted(uid, PODS)
+        return cls.of_pods(world.owned(uid, PODS), world.expected(uid, PODS), doubted, digest)
 
     @classmethod
     def of_pods(
