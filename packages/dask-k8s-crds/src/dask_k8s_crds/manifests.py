@@ -21,8 +21,6 @@ def crds() -> list[dict[str, Any]]:
 def crd(model: type[CustomResource]) -> dict[str, Any]:
     """Return the CustomResourceDefinition of one kind. It shares parts with others, so do not mutate it."""
     resource = model.resource
-    names = {"kind": resource.kind, "listKind": f"{resource.kind}List"}
-    names |= {"plural": resource.plural, "singular": resource.singular}
     scale = {"scale": _scale(model.scale)} if model.scale else {}
     # An API server drops an empty list, after which every `kubectl apply` would find a difference.
     short = {"shortNames": list(resource.short_names)} if resource.short_names else {}
@@ -33,7 +31,13 @@ def crd(model: type[CustomResource]) -> dict[str, Any]:
         "spec": {
             "group": resource.group,
             "scope": "Namespaced",
-            "names": {**names, **short},
+            "names": {
+                "kind": resource.kind,
+                "listKind": f"{resource.kind}List",
+                "plural": resource.plural,
+                "singular": resource.singular,
+                **short,
+            },
             "versions": [
                 {
                     "name": resource.version,
@@ -54,5 +58,8 @@ def _column(column: Column) -> dict[str, Any]:
 
 
 def _scale(scale: Scale) -> dict[str, str]:
-    replicas = {"specReplicasPath": scale.desired, "statusReplicasPath": scale.actual}
-    return {**replicas, "labelSelectorPath": scale.selector}
+    return {
+        "specReplicasPath": scale.desired,
+        "statusReplicasPath": scale.actual,
+        "labelSelectorPath": scale.selector,
+    }
