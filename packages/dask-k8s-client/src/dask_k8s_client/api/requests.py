@@ -66,6 +66,16 @@ class Api:
         """Use the credentials that kubectl would use; sends no request."""
         return cls(await load(login=login))
 
+    @classmethod
+    @asynccontextmanager
+    async def connected(cls, login: Login = DEFAULT_LOGIN) -> AsyncIterator[Self]:
+        """Connect as `connect` does, and close the connections at the end of the block."""
+        api = await cls.connect(login)
+        try:
+            yield api
+        finally:
+            await api.close()
+
     async def close(self) -> None:
         """Close all connections."""
         await self._session.close()

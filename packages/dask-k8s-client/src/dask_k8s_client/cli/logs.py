@@ -11,7 +11,7 @@ from dask_k8s_client.api.requests import Api
 from dask_k8s_client.arguments import JSON
 from dask_k8s_client.cli.output import console
 from dask_k8s_client.cli.parameters import cluster_name, target_options
-from dask_k8s_client.cli.running import find_cluster, run
+from dask_k8s_client.cli.running import run_on_cluster
 from dask_k8s_client.deletion import until_deleted, until_pods_deleted
 from dask_k8s_client.logs import PodFilter, follow_pods, pod_logs
 from dask_k8s_crds import labels, names
@@ -44,8 +44,7 @@ def logs(*, name: str, follow: bool, component: str | None, group: str | None, t
     )
     print_line = _printer()
 
-    async def work(api: Api, namespace: str) -> bool:
-        cluster = await find_cluster(api, namespace, name)
+    async def work(api: Api, cluster: JSON) -> bool:
         if follow:
             await _follow(api, cluster, pods, print_line)
             return True
@@ -56,7 +55,7 @@ def logs(*, name: str, follow: bool, component: str | None, group: str | None, t
         return bool(texts)
 
     with suppress(KeyboardInterrupt):  # Ctrl-C is how to stop following
-        if not run(work):
+        if not run_on_cluster(name, work):
             click.echo("There are no such pods.", err=True)
 
 

@@ -1,5 +1,7 @@
 """`create`, `scale`, `adapt`, `delete`: the commands that change a cluster."""
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,12 +17,12 @@ from dask_k8s_client.cli.parameters import (
     check_bounds,
     cluster_name,
     cluster_options,
-    duration,
+    duration_option,
     output_option,
     target,
     target_options,
 )
-from dask_k8s_client.cli.running import chosen_namespace, find_cluster, reporting_errors, run, start_timeout
+from dask_k8s_client.cli.running import chosen_namespace, reporting_errors, run, run_on_cluster, start_timeout
 from dask_k8s_client.deletion import delete_cluster, request_deletion, until_pods_deleted
 from dask_k8s_client.exceptions import NameTaken, SchedulerStartupError, ValidationError
 from dask_k8s_client.observed import located
@@ -40,7 +42,7 @@ _SCALING_TIMEOUT = 60.0
 )
 @cluster_options
 @click.option("--wait", is_flag=True, help="Wait until the scheduler is ready, or say why it does not come.")
-@click.option("--timeout", type=duration, metavar="DURATION", help="How long --wait waits; 60 s by default.")
+@duration_option("--timeout", help="How long --wait waits; 60 s by default.")
 @output_option("json", "yaml", "name")
 @target_options
 def create(
@@ -122,14 +124,9 @@ def scale(*, name: str, n: int, group: str) -> None:
 
     That ends `adapt`: an autoscaler that scales this group is deleted first.
     """
-
-    async def work(api: Api, namespace: str) -> JSON:
-        cluster = await find_cluster(api, namespace, name)
-        await scaling.scale(api, cluster, group, n, _SCALING_TIMEOUT)
-        return cluster
-
     in_group = "" if group == scaling.DEFAULT_GROUP else f" in its group {group}"
-    click.echo(f"{full_name(run(work))} scaled to {n}{in_group}")
+    work = partial(scaling.scale, group=group, n=n, timeout=_SCALING_TIMEOUT)
+    _change(name, work, f"scaled to {n}{in_group}")
 
 
 @click.command()
@@ -141,34 +138,35 @@ def adapt(*, name: str, minimum: int, maximum: int | None) -> None:
     check_bounds(minimum, maximum)
     with reporting_errors():
         spec = scaling.autoscaler_spec(name, minimum=minimum, maximum=maximum)
-
-    async def work(api: Api, namespace: str) -> JSON:
-        cluster = await find_cluster(api, namespace, name)
-        await scaling.adapt(api, cluster, spec, _SCALING_TIMEOUT)
-        return cluster
-
-    click.echo(f"{full_name(run(work))} adapts: {scaling.bounds(minimum, maximum)}")
+    work = partial(scaling.adapt, spec=spec, timeout=_SCALING_TIMEOUT)
+    _change(name, work, f"adapts: {scaling.bounds(minimum, maximum)}")
 
 
 @click.command()
 @cluster_name
 @click.option("--wait", is_flag=True, help="Wait until the cluster and all of its pods are gone.")
-@click.option(
-    "--timeout", type=duration, metavar="DURATION", help="How long --wait waits; for ever by default."
-)
+@duration_option("--timeout", help="How long --wait waits; for ever by default.")
 @target_options
 def delete(*, name: str, wait: bool, timeout: float | None) -> None:
     """Delete a cluster, and everything that belongs to it."""
 
-    async def work(api: Api, namespace: str) -> JSON:
-        cluster = await find_cluster(api, namespace, name)
+    async def work(api: Api, cluster: JSON) -> None:
         if not wait:
             await request_deletion(api, cluster)
-            return cluster
+            return
         late = f"pods of the DaskCluster {located(cluster)} are still there after {timeout or 0:g} s"
         async with time_limit(timeout, f"{late}; they go on to end"):
             await delete_cluster(api, cluster, timeout=None)
             await until_pods_deleted(api, cluster)
-        return cluster
 
-    click.echo(f"{full_name(run(work))} deleted")
+    _change(name, work, "deleted")
+
+
+def _change(name: str, work: Callable[[Api, JSON], Awaitable[None]], done: str) -> None:
+    """Run `work` with the API server and a cluster, and print what was done."""
+
+    async def change(api: Api, cluster: JSON) -> str:
+        await work(api, cluster)
+        return full_name(cluster)
+
+    click.echo(f"{run_on_cluster(name, change)} {done}")

@@ -41,28 +41,30 @@ def run(work: Callable[[Api, str], Coroutine[Any, Any, T]], namespace: str | Non
     chosen = namespace or chosen_namespace()
 
     async def connected() -> T:
-        api = await _connect(target())
-        try:
+        async with Api.connected(_login(target())) as api:
             return await work(api, chosen or api.access.namespace)
-        finally:
-            await api.close()
 
     with reporting_errors():
         return asyncio.run(connected())
 
 
-async def _connect(to: Target) -> Api:
-    return await Api.connect(Login(to.kubeconfig, to.context))
+def run_on_cluster(name: str, work: Callable[[Api, JSON], Coroutine[Any, Any, T]]) -> T:
+    """Run a coroutine function with the API server and the DaskCluster of this name."""
+
+    async def found(api: Api, namespace: str) -> T:
+        return await work(api, await find_cluster(api, namespace, name))
+
+    return run(found)
+
+
+def _login(to: Target) -> Login:
+    return Login(to.kubeconfig, to.context)
 
 
 async def cluster_names(to: Target) -> list[str]:
     """Return the names of the clusters in the target's namespace, for completion."""
-    async with asyncio.timeout(_COMPLETION_SECONDS):
-        api = await _connect(to)
-        try:
-            clusters = await api.list_items(DASK_CLUSTERS, to.namespace or api.access.namespace)
-        finally:
-            await api.close()
+    async with asyncio.timeout(_COMPLETION_SECONDS), Api.connected(_login(to)) as api:
+        clusters = await api.list_items(DASK_CLUSTERS, to.namespace or api.access.namespace)
     return sorted(each["metadata"]["name"] for each in clusters)
 
 

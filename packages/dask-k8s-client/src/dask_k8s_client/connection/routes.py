@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from dask_k8s_client.api.requests import Api, Objects, Selector
@@ -53,18 +53,15 @@ class Route:
         await asyncio.gather(*(each.close() for each in self.forwards))
 
 
-async def find_route(  # noqa: PLR0913  # the two ports matter to port-forwards only
-    api: Api, cluster: JSON, mode: Connect, progress: Progress, *, comm_port: int = 0, dashboard_port: int = 0
-) -> Route:
-    """Find the route to a scheduler that is ready.
+class LocalPorts(NamedTuple):
+    """The local ports of a port-forward; 0: any free one."""
 
-    Args:
-        api: The API server.
-        cluster: The DaskCluster.
-        mode: The connect mode, as `connect_modes.choose` returns it.
-        progress: Shows what this waits for.
-        comm_port: Local port of the scheduler for a port-forward; 0: any.
-        dashboard_port: Local port of the dashboard for a port-forward; 0: any.
+    comm: int = 0
+    dashboard: int = 0
+
+
+async def find_route(api: Api, cluster: JSON, mode: Connect, progress: Progress, ports: LocalPorts) -> Route:
+    """Find the route to a scheduler that is ready; `mode` is what `connect_modes.choose` returns.
 
     Raises:
         ConnectionError: The scheduler cannot be reached.
@@ -82,7 +79,7 @@ async def find_route(  # noqa: PLR0913  # the two ports matter to port-forwards 
                 return await _by_load_balancer(api, cluster, progress)
             case _:
                 progress.step("forwarding the scheduler's ports")
-                return await _by_port_forward(api, cluster, comm_port, dashboard_port)
+                return await _by_port_forward(api, cluster, ports)
 
 
 def _by_address(cluster: JSON, address: Address) -> Route:
@@ -150,7 +147,7 @@ def _external_route(host: str, port: int, dashboard_port: int) -> Route:
     return Route(f"tcp://{host}:{port}", host, dashboard_port, hint=PORT_FORWARD_HINT, may_change=True)
 
 
-async def _by_port_forward(api: Api, cluster: JSON, comm_port: int, dashboard_port: int) -> Route:
+async def _by_port_forward(api: Api, cluster: JSON, ports: LocalPorts) -> Route:
     metadata = cluster["metadata"]
     service = await api.get(SERVICES, metadata["namespace"], names.scheduler(metadata["name"]))
     tunnels = {port: tunnel_to_scheduler(api, cluster, service, port) for port in (COMM, DASHBOARD)}
@@ -159,8 +156,8 @@ async def _by_port_forward(api: Api, cluster: JSON, comm_port: int, dashboard_po
         pass
     comm, dashboard = PortForward(tunnels[COMM]), PortForward(tunnels[DASHBOARD])
     try:
-        dashboard_port = await dashboard.start(dashboard_port)
-        address = f"tcp://127.0.0.1:{await comm.start(comm_port)}"
+        dashboard_port = await dashboard.start(ports.dashboard)
+        address = f"tcp://127.0.0.1:{await comm.start(ports.comm)}"
         return Route(address, "localhost", dashboard_port, (comm, dashboard))
     except BaseException:
         await dashboard.close()
