@@ -34,6 +34,11 @@ from dask_k8s_crds import labels
 logger = logging.getLogger("dask_k8s_client")
 
 
+class _Arguments(ClusterArguments, total=False):
+    scheduler_sync_interval: float
+    """Of ``distributed.deploy.Cluster``."""
+
+
 class KubeCluster(ClusterManager):
     """A Dask cluster on Kubernetes.
 
@@ -87,14 +92,20 @@ class KubeCluster(ClusterManager):
         RuntimeError: No Kubernetes is configured, or it does not know Dask's resources.
     """
 
-    @shows(ClusterArguments, "kwargs")
+    @shows(
+        "name namespace image n_workers resources env worker_command port_forward_cluster_ip create_mode"
+        " shutdown_on_close idle_timeout resource_timeout scheduler_service_type custom_cluster_spec"
+        " scheduler_forward_port jupyter connect scheduler_resources scheduler_node_selector"
+        " scheduler_tolerations worker_node_selector worker_tolerations run_as_user",
+        rest="kwargs",
+    )
     def __init__(
         self,
         *,
         loop: IOLoop | None = None,
         asynchronous: bool = False,
         quiet: bool = False,
-        **arguments: Unpack[ClusterArguments],
+        **arguments: Unpack[_Arguments],
     ) -> None:
         self._options = Options.from_arguments(arguments)
         self.shutdown_on_close = self._options.shutdown_on_close

@@ -96,17 +96,8 @@ def _close_all() -> None:
             cluster.close_at_exit()
 
 
-def delete_at_exit(access: Access, path: str, uid: str) -> None:
-    """Send a blocking DELETE; ignore that the object is gone or has another uid."""
-    _request(access, "DELETE", path, {"propagationPolicy": "Background", "preconditions": {"uid": uid}})
-
-
-def patch_at_exit(access: Access, path: str, patch: Mapping[str, Any]) -> None:
-    """Send a blocking merge patch; ignore that the object is gone or has another uid."""
-    _request(access, "PATCH", path, patch)
-
-
-def _request(access: Access, method: str, path: str, body: Mapping[str, Any]) -> None:
+def request_at_exit(access: Access, method: str, path: str, body: Mapping[str, Any]) -> None:
+    """Send a blocking DELETE or PATCH; ignore that the object is gone or has another uid."""
     for is_last in (False, True):
         try:
             _send(access, method, path, body)

@@ -24,18 +24,9 @@ _PERMANENT_PULL_ERROR = re.compile(
     re.IGNORECASE,
 )
 """Errors of a registry for which another attempt does not help."""
-_IMAGE_REASONS = frozenset(
-    (
-        "ErrImagePull",
-        "ImagePullBackOff",
-        "InvalidImageName",
-        "ErrImageNeverPull",
-        "ImageInspectError",
-        "RegistryUnavailable",
-    )
-)
-_PERMANENT_IMAGE_REASONS = frozenset(("InvalidImageName", "ErrImageNeverPull"))
-_PERMANENT_CONDITIONS = frozenset(("InvalidSpec", "Forbidden"))
+_PERMANENT_IMAGE_REASONS = {"InvalidImageName", "ErrImageNeverPull"}
+_TEMPORARY_IMAGE_REASONS = {"ErrImagePull", "ImagePullBackOff", "ImageInspectError", "RegistryUnavailable"}
+_PERMANENT_CONDITIONS = {"InvalidSpec", "Forbidden"}
 """Reasons of ``Degraded`` that only a change by the user can end."""
 _HINTS = {
     # A quota refuses pods that do not declare the resources that it limits.
@@ -83,12 +74,11 @@ def spec_is_refused(o: Observed) -> Diagnosis | None:
 
 def scheduler_crashes(o: Observed) -> Diagnosis | None:
     """A container has failed repeatedly, and Kubernetes delays the next restart."""
-    for each in containers(o.pod) if o.pod else ():
+    for each in containers(o.pod):
         if each.reason == "CrashLoopBackOff":
-            end = f"exit code {each.exit_code}" + (
-                f", {each.last_reason}" if each.last_reason not in ("", "Error") else ""
-            )
-            message = f"container {each.name} ends again and again ({end}; restarts: {each.restarts})"
+            why = f", {each.last_reason}" if each.last_reason not in ("", "Error") else ""
+            end = f"exit code {each.exit_code}{why}; restarts: {each.restarts}"
+            message = f"container {each.name} ends again and again ({end})"
             return Diagnosis("CrashLoopBackOff", message, final=True, container=each.name)
     return None
 
@@ -108,8 +98,8 @@ def scheduler_has_ended(o: Observed) -> Diagnosis | None:
 
 def image_cannot_be_pulled(o: Observed) -> Diagnosis | None:
     """The registry refuses the image or cannot be reached."""
-    for each in containers(o.pod) if o.pod else ():
-        if each.reason in _IMAGE_REASONS:
+    for each in containers(o.pod):
+        if each.reason in _PERMANENT_IMAGE_REASONS | _TEMPORARY_IMAGE_REASONS:
             cause = each.message or each.reason
             event = last_event(o, "Warning")
             if event and event.get("message") and not _PERMANENT_PULL_ERROR.search(cause):
@@ -121,7 +111,7 @@ def image_cannot_be_pulled(o: Observed) -> Diagnosis | None:
 
 def container_cannot_start(o: Observed) -> Diagnosis | None:
     """A missing Secret, command or similar, which may still appear."""
-    for each in containers(o.pod) if o.pod else ():
+    for each in containers(o.pod):
         if each.reason.endswith("Error") and each.message:
             return Diagnosis(each.reason, f"container {each.name}: {each.message}", container=each.name)
     return None
@@ -131,10 +121,8 @@ def scheduler_is_unschedulable(o: Observed) -> Diagnosis | None:
     """No node fits at present; a new one may."""
     scheduled = find_condition(o.pod.get("status") or {}, "PodScheduled") if o.pod else {}
     if scheduled.get("status") == "False":
-        return Diagnosis(
-            scheduled.get("reason", "Unschedulable"),
-            f"no node for the scheduler: {scheduled.get('message', '')}",
-        )
+        message = f"no node for the scheduler: {scheduled.get('message', '')}"
+        return Diagnosis(scheduled.get("reason", "Unschedulable"), message)
     return None
 
 
@@ -174,12 +162,9 @@ def scheduler_is_missing(o: Observed) -> Diagnosis | None:
     return Diagnosis("NoScheduler", "the controller has not made the scheduler's pod")
 
 
-ALWAYS: tuple[Callable[[Observed], Diagnosis | None], ...] = (
-    cluster_is_deleted,
-    cluster_is_suspended,
-    spec_is_refused,
-)
-UNTIL_READY: tuple[Callable[[Observed], Diagnosis | None], ...] = (
+_Checks = tuple[Callable[[Observed], Diagnosis | None], ...]
+ALWAYS: _Checks = (cluster_is_deleted, cluster_is_suspended, spec_is_refused)
+UNTIL_READY: _Checks = (
     scheduler_crashes,
     scheduler_has_ended,
     image_cannot_be_pulled,
@@ -200,8 +185,5 @@ def diagnose(observed: Observed, waited: float) -> Diagnosis | None:
             return diagnosis
     if observed.is_ready:
         return None
-    return Diagnosis(
-        "NoController",
-        "no controller has taken notice of the cluster; is the Dask Operator running?",
-        final=waited >= CONTROLLER_PATIENCE,
-    )
+    message = "no controller has taken notice of the cluster; is the Dask Operator running?"
+    return Diagnosis("NoController", message, final=waited >= CONTROLLER_PATIENCE)

@@ -89,14 +89,11 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
 async def _connect_and_submit(
     manifest: JSON, name: str, namespace: str | None, limit: float | None, log: Callable[[str], object]
 ) -> JobOutcome:
-    api = await Api.connect()
-    where = namespace or api.access.namespace
-    late = f"the job {name} in the namespace {where} has not ended within {limit or 0:.0f} s; it goes on"
-    try:
+    async with Api.connected() as api:
+        where = namespace or api.access.namespace
+        late = f"the job {name} in the namespace {where} has not ended within {limit or 0:.0f} s; it goes on"
         async with time_limit(limit, late):
             return await submit(api, where, manifest, log)
-    finally:
-        await api.close()
 
 
 async def submit(api: Api, namespace: str, manifest: JSON, log: Callable[[str], object]) -> JobOutcome:

@@ -88,9 +88,9 @@ def phase(pod: Mapping[str, Any]) -> str:
     return str((pod.get("status") or {}).get("phase", "Pending"))
 
 
-def containers(pod: Mapping[str, Any]) -> Iterator[Container]:
-    """Yield the containers of a pod, its init containers first."""
-    status = pod.get("status") or {}
+def containers(pod: Mapping[str, Any] | None) -> Iterator[Container]:
+    """Yield the containers of a pod, its init containers first; none if there is no pod."""
+    status = (pod or {}).get("status") or {}
     for each in [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]:
         state = each.get("state") or {}
         inactive = state.get("waiting") or state.get("terminated") or {}

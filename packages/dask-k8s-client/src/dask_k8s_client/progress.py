@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import import_module
-from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console, Group, RenderableType
@@ -73,9 +72,7 @@ class Progress:
             self._refresh = asyncio.create_task(self._draw())
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *exc: object) -> None:
         if self._refresh is not None:
             self._refresh.cancel()
         if self._live is not None:
@@ -101,11 +98,8 @@ class Progress:
         table = Table.grid(padding=(0, 2))
         for label, text in self._rows:
             table.add_row(Text(label, style="bold"), text)
-        parts: list[RenderableType] = [
-            self._spinner,
-            *([table] if self._rows else []),
-            *([self._trouble] if self._trouble else []),
-        ]
+        parts: list[RenderableType] = [self._spinner, *([table] if self._rows else [])]
+        parts += [self._trouble] if self._trouble else []
         title = f"KubeCluster [bold]{self.name}[/bold]"
         if self._console.is_jupyter:
             return Padding(Group(Text.from_markup(title), *parts), 0)

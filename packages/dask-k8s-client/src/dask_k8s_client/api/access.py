@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("dask_k8s_client")
 
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_TOKEN = _SERVICE_ACCOUNT / "token"
 
 
 class NoAccess(RuntimeError):
@@ -41,11 +42,6 @@ class Login:
     """Path of a kubeconfig to use instead of $KUBECONFIG."""
     context: str | None = None
     """Name of a context in the kubeconfig."""
-
-    @property
-    def is_explicit(self) -> bool:
-        """Whether the user has chosen either."""
-        return bool(self.kubeconfig or self.context)
 
 
 DEFAULT_LOGIN = Login()
@@ -148,27 +144,23 @@ async def load(environ: Mapping[str, str] = os.environ, login: Login = DEFAULT_L
     configuration.api_key = {}
     own_pod = None
     paths = login.kubeconfig or environ.get("KUBECONFIG", "")
-    in_cluster = not login.is_explicit and not _any_file(paths) and (_SERVICE_ACCOUNT / "token").is_file()
+    in_cluster = not (login.kubeconfig or login.context or _any_file(paths)) and _TOKEN.is_file()
     paths = paths or "~/.kube/config"
     try:
         if in_cluster:
             load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
             namespace = (_SERVICE_ACCOUNT / "namespace").read_text(encoding="utf-8").strip()
-            own_pod = OwnPod.from_token((_SERVICE_ACCOUNT / "token").read_text(encoding="utf-8"))
+            own_pod = OwnPod.from_token(_TOKEN.read_text(encoding="utf-8"))
+        elif not _any_file(paths):
+            raise NoAccess(f"no Kubernetes to talk to: there is no kubeconfig ({paths}), nor is this a pod")
         else:
-            if not _any_file(paths):
-                raise NoAccess(
-                    f"no Kubernetes to talk to: there is no kubeconfig ({paths}), nor is this a pod"
-                )
             loader = await load_kube_config(  # type: ignore[no-untyped-call]
                 paths, context=login.context, client_configuration=configuration, persist_config=False
             )
             namespace = loader.current_context["context"].get("namespace") or "default"
         rest = RESTClientObject(configuration)
     except (ConfigException, OSError, ValueError, YAMLError) as error:
-        raise NoAccess(
-            f"cannot use the kubeconfig {paths}: {error}" if not in_cluster else str(error)
-        ) from error
+        raise NoAccess(str(error) if in_cluster else f"cannot use the kubeconfig {paths}: {error}") from error
     connection = {
         "ssl": rest.ssl_context,
         "server_hostname": configuration.tls_server_name,

@@ -118,9 +118,8 @@ class Api:
 
     async def delete(self, resource: Resource, namespace: str, name: str, uid: str | None = None) -> None:
         """Delete an object; do nothing if it does not exist or has another uid."""
-        body = {"propagationPolicy": "Background"} | ({"preconditions": {"uid": uid}} if uid else {})
         try:
-            await self._json_if_present("DELETE", resource.path(namespace, name), body=body)
+            await self._json_if_present("DELETE", resource.path(namespace, name), body=deletion_of(uid))
         except ApiError as error:
             if error.status != HTTPStatus.CONFLICT:
                 raise
@@ -256,6 +255,11 @@ class Api:
 
     def _unreachable(self, error: BaseException) -> Unreachable:
         return Unreachable(f"cannot reach the Kubernetes API at {self.access.server}: {_cause(error)}")
+
+
+def deletion_of(uid: str | None) -> JSON:
+    """Return the body of a DELETE: in the background, and only of the object with this uid, if any."""
+    return {"propagationPolicy": "Background"} | ({"preconditions": {"uid": uid}} if uid else {})
 
 
 def _cause(error: BaseException) -> str:

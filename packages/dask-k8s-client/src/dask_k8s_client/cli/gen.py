@@ -34,8 +34,11 @@ def build_cluster(name: str, namespace: str | None, parameters: Mapping[str, Any
 def build_job(name: str, command: Sequence[str], parameters: Mapping[str, Any]) -> JSON:
     """Return a DaskJob from the options of a command; it runs once, and again for each retry."""
     arguments = _arguments(parameters)
-    retries, ttl = arguments.pop("retries"), arguments.pop("ttl", None)
-    cluster = arguments.pop("cluster", None)
+    retries, ttl, cluster = (
+        arguments.pop("retries"),
+        arguments.pop("ttl", None),
+        arguments.pop("cluster", None),
+    )
     if cluster is not None:
         arguments.pop("n_workers")
         if conflicts := [each for each in ("n_workers", "resources", "worker_command") if is_explicit(each)]:
@@ -87,8 +90,7 @@ def _print(manifest: JSON, form: str | None) -> None:
 @namespace_option
 def gen_cluster(*, name: str | None, old_name: str | None, output: str | None, **parameters: Any) -> None:
     """Print a DaskCluster."""
-    chosen = name or old_name
-    if chosen is None:
+    if (chosen := name or old_name) is None:
         raise click.UsageError("Missing argument 'NAME'.")
     with reporting_errors():
         manifest = build_cluster(chosen, None, parameters).manifest
@@ -117,7 +119,5 @@ def gen_autoscaler(*, cluster: str, minimum: int, maximum: int | None, output: s
     """Print a DaskAutoscaler for the cluster NAME."""
     check_bounds(minimum, maximum)
     with reporting_errors():
-        manifest = make_unowned_autoscaler(
-            cluster, autoscaler_spec(cluster, minimum=minimum, maximum=maximum)
-        )
-    _print(manifest, output)
+        spec = autoscaler_spec(cluster, minimum=minimum, maximum=maximum)
+    _print(make_unowned_autoscaler(cluster, spec), output)

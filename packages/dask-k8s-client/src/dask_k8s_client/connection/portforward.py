@@ -63,8 +63,7 @@ class PortForward:
         self._listener = listener = socket.create_server(("127.0.0.1", port), backlog=100)
         listener.setblocking(False)  # noqa: FBT003  # its only argument
         self._accepting = asyncio.create_task(self._accept(listener))
-        local_port: int = listener.getsockname()[1]
-        return local_port
+        return int(listener.getsockname()[1])
 
     async def close(self) -> None:
         """Stop listening and close all connections."""
@@ -107,10 +106,9 @@ class PortForward:
 
 def _reset_on_close(sock: socket.socket) -> None:
     """Have close send a reset: half an answer must not look like a complete one."""
+    at_once = struct.pack("HH" if os.name == "nt" else "ii", 1, 0)
     with suppress(OSError):
-        sock.setsockopt(
-            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("HH" if os.name == "nt" else "ii", 1, 0)
-        )
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
 
 
 class _Relay:

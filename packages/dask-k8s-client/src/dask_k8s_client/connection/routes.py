@@ -10,13 +10,7 @@ from urllib.parse import urlsplit
 from dask_k8s_client.api.requests import Api, Objects, Selector
 from dask_k8s_client.api.watching import until
 from dask_k8s_client.arguments import JSON
-from dask_k8s_client.connection.connect_modes import (
-    PORT_FORWARD_HINT,
-    Address,
-    Connect,
-    ConnectMode,
-    service_spec,
-)
+from dask_k8s_client.connection.connect_modes import PORT_FORWARD_HINT, Address, Connect, ConnectMode
 from dask_k8s_client.connection.portforward import (
     COMM,
     DASHBOARD,
@@ -84,7 +78,8 @@ async def find_route(api: Api, cluster: JSON, mode: Connect, progress: Progress,
 
 def _by_address(cluster: JSON, address: Address) -> Route:
     """Expect the dashboard on the same host, on the service's port."""
-    port = service_port({"spec": service_spec(cluster)}, DASHBOARD, "port", names.DASHBOARD_PORT)
+    service = {"spec": cluster["spec"]["scheduler"]["service"]}
+    port = service_port(service, DASHBOARD, "port", names.DASHBOARD_PORT)
     return Route(address.url, _in_url(address.host), port, hint=PORT_FORWARD_HINT)
 
 

@@ -167,7 +167,13 @@ def make_scheduler_spec(  # noqa: PLR0913, PLR0917  # users may pass these by po
     return {"spec": unprivileged(pod, run_as_user), "service": service}
 
 
-@shows(WorkloadArguments, "spec", image=IMAGE, worker_command=WORKER_COMMAND)
+@shows(
+    "image n_workers resources env worker_command cluster_name scheduler_resources scheduler_node_selector"
+    " scheduler_tolerations worker_node_selector worker_tolerations run_as_user",
+    rest="spec",
+    image=IMAGE,
+    worker_command=WORKER_COMMAND,
+)
 def make_job_spec(
     name: str, command: Command, *, cluster_name: str | None = None, **arguments: Unpack[JobArguments]
 ) -> JSON:
