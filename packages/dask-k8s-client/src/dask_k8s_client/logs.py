@@ -1,7 +1,6 @@
 """The logs of a cluster's pods and of a job's client: read once, or followed across restarts."""
 
 import asyncio
-import codecs
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
@@ -11,7 +10,7 @@ from http import HTTPStatus
 
 import aiohttp
 
-from dask_k8s_client.api.requests import Api, Selector
+from dask_k8s_client.api.requests import Api, Selector, lines
 from dask_k8s_client.api.watching import follow
 from dask_k8s_client.arguments import JSON
 from dask_k8s_client.exceptions import explaining
@@ -174,8 +173,8 @@ async def copy_log(api: Api, run: ContainerRun, log: Callable[[str], object]) ->
     while True:
         number = 0
         try:
-            async with aclosing(_lines(api, run)) as lines:
-                async for line in lines:
+            async with aclosing(_lines(api, run)) as printed:
+                async for line in printed:
                     number += 1
                     if number > copied:
                         log(line)
@@ -196,15 +195,9 @@ async def copy_log(api: Api, run: ContainerRun, log: Callable[[str], object]) ->
 
 
 async def _lines(api: Api, run: ContainerRun) -> AsyncGenerator[str, None]:
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    rest = ""
     async with api.request("GET", run.path, run.params, timeout=_STREAM_TIMEOUT) as response:
-        async for chunk in response.content.iter_any():
-            *lines, rest = (rest + decoder.decode(chunk)).split("\n")
-            for line in lines:
-                yield line
-    if rest:
-        yield rest
+        async for line in lines(response):
+            yield line.decode(errors="replace").removesuffix("\n")
 
 
 def _pods_of(cluster: JSON) -> Selector:

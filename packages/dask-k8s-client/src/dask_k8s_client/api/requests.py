@@ -257,6 +257,20 @@ class Api:
         return Unreachable(f"cannot reach the Kubernetes API at {self.access.server}: {_cause(error)}")
 
 
+async def lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """Yield lines of any length with their newlines; the last one may lack it.
+
+    aiohttp's own reader fails at a limit that a large object exceeds.
+    """
+    rest = b""
+    async for chunk in response.content.iter_any():
+        *complete, rest = (rest + chunk).split(b"\n")
+        for line in complete:
+            yield line + b"\n"
+    if rest:
+        yield rest
+
+
 def deletion_of(uid: str | None) -> JSON:
     """Return the body of a DELETE: in the background, and only of the object with this uid, if any."""
     return {"propagationPolicy": "Background"} | ({"preconditions": {"uid": uid}} if uid else {})

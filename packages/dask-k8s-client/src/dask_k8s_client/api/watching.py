@@ -3,14 +3,14 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from http import HTTPStatus
 from typing import TypeVar
 
 import aiohttp
 
-from dask_k8s_client.api.requests import EVERYTHING, Api, Objects, Selector
+from dask_k8s_client.api.requests import EVERYTHING, Api, Objects, Selector, lines
 from dask_k8s_client.arguments import JSON
 from dask_k8s_client.waiting import RETRY_SECONDS, backoff
 from dask_k8s_crds.api_errors import ApiError
@@ -85,7 +85,9 @@ async def _watch(
             "timeoutSeconds": str(_WATCH_SECONDS),
         }
         async with api.request("GET", resource.path(namespace), params, timeout=_TIMEOUT) as response:
-            async for line in _lines(response):
+            async for line in lines(response):
+                if line == b"\n" or not line.endswith(b"\n"):  # empty, or cut off by a lost connection
+                    continue
                 event = json.loads(line)
                 changed = event["object"]
                 if event["type"] == "ERROR":
@@ -94,13 +96,3 @@ async def _watch(
                 if event["type"] != "BOOKMARK":
                     yield event["type"], changed
         await asyncio.sleep(RETRY_SECONDS)
-
-
-async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """Yield lines of any length; aiohttp's own reader fails at a limit that a large object exceeds."""
-    rest = b""
-    async for chunk in response.content.iter_any():
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            if line:
-                yield line

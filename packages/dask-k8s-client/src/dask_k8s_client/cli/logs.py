@@ -49,7 +49,8 @@ def logs(*, name: str, follow: bool, component: str | None, group: str | None, t
             await _follow(api, cluster, pods, print_line)
             return True
         texts = await pod_logs(api, cluster, pods, tail)
-        for pod, text in sorted(texts.items(), key=lambda each: (_is_worker(each[0], name), each[0])):
+        scheduler = names.scheduler(name)
+        for pod, text in sorted(texts.items(), key=lambda each: (not each[0].startswith(scheduler), each[0])):
             for line in text.splitlines():
                 print_line(pod, line)
         return bool(texts)
@@ -57,10 +58,6 @@ def logs(*, name: str, follow: bool, component: str | None, group: str | None, t
     with suppress(KeyboardInterrupt):  # Ctrl-C is how to stop following
         if not run_on_cluster(name, work):
             click.echo("There are no such pods.", err=True)
-
-
-def _is_worker(pod: str, cluster: str) -> bool:
-    return not pod.startswith(names.scheduler(cluster))
 
 
 async def _follow(api: Api, cluster: JSON, pods: PodFilter, print_line: Callable[[str, str], object]) -> None:

@@ -27,7 +27,7 @@ COMMANDS = {
     "dashboard": Entry("forward:dashboard", "Open the dashboard of a cluster in the browser."),
     "port-forward": Entry("forward:port_forward", "Make a scheduler and its dashboard reachable from here."),
     "delete": Entry("manage:delete", "Delete a cluster."),
-    "run": Entry("job:run", "Run a command as a job, on a cluster for the length of it."),
+    "run": Entry("manage:run_job", "Run a command as a job, on a cluster for the length of it."),
     "gen": Entry("gen:gen", "Print a resource as YAML, for kubectl apply."),
     "local": Entry("local:local", "Have a Kubernetes on this machine, to try it all."),
 }

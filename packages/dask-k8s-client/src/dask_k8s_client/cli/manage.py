@@ -1,7 +1,9 @@
-"""`create`, `scale`, `adapt`, `delete`: the commands that change a cluster."""
+"""`create`, `scale`, `adapt`, `delete`, `run`: the commands that change a cluster or run a job."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import IO, Any
 
@@ -10,7 +12,7 @@ import click
 from dask_k8s_client import scaling
 from dask_k8s_client.api.requests import Api
 from dask_k8s_client.arguments import JSON
-from dask_k8s_client.cli.gen import build_cluster, flags, is_explicit
+from dask_k8s_client.cli.gen import build_cluster, build_job, flags, is_explicit
 from dask_k8s_client.cli.output import console, full_name, print_objects
 from dask_k8s_client.cli.parameters import (
     bounds_options,
@@ -18,6 +20,7 @@ from dask_k8s_client.cli.parameters import (
     cluster_name,
     cluster_options,
     duration_option,
+    job_options,
     output_option,
     target,
     target_options,
@@ -25,11 +28,13 @@ from dask_k8s_client.cli.parameters import (
 from dask_k8s_client.cli.running import chosen_namespace, reporting_errors, run, run_on_cluster, start_timeout
 from dask_k8s_client.deletion import delete_cluster, request_deletion, until_pods_deleted
 from dask_k8s_client.exceptions import NameTaken, SchedulerStartupError, ValidationError
+from dask_k8s_client.jobs import JobOutcome, submit
 from dask_k8s_client.observed import located
 from dask_k8s_client.options import Options, identity, parse_spec
 from dask_k8s_client.progress import Deadline, Progress
 from dask_k8s_client.startup import create_or_connect, until_ready
 from dask_k8s_client.waiting import time_limit
+from dask_k8s_crds.api_errors import ApiError
 
 _SCALING_TIMEOUT = 60.0
 """How long the group of a new cluster may take to appear, or an old autoscaler to disappear."""
@@ -160,6 +165,54 @@ def delete(*, name: str, wait: bool, timeout: float | None) -> None:
             await until_pods_deleted(api, cluster)
 
     _change(name, work, "deleted")
+
+
+@click.command("run")
+@click.argument("name")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@job_options
+@target_options
+def run_job(*, name: str, command: tuple[str, ...], **parameters: Any) -> None:
+    """Run a command as a job, on a cluster for the length of it: run my-job -- python work.py.
+
+    Prints what the command prints, and exits with 0 if it succeeded and with 1 if it did not. Interrupted, it
+    leaves the job running.
+    """
+    with reporting_errors():
+        manifest = build_job(name, command, parameters)
+    with ExitStack() as spinner:
+        spinner.enter_context(console(stderr=True).status(f"waiting for the job {name} …"))
+
+        def log(line: str) -> None:
+            spinner.close()
+            click.echo(line)
+
+        job_namespace = None
+
+        async def work(api: Api, namespace: str) -> JobOutcome:
+            nonlocal job_namespace
+            job_namespace = namespace
+            try:
+                return await submit(api, namespace, manifest, log)
+            except ValueError as error:
+                if isinstance(error.__cause__, ApiError) and error.__cause__.status == HTTPStatus.CONFLICT:
+                    end = f"`kubectl delete daskjob {name} -n {namespace}`"
+                    raise click.ClickException(f"{error}\n{end} deletes the old one.") from error
+                raise
+
+        try:
+            outcome = run(work)
+        except KeyboardInterrupt:
+            spinner.close()
+            if job_namespace is None:
+                raise
+            end = f"`kubectl delete daskjob {name} -n {job_namespace}` ends it"
+            raise click.ClickException(f"interrupted; the job {name} goes on, {end}.") from None
+    subject = f"the job {name} in the namespace {outcome.namespace}"
+    if not outcome.succeeded:
+        logs = f"\n`kubectl logs {outcome.pod} -n {outcome.namespace}` has its log." if outcome.pod else ""
+        raise click.ClickException(f"{subject} failed: {outcome.reason}: {outcome.message}{logs}")
+    click.echo(f"{subject} succeeded", err=True)
 
 
 def _change(name: str, work: Callable[[Api, JSON], Awaitable[None]], done: str) -> None:

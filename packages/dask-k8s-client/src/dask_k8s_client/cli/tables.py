@@ -5,18 +5,9 @@ from datetime import UTC, datetime
 
 from rich.text import Text
 
-from dask_k8s_client import scaling
+from dask_k8s_client import observed, scaling
 from dask_k8s_client.arguments import JSON
 from dask_k8s_client.cli.output import Cell
-from dask_k8s_client.observed import (
-    containers,
-    explanation,
-    find_condition,
-    is_ready,
-    is_terminating,
-    phase,
-    true_condition,
-)
 from dask_k8s_crds import labels
 
 CLUSTER_HEAD = ("NAME", "NAMESPACE", "PHASE", "WORKERS", "AGE")
@@ -62,13 +53,13 @@ def cluster_pairs(cluster: JSON, now: datetime) -> Iterator[tuple[str, Cell]]:
 
 def state(cluster: JSON) -> Text:
     """Return the phase of a cluster, with the reason if it is degraded."""
-    if is_terminating(cluster):
+    if observed.is_terminating(cluster):
         return _styled("Terminating")
     status = _status(cluster)
     if not status:
         return Text("unseen by a controller", style="yellow")
     shown = _styled(str(status.get("phase", "-")))
-    if degraded := true_condition(status, "Degraded"):
+    if degraded := observed.true_condition(status, "Degraded"):
         shown = Text.assemble(shown, (f" ({degraded.get('reason', '')})", "yellow"))
     return shown
 
@@ -76,7 +67,7 @@ def state(cluster: JSON) -> Text:
 def waiting_for(cluster: JSON) -> str | None:
     """Return what a cluster is waiting for, in one line; None if nothing."""
     status = _status(cluster)
-    progressing, degraded = (true_condition(status, kind) for kind in ("Progressing", "Degraded"))
+    progressing, degraded = (observed.true_condition(status, kind) for kind in ("Progressing", "Degraded"))
     replicas, updated = status.get("replicas") or 0, status.get("updatedReplicas") or 0
     # A degraded rollout still goes on. With OnDelete, workers may be outdated without a rollout.
     if updated < replicas and (progressing or degraded):
@@ -102,9 +93,9 @@ def group_rows(groups: Iterable[JSON], now: datetime) -> Iterator[Sequence[Cell]
     for group in groups:
         status = _status(group)
         workers = f"{status.get('readyReplicas', 0)}/{group['spec']['worker'].get('replicas', 1)}"
-        conditions = [find_condition(status, kind) for kind in ("Degraded", "Progressing", "Ready")]
+        conditions = [observed.find_condition(status, kind) for kind in ("Degraded", "Progressing", "Ready")]
         shown = next((each for each in conditions if each.get("status") == "True"), conditions[-1])
-        state = explanation(shown) if shown else "-"
+        state = observed.explanation(shown) if shown else "-"
         updated = str(status.get("updatedReplicas", "-"))
         yield group["metadata"]["name"], workers, updated, _age_of(group, now), state
 
@@ -112,7 +103,7 @@ def group_rows(groups: Iterable[JSON], now: datetime) -> Iterator[Sequence[Cell]
 def autoscaler_line(autoscaler: JSON) -> str:
     """Return the bounds of an autoscaler and the message of its condition."""
     bounds = scaling.bounds_of(autoscaler)
-    active = find_condition(_status(autoscaler), "Active")
+    active = observed.find_condition(_status(autoscaler), "Active")
     return f"{bounds}: {active['message']}" if active.get("message") else bounds
 
 
@@ -122,7 +113,7 @@ def pod_rows(pods: Iterable[JSON], now: datetime) -> list[Sequence[Cell]]:
     def order(pod: JSON) -> tuple[bool, bool, str]:
         metadata = pod["metadata"]
         component = (metadata.get("labels") or {}).get(labels.COMPONENT)
-        return component != labels.SCHEDULER, is_ready(pod), metadata["name"]
+        return component != labels.SCHEDULER, observed.is_ready(pod), metadata["name"]
 
     ordered = sorted(pods, key=order)
     rows = [_pod_row(pod, now) for pod in ordered[:PODS_SHOWN]]
@@ -133,23 +124,27 @@ def pod_rows(pods: Iterable[JSON], now: datetime) -> list[Sequence[Cell]]:
 def _pod_row(pod: JSON, now: datetime) -> Sequence[Cell]:
     metadata, node = pod["metadata"], pod["spec"].get("nodeName", "-")
     component = (metadata.get("labels") or {}).get(labels.COMPONENT, "-")
-    restarts = str(sum(each.restarts for each in containers(pod)))
+    restarts = str(sum(each.restarts for each in observed.containers(pod)))
     return metadata["name"], component, restarts, _age_of(pod, now), node, _pod_state(pod)
 
 
 def _pod_state(pod: JSON) -> Text:
-    if is_terminating(pod):
+    if observed.is_terminating(pod):
         return _styled("Terminating")
-    for each in containers(pod):
+    for each in observed.containers(pod):
         if each.reason and each.reason != "Completed":
             return Text(each.reason, style="yellow")
     status = _status(pod)
-    scheduled = find_condition(status, "PodScheduled")
+    scheduled = observed.find_condition(status, "PodScheduled")
     if scheduled.get("status") == "False":
         return Text(scheduled.get("reason", "Unschedulable"), style="yellow")
-    if phase(pod) == "Running":
-        return _styled("Ready") if true_condition(status, "Ready") else Text("not ready", style="yellow")
-    return _styled(phase(pod))
+    if observed.phase(pod) == "Running":
+        return (
+            _styled("Ready")
+            if observed.true_condition(status, "Ready")
+            else Text("not ready", style="yellow")
+        )
+    return _styled(observed.phase(pod))
 
 
 def event_rows(events: Iterable[JSON], now: datetime) -> list[Sequence[Cell]]:

@@ -18,15 +18,7 @@ from dask_k8s_client.arguments import (
     shows,
     whole_seconds,
 )
-from dask_k8s_client.specs.pods import (
-    WORKER_DASHBOARD_PORT,
-    command_args,
-    env_list,
-    optional,
-    placement,
-    unprivileged,
-    worker_args,
-)
+from dask_k8s_client.specs import pods
 from dask_k8s_crds import labels, names
 from dask_k8s_crds.resources import DASK_AUTOSCALERS, DASK_CLUSTERS, DASK_JOBS, DASK_WORKER_GROUPS, Resource
 
@@ -97,7 +89,7 @@ def make_cluster_spec(  # noqa: PLR0913, PLR0917  # users may pass these by posi
         tolerations=worker_tolerations,
         run_as_user=run_as_user,
     )
-    idle = optional("idleTimeout", whole_seconds("idle_timeout", idle_timeout))
+    idle = pods.optional("idleTimeout", whole_seconds("idle_timeout", idle_timeout))
     return _manifest(DASK_CLUSTERS, {"name": name}, {"scheduler": scheduler, "worker": worker, **idle})
 
 
@@ -116,14 +108,14 @@ def make_worker_spec(  # noqa: PLR0913  # users may pass these by position
     container: JSON = {
         "name": "worker",
         "image": image,
-        "args": worker_args(worker_command),
-        "ports": [{"name": "http-dashboard", "containerPort": WORKER_DASHBOARD_PORT, "protocol": "TCP"}],
-        **optional("env", env_list(env)),
-        **optional("resources", checked_resources(resources)),
+        "args": pods.worker_args(worker_command),
+        "ports": [{"name": "http-dashboard", "containerPort": pods.WORKER_DASHBOARD_PORT, "protocol": "TCP"}],
+        **pods.optional("env", pods.env_list(env)),
+        **pods.optional("resources", checked_resources(resources)),
     }
     replicas = {} if n_workers is None else {"replicas": checked_count("n_workers", n_workers)}
-    pod = {"containers": [container], **placement(node_selector, tolerations)}
-    return {**replicas, "spec": unprivileged(pod, run_as_user)}
+    pod = {"containers": [container], **pods.placement(node_selector, tolerations)}
+    return {**replicas, "spec": pods.unprivileged(pod, run_as_user)}
 
 
 def make_scheduler_spec(  # noqa: PLR0913, PLR0917  # users may pass these by position
@@ -153,8 +145,8 @@ def make_scheduler_spec(  # noqa: PLR0913, PLR0917  # users may pass these by po
         "startupProbe": {**copy.deepcopy(health), "periodSeconds": 1, "failureThreshold": 300},
         "readinessProbe": {**health, "periodSeconds": 10},
         "livenessProbe": {**copy.deepcopy(health), "initialDelaySeconds": 15, "periodSeconds": 20},
-        **optional("env", env_list(env)),
-        **optional("resources", checked_resources(resources)),
+        **pods.optional("env", pods.env_list(env)),
+        **pods.optional("resources", checked_resources(resources)),
     }
     service = {
         "type": scheduler_service_type,
@@ -163,8 +155,8 @@ def make_scheduler_spec(  # noqa: PLR0913, PLR0917  # users may pass these by po
             {"name": name, "port": port, "protocol": "TCP", "targetPort": name} for name, port in ports
         ],
     }
-    pod = {"containers": [container], **placement(node_selector, tolerations)}
-    return {"spec": unprivileged(pod, run_as_user), "service": service}
+    pod = {"containers": [container], **pods.placement(node_selector, tolerations)}
+    return {"spec": pods.unprivileged(pod, run_as_user), "service": service}
 
 
 @shows(
@@ -197,13 +189,13 @@ def make_job_spec(
     container: JSON = {
         "name": "job",
         "image": shared.get("image", IMAGE),
-        "args": command_args("command", command),
-        **optional("env", env_list(shared.get("env"))),
+        "args": pods.command_args("command", command),
+        **pods.optional("env", pods.env_list(shared.get("env"))),
     }
     runs_on: JSON = {"clusterName": cluster_name}
     if cluster_name is None:
         runs_on = {"cluster": {"spec": make_cluster_spec(name, **shared)["spec"]}}
-    client = unprivileged({"containers": [container]}, shared.get("run_as_user"))
+    client = pods.unprivileged({"containers": [container]}, shared.get("run_as_user"))
     return _manifest(DASK_JOBS, {"name": name}, {"job": {"spec": client}, **runs_on, **fields})
 
 
