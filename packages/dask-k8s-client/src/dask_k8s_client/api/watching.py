@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from http import HTTPStatus
 from typing import TypeVar
@@ -72,6 +72,38 @@ async def until_gone(api: Api, resource: Resource, namespace: str, name: str, ui
         return True if name not in objects or objects[name]["metadata"]["uid"] != uid else None
 
     await until(api, resource, namespace, Selector.named(name), gone)
+
+
+class Watches:
+    """Follows the objects of several resources in a namespace."""
+
+    def __init__(self, api: Api, namespace: str, selectors: Mapping[Resource, Selector]) -> None:
+        self.objects: dict[Resource, Objects] = {}
+        """The objects of each resource; absent until the API server has listed them."""
+        self.refused: dict[Resource, ApiError] = {}
+        """Why a resource is not followed any longer."""
+        self.changed = asyncio.Event()
+        """Set after each change; whoever waits for the next one clears it."""
+        self._tasks = [
+            asyncio.create_task(self._follow(api, resource, namespace, selector))
+            for resource, selector in selectors.items()
+        ]
+
+    async def aclose(self) -> None:
+        """Stop following."""
+        for each in self._tasks:
+            each.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _follow(self, api: Api, resource: Resource, namespace: str, selector: Selector) -> None:
+        try:
+            async with aclosing(follow(api, resource, namespace, selector)) as states:
+                async for objects in states:
+                    self.objects[resource] = dict(objects)
+                    self.changed.set()
+        except ApiError as error:
+            self.refused[resource] = error
+            self.changed.set()
 
 
 async def _watch(
