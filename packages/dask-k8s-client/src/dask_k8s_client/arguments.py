@@ -21,6 +21,8 @@ Resources = Mapping[str, Any]
 Tolerations = Sequence[Mapping[str, Any]]
 Command = str | Sequence[str]
 Duration = float | str | timedelta
+Spec = Mapping[str, Any] | str | os.PathLike[str]
+"""A resource as a dict, or the path of a YAML file with one."""
 
 
 class CreateMode(enum.Enum):
@@ -71,7 +73,7 @@ class ClusterArguments(ClusterSpecArguments, total=False):
 
     name: str | None
     namespace: str | None
-    custom_cluster_spec: Mapping[str, Any] | str | os.PathLike[str] | None
+    custom_cluster_spec: Spec | None
     create_mode: CreateMode | str | None
     shutdown_on_close: bool | None
     resource_timeout: Duration | None
@@ -112,11 +114,7 @@ def shows(order: str, *, rest: str, **defaults: Any) -> Callable[[F], F]:
 
 
 def seconds(argument: str, duration: Duration) -> float:
-    """Return a duration in seconds: 90, ``"90 s"``, ``"1.5 minutes"`` or a timedelta.
-
-    Raises:
-        ValueError: It is not a duration; the message begins with the name of the argument.
-    """
+    """Return a duration such as 90, ``"90 s"`` or a timedelta in seconds, or raise a ValueError."""
     try:
         number = float(parse_timedelta(duration, "seconds"))
     except (KeyError, TypeError, ValueError):

@@ -45,9 +45,8 @@ async def delete_cluster(api: Api, cluster: JSON, timeout: float | None) -> None
 
 async def until_deleted(api: Api, cluster: JSON) -> None:
     """Wait until a cluster is gone; there may be a new one of the same name."""
-    name, namespace, uid = (cluster["metadata"][key] for key in ("name", "namespace", "uid"))
     with explaining(f"watch the DaskCluster {located(cluster)}"):
-        await until_gone(api, DASK_CLUSTERS, namespace, name, uid)
+        await until_gone(api, DASK_CLUSTERS, cluster)
 
 
 async def until_pods_deleted(api: Api, cluster: JSON) -> None:
@@ -121,7 +120,5 @@ def _send(access: Access, method: str, path: str, body: Mapping[str, Any]) -> No
     )
     proxy = access.connection.get("proxy")
     proxies = {"http": proxy, "https": proxy} if proxy else None if access.proxy_of_environment else {}
-    opener = urllib.request.build_opener(
-        urllib.request.ProxyHandler(proxies), urllib.request.HTTPSHandler(context=access.tls)
-    )
-    opener.open(request, timeout=_EXIT_TIMEOUT).close()
+    handlers = urllib.request.ProxyHandler(proxies), urllib.request.HTTPSHandler(context=access.tls)
+    urllib.request.build_opener(*handlers).open(request, timeout=_EXIT_TIMEOUT).close()

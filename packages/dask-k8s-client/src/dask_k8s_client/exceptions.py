@@ -34,11 +34,7 @@ class Unreachable(ConnectionError):
 
 
 def admit(kind: type[CustomResource], manifest: JSON) -> None:
-    """Validate a manifest as the API server would, before sending it.
-
-    Raises:
-        ValidationError: The API server would refuse it.
-    """
+    """Validate a manifest before sending it; raise a ValidationError if the API server would refuse it."""
     try:
         kind.admit(manifest)
     except InvalidObject as error:

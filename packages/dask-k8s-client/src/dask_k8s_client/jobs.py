@@ -1,8 +1,7 @@
 """Jobs from Python: submit a ``DaskJob`` and follow it to its end. The controller runs it."""
 
 import asyncio
-import os
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,10 +10,10 @@ from typing import Any, TypeVar
 
 from dask_k8s_client.api.requests import Api, Objects, Selector
 from dask_k8s_client.api.watching import until
-from dask_k8s_client.arguments import JSON, Duration, seconds
+from dask_k8s_client.arguments import JSON, Duration, Spec, seconds
 from dask_k8s_client.diagnosis import CONTROLLER_PATIENCE
 from dask_k8s_client.exceptions import admit, explaining
-from dask_k8s_client.logs import follow_job
+from dask_k8s_client.logs import Log, follow_job
 from dask_k8s_client.options import identity, load_spec
 from dask_k8s_client.waiting import time_limit
 from dask_k8s_crds import DaskJob, DaskJobStatus
@@ -46,7 +45,7 @@ class JobOutcome:
 
 
 def run_job(
-    job: Mapping[str, Any] | str | os.PathLike[str],
+    job: Spec,
     *,
     namespace: str | None = None,
     timeout: Duration | None = None,
@@ -73,7 +72,17 @@ def run_job(
     name, namespace = identity(manifest, namespace, argument="job")
     admit(DaskJob, manifest)
     limit = None if timeout is None else seconds("timeout", timeout)
-    return _run(_connect_and_submit(manifest, name, namespace, limit, log))
+
+    async def connect_and_submit() -> JobOutcome:
+        async with Api.connected() as api:
+            where = namespace or api.access.namespace
+            late = (
+                f"the job {name} in the namespace {where} has not ended within {limit or 0:.0f} s; it goes on"
+            )
+            async with time_limit(limit, late):
+                return await submit(api, where, manifest, log)
+
+    return _run(connect_and_submit())
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
@@ -86,17 +95,7 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         return thread.submit(asyncio.run, work).result()
 
 
-async def _connect_and_submit(
-    manifest: JSON, name: str, namespace: str | None, limit: float | None, log: Callable[[str], object]
-) -> JobOutcome:
-    async with Api.connected() as api:
-        where = namespace or api.access.namespace
-        late = f"the job {name} in the namespace {where} has not ended within {limit or 0:.0f} s; it goes on"
-        async with time_limit(limit, late):
-            return await submit(api, where, manifest, log)
-
-
-async def submit(api: Api, namespace: str, manifest: JSON, log: Callable[[str], object]) -> JobOutcome:
+async def submit(api: Api, namespace: str, manifest: JSON, log: Log) -> JobOutcome:
     """Create a job, pass each line that its client prints to `log`, and return how it ended."""
     name = manifest["metadata"]["name"]
     with explaining(f"run the job {name} in the namespace {namespace}"):
@@ -104,7 +103,7 @@ async def submit(api: Api, namespace: str, manifest: JSON, log: Callable[[str], 
         return await _follow(api, created, log)
 
 
-async def _follow(api: Api, job: JSON, log: Callable[[str], object]) -> JobOutcome:
+async def _follow(api: Api, job: JSON, log: Log) -> JobOutcome:
     metadata = job["metadata"]
     name, namespace = metadata["name"], metadata["namespace"]
     status = DaskJobStatus()

@@ -21,6 +21,9 @@ from dask_k8s_crds.resources import PODS
 
 logger = logging.getLogger("dask_k8s_client")
 
+Log = Callable[[str], object]
+"""Called with each line of a log."""
+
 _RETRY_SECONDS = 0.5
 _PARALLEL_READS = 32
 _STREAM_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10)
@@ -52,10 +55,7 @@ class ContainerRun:
 
 
 async def pod_logs(api: Api, cluster: JSON, pods: PodFilter, tail: int | None = None) -> dict[str, str]:
-    """Return the log of each pod by name: the last `tail` lines of each container, or all.
-
-    If a log cannot be read at present, its text says why.
-    """
+    """Return the log of each pod, or why it cannot be read: `tail` lines of each container, or all."""
     namespace = cluster["metadata"]["namespace"]
     slots = asyncio.Semaphore(_PARALLEL_READS)
 
@@ -88,7 +88,8 @@ async def container_log(api: Api, namespace: str, pod: str, container: str, tail
     params = {"container": container} | ({} if tail is None else {"tailLines": str(tail)})
     for previous in ({}, {"previous": "true"}):
         try:
-            log = await api.logs(namespace, pod, params | previous)
+            async with api.request("GET", PODS.path(namespace, pod, "log"), params | previous) as response:
+                log = await response.text(errors="replace")
         except ApiError as error:
             # The container has not started, or not restarted; or the pod was deleted.
             if error.status not in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND):
@@ -122,9 +123,7 @@ async def _follow_pods(api: Api, cluster: JSON, pods: PodFilter, log: Callable[[
                         copies.create_task(copy_log(api, run, partial(log, name)))
 
 
-async def follow_job(
-    api: Api, job: JSON, status: Callable[[], DaskJobStatus], log: Callable[[str], object]
-) -> None:
+async def follow_job(api: Api, job: JSON, status: Callable[[], DaskJobStatus], log: Log) -> None:
     """Pass each line that a job's client prints to `log`, until the job's `status` has an end time."""
     namespace = job["metadata"]["namespace"]
     container = job["spec"]["job"]["spec"]["containers"][0]["name"]
@@ -164,7 +163,7 @@ def container_runs(pod: JSON, container: str | None = None) -> Iterator[Containe
             yield ContainerRun(current, path, {"container": name, "follow": "true"})
 
 
-async def copy_log(api: Api, run: ContainerRun, log: Callable[[str], object]) -> None:
+async def copy_log(api: Api, run: ContainerRun, log: Log) -> None:
     """Pass all lines of a run to `log`, each once, until the container ends.
 
     A lost connection is made again. While the log cannot be read, this waits, after one logged warning.

@@ -106,10 +106,8 @@ def containers(pod: Mapping[str, Any] | None) -> Iterator[Container]:
 
 
 def last_event(observed: Observed, type_: str | None = None) -> JSON | None:
-    """Return the newest event about the scheduler's pod, of this type if there is one.
-
-    The uid must match, because the events of an earlier pod of the same name remain for an hour.
-    """
+    """Return the newest event about the scheduler's pod, of this type if one is passed."""
+    # Not by name, because the events of an earlier pod of the same name remain for an hour.
     uid = observed.pod["metadata"]["uid"] if observed.pod else None
     for each in reversed(observed.events):
         if each["involvedObject"].get("uid") == uid and type_ in (None, each.get("type")):
@@ -125,9 +123,8 @@ def is_owned(pod: Mapping[str, Any], uid: str) -> bool:
 def container_port(service: Mapping[str, Any] | None, pod: Mapping[str, Any], name: str, default: int) -> int:
     """Return the container port behind a named port of a service."""
     ports = ((service or {}).get("spec") or {}).get("ports") or ()
-    target = next(
-        (each.get("targetPort", each["port"]) for each in ports if each.get("name") == name), default
-    )
+    named = next((each for each in ports if each.get("name") == name), {"port": default})
+    target = named.get("targetPort", named["port"])
     if isinstance(target, int):
         return target
     declared = [port for each in pod["spec"]["containers"] for port in each.get("ports") or ()]

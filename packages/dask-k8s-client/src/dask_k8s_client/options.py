@@ -15,7 +15,7 @@ from typing import Any, Self
 import dask.config
 import yaml
 
-from dask_k8s_client.arguments import JSON, ClusterSpecArguments, CreateMode, seconds
+from dask_k8s_client.arguments import JSON, ClusterSpecArguments, CreateMode, Spec, seconds
 from dask_k8s_client.connection import connect_modes
 from dask_k8s_client.exceptions import ValidationError, admit
 from dask_k8s_client.specs.manifests import make_cluster_spec
@@ -131,12 +131,7 @@ def _as_name(value: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-")[:length].strip("-")
 
 
-def load_spec(
-    spec: Mapping[str, Any] | str | os.PathLike[str],
-    *,
-    argument: str = "custom_cluster_spec",
-    kind: str = DASK_CLUSTERS.kind,
-) -> JSON:
+def load_spec(spec: Spec, *, argument: str = "custom_cluster_spec", kind: str = DASK_CLUSTERS.kind) -> JSON:
     """Return a copy of a resource from a dict or a YAML file; `argument` is where the user passed it."""
     if isinstance(spec, Mapping):
         return copy.deepcopy(dict(spec))
@@ -167,9 +162,8 @@ def identity(
         raise ValidationError(f"{argument}: metadata.name: Required value")
     own = metadata.get("namespace")
     if own and namespace and own != namespace:
-        raise ValidationError(
-            f"{argument}: metadata.namespace: is {own!r}, but namespace={namespace!r} was passed"
-        )
+        problem = f"is {own!r}, but namespace={namespace!r} was passed"
+        raise ValidationError(f"{argument}: metadata.namespace: {problem}")
     return metadata["name"], namespace or own
 
 

@@ -144,19 +144,13 @@ class Deadline:
 
     @asynccontextmanager
     async def enforced(self, progress: Progress, spare: float = 0) -> AsyncIterator[None]:
-        """Cancel the block `spare` seconds before the deadline, which the cancellation may take.
-
-        Raises:
-            SchedulerStartupTimeout: The block was cancelled; the message contains the current step.
-        """
+        """Cancel the block, which may take `spare` seconds, and raise a SchedulerStartupTimeout."""
         try:
             async with asyncio.timeout_at(self.at - spare) as timeout:
                 yield
         except TimeoutError as error:
             if not timeout.expired():
                 raise
-            limit = f"{self.seconds:.0f} s"
-            raise SchedulerStartupTimeout(
-                f"the cluster {progress.name} did not start within {limit}: still {progress.doing}"
-                + (f"; {progress.hint}" if progress.hint else "")
-            ) from error
+            late = f"the cluster {progress.name} did not start within {self.seconds:.0f} s"
+            hint = f"; {progress.hint}" if progress.hint else ""
+            raise SchedulerStartupTimeout(f"{late}: still {progress.doing}{hint}") from error

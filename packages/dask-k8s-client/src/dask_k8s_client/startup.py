@@ -38,7 +38,7 @@ _EXCEPTIONS: dict[str, type[Exception]] = {
 async def create_or_connect(api: Api, namespace: str, options: Options) -> tuple[JSON, bool]:
     """Return the DaskCluster, and whether this call has created it."""
     mode, name = options.create_mode, options.name
-    action = f"create the DaskCluster {name} in the namespace {namespace}"
+    action = "create"
     try:
         if mode is not CreateMode.CONNECT_ONLY:
             metadata = options.manifest["metadata"] | {"namespace": namespace}
@@ -47,10 +47,10 @@ async def create_or_connect(api: Api, namespace: str, options: Options) -> tuple
                 return created, True
             if mode is CreateMode.CREATE_ONLY:
                 raise NameTaken(f"there is a DaskCluster {name} in the namespace {namespace} already")
-        action = f"read the DaskCluster {name} in the namespace {namespace}"
+        action = "read"
         cluster = await api.get(DASK_CLUSTERS, namespace, name)
     except ApiError as error:
-        raise explained(error, action) from error
+        raise explained(error, f"{action} the DaskCluster {name} in the namespace {namespace}") from error
     if cluster is None:
         raise ValueError(f"there is no DaskCluster {name} in the namespace {namespace}")
     return cluster, False
@@ -69,7 +69,7 @@ async def _create(api: Api, namespace: str, manifest: JSON) -> JSON | None:
 async def until_ready(
     api: Api, cluster: JSON, deadline: Deadline, show: Callable[[Observed, Diagnosis | None], None]
 ) -> Observed:
-    """Wait until the scheduler of a cluster is ready; `show` is called after each change.
+    """Wait until the scheduler of a cluster is ready, and call `show` after each change.
 
     Raises:
         SchedulerStartupError, ValidationError: It cannot start, or not in time; the message says why.

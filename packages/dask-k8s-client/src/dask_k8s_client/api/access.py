@@ -70,19 +70,14 @@ class OwnPod:
             return None
 
     def own(self, manifest: Mapping[str, Any]) -> JSON:
-        """Return a copy of a manifest with this pod as its owner, so that it is deleted with the pod.
-
-        ``blockOwnerDeletion`` is not set: some API servers demand a permission for it that users do not have.
-        """
+        """Return a copy of a manifest with this pod as its owner, so that it is deleted with the pod."""
+        # Some API servers demand a permission for `blockOwnerDeletion` that users do not have.
         owner = {"apiVersion": "v1", "kind": "Pod", "name": self.name, "uid": self.uid}
         return {**manifest, "metadata": {**manifest["metadata"], "ownerReferences": [owner]}}
 
 
 def owner_for(pod: OwnPod | None, manifest: Mapping[str, Any], namespace: str) -> OwnPod | None:
-    """Return the pod if it can own what the manifest creates in `namespace`.
-
-    Otherwise return None, and log the reason once unless the manifest has an owner already.
-    """
+    """Return the pod if it can own what a manifest creates in `namespace`; if it cannot, log why, once."""
     if manifest["metadata"].get("ownerReferences"):
         return None
     if pod is None:

@@ -16,10 +16,12 @@ from dask_k8s_client.api.access import DEFAULT_LOGIN, Access, Login, load
 from dask_k8s_client.arguments import JSON
 from dask_k8s_client.exceptions import Unreachable
 from dask_k8s_crds.api_errors import ApiError
-from dask_k8s_crds.resources import PODS, Resource
+from dask_k8s_crds.resources import Resource
 
 T = TypeVar("T")
 
+Manifest = Mapping[str, Any]
+Params = Mapping[str, str]
 Objects = dict[str, JSON]
 """The objects of a collection by name."""
 
@@ -105,13 +107,11 @@ class Api:
         answer = await self._json("GET", resource.path(namespace), selector.params)
         return tuple(answer["items"])
 
-    async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> JSON:
+    async def create(self, resource: Resource, namespace: str | None, body: Manifest) -> JSON:
         """Create an object and return it as stored; the API server refuses unknown fields."""
         return await self._json("POST", resource.path(namespace), {"fieldValidation": "Strict"}, body)
 
-    async def patch(
-        self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]
-    ) -> JSON | None:
+    async def patch(self, resource: Resource, namespace: str, name: str, body: Manifest) -> JSON | None:
         """Apply a merge patch and return the object, or None if it does not exist."""
         params = {"fieldValidation": "Strict"}
         return await self._json_if_present("PATCH", resource.path(namespace, name), params, body)
@@ -124,11 +124,6 @@ class Api:
             if error.status != HTTPStatus.CONFLICT:
                 raise
 
-    async def logs(self, namespace: str, pod: str, params: Mapping[str, str]) -> str:
-        """Return the log of a container."""
-        async with self.request("GET", PODS.path(namespace, pod, "log"), params) as response:
-            return await response.text(errors="replace")
-
     async def _json_if_present(self, *args: Any, **kwargs: Any) -> JSON | None:
         try:
             return await self._json(*args, **kwargs)
@@ -138,11 +133,7 @@ class Api:
             raise
 
     async def _json(
-        self,
-        method: str,
-        path: str,
-        params: Mapping[str, str] | None = None,
-        body: Mapping[str, Any] | None = None,
+        self, method: str, path: str, params: Params | None = None, body: Manifest | None = None
     ) -> JSON:
         delays = iter(_RETRY_DELAYS)
         while True:
@@ -161,8 +152,8 @@ class Api:
         self,
         method: str,
         path: str,
-        params: Mapping[str, str],
-        body: Mapping[str, Any] | None = None,
+        params: Params,
+        body: Manifest | None = None,
         *,
         timeout: aiohttp.ClientTimeout = _TIMEOUT,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -201,7 +192,7 @@ class Api:
 
     @asynccontextmanager
     async def websocket(
-        self, path: str, params: Mapping[str, str], protocols: tuple[str, ...]
+        self, path: str, params: Params, protocols: tuple[str, ...]
     ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
         """Open a WebSocket."""
 
@@ -258,10 +249,8 @@ class Api:
 
 
 async def lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """Yield lines of any length with their newlines; the last one may lack it.
-
-    aiohttp's own reader fails at a limit that a large object exceeds.
-    """
+    """Yield lines with their newlines, which the last one may lack."""
+    # aiohttp's own reader of lines fails at a limit that a large object exceeds.
     rest = b""
     async for chunk in response.content.iter_any():
         *complete, rest = (rest + chunk).split(b"\n")

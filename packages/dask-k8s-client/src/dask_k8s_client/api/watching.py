@@ -65,8 +65,9 @@ async def until(
     raise AssertionError("follow() has no end")
 
 
-async def until_gone(api: Api, resource: Resource, namespace: str, name: str, uid: str) -> None:
+async def until_gone(api: Api, resource: Resource, obj: JSON) -> None:
     """Wait until an object is deleted; there may be a new one of the same name with another uid."""
+    name, namespace, uid = (obj["metadata"][key] for key in ("name", "namespace", "uid"))
 
     def gone(objects: Objects) -> bool | None:
         return True if name not in objects or objects[name]["metadata"]["uid"] != uid else None

@@ -38,10 +38,10 @@ def start_timeout() -> float:
 
 def run(work: Callable[[Api, str], Coroutine[Any, Any, T]], namespace: str | None = None) -> T:
     """Run a coroutine function with the API server and a namespace: this one, or that of the command line."""
-    chosen = namespace or chosen_namespace()
+    chosen, to = namespace or chosen_namespace(), target()
 
     async def connected() -> T:
-        async with Api.connected(_login(target())) as api:
+        async with Api.connected(Login(to.kubeconfig, to.context)) as api:
             return await work(api, chosen or api.access.namespace)
 
     with reporting_errors():
@@ -57,13 +57,10 @@ def run_on_cluster(name: str, work: Callable[[Api, JSON], Coroutine[Any, Any, T]
     return run(found)
 
 
-def _login(to: Target) -> Login:
-    return Login(to.kubeconfig, to.context)
-
-
 async def cluster_names(to: Target) -> list[str]:
     """Return the names of the clusters in the target's namespace, for completion."""
-    async with asyncio.timeout(_COMPLETION_SECONDS), Api.connected(_login(to)) as api:
+    login = Login(to.kubeconfig, to.context)
+    async with asyncio.timeout(_COMPLETION_SECONDS), Api.connected(login) as api:
         clusters = await api.list_items(DASK_CLUSTERS, to.namespace or api.access.namespace)
     return sorted(each["metadata"]["name"] for each in clusters)
 

@@ -111,10 +111,13 @@ async def _read_all(api: Api, cluster: JSON) -> tuple[JSON, _Listed, _Listed, _L
         None if listed is None else [each for each in listed if each["spec"].get("cluster") == name]
         for listed in (groups, autoscalers)
     )
-    own = _uids([cluster, *(groups or ()), *(autoscalers or ())])
-    pods_too = own | _uids(pods or ())
-    relevant = None if events is None else [each for each in events if _is_relevant(each, own, pods_too)]
-    return cluster, groups, autoscalers, pods, relevant
+    own = {each["metadata"]["uid"] for each in (cluster, *(groups or ()), *(autoscalers or ()))}
+    pods_too = own | {each["metadata"]["uid"] for each in pods or ()}
+
+    def is_relevant(event: JSON) -> bool:  # of a pod, only warnings are
+        return event["involvedObject"].get("uid") in (pods_too if event.get("type") == "Warning" else own)
+
+    return cluster, groups, autoscalers, pods, None if events is None else [*filter(is_relevant, events)]
 
 
 async def _permitted(listing: Awaitable[Sequence[JSON]]) -> _Listed:
@@ -125,12 +128,3 @@ async def _permitted(listing: Awaitable[Sequence[JSON]]) -> _Listed:
         if error.status == HTTPStatus.FORBIDDEN or error.is_unknown_path:
             return None
         raise
-
-
-def _uids(objects: Sequence[JSON]) -> set[str]:
-    return {each["metadata"]["uid"] for each in objects}
-
-
-def _is_relevant(event: JSON, own: set[str], pods_too: set[str]) -> bool:
-    """Return whether an event is about the cluster or its resources, or is a warning about a pod."""
-    return event["involvedObject"].get("uid") in (pods_too if event.get("type") == "Warning" else own)

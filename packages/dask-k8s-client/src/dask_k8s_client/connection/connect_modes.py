@@ -63,20 +63,15 @@ def parse(connect: str, port_forward: bool | None) -> Connect:  # noqa: FBT001  
         mode = ConnectMode(connect)
     except ValueError:
         known = ", ".join(map(repr, map(str, ConnectMode)))
-        raise ValueError(
-            f"connect: {connect!r} is none of {known}, nor an address such as 'tcp://host:8786'"
-        ) from None
+        problem = f"{connect!r} is none of {known}, nor an address such as 'tcp://host:8786'"
+        raise ValueError(f"connect: {problem}") from None
     if mode is ConnectMode.AUTO and port_forward is not None:
         return ConnectMode.PORT_FORWARD if port_forward else ConnectMode.SERVICE
     return mode
 
 
 def choose(connect: Connect, cluster: JSON, *, in_cluster: bool) -> Connect:
-    """Return how to reach the scheduler of a cluster: `connect`, with ``AUTO`` resolved.
-
-    Raises:
-        ValueError: The type of the scheduler's service does not fit.
-    """
+    """Return `connect` with ``AUTO`` resolved; raise a ValueError if the scheduler's service does not fit."""
     service_type = cluster["spec"]["scheduler"]["service"].get("type") or "ClusterIP"
     if connect is ConnectMode.AUTO:
         if in_cluster:

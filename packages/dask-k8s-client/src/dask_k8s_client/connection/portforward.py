@@ -112,10 +112,7 @@ def _reset_on_close(sock: socket.socket) -> None:
 
 
 class _Relay:
-    """Copies one connection in both directions until either side ends it.
-
-    It reads and writes the socket directly: asyncio's streams would copy each byte twice more.
-    """
+    """Copies one connection in both directions until either side ends it."""
 
     def __init__(self, sock: socket.socket, ws: aiohttp.ClientWebSocketResponse) -> None:
         self._loop = asyncio.get_running_loop()
@@ -141,6 +138,8 @@ class _Relay:
             up.cancel()
             down.cancel()
             await asyncio.gather(up, down, return_exceptions=True)
+
+    # Both directions use the socket directly: asyncio's streams would copy each byte twice more.
 
     async def _upload(self) -> None:
         message = memoryview(bytearray(1 + _CHUNK_BYTES))  # the first byte remains the channel

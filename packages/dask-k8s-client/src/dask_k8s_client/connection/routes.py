@@ -55,11 +55,7 @@ class LocalPorts(NamedTuple):
 
 
 async def find_route(api: Api, cluster: JSON, mode: Connect, progress: Progress, ports: LocalPorts) -> Route:
-    """Find the route to a scheduler that is ready; `mode` is what `connect_modes.choose` returns.
-
-    Raises:
-        ConnectionError: The scheduler cannot be reached.
-    """
+    """Find the route to a scheduler that is ready, or raise a ConnectionError; `mode` is not ``AUTO``."""
     progress.step("looking for a way to the scheduler")
     with explaining(f"reach the scheduler of the cluster {located(cluster)}"):
         match mode:
@@ -104,12 +100,8 @@ async def _by_service_name(api: Api, cluster: JSON) -> Route:
 
 async def _by_node(api: Api, cluster: JSON, progress: Progress) -> Route:
     """Go through the node that the scheduler runs on: it serves the port under any traffic policy."""
-
-    def node_port(service: JSON) -> int | None:
-        return service_port(service, COMM, "nodePort", 0) or None
-
     progress.step("waiting for the port of the scheduler's service on the nodes", PORT_FORWARD_HINT)
-    service, port = await _service(api, cluster, node_port)
+    service, port = await _service(api, cluster, lambda it: service_port(it, COMM, "nodePort", 0) or None)
     pod = await ready_pod(api, cluster)
     node = None
     with suppress(ApiError):  # without the permission to read nodes, the pod's own status is used

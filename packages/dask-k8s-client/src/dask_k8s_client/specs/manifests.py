@@ -148,13 +148,9 @@ def make_scheduler_spec(  # noqa: PLR0913, PLR0917  # users may pass these by po
         **pods.optional("env", pods.env_list(env)),
         **pods.optional("resources", checked_resources(resources)),
     }
-    service = {
-        "type": scheduler_service_type,
-        "selector": labels.scheduler(cluster_name),
-        "ports": [
-            {"name": name, "port": port, "protocol": "TCP", "targetPort": name} for name, port in ports
-        ],
-    }
+    selector = labels.scheduler(cluster_name)
+    targets = [{"name": name, "port": port, "protocol": "TCP", "targetPort": name} for name, port in ports]
+    service = {"type": scheduler_service_type, "selector": selector, "ports": targets}
     pod = {"containers": [container], **pods.placement(node_selector, tolerations)}
     return {"spec": pods.unprivileged(pod, run_as_user), "service": service}
 
@@ -230,18 +226,11 @@ def make_unowned_autoscaler(cluster: str, spec: Mapping[str, Any]) -> JSON:
 
 
 def _owner(cluster: Mapping[str, Any]) -> JSON:
-    """Return the owner reference to a cluster.
-
-    ``blockOwnerDeletion`` is not set: some API servers demand a permission for it that users do not have.
-    """
+    """Return the owner reference to a cluster."""
     metadata = cluster["metadata"]
-    return {
-        "apiVersion": DASK_CLUSTERS.api_version,
-        "kind": DASK_CLUSTERS.kind,
-        "controller": True,
-        "name": metadata["name"],
-        "uid": metadata["uid"],
-    }
+    # Some API servers demand a permission for `blockOwnerDeletion` that users do not have.
+    kind = {"apiVersion": DASK_CLUSTERS.api_version, "kind": DASK_CLUSTERS.kind, "controller": True}
+    return kind | {"name": metadata["name"], "uid": metadata["uid"]}
 
 
 def _manifest(resource: Resource, metadata: JSON, spec: JSON) -> JSON:
