@@ -4,11 +4,12 @@ Each argument that several functions share is typed once, in a ``TypedDict`` tha
 """
 
 import enum
-import inspect
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
+from inspect import Parameter, signature
 from typing import Any, TypedDict, TypeVar, get_args
 
 from dask.utils import parse_timedelta
@@ -92,22 +93,18 @@ def shows(order: str, *, rest: str, **defaults: Any) -> Callable[[F], F]:
     """
 
     def decorate(function: F) -> F:
-        signature = inspect.signature(function)
-        *own, unpacked = signature.parameters.values()
-        (arguments,) = get_args(unpacked.annotation)
+        actual = signature(function)
+        *own, unpacked = actual.parameters.values()
+        hints = get_args(unpacked.annotation)[0].__annotations__
+        keyword = partial(Parameter, kind=Parameter.KEYWORD_ONLY)
         keywords = {
-            name: inspect.Parameter(
-                name,
-                unpacked.KEYWORD_ONLY,
-                default=defaults.get(name),
-                annotation=arguments.__annotations__.get(name),
-            )
+            name: keyword(name, default=defaults.get(name), annotation=hints.get(name))
             for name in order.split()
         }
         keywords |= {each.name: each for each in own if each.kind is each.KEYWORD_ONLY}
         positional = [each for each in own if each.kind is not each.KEYWORD_ONLY]
         parameters = [*positional, *keywords.values(), unpacked.replace(name=rest, annotation=Any)]
-        function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        function.__signature__ = actual.replace(parameters=parameters)  # type: ignore[attr-defined]
         return function
 
     return decorate

@@ -16,11 +16,11 @@ from http import HTTPStatus
 from typing import Any, Protocol
 
 from dask_k8s_client.api.access import Access, load
-from dask_k8s_client.api.requests import Api, Objects, Selector
+from dask_k8s_client.api.requests import Api, Objects
 from dask_k8s_client.api.watching import until, until_gone
 from dask_k8s_client.arguments import JSON
 from dask_k8s_client.exceptions import explaining
-from dask_k8s_client.observed import located
+from dask_k8s_client.observed import located, pods_of
 from dask_k8s_client.waiting import time_limit
 from dask_k8s_crds import labels
 from dask_k8s_crds.resources import DASK_CLUSTERS, PODS
@@ -51,8 +51,7 @@ async def until_deleted(api: Api, cluster: JSON) -> None:
 
 async def until_pods_deleted(api: Api, cluster: JSON) -> None:
     """Wait until all pods of a deleted cluster are gone, apart from the client of a job, which stays."""
-    name, namespace = cluster["metadata"]["name"], cluster["metadata"]["namespace"]
-    selector = Selector(labels=labels.selector({labels.CLUSTER_NAME: name}))
+    namespace, selector = cluster["metadata"]["namespace"], pods_of(cluster)
     # Compared by uid, because a new cluster of the same name has pods of its own.
     remaining: set[str] = set()
 
@@ -120,5 +119,8 @@ def _send(access: Access, method: str, path: str, body: Mapping[str, Any]) -> No
     )
     proxy = access.connection.get("proxy")
     proxies = {"http": proxy, "https": proxy} if proxy else None if access.proxy_of_environment else {}
-    handlers = urllib.request.ProxyHandler(proxies), urllib.request.HTTPSHandler(context=access.tls)
+    handlers = (
+        urllib.request.ProxyHandler(proxies),
+        urllib.request.HTTPSHandler(context=access.connection.get("ssl")),
+    )
     urllib.request.build_opener(*handlers).open(request, timeout=_EXIT_TIMEOUT).close()

@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
 from dask_k8s_client.api.requests import Api, Objects, Selector
 from dask_k8s_client.api.watching import until
@@ -18,8 +19,6 @@ from dask_k8s_client.options import identity, load_spec
 from dask_k8s_client.waiting import time_limit
 from dask_k8s_crds import DaskJob, DaskJobStatus
 from dask_k8s_crds.resources import DASK_JOBS
-
-T = TypeVar("T")
 
 _LAST_LINES_SECONDS = 10.0
 """How long the last lines of a log may take after the end of the job."""
@@ -85,7 +84,7 @@ def run_job(
     return _run(connect_and_submit())
 
 
-def _run(work: Coroutine[Any, Any, T]) -> T:
+def _run(work: Coroutine[Any, Any, JobOutcome]) -> JobOutcome:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -116,29 +115,10 @@ async def _follow(api: Api, job: JSON, log: Log) -> JobOutcome:
         status = DaskJobStatus.model_validate(present.get("status") or {})
         return status
 
-    def phase(objects: Objects) -> str | None:
-        return parse(objects).job_status
-
-    def outcome(objects: Objects) -> JobOutcome | None:
-        return _outcome(name, namespace, parse(objects))
-
     selector = Selector.named(name)
-    await _until_seen(until(api, DASK_JOBS, namespace, selector, phase), name, namespace)
-    following = asyncio.create_task(follow_job(api, job, lambda: status, log))
-    try:
-        ended = await until(api, DASK_JOBS, namespace, selector, outcome)
-        await asyncio.wait({following}, timeout=_LAST_LINES_SECONDS)
-        return ended
-    finally:
-        following.cancel()
-        with suppress(asyncio.CancelledError):
-            await following
-
-
-async def _until_seen(first_phase: Coroutine[Any, Any, str], name: str, namespace: str) -> None:
     try:
         async with asyncio.timeout(CONTROLLER_PATIENCE) as patience:
-            await first_phase
+            await until(api, DASK_JOBS, namespace, selector, lambda objects: parse(objects).job_status)
     except TimeoutError:
         if not patience.expired():
             raise
@@ -146,6 +126,16 @@ async def _until_seen(first_phase: Coroutine[Any, Any, str], name: str, namespac
             f"nobody has seen the job {name} in the namespace {namespace} for {CONTROLLER_PATIENCE:.0f} s:"
             " is there a controller (dask-k8s-controller run), and dask-k8s-job beside it?"
         ) from None
+    following = asyncio.create_task(follow_job(api, job, lambda: status, log))
+    try:
+        outcome = partial(_outcome, name, namespace)
+        ended = await until(api, DASK_JOBS, namespace, selector, lambda objects: outcome(parse(objects)))
+        await asyncio.wait({following}, timeout=_LAST_LINES_SECONDS)
+        return ended
+    finally:
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following
 
 
 def _outcome(name: str, namespace: str, status: DaskJobStatus) -> JobOutcome | None:

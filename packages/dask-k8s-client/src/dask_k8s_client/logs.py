@@ -10,11 +10,11 @@ from http import HTTPStatus
 
 import aiohttp
 
-from dask_k8s_client.api.requests import Api, Selector, lines
+from dask_k8s_client.api.requests import Api, lines
 from dask_k8s_client.api.watching import follow
 from dask_k8s_client.arguments import JSON
 from dask_k8s_client.exceptions import explaining
-from dask_k8s_client.observed import located
+from dask_k8s_client.observed import located, pods_of
 from dask_k8s_crds import DaskJobStatus, labels
 from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import PODS
@@ -64,7 +64,7 @@ async def pod_logs(api: Api, cluster: JSON, pods: PodFilter, tail: int | None = 
             return await _pod_log(api, namespace, pod, tail)
 
     with explaining(f"read the logs of the cluster {located(cluster)}"):
-        listed = await api.list_items(PODS, namespace, _pods_of(cluster))
+        listed = await api.list_items(PODS, namespace, pods_of(cluster))
         selected = {pod["metadata"]["name"]: pod for pod in listed if pod in pods}
         return dict(zip(selected, await asyncio.gather(*map(read, selected.values())), strict=True))
 
@@ -113,7 +113,7 @@ async def _follow_pods(api: Api, cluster: JSON, pods: PodFilter, log: Callable[[
     seen: set[str] = set()
     async with (
         asyncio.TaskGroup() as copies,
-        aclosing(follow(api, PODS, cluster["metadata"]["namespace"], _pods_of(cluster))) as states,
+        aclosing(follow(api, PODS, cluster["metadata"]["namespace"], pods_of(cluster))) as states,
     ):
         async for objects in states:
             for name, pod in objects.items():
@@ -197,7 +197,3 @@ async def _lines(api: Api, run: ContainerRun) -> AsyncGenerator[str, None]:
     async with api.request("GET", run.path, run.params, timeout=_STREAM_TIMEOUT) as response:
         async for line in lines(response):
             yield line.decode(errors="replace").removesuffix("\n")
-
-
-def _pods_of(cluster: JSON) -> Selector:
-    return Selector(labels=labels.selector({labels.CLUSTER_NAME: cluster["metadata"]["name"]}))

@@ -45,12 +45,9 @@ class NotebookView:
     def status_html(self, status: Status) -> str:
         """Return rows for the table that Dask shows."""
         namespace = self._session.namespace or ""
-        match status:
-            case Status.running:
-                return status_rows(self._cluster(), namespace)
-            case Status.closed:
-                return status_rows({"status": {"phase": "Closed"}}, namespace)
-        return ""
+        if status is Status.running:
+            return status_rows(self._cluster(), namespace)
+        return status_rows({"status": {"phase": "Closed"}}, namespace) if status is Status.closed else ""
 
     def scaling_html(self, status: Status) -> str:
         """Return the table in the tab of the scaling buttons."""

@@ -4,7 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dask_k8s_client.api.requests import Selector
 from dask_k8s_client.arguments import JSON
+from dask_k8s_crds import labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,16 @@ class Container:
 def located(obj: Mapping[str, Any]) -> str:
     """Return the name and namespace of an object for a message."""
     return f"{obj['metadata']['name']} in the namespace {obj['metadata']['namespace']}"
+
+
+def pods_of(cluster: Mapping[str, Any]) -> Selector:
+    """Return the selector of all pods of a cluster."""
+    return Selector(labels=labels.selector({labels.CLUSTER_NAME: cluster["metadata"]["name"]}))
+
+
+def scheduler_pods_of(cluster: Mapping[str, Any]) -> Selector:
+    """Return the selector of the scheduler's pods."""
+    return Selector(labels=labels.selector(labels.scheduler(cluster["metadata"]["name"])))
 
 
 def is_terminating(obj: Mapping[str, Any]) -> bool:

@@ -26,19 +26,10 @@ _KEYS = {"n_workers": "count.start", "jupyter": "scheduler-jupyter"}
 """Configuration keys of the arguments whose key is not just their name with hyphens."""
 
 _OBSOLETE_KEYS = (
-    "host",
-    "port",
-    "deploy-mode",
-    "interface",
-    "protocol",
-    "dashboard_address",
-    "scheduler-service-wait-timeout",
-    "scheduler-service-name-resolution-retries",
-    "scheduler-service-template",
-    "scheduler-pdb-template",
-    "worker-template-path",
-    "scheduler-template",
-    "worker-template",
+    *("host", "port", "deploy-mode", "interface", "protocol", "dashboard_address"),
+    *("scheduler-service-wait-timeout", "scheduler-service-name-resolution-retries"),
+    *("scheduler-service-template", "scheduler-pdb-template"),
+    *("worker-template-path", "scheduler-template", "worker-template"),
 )
 """Configuration of dask-kubernetes' classic KubeCluster, which had no operator."""
 

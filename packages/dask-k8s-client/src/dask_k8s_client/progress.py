@@ -137,11 +137,6 @@ class Deadline:
         self.seconds = seconds
         self.at = asyncio.get_running_loop().time() + seconds
 
-    @property
-    def left(self) -> float:
-        """The seconds left; not positive once the deadline has passed."""
-        return self.at - asyncio.get_running_loop().time()
-
     @asynccontextmanager
     async def enforced(self, progress: Progress, spare: float = 0) -> AsyncIterator[None]:
         """Cancel the block, which may take `spare` seconds, and raise a SchedulerStartupTimeout."""

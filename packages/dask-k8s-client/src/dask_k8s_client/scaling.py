@@ -42,21 +42,16 @@ async def set_replicas(api: Api, cluster: JSON, group: str, n: int, timeout: flo
         if await api.patch(DASK_WORKER_GROUPS, namespace, name, patch) is not None:
             return
         if group != DEFAULT_GROUP:
-            present = ", ".join(await _group_names(api, cluster))
+            groups = await api.list_items(DASK_WORKER_GROUPS, namespace)
+            own = [each for each in groups if each["spec"]["cluster"] == metadata["name"]]
+            prefix = names.worker_group(metadata["name"], "")
+            present = ", ".join(sorted(each["metadata"]["name"].removeprefix(prefix) for each in own))
             raise ValueError(f"the cluster {metadata['name']} has no worker group {group!r}, but: {present}")
         late = f"the worker group {name} is not there after {timeout:.0f} s; is the Dask Operator running?"
         async with time_limit(timeout, late):
             selector = Selector.named(name)
             await until(api, DASK_WORKER_GROUPS, namespace, selector, lambda objects: objects.get(name))
             await api.patch(DASK_WORKER_GROUPS, namespace, name, patch)
-
-
-async def _group_names(api: Api, cluster: JSON) -> list[str]:
-    """Return the names of all groups within the cluster; in full if they do not begin with the cluster's."""
-    cluster_name = cluster["metadata"]["name"]
-    groups = await api.list_items(DASK_WORKER_GROUPS, cluster["metadata"]["namespace"])
-    full = (each["metadata"]["name"] for each in groups if each["spec"]["cluster"] == cluster_name)
-    return sorted(each.removeprefix(names.worker_group(cluster_name, "")) for each in full)
 
 
 async def add_group(api: Api, cluster: JSON, name: str, worker: Callable[[JSON], JSON]) -> None:

@@ -5,32 +5,25 @@ from collections.abc import Callable
 from contextlib import aclosing, suppress
 from http import HTTPStatus
 
+from dask_k8s_client import exceptions
 from dask_k8s_client.api.requests import Api, Selector
 from dask_k8s_client.api.watching import Watches
 from dask_k8s_client.arguments import JSON, CreateMode
 from dask_k8s_client.diagnosis import CONTROLLER_PATIENCE, Diagnosis, diagnose
-from dask_k8s_client.exceptions import (
-    CrashLoopBackOffError,
-    NameTaken,
-    SchedulerStartupError,
-    SchedulerStartupTimeout,
-    ValidationError,
-    explained,
-)
 from dask_k8s_client.logs import container_log
-from dask_k8s_client.observed import Observed, is_owned, located
+from dask_k8s_client.observed import Observed, is_owned, located, scheduler_pods_of
 from dask_k8s_client.options import Options
 from dask_k8s_client.progress import Deadline
-from dask_k8s_crds import labels, names
+from dask_k8s_crds import names
 from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import DASK_CLUSTERS, EVENTS, PODS
 
 _LOG_LINES = 20
 _LOG_SECONDS = 5
 _EXCEPTIONS: dict[str, type[Exception]] = {
-    "CrashLoopBackOff": CrashLoopBackOffError,
-    "InvalidSpec": ValidationError,
-    "NoController": SchedulerStartupTimeout,
+    "CrashLoopBackOff": exceptions.CrashLoopBackOffError,
+    "InvalidSpec": exceptions.ValidationError,
+    "NoController": exceptions.SchedulerStartupTimeout,
 }
 """The exception for the reason of a diagnosis."""
 
@@ -46,11 +39,15 @@ async def create_or_connect(api: Api, namespace: str, options: Options) -> tuple
             if created is not None:
                 return created, True
             if mode is CreateMode.CREATE_ONLY:
-                raise NameTaken(f"there is a DaskCluster {name} in the namespace {namespace} already")
+                raise exceptions.NameTaken(
+                    f"there is a DaskCluster {name} in the namespace {namespace} already"
+                )
         action = "read"
         cluster = await api.get(DASK_CLUSTERS, namespace, name)
     except ApiError as error:
-        raise explained(error, f"{action} the DaskCluster {name} in the namespace {namespace}") from error
+        raise exceptions.explained(
+            error, f"{action} the DaskCluster {name} in the namespace {namespace}"
+        ) from error
     if cluster is None:
         raise ValueError(f"there is no DaskCluster {name} in the namespace {namespace}")
     return cluster, False
@@ -79,7 +76,7 @@ async def until_ready(
     name, namespace = cluster["metadata"]["name"], cluster["metadata"]["namespace"]
     selectors = {
         DASK_CLUSTERS: Selector.named(name),
-        PODS: Selector(labels=labels.selector(labels.scheduler(name))),
+        PODS: scheduler_pods_of(cluster),
         EVENTS: Selector(fields=f"involvedObject.name={names.scheduler(name)}"),
     }
     async with aclosing(Watches(api, namespace, selectors)) as watches:
@@ -91,7 +88,7 @@ async def until_ready(
                 return observed
             if diagnosis.final:
                 raise await _failure(api, cluster, diagnosis)
-            if deadline.left <= 0:
+            if loop.time() >= deadline.at:
                 raise await _failure(api, cluster, diagnosis, late=deadline)
             next_look = deadline.at
             if diagnosis.reason == "NoController":
@@ -106,7 +103,9 @@ def _observe(cluster: JSON, watches: Watches) -> Observed:
     name, namespace, uid = (cluster["metadata"][key] for key in ("name", "namespace", "uid"))
     for resource, error in watches.refused.items():
         if error.status != HTTPStatus.FORBIDDEN or resource is DASK_CLUSTERS:
-            raise explained(error, f"watch {resource.plural} in the namespace {namespace}") from error
+            raise exceptions.explained(
+                error, f"watch {resource.plural} in the namespace {namespace}"
+            ) from error
     present = watches.objects.get(DASK_CLUSTERS, {name: cluster}).get(name)
     if present is not None and present["metadata"]["uid"] != uid:
         present = None
@@ -126,7 +125,7 @@ async def _failure(api: Api, cluster: JSON, diagnosis: Diagnosis, late: Deadline
         message += f" ({reason})"
     if diagnosis.container is not None:
         message += await _last_log_lines(api, cluster, diagnosis.container)
-    default = SchedulerStartupTimeout if late else SchedulerStartupError
+    default = exceptions.SchedulerStartupTimeout if late else exceptions.SchedulerStartupError
     return _EXCEPTIONS.get(reason, default)(message)
 
 
@@ -135,8 +134,7 @@ async def _last_log_lines(api: Api, cluster: JSON, container: str) -> str:
     with suppress(ApiError, OSError):
         async with asyncio.timeout(_LOG_SECONDS):
             namespace = cluster["metadata"]["namespace"]
-            selector = Selector(labels=labels.selector(labels.scheduler(cluster["metadata"]["name"])))
-            for pod in await api.list_items(PODS, namespace, selector):
+            for pod in await api.list_items(PODS, namespace, scheduler_pods_of(cluster)):
                 name = pod["metadata"]["name"]
                 if log := await container_log(api, namespace, name, container, _LOG_LINES):
                     return f"\n\nThe last lines of its log:\n\n{log}"

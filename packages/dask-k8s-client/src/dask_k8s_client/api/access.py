@@ -10,7 +10,6 @@ import ipaddress
 import json
 import logging
 import os
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,7 +109,6 @@ class Access:
     """TLS and proxy settings, as arguments of aiohttp's requests."""
     proxy_of_environment: bool
     """Whether to use HTTPS_PROXY and similar variables."""
-    tls: ssl.SSLContext
     configuration: "Configuration"
     login: Login
     """What this was loaded from, to load it again."""
@@ -169,7 +167,6 @@ async def load(environ: Mapping[str, str] = os.environ, login: Login = DEFAULT_L
         own_pod=own_pod,
         connection={key: value for key, value in connection.items() if value is not None},
         proxy_of_environment=not (configuration.proxy or _is_loopback(configuration.host)),
-        tls=rest.ssl_context,
         configuration=configuration,
         login=login,
     )

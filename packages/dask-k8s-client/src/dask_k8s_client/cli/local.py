@@ -27,14 +27,11 @@ _CONTROLLER = (sys.executable, "-m", "dask_k8s_controller")
 _NAME, _NAMESPACE, _PORT = "dask-k8s-controller", "dask-operator", 8080
 _START_SECONDS = 60.0
 
-_INSTALLED = {
-    resource.kind: resource
-    for resource in (
-        Resource("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions"),
-        Resource("", "v1", "Namespace", "namespaces"),
-        Resource("", "v1", "ServiceAccount", "serviceaccounts"),
-    )
-}
+_RESOURCES = (
+    Resource("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions"),
+    Resource("", "v1", "Namespace", "namespaces"),
+    Resource("", "v1", "ServiceAccount", "serviceaccounts"),
+)
 """What to create of the controller's manifests. Roles are left out: here every pod may do everything."""
 
 
@@ -125,8 +122,9 @@ async def _install(kubeconfig: str) -> None:
     manifests = yaml.load_all(printed, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     async with Api.connected(Login(kubeconfig)) as api:
         for each in manifests:
-            if each["kind"] in _INSTALLED:
-                await api.create(_INSTALLED[each["kind"]], each["metadata"].get("namespace"), each)
+            for resource in _RESOURCES:
+                if each["kind"] == resource.kind:
+                    await api.create(resource, each["metadata"].get("namespace"), each)
         await api.create(PODS, _NAMESPACE, _pod())
         await _until_ready(api)
 

@@ -12,19 +12,9 @@ import click
 from dask_k8s_client import scaling
 from dask_k8s_client.api.requests import Api
 from dask_k8s_client.arguments import JSON
+from dask_k8s_client.cli import parameters
 from dask_k8s_client.cli.gen import build_cluster, build_job, flags, is_explicit
 from dask_k8s_client.cli.output import console, full_name, print_objects
-from dask_k8s_client.cli.parameters import (
-    bounds_options,
-    check_bounds,
-    cluster_name,
-    cluster_options,
-    duration_option,
-    job_options,
-    output_option,
-    target,
-    target_options,
-)
 from dask_k8s_client.cli.running import chosen_namespace, reporting_errors, run, run_on_cluster, start_timeout
 from dask_k8s_client.deletion import delete_cluster, request_deletion, until_pods_deleted
 from dask_k8s_client.exceptions import NameTaken, SchedulerStartupError, ValidationError
@@ -45,11 +35,11 @@ _SCALING_TIMEOUT = 60.0
 @click.option(
     "-f", "--filename", "file", type=click.File(encoding="utf-8"), help="YAML with a DaskCluster; - is stdin."
 )
-@cluster_options
+@parameters.cluster_options
 @click.option("--wait", is_flag=True, help="Wait until the scheduler is ready, or say why it does not come.")
-@duration_option("--timeout", help="How long --wait waits; 60 s by default.")
-@output_option("json", "yaml", "name")
-@target_options
+@parameters.duration_option("--timeout", help="How long --wait waits; 60 s by default.")
+@parameters.output_option("json", "yaml", "name")
+@parameters.target_options
 def create(
     *,
     name: str | None,
@@ -57,11 +47,11 @@ def create(
     wait: bool,
     timeout: float | None,
     output: str | None,
-    **parameters: Any,
+    **values: Any,
 ) -> None:
     """Create a cluster, from a name and options or from a file."""
     with reporting_errors():
-        options = _options(name, file, parameters)
+        options = _options(name, file, values)
     limit = None
     if wait:
         limit = start_timeout() if timeout is None else timeout
@@ -84,19 +74,19 @@ def create(
         click.echo(f"{full_name(cluster)} is ready")
 
 
-def _options(name: str | None, file: IO[str] | None, parameters: dict[str, Any]) -> Options:
+def _options(name: str | None, file: IO[str] | None, values: dict[str, Any]) -> Options:
     if (name is None) == (file is None):
         raise click.UsageError("either NAME or --filename is needed, and not both")
     if file is None:
-        return build_cluster(name or "", chosen_namespace(), parameters)
-    if others := [each for each in parameters if is_explicit(each)]:
+        return build_cluster(name or "", chosen_namespace(), values)
+    if others := [each for each in values if is_explicit(each)]:
         raise click.UsageError(f"--filename says it all; {flags(others)} would say it again")
     source = "stdin" if file.name in {"-", "<stdin>"} else Path(file.name).name
     try:
         manifest = parse_spec(file.read(), source)
     except UnicodeDecodeError as error:
         raise ValidationError(f"{source} is not YAML: {error}") from error
-    _, namespace = identity(manifest, target().namespace, argument=source)
+    _, namespace = identity(manifest, parameters.target().namespace, argument=source)
     return Options.from_arguments(
         {"custom_cluster_spec": manifest, "namespace": namespace, "create_mode": "CREATE_ONLY"}
     )
@@ -115,7 +105,7 @@ async def _until_ready(api: Api, cluster: JSON, limit: float) -> JSON:
 
 
 @click.command()
-@cluster_name
+@parameters.cluster_name
 @click.argument("n", type=click.IntRange(min=0))
 @click.option(
     "--group",
@@ -123,7 +113,7 @@ async def _until_ready(api: Api, cluster: JSON, limit: float) -> JSON:
     show_default=True,
     help="Worker group, by its name within the cluster.",
 )
-@target_options
+@parameters.target_options
 def scale(*, name: str, n: int, group: str) -> None:
     """Set the number of workers of a group.
 
@@ -135,12 +125,12 @@ def scale(*, name: str, n: int, group: str) -> None:
 
 
 @click.command()
-@cluster_name
-@bounds_options
-@target_options
+@parameters.cluster_name
+@parameters.bounds_options
+@parameters.target_options
 def adapt(*, name: str, minimum: int, maximum: int | None) -> None:
     """Let a cluster have as many workers as its work needs, until it is scaled again."""
-    check_bounds(minimum, maximum)
+    parameters.check_bounds(minimum, maximum)
     with reporting_errors():
         spec = scaling.autoscaler_spec(name, minimum=minimum, maximum=maximum)
     work = partial(scaling.adapt, spec=spec, timeout=_SCALING_TIMEOUT)
@@ -148,10 +138,10 @@ def adapt(*, name: str, minimum: int, maximum: int | None) -> None:
 
 
 @click.command()
-@cluster_name
+@parameters.cluster_name
 @click.option("--wait", is_flag=True, help="Wait until the cluster and all of its pods are gone.")
-@duration_option("--timeout", help="How long --wait waits; for ever by default.")
-@target_options
+@parameters.duration_option("--timeout", help="How long --wait waits; for ever by default.")
+@parameters.target_options
 def delete(*, name: str, wait: bool, timeout: float | None) -> None:
     """Delete a cluster, and everything that belongs to it."""
 
@@ -167,19 +157,29 @@ def delete(*, name: str, wait: bool, timeout: float | None) -> None:
     _change(name, work, "deleted")
 
 
+def _change(name: str, work: Callable[[Api, JSON], Awaitable[None]], done: str) -> None:
+    """Run `work` with the API server and a cluster, and print what was done."""
+
+    async def change(api: Api, cluster: JSON) -> str:
+        await work(api, cluster)
+        return full_name(cluster)
+
+    click.echo(f"{run_on_cluster(name, change)} {done}")
+
+
 @click.command("run")
 @click.argument("name")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-@job_options
-@target_options
-def run_job(*, name: str, command: tuple[str, ...], **parameters: Any) -> None:
+@parameters.job_options
+@parameters.target_options
+def run_job(*, name: str, command: tuple[str, ...], **values: Any) -> None:
     """Run a command as a job, on a cluster for the length of it: run my-job -- python work.py.
 
     Prints what the command prints, and exits with 0 if it succeeded and with 1 if it did not. Interrupted, it
     leaves the job running.
     """
     with reporting_errors():
-        manifest = build_job(name, command, parameters)
+        manifest = build_job(name, command, values)
     with ExitStack() as spinner:
         spinner.enter_context(console(stderr=True).status(f"waiting for the job {name} …"))
 
@@ -213,13 +213,3 @@ def run_job(*, name: str, command: tuple[str, ...], **parameters: Any) -> None:
         logs = f"\n`kubectl logs {outcome.pod} -n {outcome.namespace}` has its log." if outcome.pod else ""
         raise click.ClickException(f"{subject} failed: {outcome.reason}: {outcome.message}{logs}")
     click.echo(f"{subject} succeeded", err=True)
-
-
-def _change(name: str, work: Callable[[Api, JSON], Awaitable[None]], done: str) -> None:
-    """Run `work` with the API server and a cluster, and print what was done."""
-
-    async def change(api: Api, cluster: JSON) -> str:
-        await work(api, cluster)
-        return full_name(cluster)
-
-    click.echo(f"{run_on_cluster(name, change)} {done}")

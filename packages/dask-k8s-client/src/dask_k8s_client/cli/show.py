@@ -9,15 +9,14 @@ from http import HTTPStatus
 import click
 from rich.console import Console
 
-from dask_k8s_client.api.requests import Api, Selector
+from dask_k8s_client.api.requests import Api
 from dask_k8s_client.arguments import JSON
 from dask_k8s_client.cli import tables
 from dask_k8s_client.cli.output import console, print_objects, print_pairs, print_table
 from dask_k8s_client.cli.parameters import cluster_name, output_option, target_options
 from dask_k8s_client.cli.running import find_cluster, run, run_on_cluster
 from dask_k8s_client.exceptions import explaining
-from dask_k8s_client.observed import located
-from dask_k8s_crds import labels
+from dask_k8s_client.observed import located, pods_of
 from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import DASK_AUTOSCALERS, DASK_CLUSTERS, DASK_WORKER_GROUPS, EVENTS, PODS
 
@@ -99,12 +98,11 @@ def _print_cluster(out: Console, cluster: JSON, now: datetime) -> None:
 async def _read_all(api: Api, cluster: JSON) -> tuple[JSON, _Listed, _Listed, _Listed, _Listed]:
     """Return a cluster with its worker groups, autoscalers, pods and events."""
     name, namespace = cluster["metadata"]["name"], cluster["metadata"]["namespace"]
-    own_pods = Selector(labels=labels.selector({labels.CLUSTER_NAME: name}))
     with explaining(f"describe the DaskCluster {located(cluster)}"):
         groups, autoscalers, pods, events = await asyncio.gather(
             _permitted(api.list_items(DASK_WORKER_GROUPS, namespace)),
             _permitted(api.list_items(DASK_AUTOSCALERS, namespace)),
-            _permitted(api.list_items(PODS, namespace, own_pods)),
+            _permitted(api.list_items(PODS, namespace, pods_of(cluster))),
             _permitted(api.list_items(EVENTS, namespace)),
         )
     groups, autoscalers = (

@@ -18,12 +18,12 @@ from http import HTTPStatus
 
 import aiohttp
 
-from dask_k8s_client.api.requests import Api, Objects, Selector
+from dask_k8s_client.api.requests import Api, Objects
 from dask_k8s_client.api.watching import until
 from dask_k8s_client.arguments import JSON
-from dask_k8s_client.observed import container_port, is_owned, is_ready
+from dask_k8s_client.observed import container_port, is_owned, is_ready, scheduler_pods_of
 from dask_k8s_client.waiting import RETRY_SECONDS
-from dask_k8s_crds import labels, names
+from dask_k8s_crds import names
 from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import PODS
 
@@ -164,7 +164,7 @@ class _Relay:
         return self._ws.close_code in _NORMAL_CLOSE_CODES
 
 
-def tunnel_to_scheduler(api: Api, cluster: JSON, service: JSON | None, port_name: str) -> Tunnel:
+def scheduler_tunnel(api: Api, cluster: JSON, service: JSON | None, port_name: str) -> Tunnel:
     """Return a tunnel to a named port of the scheduler; each use connects to the pod that is ready then."""
     namespace = cluster["metadata"]["namespace"]
 
@@ -204,5 +204,4 @@ async def ready_pod(api: Api, cluster: JSON) -> JSON:
         ready = [each for each in objects.values() if is_ready(each) and is_owned(each, metadata["uid"])]
         return max(ready, key=lambda each: each["metadata"]["creationTimestamp"], default=None)
 
-    selector = Selector(labels=labels.selector(labels.scheduler(metadata["name"])))
-    return await until(api, PODS, metadata["namespace"], selector, newest)
+    return await until(api, PODS, metadata["namespace"], scheduler_pods_of(cluster), newest)

@@ -11,13 +11,7 @@ from dask_k8s_client.api.requests import Api, Objects, Selector
 from dask_k8s_client.api.watching import until
 from dask_k8s_client.arguments import JSON
 from dask_k8s_client.connection.connect_modes import PORT_FORWARD_HINT, Address, Connect, ConnectMode
-from dask_k8s_client.connection.portforward import (
-    COMM,
-    DASHBOARD,
-    PortForward,
-    ready_pod,
-    tunnel_to_scheduler,
-)
+from dask_k8s_client.connection.portforward import COMM, DASHBOARD, PortForward, ready_pod, scheduler_tunnel
 from dask_k8s_client.exceptions import explaining
 from dask_k8s_client.observed import located, node_addresses, service_port
 from dask_k8s_client.progress import Progress
@@ -137,7 +131,7 @@ def _external_route(host: str, port: int, dashboard_port: int) -> Route:
 async def _by_port_forward(api: Api, cluster: JSON, ports: LocalPorts) -> Route:
     metadata = cluster["metadata"]
     service = await api.get(SERVICES, metadata["namespace"], names.scheduler(metadata["name"]))
-    tunnels = {port: tunnel_to_scheduler(api, cluster, service, port) for port in (COMM, DASHBOARD)}
+    tunnels = {port: scheduler_tunnel(api, cluster, service, port) for port in (COMM, DASHBOARD)}
     # Try one connection now, so that a missing permission raises an exception here.
     async with tunnels[COMM]():
         pass

@@ -196,12 +196,9 @@ def make_job_spec(
 
 
 def make_group(cluster: Mapping[str, Any], name: str, worker: Mapping[str, Any]) -> JSON:
-    """Return a ``DaskWorkerGroup`` for an existing cluster; ``worker`` as ``make_worker_spec`` returns it.
-
-    The group has its owner reference from the start, so that it is deleted with the cluster even if no
-    controller has seen it.
-    """
+    """Return a ``DaskWorkerGroup`` for an existing cluster; ``worker`` as ``make_worker_spec`` returns it."""
     cluster_name = cluster["metadata"]["name"]
+    # With an owner from the start, so that it is deleted with the cluster even if no controller has seen it.
     metadata = {
         "name": names.worker_group(cluster_name, name),
         "labels": labels.worker_group(cluster_name),
