@@ -119,8 +119,6 @@ def _send(access: Access, method: str, path: str, body: Mapping[str, Any]) -> No
     )
     proxy = access.connection.get("proxy")
     proxies = {"http": proxy, "https": proxy} if proxy else None if access.proxy_of_environment else {}
-    handlers = (
-        urllib.request.ProxyHandler(proxies),
-        urllib.request.HTTPSHandler(context=access.connection.get("ssl")),
-    )
-    urllib.request.build_opener(*handlers).open(request, timeout=_EXIT_TIMEOUT).close()
+    tls = urllib.request.HTTPSHandler(context=access.connection.get("ssl"))
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies), tls)
+    opener.open(request, timeout=_EXIT_TIMEOUT).close()

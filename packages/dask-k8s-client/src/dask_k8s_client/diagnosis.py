@@ -83,8 +83,7 @@ def scheduler_has_ended(o: Observed) -> Diagnosis | None:
     if status.get("reason"):
         return Diagnosis(status["reason"], f"the scheduler's pod was ended: {status.get('message', '')}")
     ended = next((each for each in observed.containers(o.pod) if each.exit_code is not None), None)
-    code = ended.exit_code if ended else "unknown"
-    message = f"the scheduler has ended with exit code {code}"
+    message = f"the scheduler has ended with exit code {ended.exit_code if ended else 'unknown'}"
     return Diagnosis("Ended", message, final=True, container=ended.name if ended else None)
 
 

@@ -56,10 +56,8 @@ def explained(error: ApiError, action: str) -> Exception:
     if error.is_absence or error.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY):
         return ValidationError(message)
     if error.is_unknown_path:
-        return RuntimeError(
-            f"cannot {action}: Kubernetes does not know this kind;"
-            " are Dask's custom resource definitions installed? (dask-k8s-crds | kubectl apply -f -)"
-        )
+        advice = "are Dask's custom resource definitions installed? (dask-k8s-crds | kubectl apply -f -)"
+        return RuntimeError(f"cannot {action}: Kubernetes does not know this kind; {advice}")
     if error.status == HTTPStatus.UNAUTHORIZED:
         problem = "Kubernetes does not accept the credentials"
         return PermissionError(f"cannot {action}: {problem}: {error.message}")

@@ -91,16 +91,11 @@ class Options:
 
 def _warn_of_obsolete_keys() -> None:
     if dask.config.get("kubernetes.count.max", None) is not None:
-        warnings.warn(
-            "kubernetes.count.max has no effect; limit the workers by a ResourceQuota of the namespace",
-            stacklevel=4,
-        )
-    obsolete = [key for key in _OBSOLETE_KEYS if dask.config.get(f"kubernetes.{key}", None) is not None]
-    if obsolete:
-        warnings.warn(
-            f"configuration without effect: {', '.join(f'kubernetes.{key}' for key in obsolete)}",
-            stacklevel=4,
-        )
+        advice = "limit the workers by a ResourceQuota of the namespace"
+        warnings.warn(f"kubernetes.count.max has no effect; {advice}", stacklevel=4)
+    keys = [f"kubernetes.{key}" for key in _OBSOLETE_KEYS]
+    if obsolete := [key for key in keys if dask.config.get(key, None) is not None]:
+        warnings.warn(f"configuration without effect: {', '.join(obsolete)}", stacklevel=4)
 
 
 def fill_name(template: str, environ: Mapping[str, str]) -> str:

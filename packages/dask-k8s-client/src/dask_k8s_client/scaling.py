@@ -146,7 +146,8 @@ async def remove_autoscaler(api: Api, cluster: JSON, group: str) -> None:
     try:
         listed = await api.list_items(DASK_AUTOSCALERS, metadata["namespace"])
         for autoscaler in autoscalers_of(cluster, listed):
-            if full_name in _scaled_groups(autoscaler):
+            groups = autoscaler["spec"].get("groups") or ()
+            if full_name in (names.default_group(metadata["name"]), *(each["name"] for each in groups)):
                 name, uid = autoscaler["metadata"]["name"], autoscaler["metadata"]["uid"]
                 await api.delete(DASK_AUTOSCALERS, metadata["namespace"], name, uid)
     except ApiError as error:
@@ -170,11 +171,6 @@ def bounds(minimum: int, maximum: int | None) -> str:
 def bounds_of(autoscaler: JSON) -> str:
     """Return the bounds of a DaskAutoscaler as a text."""
     return bounds(autoscaler["spec"].get("minimum", 0), autoscaler["spec"].get("maximum"))
-
-
-def _scaled_groups(autoscaler: JSON) -> set[str]:
-    spec = autoscaler["spec"]
-    return {names.default_group(spec["cluster"]), *(each["name"] for each in spec.get("groups") or ())}
 
 
 def _is_obsolete(autoscaler: JSON, cluster: JSON) -> bool:

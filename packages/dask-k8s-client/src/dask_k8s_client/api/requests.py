@@ -229,8 +229,7 @@ class Api:
     async def _authenticated(self, send: Callable[[Mapping[str, str]], Awaitable[T]]) -> T:
         """Call `send` with the headers that authenticate us, a second time with reloaded credentials.
 
-        The second time is for an expired token that the kubeconfig or its plugin has renewed, and for a
-        replaced certificate authority.
+        The second time is for a token that has expired and a certificate authority that was replaced.
         """
         for is_last in (False, True):
             try:

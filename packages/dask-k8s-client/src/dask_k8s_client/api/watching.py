@@ -20,7 +20,7 @@ logger = logging.getLogger("dask_k8s_client")
 
 T = TypeVar("T")
 
-_WATCH_SECONDS = 600
+_WATCH_PARAMS = {"watch": "1", "allowWatchBookmarks": "true", "timeoutSeconds": "600"}
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=150)
 """The API server sends at least a bookmark each minute, so a watch that is silent for longer is dead."""
 
@@ -111,12 +111,7 @@ async def _watch(
     api: Api, resource: Resource, namespace: str, selector: Selector, version: str
 ) -> AsyncGenerator[tuple[str, JSON], None]:
     while True:
-        params = selector.params | {
-            "watch": "1",
-            "allowWatchBookmarks": "true",
-            "resourceVersion": version,
-            "timeoutSeconds": str(_WATCH_SECONDS),
-        }
+        params = selector.params | _WATCH_PARAMS | {"resourceVersion": version}
         async with api.request("GET", resource.path(namespace), params, timeout=_TIMEOUT) as response:
             async for line in lines(response):
                 if line == b"\n" or not line.endswith(b"\n"):  # empty, or cut off by a lost connection

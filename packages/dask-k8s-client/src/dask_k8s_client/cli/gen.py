@@ -34,9 +34,8 @@ def build_job(name: str, command: Sequence[str], values: Mapping[str, Any]) -> J
     if cluster is not None:
         arguments.pop("n_workers")
         if conflicts := [each for each in ("n_workers", "resources", "worker_command") if is_explicit(each)]:
-            raise click.UsageError(
-                f"--cluster runs the job on a cluster that is there; {flags(conflicts)} is for one of its own"
-            )
+            problem = f"{flags(conflicts)} is for one of its own"
+            raise click.UsageError(f"--cluster runs the job on a cluster that is there; {problem}")
     if ttl is not None:
         arguments["ttlSecondsAfterFinished"] = whole_seconds("ttl", ttl)
     manifest = make_job_spec(name, command, cluster_name=cluster, backoffLimit=retries, **arguments)

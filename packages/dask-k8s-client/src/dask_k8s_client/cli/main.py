@@ -56,11 +56,8 @@ class Lazy(click.Group):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete their names without importing them."""
-        completions = [
-            CompletionItem(name, help=entry.help)
-            for name, entry in COMMANDS.items()
-            if name.startswith(incomplete)
-        ]
+        names = [name for name in COMMANDS if name.startswith(incomplete)]
+        completions = [CompletionItem(name, help=COMMANDS[name].help) for name in names]
         return completions + click.Command.shell_complete(self, ctx, incomplete)
 
 

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from dask_k8s_client.arguments import JSON
-from dask_k8s_crds import resources, yaml
+from dask_k8s_crds import yaml
+from dask_k8s_crds.resources import GROUP
 
 Cell = str | Text
 
@@ -70,5 +71,4 @@ def print_objects(objects: Sequence[JSON], form: str, *, many: bool = False) -> 
 
 def full_name(obj: JSON) -> str:
     """Return the name of an object as kubectl prints and accepts it."""
-    singular = {each.kind: each.singular for each in resources.CUSTOM_RESOURCES}[obj["kind"]]
-    return f"{singular}.{resources.GROUP}/{obj['metadata']['name']}"
+    return f"{obj['kind'].lower()}.{GROUP}/{obj['metadata']['name']}"

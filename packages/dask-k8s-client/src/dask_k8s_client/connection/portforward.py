@@ -47,6 +47,8 @@ _LINGER_SECONDS = 1.0
 _NORMAL_CLOSE_CODES = (1000, 1005)
 _ACCEPT_RETRY_SECONDS = 1.0
 """The wait after a failed accept, for example because this process has too many files open."""
+_RESET_ON_CLOSE = struct.pack("HH" if os.name == "nt" else "ii", 1, 0)
+"""Has close send a reset: half an answer must not look like a complete one."""
 
 
 class PortForward:
@@ -101,14 +103,8 @@ class PortForward:
             logger.info("forwarded connection lost: %s", str(error) or type(error).__name__)
         finally:
             if not finished:
-                _reset_on_close(sock)
-
-
-def _reset_on_close(sock: socket.socket) -> None:
-    """Have close send a reset: half an answer must not look like a complete one."""
-    at_once = struct.pack("HH" if os.name == "nt" else "ii", 1, 0)
-    with suppress(OSError):
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+                with suppress(OSError):
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
 
 
 class _Relay:

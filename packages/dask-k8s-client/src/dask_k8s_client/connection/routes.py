@@ -84,10 +84,8 @@ async def _by_service_name(api: Api, cluster: JSON) -> Route:
         try:
             await asyncio.get_running_loop().getaddrinfo(host, None)
         except OSError as error:
-            raise ConnectionError(
-                f"the scheduler's service is known as {host} inside Kubernetes, but not here ({error}); "
-                f"{PORT_FORWARD_HINT}"
-            ) from error
+            problem = f"the scheduler's service is known as {host} inside Kubernetes, but not here ({error})"
+            raise ConnectionError(f"{problem}; {PORT_FORWARD_HINT}") from error
     port = dashboard.port or names.DASHBOARD_PORT
     return Route(address, dashboard.hostname or "", port, hint=PORT_FORWARD_HINT)
 
