@@ -28,6 +28,7 @@ from dask_k8s_crds import labels, names
 _COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_green", "bright_magenta")
 _LAST_LINES_SECONDS = 0.5
 """How long the last lines may take once the pods are gone."""
+
 _port_option = partial(click.option, type=click.IntRange(0, 2**16 - 1), default=0)
 
 
@@ -119,8 +120,8 @@ def port_forward(*, name: str, port: int, dashboard_port: int) -> None:
 def dashboard(*, name: str, browser: bool, port: int) -> None:
     """Open the dashboard of a cluster in the browser."""
     with reporting_errors():
-        port_forward = dask.config.get("kubernetes.port-forward-cluster-ip")
-        connect = parse(dask.config.get("kubernetes.connect"), port_forward)
+        is_forwarded = dask.config.get("kubernetes.port-forward-cluster-ip")
+        connect = parse(dask.config.get("kubernetes.connect"), is_forwarded)
     _serve(name, connect, LocalPorts(dashboard=port), browser=browser)
 
 

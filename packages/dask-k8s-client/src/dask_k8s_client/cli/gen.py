@@ -26,11 +26,8 @@ def build_cluster(name: str, namespace: str | None, values: Mapping[str, Any]) -
 def build_job(name: str, command: Sequence[str], values: Mapping[str, Any]) -> JSON:
     """Return a DaskJob from the options of a command; it runs once, and again for each retry."""
     arguments = _arguments(values)
-    retries, ttl, cluster = (
-        arguments.pop("retries"),
-        arguments.pop("ttl", None),
-        arguments.pop("cluster", None),
-    )
+    retries, ttl = arguments.pop("retries"), arguments.pop("ttl", None)
+    cluster = arguments.pop("cluster", None)
     if cluster is not None:
         arguments.pop("n_workers")
         if conflicts := [each for each in ("n_workers", "resources", "worker_command") if is_explicit(each)]:
