@@ -115,7 +115,7 @@ def test_the_template(wheels, installed, shell, kubernetes, tmp_path):
 def test_one_that_does_not_load_stops_the_start(command, broken, shell):
     assert shell(f"{broken} -m dask_k8s_controller {command}", fails=True) == (
         'Error: plugin "cracked" of distribution "broken-plugin": RuntimeError: there is no licence; '
-        "mend or uninstall it, or start with --skip-plugin cracked\n"
+        "fix or uninstall it, or start with --skip-plugin cracked\n"
     )
 
 

@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
@@ -41,31 +40,20 @@ class AgentEndpoint:
 
 
 class Agents:
-    """The HTTP session for all agents, and the agents that did not answer lately.
-
-    Use as an async context manager.
-    """
+    """The HTTP session for all agents, as an async context manager, and those that did not answer lately."""
 
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
         self._silent: dict[AgentEndpoint, tuple[float, AgentError]] = {}
 
     async def __aenter__(self) -> Self:
-        """Open the session."""
         # Without the environment's proxies: pods are reached directly, and no proxy may see the token.
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60))
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the session."""
+    async def __aexit__(self, *_: object) -> None:
         if self._session is not None:
             await self._session.close()
-
-    def at(self, endpoint: AgentEndpoint) -> "SchedulerAgent":
-        """Return the agent at an endpoint, without a request."""
-        return SchedulerAgent(self, endpoint)
 
     async def ask(
         self, endpoint: AgentEndpoint, method: str, path: str, body: Mapping[str, Any] | None = None
@@ -87,16 +75,15 @@ class Agents:
             ) as response:
                 return await _read(response, endpoint)
         except TimeoutError:
-            raise self._leave_alone(
-                endpoint.error("SchedulerSilent", f"no answer in {ANSWER_SECONDS:.0f} s"), endpoint
-            ) from None
+            message = f"no answer in {ANSWER_SECONDS:.0f} s"
+            raise self._leave_alone(endpoint, "SchedulerSilent", message) from None
         except (aiohttp.ClientError, OSError) as error:
             message = str(error) or type(error).__name__
-            raise self._leave_alone(endpoint.error("SchedulerUnreachable", message), endpoint) from error
+            raise self._leave_alone(endpoint, "SchedulerUnreachable", message) from error
 
-    def _leave_alone(self, error: AgentError, endpoint: AgentEndpoint) -> AgentError:
-        """Let requests to an endpoint fail with this error for a while; return it."""
-        now = asyncio.get_running_loop().time()
+    def _leave_alone(self, endpoint: AgentEndpoint, reason: str, message: str) -> AgentError:
+        """Let requests to an endpoint fail for a while; return the error with which they fail."""
+        error, now = endpoint.error(reason, message), asyncio.get_running_loop().time()
         self._silent = {each: entry for each, entry in self._silent.items() if entry[0] > now}
         self._silent[endpoint] = (now + REST_SECONDS, error)
         return error
