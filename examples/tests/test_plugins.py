@@ -46,16 +46,25 @@ def wheels(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def installed(wheels, tmp_path_factory) -> Callable[..., Path]:
-    """The Python of a new environment that has these distributions, by name or as a folder."""
+    """The Python of a new environment with the controller and these distributions, by name or as a folder.
+
+    It is a copy of an environment in which the controller has run, so that Python compiles that only once.
+    """
+    original = tmp_path_factory.mktemp("environment") / "venv"
+    options = ("--find-links", wheels)
+    uv("venv", "--python", sys.executable, original)
+    uv("pip", "install", "--python", original / "bin/python", *options, "dask-k8s-controller")
+    subprocess.run(
+        [original / "bin/python", "-m", "dask_k8s_controller", "manifests"], check=True, capture_output=True
+    )
 
     def install(*distributions: str | Path) -> Path:
         folder = tmp_path_factory.mktemp("environment") / "venv"
-        uv("venv", "--python", sys.executable, folder)
-        python = folder / "bin" / "python"
-        uv("pip", "install", "--python", python, "--find-links", wheels, *distributions)
-        return python
+        shutil.copytree(original, folder, symlinks=True)
+        uv("pip", "install", "--python", folder / "bin/python", *options, *distributions)
+        return folder / "bin/python"
 
     return install
 
@@ -71,12 +80,12 @@ def broken(installed, tmp_path_factory) -> Path:
         '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
         '[tool.hatch.build.targets.wheel]\ninclude = ["broken.py"]\n'
     )
-    return installed("dask-k8s-controller", folder)
+    return installed(folder)
 
 
 @pytest.mark.core
 def test_a_module_of_handlers(installed, shell, controller, namespace):
-    python = installed("dask-k8s-controller", "my-controller-plugin")
+    python = installed("my-controller-plugin")
     listed = shell(f"{python} -m dask_k8s_controller plugins")
     assert "my_controller_plugin  my-controller-plugin 1.0  handlers  my_controller_plugin.plugin\n" in listed
     manifests = f"{python} -m dask_k8s_controller manifests"
