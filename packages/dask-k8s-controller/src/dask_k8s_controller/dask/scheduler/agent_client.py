@@ -75,15 +75,15 @@ class Agents:
             ) as response:
                 return await _read(response, endpoint)
         except TimeoutError:
-            message = f"no answer in {ANSWER_SECONDS:.0f} s"
-            raise self._leave_alone(endpoint, "SchedulerSilent", message) from None
+            silent = endpoint.error("SchedulerSilent", f"no answer in {ANSWER_SECONDS:.0f} s")
+            raise self._leave_alone(endpoint, silent) from None
         except (aiohttp.ClientError, OSError) as error:
-            message = str(error) or type(error).__name__
-            raise self._leave_alone(endpoint, "SchedulerUnreachable", message) from error
+            unreachable = endpoint.error("SchedulerUnreachable", str(error) or type(error).__name__)
+            raise self._leave_alone(endpoint, unreachable) from error
 
-    def _leave_alone(self, endpoint: AgentEndpoint, reason: str, message: str) -> AgentError:
-        """Let requests to an endpoint fail for a while; return the error with which they fail."""
-        error, now = endpoint.error(reason, message), asyncio.get_running_loop().time()
+    def _leave_alone(self, endpoint: AgentEndpoint, error: AgentError) -> AgentError:
+        """Let requests to an endpoint fail with this error for a while; return the error."""
+        now = asyncio.get_running_loop().time()
         self._silent = {each: entry for each, entry in self._silent.items() if entry[0] > now}
         self._silent[endpoint] = (now + REST_SECONDS, error)
         return error
