@@ -1,7 +1,7 @@
 """Every check of the workspace, in three tiers.
 
-`nox` runs what to run before each commit, `nox -s full` all that needs nothing but Python, and `nox -s e2e` the
-behavioural tests on a real Kubernetes. `nox -l` lists all sessions.
+`nox` runs what to run before each commit, `nox -s full` all that needs nothing but Python, and `nox -s e2e`
+tests behaviour on a real Kubernetes. `nox -l` lists all sessions.
 """
 
 import os
