@@ -49,7 +49,7 @@ def served(cluster, act):
         pytest.param("time.sleep(3600)", "SchedulerSilent", id="no answer"),
     ],
 )
-def test_workers_stay_and_a_condition_says_why(world, controller, cluster, act, reason):
+def test_workers_stay_and_a_condition_says_why(world, cluster, act, reason):
     world.apply(served(cluster, act))
     workers = world.workers("demo-default", 2)
     world.scale("daskworkergroup/demo-default", 1)

@@ -8,12 +8,18 @@ import threading
 import time
 import urllib.error
 import urllib.request
+import uuid
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from os import environ
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 DEADLINE = 120.0
 """Seconds to wait for anything."""
+SHARED_NAMESPACES = 8
+"""How many namespaces a `SharedController` serves: one for a test, the others while they are deleted."""
 
 
 class ControllerProcess:
@@ -109,3 +115,35 @@ class ControllerProcess:
                 with self._logged:
                     self.log.append(line)
                     self._logged.notify_all()
+
+
+class SharedController(ControllerProcess):
+    """A controller for many tests, each in a new namespace.
+
+    A controller is started with the names of its namespaces. These are few: a test creates a namespace of one of
+    these names, and the name is used again after the namespace has been deleted. ``kubectl`` is that of
+    dask-k8s-local.
+    """
+
+    def __init__(self, kubeconfig: Path, kubectl: Any) -> None:
+        self._kubectl = kubectl
+        session = uuid.uuid4().hex[:6]
+        self._names = deque(f"shared-{session}-{number}" for number in range(SHARED_NAMESPACES))
+        super().__init__(kubeconfig, *(f"--namespace={name}" for name in self._names))
+
+    @contextmanager
+    def new_namespace(self) -> Iterator[str]:
+        """Create a namespace that the controller serves; at the end, start to delete it and check the log."""
+        name = self._names.popleft()
+        here = self._kubectl.within(name)
+        here.wait(f"namespace/{name}", "delete")  # of the test that used the name before
+        logged = len(self.log)
+        try:
+            with self._kubectl.new_namespace(name):
+                yield name
+        finally:
+            self._names.append(name)
+            log = "".join(self.log[logged:])
+            sys.stdout.write(log)  # pytest shows it with a test that failed
+        if self.process.poll() is not None or "Traceback" in log:
+            raise AssertionError(f"the controller failed:\n{log}")
