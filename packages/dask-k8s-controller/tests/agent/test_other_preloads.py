@@ -1,6 +1,7 @@
 """Preloads of the image and of the user's template load, though the agent's configuration overrides them."""
 
 import json
+from functools import partial
 
 import pytest
 
@@ -28,6 +29,13 @@ FAILS = {
     "import": "raise OSError('no licence')",
     "set-up": "def dask_setup(scheduler): raise OSError('no licence')",
 }
+
+
+@pytest.fixture
+def world(world):
+    """A world whose scheduler is a new process: it reads its configuration as in a pod."""
+    world.start = partial(world.start, forks=False)
+    return world
 
 
 @pytest.fixture

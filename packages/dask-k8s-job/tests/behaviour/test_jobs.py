@@ -86,8 +86,9 @@ def test_a_runner_that_is_evicted_has_a_successor(world, start, standing):
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": first}}
     path = f"/api/v1/namespaces/{world.namespace}/pods/{first}/eviction"
     world.kubectl("create", "--raw", path, "-f", "-", input=json.dumps(eviction))
-    world.until(lambda: job.runners - {first})
-    world.until(lambda: world.get(f"pod/{job.status['jobRunnerPodName']}")["status"]["phase"] == "Running")
+    world.until(lambda: job.running - {first})
+    (second,) = job.running - {first}
+    world.until(lambda: job.status["jobRunnerPodName"] == second)
     job.go()
     assert job.end() == "Successful"
     assert job.status["failures"] == 1

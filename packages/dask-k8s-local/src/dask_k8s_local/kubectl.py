@@ -1,7 +1,7 @@
 """kubectl for tests: run it, on a cluster or in one namespace, and wait for what a test expects.
 
-Calls run kubectl, and so do `apply` and `start`. Methods that read, wait or patch send HTTP requests instead: a start
-of kubectl takes a tenth of a second. `dask_k8s_local.pytest_plugin` makes the objects.
+Calls run kubectl, and so do `apply` and `start`. Methods that read, wait or patch send HTTP requests
+instead: a start of kubectl takes a tenth of a second. `dask_k8s_local.pytest_plugin` makes the objects.
 """
 
 import json
@@ -132,10 +132,10 @@ class NamespacedKubectl:
         return {item["metadata"]["name"] for item in self.all(resource, selector)}
 
     def wait(self, target: str, condition: str) -> Json:
-        """Wait for `condition=Ready`, `create`, `delete` or `jsonpath={.status.phase}=Running`, as kubectl does.
+        """Wait for `condition=Ready`, `create`, `delete` or `jsonpath={.status.phase}=Running`.
 
-        An object that does not exist yet is waited for, too. Returns the object as it was then, or before it was
-        deleted.
+        An object that does not exist yet is waited for, too. Returns the object as it was then, or before
+        it was deleted.
         """
         resource, _, name = target.partition("/")
         holds = wait_conditions.parse(condition)

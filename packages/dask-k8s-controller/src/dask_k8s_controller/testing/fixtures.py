@@ -1,7 +1,7 @@
 """A pytest plugin: the option ``--update-golden``, golden files, and the controller as a process.
 
 Name this module in ``pytest_plugins`` of the top ``conftest.py``; an entry point would make pytest import the
-controller in every session of everybody who has it installed. The fixtures with a controller use ``kubernetes``,
+controller in every session of everybody who has it installed. Fixtures with a controller use ``kubernetes``,
 ``kubectl`` and ``namespace`` of dask-k8s-local.
 """
 

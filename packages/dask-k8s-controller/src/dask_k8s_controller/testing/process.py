@@ -120,9 +120,9 @@ class ControllerProcess:
 class SharedController(ControllerProcess):
     """A controller for many tests, each in a new namespace.
 
-    A controller is started with the names of its namespaces. These are few: a test creates a namespace of one of
-    these names, and the name is used again after the namespace has been deleted. ``kubectl`` is that of
-    dask-k8s-local.
+    A controller is started with the names of its namespaces. These are few: a test creates a namespace
+    of one of these names, and the name is used again after the namespace has been deleted. ``kubectl`` is
+    that of dask-k8s-local.
     """
 
     def __init__(self, kubeconfig: Path, kubectl: Any) -> None:
