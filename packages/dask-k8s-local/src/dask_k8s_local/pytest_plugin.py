@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from dask_k8s_local.api_connection import RequestError
 from dask_k8s_local.kubectl import DEADLINE, Kubectl, NamespacedKubectl
 
-__all__ = ["DEADLINE", "Kubectl", "Kubernetes", "NamespacedKubectl"]
+__all__ = ["DEADLINE", "Kubectl", "Kubernetes", "NamespacedKubectl", "RequestError"]
 
 
 @dataclass(frozen=True)
