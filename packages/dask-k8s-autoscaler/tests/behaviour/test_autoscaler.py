@@ -3,9 +3,12 @@
 import re
 from pathlib import Path
 
+import pytest
+
 PAGE = Path(__file__).parents[4] / "docs/metrics.md"
 
 
+@pytest.mark.core
 def test_work_adds_workers_and_idleness_removes_them(world, metrics, cluster, autoscaler):
     world.up(cluster(), autoscaler())
     world.until(lambda: world.condition() == ("True", "Steady"))
@@ -68,6 +71,7 @@ def test_an_unknown_cluster(world, cluster, autoscaler):
     world.until(lambda: (world.condition() or [None])[0] == "True")
 
 
+@pytest.mark.core
 def test_bounds(world, cluster, autoscaler):
     """They hold at once, and with no scheduler to ask: nothing here waits for one."""
     world.apply(cluster(5), autoscaler(minimum=1, maximum=2))

@@ -23,7 +23,12 @@ SLEEPS = worker(containers=[container(command=["sleep", "infinity"])])
 @pytest.mark.parametrize(
     "change, message",
     [
-        pytest.param({"spec": {"idleTimeot": 3}}, 'unknown field "spec.idleTimeot"', id="unknown field"),
+        pytest.param(
+            {"spec": {"idleTimeot": 3}},
+            'unknown field "spec.idleTimeot"',
+            id="unknown field",
+            marks=pytest.mark.core,
+        ),
         pytest.param(
             {"spec": {"worker": {"replcas": 3}}}, 'unknown field "spec.worker.replcas"', id="misspelt field"
         ),
@@ -63,6 +68,7 @@ def test_an_explicit_null_means_absent(world, cluster):
     world.wait("daskcluster/demo", "condition=Ready")
 
 
+@pytest.mark.core
 def test_a_misspelt_field_of_the_pod_spec(world, cluster):
     """The CRD lets it pass, as it does with fields of a later Kubernetes; the API server knows better."""
     world.apply(cluster("demo", worker(containers=[container(comand=["sleep", "infinity"])])))
@@ -102,6 +108,7 @@ def test_a_service_that_kubernetes_refuses(world, cluster):
     assert "spec.ports[0].port: Invalid value: 99999" in degraded["message"]
 
 
+@pytest.mark.core
 def test_an_image_that_cannot_be_pulled(world, cluster):
     world.apply(cluster("demo", worker(containers=[container(image="registry.invalid/dask:nope")])))
     for target in ("daskworkergroup/demo-default", "daskcluster/demo"):
@@ -134,6 +141,7 @@ def test_a_container_that_keeps_crashing(world, cluster):
     assert ready["status"] == "False"
 
 
+@pytest.mark.core
 def test_an_exhausted_quota(world, cluster):
     world.kubectl("create", "quota", "small", "--hard=pods=3")
     world.wait("resourcequota/small", "jsonpath={.status.hard.pods}=3")

@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from dask_k8s_crds import labels
 
 CLUSTER, GROUP, COMPONENT = "dask.org/cluster-name", "dask.org/workergroup-name", "dask.org/component"
@@ -21,6 +23,7 @@ def owner(item):
     return reference
 
 
+@pytest.mark.core
 def test_comes_up(world, cluster):
     world.apply(cluster())
     world.wait("daskcluster/demo", "condition=Ready")
@@ -52,6 +55,7 @@ def test_comes_up(world, cluster):
     }
 
 
+@pytest.mark.core
 def test_a_listing_shows_how_it_is(world, cluster):
     world.apply(cluster())
     world.wait("daskcluster/demo", "condition=Ready")

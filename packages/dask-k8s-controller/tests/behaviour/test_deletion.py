@@ -5,6 +5,7 @@ import pytest
 from .world import names
 
 
+@pytest.mark.core
 def test_the_cluster_takes_all_with_it(world, cluster, group):
     world.apply(cluster(), group())
     world.workers("demo-default", 2)

@@ -59,6 +59,7 @@ def replaced(before, count):
     return holds
 
 
+@pytest.mark.core
 def test_workers_follow_their_template(world, cluster):
     world.apply(cluster())
     world.workers("demo-default", 2)
@@ -188,6 +189,7 @@ def test_a_group_has_its_own_strategy(world, cluster, group):
     assert world.workers("demo-more", 1, ready=False) == kept
 
 
+@pytest.mark.core
 def test_a_scheduler_is_replaced_and_an_event_reports_it(world, cluster):
     world.apply(cluster())
     world.wait("daskcluster/demo", "condition=Ready")

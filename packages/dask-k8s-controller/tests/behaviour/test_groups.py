@@ -1,6 +1,9 @@
 """Further worker groups: adopted by their cluster, made before it, gone without the others."""
 
+import pytest
 
+
+@pytest.mark.core
 def test_a_further_group_is_adopted(world, cluster, group):
     world.apply(cluster(hold=True))
     world.workers("demo-default", 2, ready=False)

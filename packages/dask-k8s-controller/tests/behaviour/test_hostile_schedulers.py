@@ -42,7 +42,7 @@ def served(cluster, act):
     "act, reason",
     [
         pytest.param("self.say(pickle.dumps(Bomb()))", "BadAnswer", id="a pickle bomb"),
-        pytest.param("self.say(b'<html>' * 100)", "BadAnswer", id="garbage"),
+        pytest.param("self.say(b'<html>' * 100)", "BadAnswer", id="garbage", marks=pytest.mark.core),
         pytest.param("self.say(b'{\"gone\": 5}')", "BadAnswer", id="another type"),
         pytest.param("self.say(b'', 401)", "Unauthorized", id="it refuses the token"),
         pytest.param("self.say(b'', 404)", "AgentMissing", id="it has no agent"),

@@ -1,5 +1,7 @@
 """``dask-scheduler`` and ``dask-worker``, which images no longer have, are started in their new form."""
 
+import pytest
+
 from .world import uids
 
 
@@ -16,6 +18,7 @@ def reported(events):
     return [event for event in events if event["reason"] == "LegacyCommand"]
 
 
+@pytest.mark.core
 def test_they_are_renewed_and_reported_once(world, cluster):
     legacy = with_commands(
         scheduler={"args": ["dask-scheduler", "--host", "0.0.0.0"]},

@@ -3,6 +3,7 @@
 import pytest
 
 
+@pytest.mark.core
 def test_no_finalizer_and_nothing_of_ours_on_the_users_object(world, cluster, group):
     metadata = {"labels": {"mine": "yes"}, "annotations": {"note": "mine"}}
     manifest = cluster("demo", {"metadata": metadata}, hold=True)

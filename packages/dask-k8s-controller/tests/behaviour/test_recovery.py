@@ -21,6 +21,7 @@ ENDING = {
 }
 
 
+@pytest.mark.core
 def test_a_deleted_worker_is_replaced(world, cluster):
     world.apply(cluster())
     (one, other) = world.workers("demo-default", 2)
@@ -39,6 +40,7 @@ def test_all_workers_deleted_at_once_are_replaced(world, cluster):
     assert not uids(world.all("pods", WORKERS)) & before
 
 
+@pytest.mark.core
 def test_a_deleted_scheduler_comes_back_under_its_name(world, cluster):
     world.apply(cluster())
     world.wait("daskcluster/demo", "condition=Ready")

@@ -1,8 +1,11 @@
 """How many workers there are: the cluster's replicas, the group's, and who goes when they sink."""
 
+import pytest
+
 HELD = {"schedulingGates": [{"name": "tests.dask.org/held"}]}
 
 
+@pytest.mark.core
 def test_kubectl_scales_a_group(world, cluster):
     world.apply(cluster())
     world.workers("demo-default", 2)
@@ -14,6 +17,7 @@ def test_kubectl_scales_a_group(world, cluster):
     assert world.get("daskcluster/demo")["spec"]["worker"]["replicas"] == 2
 
 
+@pytest.mark.core
 def test_kubectl_scales_a_cluster(world, cluster):
     world.apply(cluster())
     world.workers("demo-default", 2)

@@ -9,6 +9,7 @@ RESUMES = {"spec": {"suspend": False}}
 PHASE = "jsonpath={.status.phase}"
 
 
+@pytest.mark.core
 def test_its_pods_go_and_come_back(world, cluster, group):
     world.apply(cluster(), group("demo-more"))
     world.workers("demo-default", 2)
