@@ -98,7 +98,7 @@ def chart(session: nox.Session) -> None:
     operator = ("dask-k8s-controller", "dask-k8s-autoscaler", "dask-k8s-job")
     session.install(*_editable(*operator), *_group("pytest"))
     session.install("--no-deps", HELM)
-    _pytest(session, "charts/tests", *PARALLEL, "-m", "not kubernetes")
+    _pytest(session, "charts/tests", "-m", "not kubernetes")
 
 
 @nox.session
