@@ -10,11 +10,29 @@ LISTING = "kubectl get all -A -l dask.org/cluster-name=my-cluster"
 
 
 @pytest.fixture
-def place(shared):
+def place(kubectl, shared):
     """The namespace that all tests share, which is empty again after the test."""
     yield shared
     shared.shell("kubectl delete daskjobs,daskautoscalers,daskclusters,configmaps --all")
-    shared.shell("kubectl wait pods,services -l dask.org/cluster-name --for=delete --timeout=240s")
+    wait_for_deletion(kubectl, shared, "dask.org/cluster-name")
+
+
+def wait_for_deletion(kubectl, place, selector):
+    """Wait until all objects of a cluster are deleted.
+
+    Workers that lose their scheduler do not react to SIGTERM, so their grace period, once it has begun, is
+    made shorter.
+    """
+    terminating = lambda pods: all("deletionTimestamp" in pod["metadata"] for pod in pods)  # noqa: E731
+    kubectl.within(place.namespace).until("pods", terminating, selector)
+    place.shell(f"kubectl delete pods -l {selector} --grace-period=1")
+    place.shell(f"kubectl wait pods,services -l {selector} --for=delete --timeout=240s")
+
+
+@pytest.fixture
+def gone(kubectl, place):
+    """Wait until all objects of a cluster are deleted."""
+    return lambda cluster: wait_for_deletion(kubectl, place, f"dask.org/cluster-name={cluster}")
 
 
 @pytest.fixture
@@ -43,8 +61,7 @@ def memory(shell, group):
     ]
 
 
-@pytest.mark.core
-def test_without_python(shell, listing):
+def test_without_python(shell, listing, gone):
     """First the user sets the number of workers, then an autoscaler."""
     created = shell("kubectl apply -f my-cluster.yaml", FOLDER)
     assert created == "daskcluster.kubernetes.dask.org/my-cluster created\n"
@@ -66,6 +83,8 @@ def test_without_python(shell, listing):
     assert len(listing()) == 7
     assert "LegacyCommand" in shell("kubectl describe daskcluster my-cluster")
 
+    shell("kubectl scale --replicas=2 daskworkergroup my-cluster-default")
+    scaled(shell, "my-cluster-default", 2)
     created = shell("kubectl apply -f my-autoscaler.yaml", FOLDER)
     assert created == "daskautoscaler.kubernetes.dask.org/my-cluster created\n"
     scaled(shell, "my-cluster-default", 1)
@@ -75,13 +94,13 @@ def test_without_python(shell, listing):
 
     answer = shell("kubectl delete daskcluster my-cluster")
     assert answer.startswith('daskcluster.kubernetes.dask.org "my-cluster" deleted')
-    shell("kubectl wait pods,services -l dask.org/cluster-name=my-cluster --for=delete --timeout=240s")
+    gone("my-cluster")
     assert "No resources found" in shell("kubectl get all -l dask.org/cluster-name=my-cluster")
     shell("kubectl wait daskautoscaler my-cluster --for=delete --timeout=240s")
 
 
 @pytest.mark.core
-def test_from_python(shell, prompt, listing):
+def test_from_python(shell, prompt, listing, gone):
     first = prompt("announcement/create.py")
     assert first.ask("cluster.name") == "my-cluster"
     scaled(shell, "my-cluster-default", 3)
@@ -95,7 +114,7 @@ def test_from_python(shell, prompt, listing):
     assert len(listing()) == 7
 
     first.end()
-    shell("kubectl wait pods,services -l dask.org/cluster-name=my-cluster --for=delete --timeout=240s")
+    gone("my-cluster")
     assert listing() == []
 
 

@@ -159,7 +159,7 @@ def quick(spec):
     """Return the spec, changed so that the cluster starts and ends quickly.
 
     The scheduler is ready as soon as it answers. A worker with the default command is one process with one
-    thread, and without a dashboard.
+    thread, and without a dashboard. Workers that lose their scheduler would not react to SIGTERM.
     """
     scheduler, worker = (spec["spec"][section]["spec"] for section in ("scheduler", "worker"))
     scheduler["containers"][0]["readinessProbe"] |= {"initialDelaySeconds": 0, "periodSeconds": 1}
@@ -167,7 +167,7 @@ def quick(spec):
     if container["args"][:3] == ["dask", "worker", "--name"]:
         container["args"] = LIGHT_WORKER
     for pod in (scheduler, worker):
-        pod.setdefault("terminationGracePeriodSeconds", 5)
+        pod.setdefault("terminationGracePeriodSeconds", 1)
     return spec
 
 
