@@ -8,13 +8,7 @@ import pytest
 from aiohttp import web
 
 from dask_k8s_controller.dask.scheduler import agent_client
-from dask_k8s_controller.dask.scheduler.agent_client import (
-    BASE,
-    LARGEST_ANSWER,
-    AgentEndpoint,
-    Agents,
-    SchedulerAgent,
-)
+from dask_k8s_controller.dask.scheduler.agent_client import BASE, LARGEST_ANSWER, AgentEndpoint, Agents
 from dask_k8s_controller.dask.scheduler.answers import AgentError, Demand, Load, Waiting
 
 LOAD = {
@@ -77,7 +71,7 @@ async def scheduler():
 async def test_demand(agents, scheduler):
     endpoint, answers, asked = scheduler
     answers["GET", f"{BASE}/demand"] = DEMAND
-    found = await SchedulerAgent(agents, endpoint).demand()
+    found = await agents.at(endpoint).demand()
     assert found == Demand(
         target_duration=5.0,
         idle_seconds=None,
@@ -93,13 +87,13 @@ async def test_demand(agents, scheduler):
 async def test_idle(agents, scheduler, answer, seconds):
     endpoint, answers, _ = scheduler
     answers["GET", f"{BASE}/idle"] = answer
-    assert await SchedulerAgent(agents, endpoint).idle() == seconds
+    assert await agents.at(endpoint).idle() == seconds
 
 
 async def test_retire(agents, scheduler):
     endpoint, answers, asked = scheduler
     answers["POST", f"{BASE}/retire"] = {"gone": ["a"], "retiring": ["b"], "stuck": {"c": "why"}}
-    found = await SchedulerAgent(agents, endpoint).retire({"a": "10.0.0.1", "b": "", "c": "", "d": ""}, 3)
+    found = await agents.at(endpoint).retire({"a": "10.0.0.1", "b": "", "c": "", "d": ""}, 3)
     assert (found.gone, found.retiring, found.stuck) == ({"a"}, {"b"}, {"c": "why"})
     question = orjson.loads(asked[0][3])
     assert (question["pods"], question["count"]) == ({"a": "10.0.0.1", "b": "", "c": "", "d": ""}, 3)
@@ -108,7 +102,7 @@ async def test_retire(agents, scheduler):
 async def test_known(agents, scheduler):
     endpoint, answers, asked = scheduler
     answers["POST", f"{BASE}/known"] = {"known": ["a", "other"]}
-    assert await SchedulerAgent(agents, endpoint).known({"a": "10.0.0.1", "b": ""}) == {"a"}
+    assert await agents.at(endpoint).known({"a": "10.0.0.1", "b": ""}) == {"a"}
     assert orjson.loads(asked[0][3]) == {"pods": {"a": "10.0.0.1", "b": ""}}
 
 
@@ -117,13 +111,13 @@ async def test_known_where_there_is_no_agent(agents, scheduler):
     workers = [{"name": "a", "address": "tcp://10.0.0.1:1"}, {"name": 7, "address": "tcp://10.0.0.2:1"}]
     answers["GET", "/api/v1/get_workers"] = {"workers": workers}
     pods = {"a": "", "b": "10.0.0.2", "c": "10.0.0.3"}
-    assert await SchedulerAgent(agents, endpoint).known(pods) == {"a", "b"}
+    assert await agents.at(endpoint).known(pods) == {"a", "b"}
 
 
 async def test_a_scheduler_has_no_say_in_pods_that_it_was_not_asked_about(agents, scheduler):
     endpoint, answers, _ = scheduler
     answers["POST", f"{BASE}/retire"] = {"gone": ["a", "other"], "retiring": ["x"], "stuck": {"y": ""}}
-    found = await SchedulerAgent(agents, endpoint).retire({"a": ""}, 1)
+    found = await agents.at(endpoint).retire({"a": ""}, 1)
     assert (found.gone, found.retiring, found.stuck) == ({"a"}, frozenset(), {})
 
 
@@ -174,7 +168,7 @@ async def test_bad_answers(agents, scheduler, capfd, answer, reason, message):
     endpoint, answers, _ = scheduler
     answers["GET", f"{BASE}/demand"] = answer
     with pytest.raises(AgentError, match=message) as raised:
-        await SchedulerAgent(agents, endpoint).demand()
+        await agents.at(endpoint).demand()
     assert raised.value.reason == reason
     assert "scheduler pod c-scheduler at 127.0.0.1:" in raised.value.message
     assert "s3cret" not in str(raised.value)
@@ -184,9 +178,9 @@ async def test_bad_answers(agents, scheduler, capfd, answer, reason, message):
 async def test_a_scheduler_that_is_not_there_is_left_alone_for_a_while(agents):
     endpoint = AgentEndpoint("c-scheduler", "127.0.0.1:1", "s3cret")
     with pytest.raises(AgentError) as first:
-        await SchedulerAgent(agents, endpoint).idle()
+        await agents.at(endpoint).idle()
     with pytest.raises(AgentError) as second:
-        await SchedulerAgent(agents, endpoint).idle()
+        await agents.at(endpoint).idle()
     assert first.value.reason == "SchedulerUnreachable"
     assert second.value is first.value
 
@@ -203,10 +197,10 @@ async def test_a_silent_scheduler(agents, scheduler, monkeypatch):
 
     answers["GET", f"{BASE}/idle"] = late
     with pytest.raises(AgentError) as raised:
-        await SchedulerAgent(agents, endpoint).idle()
+        await agents.at(endpoint).idle()
     assert raised.value.reason == "SchedulerSilent"
     answered.set()
-    assert await SchedulerAgent(agents, endpoint).idle() is None
+    assert await agents.at(endpoint).idle() is None
 
 
 def worker(name, address):
@@ -243,9 +237,7 @@ async def test_without_an_agent_by_the_api_of_dask(
     endpoint, answers, asked = scheduler
     answers["GET", WORKERS] = [{"workers": before}, {"workers": after}]
     answers["POST", "/api/v1/retire_workers"] = {}
-    found = await SchedulerAgent(agents, endpoint).retire(
-        {"a": "10.0.0.1", "b": "10.0.0.2", "c": "10.0.0.3"}, count
-    )
+    found = await agents.at(endpoint).retire({"a": "10.0.0.1", "b": "10.0.0.2", "c": "10.0.0.3"}, count)
     assert found.gone == gone
     assert list(found.stuck) == stuck
     bodies = [orjson.loads(body) for _, path, _, body in asked if path.endswith("retire_workers")]
@@ -255,5 +247,5 @@ async def test_without_an_agent_by_the_api_of_dask(
 async def test_without_any_route_it_says_so(agents, scheduler):
     endpoint, _, _ = scheduler
     with pytest.raises(AgentError) as raised:
-        await SchedulerAgent(agents, endpoint).retire({"a": ""}, 1)
+        await agents.at(endpoint).retire({"a": ""}, 1)
     assert raised.value.reason == "AgentMissing"

@@ -29,20 +29,9 @@ with Client("tcp://127.0.0.1:8786") as client:
 
 
 class World(NamespacedKubectl):
-    """A namespace as its user sees it, and the controller that serves it."""
+    """A namespace as its user sees it."""
 
     kubectl = NamespacedKubectl.__call__
-
-    def __init__(self, kubectl, namespace, controller):
-        super().__init__(kubectl, namespace)
-        self._controller = controller
-
-    def metrics(self):
-        """The metrics of the autoscaler."""
-        status, text = self._controller.health("/metrics")
-        assert status == 200
-        families = text_string_to_metric_families(text)
-        return [each for each in families if each.name.startswith("dask_k8s_autoscaler_")]
 
     def size(self, group="demo-default"):
         """How many workers a group is to have; None before there is one."""
@@ -78,9 +67,23 @@ class World(NamespacedKubectl):
 
 
 @pytest.fixture
-def world(kubectl, namespace, controller):
-    """The test's own namespace, which a controller serves."""
-    return World(kubectl, namespace, controller)
+def world(request, kubectl):
+    """The test's own namespace. Its controller is the test's, or else that of the session."""
+    own = "controller" in request.fixturenames
+    return World(kubectl, request.getfixturevalue("namespace" if own else "served_namespace"))
+
+
+@pytest.fixture
+def metrics(controller):
+    """Return the metrics of the autoscaler."""
+
+    def read():
+        status, text = controller.health("/metrics")
+        assert status == 200
+        families = text_string_to_metric_families(text)
+        return [each for each in families if each.name.startswith("dask_k8s_autoscaler_")]
+
+    return read
 
 
 @pytest.fixture

@@ -3,10 +3,13 @@
 import re
 from pathlib import Path
 
+import pytest
+
 PAGE = Path(__file__).parents[4] / "docs/metrics.md"
 
 
-def test_work_adds_workers_and_idleness_removes_them(world, cluster, autoscaler):
+@pytest.mark.core
+def test_work_adds_workers_and_idleness_removes_them(world, metrics, cluster, autoscaler):
     world.up(cluster(), autoscaler())
     world.until(lambda: world.condition() == ("True", "Steady"))
     assert world.size() == 0
@@ -19,20 +22,20 @@ def test_work_adds_workers_and_idleness_removes_them(world, cluster, autoscaler)
     status = world.get("daskautoscaler/demo")["status"]
     assert status["desiredReplicas"] == 0
     assert status["lastScaleTime"]
-    decisions = {sample.labels["reason"]: sample.value for each in world.metrics() for sample in each.samples}
+    decisions = {sample.labels["reason"]: sample.value for each in metrics() for sample in each.samples}
     assert decisions.pop("BroughtIntoBounds") == 0
     assert set(decisions) == {"Steady", "ScaledUp", "ScaledDown"}
     assert all(decisions.values())
 
 
-def test_the_page_says_what_is_measured(world):
+def test_the_page_says_what_is_measured(metrics):
     (below,) = re.findall(
         r"^## The autoscaler\n(.*?)^## ", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
     )
     rows = [line.strip("|").split("|")[:3] for line in below.splitlines() if line.startswith("|")][2:]
     measured = [
         [f"`{each.name}_total`", each.type, ", ".join(f"`{label}`" for label in each.samples[0].labels)]
-        for each in world.metrics()
+        for each in metrics()
     ]
     assert [[cell.strip() for cell in row] for row in rows] == measured
 
@@ -68,6 +71,7 @@ def test_an_unknown_cluster(world, cluster, autoscaler):
     world.until(lambda: (world.condition() or [None])[0] == "True")
 
 
+@pytest.mark.core
 def test_bounds(world, cluster, autoscaler):
     """They hold at once, and with no scheduler to ask: nothing here waits for one."""
     world.apply(cluster(5), autoscaler(minimum=1, maximum=2))

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,24 +49,29 @@ def environment(request: pytest.FixtureRequest) -> Path:
 
 
 class Nursery:
-    """Forks workers."""
+    """Forks schedulers, workers and clients from a process that has imported distributed."""
 
     def __init__(self, environment: Path) -> None:
-        command = [environment / "python", INSIDE, "workers"]
+        variables = {name: value for name, value in os.environ.items() if not name.startswith("DASK_")}
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            [environment / "python", INSIDE],
+            env={**variables, "DASK_CONFIG": os.devnull},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
         )
 
-    def worker(self, scheduler: str, **options: Any) -> int:
-        """Start a worker; return its pid."""
-        self.process.stdin.write(json.dumps({"scheduler": scheduler, **options}) + "\n")
+    def fork(self, kind: str, **options: Any) -> int:
+        """Start a ``scheduler``, a ``worker`` or a ``client``; return its pid."""
+        self.process.stdin.write(json.dumps([kind, options]) + "\n")
         self.process.stdin.flush()
         return int(self.process.stdout.readline())
 
 
 @pytest.fixture(scope="session")
 def nursery(environment: Path) -> Iterator[Nursery]:
-    """The process that starts workers."""
+    """The process that starts the others."""
     nursery = Nursery(environment)
     yield nursery
     with nursery.process as process:
@@ -83,9 +88,11 @@ class World:
     http: aiohttp.ClientSession
     token: str = field(default_factory=secrets.token_hex)
     pids: dict[str, int] = field(default_factory=dict)
+    forked: list[int] = field(default_factory=list)
+    """The scheduler and the client, unless they are processes of their own."""
     agent: Path = AGENT
     scheduler: asyncio.subprocess.Process | None = None
-    client: asyncio.subprocess.Process | None = None
+    client: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
     address: str = ""
     url: str = ""
 
@@ -114,8 +121,10 @@ dask_setup, dask_teardown = agent.dask_setup, agent.dask_teardown
         )
         return path
 
-    async def start(self, *arguments: str, preload: Path = AGENT, **variables: str) -> None:
-        """Start a scheduler as its pod does."""
+    async def start(
+        self, *arguments: str, preload: Path = AGENT, forks: bool = True, **variables: str
+    ) -> None:
+        """Start a scheduler, with the command of its pod unless it is forked."""
         (self.folder / "token").write_text(self.token + "\n")
         variables = {
             **{name: value for name, value in os.environ.items() if not name.startswith("DASK_")},
@@ -124,14 +133,22 @@ dask_setup, dask_teardown = agent.dask_setup, agent.dask_teardown
             "DASK_DISTRIBUTED__SCHEDULER__PRELOAD": json.dumps([str(preload)]),
             **variables,
         }
-        file = self.folder / "scheduler.json"
-        command = [self.environment / "dask", "scheduler", "--host", "127.0.0.1", "--port", "0"]
-        command += ["--dashboard-address", "127.0.0.1:0", "--scheduler-file", file, *arguments]
-        with (self.folder / "scheduler.log").open("w") as log:
-            self.scheduler = await self._start(*command, env=variables, stdout=log, stderr=log)
+        file, log = self.folder / "scheduler.json", self.folder / "scheduler.log"
+        options = ["--host", "127.0.0.1", "--port", "0", "--dashboard-address", "127.0.0.1:0"]
+        options += ["--scheduler-file", str(file), *map(str, arguments)]
+        if forks:
+            pid = self.nursery.fork("scheduler", arguments=options, environment=variables, log=str(log))
+            self.forked.append(pid)
+        else:
+            command = [self.environment / "dask", "scheduler", *options]
+            with log.open("w") as output:
+                self.scheduler = await asyncio.create_subprocess_exec(
+                    *command, env=variables, stdout=output, stderr=output
+                )
+            pid = self.scheduler.pid
         async with asyncio.timeout(60):
             while not file.exists() or not file.read_text():
-                if self.scheduler.returncode is not None:
+                if not is_running(pid):
                     raise AssertionError(self.log)
                 await asyncio.sleep(0.02)
         scheduler = json.loads(file.read_text())
@@ -143,7 +160,7 @@ dask_setup, dask_teardown = agent.dask_setup, agent.dask_teardown
         """Start workers and wait until the scheduler knows them."""
         options = {"host": "127.0.0.1", "nthreads": 1, "memory_limit": 10**9, **options}
         for name in names:
-            self.pids[name] = self.nursery.worker(self.address, name=name, **options)
+            self.pids[name] = self.nursery.fork("worker", scheduler=self.address, name=name, **options)
         await self.run(f"wait_for_workers(client, {len(self.pids)})")
 
     async def kill(self, *names: str) -> None:
@@ -155,11 +172,11 @@ dask_setup, dask_teardown = agent.dask_setup, agent.dask_teardown
     async def run(self, code: str) -> Any:
         """Have a client execute code; return what it called `answer`."""
         if self.client is None:
-            command = [self.environment / "python", INSIDE, "client", self.address, self.folder]
-            self.client = await self._start(*command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.client.stdin.write(json.dumps(textwrap.dedent(code)).encode() + b"\n")
+            self.client = await self._start_client()
+        reader, writer = self.client
+        writer.write(json.dumps(textwrap.dedent(code)).encode() + b"\n")
         async with asyncio.timeout(60):
-            answer, error = json.loads(await self.client.stdout.readline())
+            answer, error = json.loads(await reader.readline())
         assert error is None, error
         return answer
 
@@ -204,15 +221,37 @@ dask_setup, dask_teardown = agent.dask_setup, agent.dask_teardown
 
     async def stop(self) -> None:
         """End what was started here."""
-        for pid in self.pids.values():
-            os.kill(pid, signal.SIGKILL)
-        for process in filter(None, (self.client, self.scheduler)):
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
+        for pid in (*self.pids.values(), *self.forked):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if self.client is not None:
+            self.client[1].close()
+        if self.scheduler is not None:
+            if self.scheduler.returncode is None:
+                self.scheduler.kill()
+            await self.scheduler.wait()
 
-    async def _start(self, *command: Any, **options: Any) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(*command, limit=2**24, **options)
+    async def _start_client(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        connected: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        server = await asyncio.start_server(
+            lambda *streams: connected.set_result(streams), "127.0.0.1", 0, limit=2**24
+        )
+        port = server.sockets[0].getsockname()[1]
+        options = {"scheduler": self.address, "folder": str(self.folder), "port": port}
+        self.forked.append(self.nursery.fork("client", **options))
+        async with asyncio.timeout(60):
+            streams = await connected
+        server.close()
+        return streams
+
+
+def is_running(pid: int) -> bool:
+    """Return whether there is such a process; the nursery leaves no zombies."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 @asynccontextmanager

@@ -1,6 +1,6 @@
-"""What runs among the user's packages: workers, and a client that does what a test says.
+"""What runs among the user's packages: schedulers, workers, and a client that does what a test says.
 
-Called as `inside.py workers` or `inside.py client SCHEDULER FOLDER`; requests and answers are lines of JSON.
+It forks a process for each line of JSON, so that distributed is imported once for all tests.
 """
 # ruff: noqa: T201
 
@@ -8,12 +8,16 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 import time
 import traceback
 from pathlib import Path
 
-import dask
+import dask.__main__
+import dask.cli
+import dask.config
+import distributed.cli.dask_scheduler  # noqa: F401 - so that it is imported once, too
 from distributed import Client, Worker, wait  # noqa: F401 - tests use it
 
 
@@ -80,39 +84,58 @@ class Counter:
         return self.value
 
 
-def workers():
-    """Fork a worker for each line, and say its pid."""
+def fork():
+    """Fork a process for each line, and say its pid."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for line in sys.stdin:
+        kind, options = json.loads(line)
         pid = os.fork()
         if not pid:
-            null = os.open(os.devnull, os.O_RDWR)
-            os.dup2(null, 0)
-            os.dup2(null, 1)
-            asyncio.run(work(**json.loads(line)))
-            os._exit(0)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            log = os.open(options.pop("log", os.devnull), os.O_WRONLY | os.O_CREAT)
+            for number, file in enumerate((os.open(os.devnull, os.O_RDONLY), log, log)):
+                os.dup2(file, number)
+            try:
+                {"scheduler": scheduler, "worker": worker, "client": client}[kind](**options)
+            except BaseException:  # noqa: BLE001 - the log has it
+                traceback.print_exc()
+            finally:
+                sys.stdout.flush()
+                os._exit(0)
         print(pid, flush=True)
 
 
-async def work(scheduler, **options):
-    worker = Worker(scheduler, **options)
-    await worker
-    await worker.finished()
+def scheduler(arguments, environment):
+    """Run `dask scheduler` with this configuration."""
+    os.environ.clear()
+    os.environ.update(environment)
+    dask.config.refresh(paths=[environment["DASK_CONFIG"]])
+    sys.argv = ["dask", "scheduler", *arguments]
+    dask.__main__.main()
 
 
-def client():
-    """Execute each line, and say what it has called `answer`."""
+def worker(scheduler, **options):
+    async def work():
+        worker = Worker(scheduler, **options)
+        await worker
+        await worker.finished()
+
+    asyncio.run(work())
+
+
+def client(scheduler, folder, port):
+    """Execute each line that arrives, and say what it has called `answer`."""
     namespace = globals()
-    address, folder = sys.argv[2:]
-    namespace |= {"client": Client(address), "record": f"{folder}/record", "go": f"{folder}/go"}
-    for line in sys.stdin:
-        namespace["answer"] = None
-        try:
-            exec(json.loads(line), namespace)
-            print(json.dumps([namespace["answer"], None]), flush=True)
-        except Exception:  # noqa: BLE001 - the test raises it
-            print(json.dumps([None, traceback.format_exc()]), flush=True)
+    namespace |= {"client": Client(scheduler), "record": f"{folder}/record", "go": f"{folder}/go"}
+    with socket.create_connection(("127.0.0.1", port)) as connection, connection.makefile("rw") as lines:
+        for line in lines:
+            namespace["answer"] = None
+            try:
+                exec(json.loads(line), namespace)
+                print(json.dumps([namespace["answer"], None]), file=lines, flush=True)
+            except Exception:  # noqa: BLE001 - the test raises it
+                print(json.dumps([None, traceback.format_exc()]), file=lines, flush=True)
 
 
 if __name__ == "__main__":
-    {"workers": workers, "client": client}[sys.argv[1]]()
+    fork()

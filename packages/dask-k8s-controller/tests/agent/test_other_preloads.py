@@ -43,7 +43,7 @@ def write(world):
 
 
 def configure(world, **scheduler):
-    """Write the image's configuration; JSON is valid YAML."""
+    """Write the image's configuration, for a scheduler that is not forked; JSON is valid YAML."""
     folder = world.folder / "config"
     folder.mkdir()
     (folder / "image.yaml").write_text(json.dumps({"distributed": {"scheduler": scheduler}}))
@@ -56,7 +56,7 @@ async def answers(world):
 
 async def test_of_the_image(world, write):
     configure(world, preload=[write("first"), write("second")])
-    await world.start()
+    await world.start(forks=False)
     assert await answers(world)
     assert world.log.count("first set up") == world.log.count("second set up") == 1
     world.scheduler.terminate()
@@ -67,7 +67,7 @@ async def test_of_the_image(world, write):
 
 async def test_of_the_template_instead_of_those_of_the_image(world, write):
     configure(world, preload=write("image"))
-    await world.start(DASK_K8S_PRELOAD=json.dumps([write("template")]))
+    await world.start(forks=False, DASK_K8S_PRELOAD=json.dumps([write("template")]))
     assert await answers(world)
     assert world.log.count("template set up") == 1
     assert "image set up" not in world.log
@@ -81,7 +81,7 @@ async def test_written_as_a_plain_path(world, write):
 
 async def test_an_empty_list_of_the_template_overrides_those_of_the_image(world, write):
     configure(world, preload=write("image"))
-    await world.start(DASK_K8S_PRELOAD="[]")
+    await world.start(forks=False, DASK_K8S_PRELOAD="[]")
     assert await answers(world)
     assert "image set up" not in world.log
 
@@ -89,7 +89,7 @@ async def test_an_empty_list_of_the_template_overrides_those_of_the_image(world,
 async def test_with_arguments(world, write):
     both = [write("plain"), write("talker", WITH_ARGUMENTS)]
     configure(world, preload=both, **{"preload-argv": [[], ["--word", "hello"]]})
-    await world.start(DASK_DISTRIBUTED__SCHEDULER__PRELOAD_ARGV="[]")
+    await world.start(forks=False, DASK_DISTRIBUTED__SCHEDULER__PRELOAD_ARGV="[]")
     assert await answers(world)
     assert "got hello" in world.log
 
@@ -123,7 +123,7 @@ async def test_nonsense_stops_nothing(world, value):
 async def test_with_preloads_on_the_command_line_the_configuration_is_ignored(world, write):
     configure(world, preload=write("image"))
     ours = ["--preload", str(world.agent), "--preload", write("mine")]
-    await world.start(*ours, DASK_K8S_PRELOAD=write("template"))
+    await world.start(*ours, forks=False, DASK_K8S_PRELOAD=write("template"))
     assert await answers(world)
     assert world.log.count("mine set up") == 1
     assert "image set up" not in world.log
@@ -132,7 +132,7 @@ async def test_with_preloads_on_the_command_line_the_configuration_is_ignored(wo
 
 async def test_an_image_that_names_the_agent_itself(world, write):
     configure(world, preload=[str(world.agent), write("image")])
-    await world.start()
+    await world.start(forks=False)
     assert await answers(world)
     assert world.log.count("image set up") == 1
     assert world.log.count(f"Run preload setup: {world.agent}") == 1

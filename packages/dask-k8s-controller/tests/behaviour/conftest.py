@@ -45,9 +45,10 @@ def group() -> Callable[..., Json]:
 
 
 @pytest.fixture
-def world(kubectl, namespace) -> World:
-    """The test's own namespace."""
-    return World(kubectl, namespace)
+def world(request, kubectl) -> World:
+    """The test's own namespace. Its controller is the test's, or else that of the session."""
+    own = "run_controller" in request.fixturenames
+    return World(kubectl, request.getfixturevalue("namespace" if own else "served_namespace"))
 
 
 @pytest.fixture

@@ -23,7 +23,12 @@ SLEEPS = worker(containers=[container(command=["sleep", "infinity"])])
 @pytest.mark.parametrize(
     "change, message",
     [
-        pytest.param({"spec": {"idleTimeot": 3}}, 'unknown field "spec.idleTimeot"', id="unknown field"),
+        pytest.param(
+            {"spec": {"idleTimeot": 3}},
+            'unknown field "spec.idleTimeot"',
+            id="unknown field",
+            marks=pytest.mark.core,
+        ),
         pytest.param(
             {"spec": {"worker": {"replcas": 3}}}, 'unknown field "spec.worker.replcas"', id="misspelt field"
         ),
@@ -57,13 +62,14 @@ def test_refused_at_apply(change, message, world, crds, cluster):
     assert world.names("daskclusters") == set()
 
 
-def test_an_explicit_null_means_absent(world, controller, cluster):
+def test_an_explicit_null_means_absent(world, cluster):
     containers = [container(command=["sleep", "infinity"], resources=None, env=None)]
     world.apply(cluster("demo", worker(containers=containers)))
     world.wait("daskcluster/demo", "condition=Ready")
 
 
-def test_a_misspelt_field_of_the_pod_spec(world, controller, cluster):
+@pytest.mark.core
+def test_a_misspelt_field_of_the_pod_spec(world, cluster):
     """The CRD lets it pass, as it does with fields of a later Kubernetes; the API server knows better."""
     world.apply(cluster("demo", worker(containers=[container(comand=["sleep", "infinity"])])))
     for target in ("daskworkergroup/demo-default", "daskcluster/demo"):
@@ -79,7 +85,7 @@ def test_a_misspelt_field_of_the_pod_spec(world, controller, cluster):
     world.condition("daskcluster/demo", "Degraded", "Healthy")
 
 
-def test_a_misspelt_field_of_the_schedulers_pod_spec(world, controller, cluster):
+def test_a_misspelt_field_of_the_schedulers_pod_spec(world, cluster):
     spec = {"scheduler": {"spec": {"restartPolcy": "Never"}}, "worker": {"replicas": 1}}
     world.apply(cluster("demo", {"spec": spec}))
     degraded = world.condition("daskcluster/demo", "Degraded", "InvalidSpec")
@@ -90,19 +96,20 @@ def test_a_misspelt_field_of_the_schedulers_pod_spec(world, controller, cluster)
     assert world.get("daskcluster/demo")["status"]["phase"] == "Running"
 
 
-def test_a_template_that_kubernetes_refuses(world, controller, cluster):
+def test_a_template_that_kubernetes_refuses(world, cluster):
     world.apply(cluster("demo", worker(restartPolicy="Sometimes")))
     degraded = world.condition("daskworkergroup/demo-default", "Degraded", "InvalidSpec")
     assert 'spec.restartPolicy: Unsupported value: "Sometimes"' in degraded["message"]
 
 
-def test_a_service_that_kubernetes_refuses(world, controller, cluster):
+def test_a_service_that_kubernetes_refuses(world, cluster):
     world.apply(cluster("demo", service(ports=[{"name": "tcp-comm", "port": 99999}])))
     degraded = world.condition("daskcluster/demo", "Degraded", "InvalidSpec")
     assert "spec.ports[0].port: Invalid value: 99999" in degraded["message"]
 
 
-def test_an_image_that_cannot_be_pulled(world, controller, cluster):
+@pytest.mark.core
+def test_an_image_that_cannot_be_pulled(world, cluster):
     world.apply(cluster("demo", worker(containers=[container(image="registry.invalid/dask:nope")])))
     for target in ("daskworkergroup/demo-default", "daskcluster/demo"):
         degraded = world.condition(target, "Degraded", "ImagePullBackOff")
@@ -111,20 +118,20 @@ def test_an_image_that_cannot_be_pulled(world, controller, cluster):
     assert world.get("daskcluster/demo")["status"]["phase"] == "Running"
 
 
-def test_a_pod_that_no_node_takes(world, controller, cluster):
+def test_a_pod_that_no_node_takes(world, cluster):
     world.apply(cluster("demo", worker(nodeSelector={"tests.dask.org/planet": "mars"})))
     degraded = world.condition("daskcluster/demo", "Degraded", "Unschedulable")
     assert "node(s) didn't match Pod's node affinity/selector" in degraded["message"]
 
 
-def test_more_memory_than_any_node_has(world, controller, cluster):
+def test_more_memory_than_any_node_has(world, cluster):
     containers = [container(command=["sleep", "infinity"], resources={"requests": {"memory": "4Pi"}})]
     world.apply(cluster("demo", worker(containers=containers)))
     degraded = world.condition("daskcluster/demo", "Degraded", "Unschedulable")
     assert "Insufficient memory" in degraded["message"]
 
 
-def test_a_container_that_keeps_crashing(world, controller, cluster):
+def test_a_container_that_keeps_crashing(world, cluster):
     scheduler = {"spec": {"containers": [container(name="scheduler", command=["sh", "-c", "exit 7"])]}}
     world.apply(cluster("demo", {"spec": {"scheduler": scheduler}}))
     degraded = world.condition("daskcluster/demo", "Degraded", "CrashLoopBackOff")
@@ -134,7 +141,8 @@ def test_a_container_that_keeps_crashing(world, controller, cluster):
     assert ready["status"] == "False"
 
 
-def test_an_exhausted_quota(world, controller, cluster):
+@pytest.mark.core
+def test_an_exhausted_quota(world, cluster):
     world.kubectl("create", "quota", "small", "--hard=pods=3")
     world.wait("resourcequota/small", "jsonpath={.status.hard.pods}=3")
     world.apply(cluster("demo", {"spec": {"worker": {"replicas": 4}}}))
@@ -160,7 +168,7 @@ def test_a_quota_of_one_namespace_holds_up_no_other(world, another, run_controll
     other.wait("daskcluster/demo", "condition=Ready")
 
 
-def test_a_name_that_a_stranger_has(world, controller, cluster):
+def test_a_name_that_a_stranger_has(world, cluster):
     world.kubectl("create", "service", "clusterip", "demo-scheduler", "--tcp=80:80")
     world.apply(cluster())
     degraded = world.condition("daskcluster/demo", "Degraded", "AlreadyExists")

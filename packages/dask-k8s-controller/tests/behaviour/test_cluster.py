@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from dask_k8s_crds import labels
 
 CLUSTER, GROUP, COMPONENT = "dask.org/cluster-name", "dask.org/workergroup-name", "dask.org/component"
@@ -21,7 +23,8 @@ def owner(item):
     return reference
 
 
-def test_comes_up(world, controller, cluster):
+@pytest.mark.core
+def test_comes_up(world, cluster):
     world.apply(cluster())
     world.wait("daskcluster/demo", "condition=Ready")
     workers = world.workers("demo-default", 2)
@@ -52,7 +55,8 @@ def test_comes_up(world, controller, cluster):
     }
 
 
-def test_a_listing_shows_how_it_is(world, controller, cluster):
+@pytest.mark.core
+def test_a_listing_shows_how_it_is(world, cluster):
     world.apply(cluster())
     world.wait("daskcluster/demo", "condition=Ready")
     world.wait("daskworkergroup/demo-default", "condition=Ready")
@@ -66,7 +70,7 @@ def test_a_listing_shows_how_it_is(world, controller, cluster):
     assert row.split()[:3] == ["demo-default", "demo", "2"]
 
 
-def test_labels_and_owners(world, controller, cluster):
+def test_labels_and_owners(world, cluster):
     world.apply(cluster())
     (first, *_) = world.workers("demo-default", 2)
     dask_cluster = world.get("daskcluster/demo")
@@ -91,7 +95,7 @@ def test_labels_and_owners(world, controller, cluster):
     assert owner(worker)["controller"]
 
 
-def test_labels_and_annotations_are_passed_on(world, controller, cluster):
+def test_labels_and_annotations_are_passed_on(world, cluster):
     metadata = {
         "labels": {"team": "weather", "tier": "top", COMPONENT: "mine"},
         "annotations": {
@@ -123,7 +127,7 @@ def test_labels_and_annotations_are_passed_on(world, controller, cluster):
     assert annotations == {"note": "top", "gpu": "none"}
 
 
-def test_the_users_environment_wins(world, controller, cluster):
+def test_the_users_environment_wins(world, cluster):
     own = [
         {"name": "DASK_WORKER_NAME", "value": "mine"},
         {"name": "HELLO", "value": "$(DASK_SCHEDULER_ADDRESS)"},
@@ -143,7 +147,7 @@ def test_the_users_environment_wins(world, controller, cluster):
     assert pod["spec"]["enableServiceLinks"] is False
 
 
-def test_the_users_ports_are_in_the_addresses(world, controller, cluster):
+def test_the_users_ports_are_in_the_addresses(world, cluster):
     ports = [{"name": "tcp-comm", "port": 9786}, {"name": "http-dashboard", "port": 80}]
     world.apply(cluster("demo", {"spec": {"scheduler": {"service": {"ports": ports}}}}, hold=True))
     (name, _) = world.workers("demo-default", 2, ready=False)
@@ -154,16 +158,16 @@ def test_the_users_ports_are_in_the_addresses(world, controller, cluster):
     assert status["schedulerAddress"] in dict(environment(world.get(f"pod/{name}"))).values()
 
 
-def test_a_load_balancer_without_an_address_is_waited_for(world, controller, cluster):
+def test_a_load_balancer_without_an_address_is_waited_for(world, cluster):
     world.apply(cluster("demo", {"spec": {"scheduler": {"service": {"type": "LoadBalancer"}}}}))
     world.condition("daskcluster/demo", "SchedulerReady", "LoadBalancerPending")
     assert world.get("daskcluster/demo")["status"]["phase"] == "Pending"
     ingress = {"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}}
-    world.patch("service/demo-scheduler", ingress, "--subresource=status")
+    world.patch("service/demo-scheduler", ingress, subresource="status")
     world.wait("daskcluster/demo", "jsonpath={.status.phase}=Running")
 
 
-def test_fields_of_a_later_kubernetes_pass(world, controller, cluster):
+def test_fields_of_a_later_kubernetes_pass(world, cluster):
     """What the CRDs do not know they keep; whether it exists only the API server can say."""
     spec = {"worker": {"replicas": 1, "spec": {"runtimeOfTomorrow": {"speed": 11}}}}
     world.apply(cluster("demo", {"spec": spec}))

@@ -5,7 +5,8 @@ import pytest
 from .world import names
 
 
-def test_the_cluster_takes_all_with_it(world, controller, cluster, group):
+@pytest.mark.core
+def test_the_cluster_takes_all_with_it(world, cluster, group):
     world.apply(cluster(), group())
     world.workers("demo-default", 2)
     world.workers("demo-more", 1)
@@ -27,7 +28,7 @@ def test_nothing_of_the_cluster_waits_for_the_controller(cascade, world, control
         world.until(resource, lambda found: not found)
 
 
-def test_a_cluster_that_is_made_again_at_once(world, controller, cluster):
+def test_a_cluster_that_is_made_again_at_once(world, cluster):
     world.apply(cluster())
     first = world.workers("demo-default", 2)
     world.kubectl("delete", "daskcluster/demo", "--wait=false")
@@ -41,7 +42,7 @@ def test_a_cluster_that_is_made_again_at_once(world, controller, cluster):
         assert world.get(child)["metadata"]["ownerReferences"][0]["uid"] == uid
 
 
-def test_orphans_are_named_and_kept(world, controller, cluster):
+def test_orphans_are_named_and_kept(world, cluster):
     world.apply(cluster("demo", {"spec": {"worker": {"replicas": 0}}}, hold=True))
     world.until("pods", len)
     world.until("services", len)

@@ -59,7 +59,8 @@ def replaced(before, count):
     return holds
 
 
-def test_workers_follow_their_template(world, controller, cluster):
+@pytest.mark.core
+def test_workers_follow_their_template(world, cluster):
     world.apply(cluster())
     world.workers("demo-default", 2)
     before, scheduler = uids(world.all("pods", WORKERS)), uids(world.all("pods", SCHEDULER))
@@ -72,7 +73,7 @@ def test_workers_follow_their_template(world, controller, cluster):
     world.wait("daskworkergroup/demo-default", "condition=Ready")
 
 
-def test_each_edit_is_followed(world, controller, cluster):
+def test_each_edit_is_followed(world, cluster):
     """One at a time, of scheduler and workers; their pods need not run for that."""
     world.apply(cluster(hold=True))
     world.until("pods", lambda pods: len(pods) == 3)
@@ -87,7 +88,7 @@ def test_each_edit_is_followed(world, controller, cluster):
     assert uids(world.all("pods")) == before
 
 
-def test_edits_together(world, controller, cluster):
+def test_edits_together(world, cluster):
     world.apply(cluster())
     world.wait("daskcluster/demo", "condition=Ready")
     before = uids(world.all("pods"))
@@ -99,7 +100,7 @@ def test_edits_together(world, controller, cluster):
     world.wait("daskcluster/demo", "condition=Ready")
 
 
-def test_never_more_are_missing_than_may_be(world, controller, cluster):
+def test_never_more_are_missing_than_may_be(world, cluster):
     world.apply(cluster("demo", {"spec": {"worker": {"replicas": 4}}}))
     world.workers("demo-default", 4)
     before = uids(world.all("pods", WORKERS))
@@ -115,7 +116,7 @@ def test_never_more_are_missing_than_may_be(world, controller, cluster):
     assert min(fewest) == 3
 
 
-def test_labels_and_annotations_restart_nothing(world, controller, cluster):
+def test_labels_and_annotations_restart_nothing(world, cluster):
     world.apply(cluster())
     world.wait("daskcluster/demo", "condition=Ready")
     world.workers("demo-default", 2)
@@ -142,7 +143,7 @@ def test_labels_and_annotations_restart_nothing(world, controller, cluster):
     assert uids(world.all("pods")) == before
 
 
-def test_a_template_that_does_not_work_stops_and_is_mended(world, controller, cluster):
+def test_a_template_that_does_not_work_stops_and_is_mended(world, cluster):
     world.apply(cluster("demo", {"spec": {"worker": {"replicas": 3}}}))
     world.workers("demo-default", 3)
     before = uids(world.all("pods", WORKERS))
@@ -158,7 +159,7 @@ def test_a_template_that_does_not_work_stops_and_is_mended(world, controller, cl
     assert len(uids(world.all("pods", WORKERS)) & before) == 2
 
 
-def test_all_at_once(world, controller, cluster):
+def test_all_at_once(world, cluster):
     world.apply(cluster("demo", {"spec": {"updateStrategy": {"type": "Recreate"}}}))
     world.workers("demo-default", 2)
     before = uids(world.all("pods", WORKERS))
@@ -166,7 +167,7 @@ def test_all_at_once(world, controller, cluster):
     world.until("pods", replaced(before, 2), WORKERS)
 
 
-def test_on_deletion(world, controller, cluster):
+def test_on_deletion(world, cluster):
     world.apply(cluster("demo", {"spec": {"updateStrategy": {"type": "OnDelete"}}}))
     (one, other) = world.workers("demo-default", 2)
     world.patch("daskcluster/demo", worker_spec(cluster, env=[{"name": "NEW", "value": "yes"}]))
@@ -178,7 +179,7 @@ def test_on_deletion(world, controller, cluster):
     world.wait("daskworkergroup/demo-default", "jsonpath={.status.updatedReplicas}=1")
 
 
-def test_a_group_has_its_own_strategy(world, controller, cluster, group):
+def test_a_group_has_its_own_strategy(world, cluster, group):
     world.apply(
         cluster(hold=True), group("demo-more", {"spec": {"updateStrategy": {"type": "OnDelete"}}}, hold=True)
     )
@@ -188,7 +189,8 @@ def test_a_group_has_its_own_strategy(world, controller, cluster, group):
     assert world.workers("demo-more", 1, ready=False) == kept
 
 
-def test_a_scheduler_is_replaced_and_an_event_reports_it(world, controller, cluster):
+@pytest.mark.core
+def test_a_scheduler_is_replaced_and_an_event_reports_it(world, cluster):
     world.apply(cluster())
     world.wait("daskcluster/demo", "condition=Ready")
     before, workers = uids(world.all("pods", SCHEDULER)), uids(world.all("pods", WORKERS))
@@ -214,7 +216,7 @@ def test_a_scheduler_is_replaced_and_an_event_reports_it(world, controller, clus
 
 
 @pytest.mark.parametrize("address", ["None", None], ids=["headless", "other ports"])
-def test_a_service_follows_its_spec(world, controller, cluster, address):
+def test_a_service_follows_its_spec(world, cluster, address):
     world.apply(cluster(hold=True))
     (first,) = world.until("services", len)
     ports = [{"name": "tcp-comm", "port": 9786}, {"name": "http-dashboard", "port": 8787}]

@@ -1,7 +1,10 @@
 """Further worker groups: adopted by their cluster, made before it, gone without the others."""
 
+import pytest
 
-def test_a_further_group_is_adopted(world, controller, cluster, group):
+
+@pytest.mark.core
+def test_a_further_group_is_adopted(world, cluster, group):
     world.apply(cluster(hold=True))
     world.workers("demo-default", 2, ready=False)
     containers = [{"name": "worker", "image": "dask", "env": [{"name": "DASK_WORKER_NAME", "value": "mine"}]}]
@@ -19,7 +22,7 @@ def test_a_further_group_is_adopted(world, controller, cluster, group):
     world.wait("daskcluster/demo", "jsonpath={.status.workers}=0/3")
 
 
-def test_a_group_waits_for_its_cluster(world, controller, cluster, group):
+def test_a_group_waits_for_its_cluster(world, cluster, group):
     world.apply(group(hold=True))
     waits = world.condition("daskworkergroup/demo-more", "Ready", "ClusterNotFound")
     assert waits["status"] == "False"
@@ -30,14 +33,14 @@ def test_a_group_waits_for_its_cluster(world, controller, cluster, group):
     world.workers("demo-more", 1, ready=False)
 
 
-def test_a_group_without_a_cluster_holds_up_nobody(world, controller, cluster, group):
+def test_a_group_without_a_cluster_holds_up_nobody(world, cluster, group):
     world.apply(group("lost", {"spec": {"cluster": "nowhere"}}), cluster())
     world.wait("daskcluster/demo", "condition=Ready")
     world.condition("daskworkergroup/lost", "Ready", "ClusterNotFound")
     assert world.get("daskworkergroup/lost")["status"]["replicas"] == 0
 
 
-def test_a_deleted_group_takes_its_workers_and_no_others(world, controller, cluster, group):
+def test_a_deleted_group_takes_its_workers_and_no_others(world, cluster, group):
     world.apply(cluster(hold=True), group(hold=True))
     others = world.workers("demo-default", 2, ready=False)
     world.workers("demo-more", 1, ready=False)
@@ -46,7 +49,7 @@ def test_a_deleted_group_takes_its_workers_and_no_others(world, controller, clus
     assert world.workers("demo-default", 2, ready=False) == others
 
 
-def test_the_cluster_of_a_group_cannot_change(world, controller, cluster, group):
+def test_the_cluster_of_a_group_cannot_change(world, cluster, group):
     world.apply(cluster(hold=True), group(hold=True))
     refusal = world.apply(group("demo-more", {"spec": {"cluster": "other"}}, hold=True), check=False)
     assert "spec.cluster: Invalid value" in refusal

@@ -5,6 +5,7 @@ import re
 import pytest
 
 
+@pytest.mark.core
 def test_both_are_green(controller):
     assert controller.health("/livez") == (200, "ok")
     assert controller.health("/readyz") == (200, "ok")

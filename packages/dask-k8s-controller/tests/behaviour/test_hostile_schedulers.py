@@ -42,14 +42,14 @@ def served(cluster, act):
     "act, reason",
     [
         pytest.param("self.say(pickle.dumps(Bomb()))", "BadAnswer", id="a pickle bomb"),
-        pytest.param("self.say(b'<html>' * 100)", "BadAnswer", id="garbage"),
+        pytest.param("self.say(b'<html>' * 100)", "BadAnswer", id="garbage", marks=pytest.mark.core),
         pytest.param("self.say(b'{\"gone\": 5}')", "BadAnswer", id="another type"),
         pytest.param("self.say(b'', 401)", "Unauthorized", id="it refuses the token"),
         pytest.param("self.say(b'', 404)", "AgentMissing", id="it has no agent"),
         pytest.param("time.sleep(3600)", "SchedulerSilent", id="no answer"),
     ],
 )
-def test_workers_stay_and_a_condition_says_why(world, controller, cluster, act, reason):
+def test_workers_stay_and_a_condition_says_why(world, cluster, act, reason):
     world.apply(served(cluster, act))
     workers = world.workers("demo-default", 2)
     world.scale("daskworkergroup/demo-default", 1)

@@ -1,5 +1,7 @@
 """``dask-scheduler`` and ``dask-worker``, which images no longer have, are started in their new form."""
 
+import pytest
+
 from .world import uids
 
 
@@ -16,7 +18,8 @@ def reported(events):
     return [event for event in events if event["reason"] == "LegacyCommand"]
 
 
-def test_they_are_renewed_and_reported_once(world, controller, cluster):
+@pytest.mark.core
+def test_they_are_renewed_and_reported_once(world, cluster):
     legacy = with_commands(
         scheduler={"args": ["dask-scheduler", "--host", "0.0.0.0"]},
         worker={"command": ["dask-worker"], "args": ["--name", "$(DASK_WORKER_NAME)"]},
@@ -47,7 +50,7 @@ def test_they_are_renewed_and_reported_once(world, controller, cluster):
     assert events["DaskWorkerGroup"]["involvedObject"]["name"] == "demo-default"
 
 
-def test_they_are_kept_where_the_user_says_so(world, controller, cluster):
+def test_they_are_kept_where_the_user_says_so(world, cluster):
     legacy = with_commands(scheduler={"args": ["dask-scheduler"]}, worker={"args": ["dask-worker"]})
     keep = {"metadata": {"annotations": {"kubernetes.dask.org/legacy-commands": "keep"}}}
     world.apply(cluster("demo", legacy, keep, hold=True))
@@ -58,7 +61,7 @@ def test_they_are_kept_where_the_user_says_so(world, controller, cluster):
     assert reported(world.all("events")) == []
 
 
-def test_only_the_first_word_counts(world, controller, cluster):
+def test_only_the_first_word_counts(world, cluster):
     entry = {"command": ["tini", "--"], "args": ["dask-worker", "--name", "dask-scheduler"]}
     world.apply(cluster("demo", with_commands(worker=entry), hold=True))
     (name, _) = world.workers("demo-default", 2, ready=False)

@@ -58,6 +58,7 @@ def busy(controller, world, cluster):
     return controller
 
 
+@pytest.mark.core
 def test_the_page_says_what_is_there(busy, world):
     families = exposed(busy)
     found = {

@@ -18,6 +18,7 @@ def test_two_namespaces_and_no_third(world, another, run_controller, cluster):
     assert "status" not in third.get("daskcluster/demo")
 
 
+@pytest.mark.core
 @pytest.mark.alone
 def test_all_namespaces_also_those_to_come(world, another, run_controller, cluster):
     run_controller("--all-namespaces", namespaces=())
@@ -26,6 +27,7 @@ def test_all_namespaces_also_those_to_come(world, another, run_controller, clust
         one.workers("demo-default", 2, ready=False)
 
 
+@pytest.mark.core
 def test_the_printed_rights_are_enough(world, run_controller, proxy_as, cluster, group):
     """All that a controller of one namespace does, as the service account that ``manifests`` prints."""
     command = [sys.executable, "-m", "dask_k8s_controller", "manifests"]

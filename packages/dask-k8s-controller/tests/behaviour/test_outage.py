@@ -7,7 +7,7 @@ REFUSED = "does not accept the credentials"
 STATUSES = {"hangs up": 0, "knows us no more": 401, "is busy": 429, "has a defect": 500, "is starting": 503}
 
 
-@pytest.mark.parametrize("outage", STATUSES)
+@pytest.mark.parametrize("outage", [pytest.param("hangs up", marks=pytest.mark.core), *list(STATUSES)[1:]])
 def test_it_refuses_for_a_while(outage, world, run_controller, proxy, cluster):
     controller = run_controller(kubeconfig=proxy.kubeconfig)
     world.apply(cluster(hold=True))

@@ -3,7 +3,8 @@
 import pytest
 
 
-def test_no_finalizer_and_nothing_of_ours_on_the_users_object(world, controller, cluster, group):
+@pytest.mark.core
+def test_no_finalizer_and_nothing_of_ours_on_the_users_object(world, cluster, group):
     metadata = {"labels": {"mine": "yes"}, "annotations": {"note": "mine"}}
     manifest = cluster("demo", {"metadata": metadata}, hold=True)
     world.apply(manifest, group(hold=True))

@@ -21,7 +21,8 @@ ENDING = {
 }
 
 
-def test_a_deleted_worker_is_replaced(world, controller, cluster):
+@pytest.mark.core
+def test_a_deleted_worker_is_replaced(world, cluster):
     world.apply(cluster())
     (one, other) = world.workers("demo-default", 2)
     before = uids(world.all("pods", WORKERS))
@@ -30,7 +31,7 @@ def test_a_deleted_worker_is_replaced(world, controller, cluster):
     assert len(uids(world.all("pods", WORKERS)) & before) == 1
 
 
-def test_all_workers_deleted_at_once_are_replaced(world, controller, cluster):
+def test_all_workers_deleted_at_once_are_replaced(world, cluster):
     world.apply(cluster("demo", {"spec": {"worker": {"replicas": 5}}}))
     world.workers("demo-default", 5)
     before = uids(world.all("pods", WORKERS))
@@ -39,7 +40,8 @@ def test_all_workers_deleted_at_once_are_replaced(world, controller, cluster):
     assert not uids(world.all("pods", WORKERS)) & before
 
 
-def test_a_deleted_scheduler_comes_back_under_its_name(world, controller, cluster):
+@pytest.mark.core
+def test_a_deleted_scheduler_comes_back_under_its_name(world, cluster):
     world.apply(cluster())
     world.wait("daskcluster/demo", "condition=Ready")
     first = world.get("pod/demo-scheduler")["metadata"]["uid"]
@@ -54,7 +56,7 @@ def test_a_deleted_scheduler_comes_back_under_its_name(world, controller, cluste
 
 
 @pytest.mark.parametrize("child", ["service/demo-scheduler", "secret/demo-agent"])
-def test_a_deleted_child_comes_back(world, controller, cluster, child):
+def test_a_deleted_child_comes_back(world, cluster, child):
     resource = f"{child.partition('/')[0]}s"
     world.apply(cluster(hold=True))
     world.until(resource, len)
@@ -63,7 +65,7 @@ def test_a_deleted_child_comes_back(world, controller, cluster, child):
     world.until(resource, lambda found: [item["metadata"]["uid"] for item in found] not in ([], [first]))
 
 
-def test_a_deleted_default_group_comes_back(world, controller, cluster):
+def test_a_deleted_default_group_comes_back(world, cluster):
     world.apply(cluster(hold=True))
     first = world.workers("demo-default", 2, ready=False)
     world.kubectl("delete", "daskworkergroup/demo-default")
@@ -71,7 +73,7 @@ def test_a_deleted_default_group_comes_back(world, controller, cluster):
     world.workers("demo-default", 2, ready=False)
 
 
-def test_a_worker_that_ended_is_replaced_at_a_calm_pace(world, controller, cluster):
+def test_a_worker_that_ended_is_replaced_at_a_calm_pace(world, cluster):
     world.apply(cluster("demo", {"spec": {"worker": {"replicas": 1, "spec": ENDING}}}))
     (first,) = world.until("pods", len, WORKERS)
     degraded = world.condition("daskcluster/demo", "Degraded", "PodFailed")
@@ -86,7 +88,7 @@ def test_a_worker_that_ended_is_replaced_at_a_calm_pace(world, controller, clust
     assert made[1] - made[0] >= timedelta(seconds=9)
 
 
-def test_a_worker_that_is_stuck_has_a_successor(world, controller, cluster):
+def test_a_worker_that_is_stuck_has_a_successor(world, cluster):
     world.apply(cluster("demo", {"spec": {"worker": {"replicas": 1}}}))
     (name,) = world.workers("demo-default", 1)
     world.patch(f"pod/{name}", {"metadata": {"finalizers": ["tests.dask.org/stuck"]}})
@@ -100,7 +102,7 @@ def test_a_worker_that_is_stuck_has_a_successor(world, controller, cluster):
     assert name not in world.workers("demo-default", 1)
 
 
-def test_a_scheduler_that_is_stuck_has_a_successor(world, controller, cluster):
+def test_a_scheduler_that_is_stuck_has_a_successor(world, cluster):
     """As on a lost node: the pod is to go and does not. Workers find the successor by the service."""
     world.apply(cluster("demo", {"spec": {"worker": {"replicas": 0}}}))
     world.wait("daskcluster/demo", "condition=Ready")

@@ -1,9 +1,12 @@
 """How many workers there are: the cluster's replicas, the group's, and who goes when they sink."""
 
+import pytest
+
 HELD = {"schedulingGates": [{"name": "tests.dask.org/held"}]}
 
 
-def test_kubectl_scales_a_group(world, controller, cluster):
+@pytest.mark.core
+def test_kubectl_scales_a_group(world, cluster):
     world.apply(cluster())
     world.workers("demo-default", 2)
     world.scale("daskworkergroup/demo-default", 5)
@@ -14,7 +17,8 @@ def test_kubectl_scales_a_group(world, controller, cluster):
     assert world.get("daskcluster/demo")["spec"]["worker"]["replicas"] == 2
 
 
-def test_kubectl_scales_a_cluster(world, controller, cluster):
+@pytest.mark.core
+def test_kubectl_scales_a_cluster(world, cluster):
     world.apply(cluster())
     world.workers("demo-default", 2)
     world.scale("daskcluster/demo", 5)
@@ -26,7 +30,7 @@ def test_kubectl_scales_a_cluster(world, controller, cluster):
     assert world.get("daskworkergroup/demo-default")["spec"]["worker"]["replicas"] == 3
 
 
-def test_none_is_a_number_of_workers(world, controller, cluster):
+def test_none_is_a_number_of_workers(world, cluster):
     world.apply(cluster("demo", {"spec": {"worker": {"replicas": 0}}}))
     world.wait("daskcluster/demo", "condition=Ready")
     assert world.names("pods") == {"demo-scheduler"}
@@ -50,7 +54,7 @@ def test_a_group_keeps_its_size_until_the_cluster_is_scaled(world, controller, c
     world.workers("demo-default", 3, ready=False)
 
 
-def test_who_does_not_run_goes_first(world, controller, cluster):
+def test_who_does_not_run_goes_first(world, cluster):
     """The pending ones here are older than those that run, so that age alone would choose the wrong ones."""
     held = {"spec": {"worker": {"spec": HELD}, "updateStrategy": {"type": "OnDelete"}}}
     world.apply(cluster("demo", held))
@@ -67,7 +71,7 @@ def test_who_does_not_run_goes_first(world, controller, cluster):
     assert world.workers("demo-default", 2) == running
 
 
-def test_scaling_one_group_leaves_the_other_alone(world, controller, cluster, group):
+def test_scaling_one_group_leaves_the_other_alone(world, cluster, group):
     world.apply(cluster(hold=True), group("demo-more", {"spec": {"worker": {"replicas": 3}}}, hold=True))
     others = world.workers("demo-default", 2, ready=False)
     world.workers("demo-more", 3, ready=False)

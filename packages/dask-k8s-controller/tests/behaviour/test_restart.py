@@ -58,6 +58,7 @@ def test_killed_while_it_deletes(answer_only, world, controller, proxy, cluster)
     assert world.is_quiet("pods")
 
 
+@pytest.mark.core
 def test_edits_while_it_is_down(world, controller, cluster, group):
     world.apply(cluster("demo", TWENTY, hold=True))
     world.apply(cluster("leaving", hold=True))

@@ -9,7 +9,8 @@ RESUMES = {"spec": {"suspend": False}}
 PHASE = "jsonpath={.status.phase}"
 
 
-def test_its_pods_go_and_come_back(world, controller, cluster, group):
+@pytest.mark.core
+def test_its_pods_go_and_come_back(world, cluster, group):
     world.apply(cluster(), group("demo-more"))
     world.workers("demo-default", 2)
     world.workers("demo-more", 1)
@@ -27,7 +28,7 @@ def test_its_pods_go_and_come_back(world, controller, cluster, group):
     assert not uids(world.all("pods")) & before
 
 
-def test_a_cluster_that_is_made_suspended_starts_nothing(world, controller, cluster):
+def test_a_cluster_that_is_made_suspended_starts_nothing(world, cluster):
     world.apply(cluster("demo", SUSPENDS))
     world.wait("daskcluster/demo", f"{PHASE}=Suspended")
     world.condition("daskworkergroup/demo-default", "Ready", "Suspended")
@@ -38,7 +39,7 @@ def test_a_cluster_that_is_made_suspended_starts_nothing(world, controller, clus
     world.workers("demo-default", 5)
 
 
-def test_in_the_middle_of_a_rollout(world, controller, cluster):
+def test_in_the_middle_of_a_rollout(world, cluster):
     world.apply(cluster("demo", {"spec": {"worker": {"replicas": 3}}}))
     world.workers("demo-default", 3)
     broken = [{"name": "worker", "image": "registry.invalid/nothing:1", "args": ["dask", "worker"]}]
@@ -62,7 +63,7 @@ def test_while_the_controller_is_away(world, controller, cluster, while_away):
     world.wait("daskcluster/demo", f"{PHASE}={'Suspended' if suspend else 'Pending'}")
 
 
-def test_scheduling_gates_are_left_alone(world, controller, cluster):
+def test_scheduling_gates_are_left_alone(world, cluster):
     gates = {"schedulingGates": [{"name": "tests.dask.org/gate"}]}
     world.apply(cluster("demo", {"spec": {"scheduler": {"spec": gates}, "worker": {"spec": gates}}}))
     world.workers("demo-default", 2, ready=False)

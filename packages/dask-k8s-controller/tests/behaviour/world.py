@@ -1,6 +1,5 @@
 """A namespace with clusters in it, as a user with kubectl sees it."""
 
-import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -21,7 +20,7 @@ class World(NamespacedKubectl):
     def condition(self, target: str, kind: str, reason: str) -> Json:
         """Wait for a condition that has this reason."""
         found = self.wait(target, f'jsonpath={{.status.conditions[?(@.type=="{kind}")].reason}}={reason}')
-        return next(each for each in json.loads(found)["status"]["conditions"] if each["type"] == kind)
+        return next(each for each in found["status"]["conditions"] if each["type"] == kind)
 
     def workers(self, group: str, count: int, *, ready: bool = True) -> set[str]:
         """Wait until a group has exactly so many workers, none of them on its way out; their names."""

@@ -184,12 +184,12 @@ class Scene:
         self.replicas[group] = replicas
         self.allowed[group] = max(self.allowed.get(group, 0), replicas)
 
-    async def create(self) -> None:
+    async def create(self, replicas: int = 3) -> None:
         """A cluster with 3 workers, and a second group of 2."""
-        self._want("c-default", 3)
+        self._want("c-default", replicas)
         self._want("c-more", 2)
         cluster = edited(self.edit)
-        cluster["worker"] |= {"replicas": 3}
+        cluster["worker"] |= {"replicas": replicas}
         await self._make(DASK_CLUSTERS, "c", cluster)
         more = {"cluster": "c", "worker": {"replicas": 2, "spec": template("worker")}}
         await self._make(DASK_WORKER_GROUPS, "c-more", more)
@@ -262,3 +262,12 @@ STEPS = (
     Scene.scale_up_again,
     Scene.delete,
 )
+BEFORE = {
+    Scene.scale_up: (3, 0),
+    Scene.scale_down: (5, 0),
+    Scene.edit_all: (2, 0),
+    Scene.lose_pods: (2, 1),
+    Scene.scale_up_again: (2, 1),
+    Scene.delete: (4, 1),
+}
+"""The workers and the edits of a cluster before each step but the first."""

@@ -279,7 +279,7 @@ class Walk:
             self.story.append(f"lost: {await user.lose()}")
         if self._happens(0.7):
             await self.start()
-        if self._happens(0.5):
+        if self._happens(0.5) and self._controllers is not None:
             await moment(self.scene)
 
     async def start(self) -> None:
@@ -303,7 +303,7 @@ class Walk:
 async def moment(scene: Scene) -> None:
     """Until somebody did something, and not for long."""
     with suppress(TimeoutError):
-        async with asyncio.timeout(0.1):
+        async with asyncio.timeout(0.05):
             await scene.change()
 
 

@@ -13,10 +13,10 @@ OBJECTS = yaml.safe_load(Path(__file__).with_name("objects.yaml").read_text())
 
 
 @pytest.fixture(scope="module")
-def world(kubectl, crds):
+def world(kubectl, shared_controller):
     """The namespace that all tests of a file share; none touches what is another's."""
-    with kubectl.new_namespace() as here, World(kubectl, here.namespace).controller():
-        yield World(kubectl, here.namespace)
+    with shared_controller.new_namespace() as namespace:
+        yield World(kubectl, namespace)
 
 
 @pytest.fixture

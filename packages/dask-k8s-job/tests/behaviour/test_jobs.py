@@ -16,10 +16,17 @@ FILL = "fill = bytearray(400 << 20); raise SystemExit(137)  # also where nothing
 MISSING = "registry.invalid/nothing:1"
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="module")
 def three_failures(start):
-    """Kubernetes rests for half a minute between them; meanwhile there are the other tests."""
+    """A job whose runner fails three times."""
     return start(FAIL, restart="Never", backoffLimit=2, name="three-failures")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def start_early(request):
+    """Start that job first: Kubernetes waits for half a minute in all, in which the other tests run."""
+    if any("three_failures" in item.fixturenames for item in request.session.items):
+        request.getfixturevalue("three_failures")
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +36,7 @@ def standing(world, cluster):
     return "standing"
 
 
+@pytest.mark.core
 def test_a_job_succeeds(world, start):
     job = start(f"{SUM}\n{WAIT}", name="demo")
     job.says("Running")
@@ -51,6 +59,7 @@ def test_a_job_succeeds(world, start):
     assert world.kubectl("get", "djb", "demo").split()[5:8] == ["AGE", "demo", "Successful"]
 
 
+@pytest.mark.core
 def test_it_is_restarted_until_it_succeeds(world, start):
     code = "import pathlib; note = pathlib.Path('/notes/a'); old = note.exists(); note.touch(); assert old"
     job = start(code)
@@ -86,13 +95,15 @@ def test_a_runner_that_is_evicted_has_a_successor(world, start, standing):
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": first}}
     path = f"/api/v1/namespaces/{world.namespace}/pods/{first}/eviction"
     world.kubectl("create", "--raw", path, "-f", "-", input=json.dumps(eviction))
-    world.until(lambda: job.runners - {first})
-    world.until(lambda: world.get(f"pod/{job.status['jobRunnerPodName']}")["status"]["phase"] == "Running")
+    world.until(lambda: job.running - {first})
+    (second,) = job.running - {first}
+    world.until(lambda: job.status["jobRunnerPodName"] == second)
     job.go()
     assert job.end() == "Successful"
     assert job.status["failures"] == 1
 
 
+@pytest.mark.core
 def test_suspended_it_has_no_pods(world, start):
     job = start(WAIT, suspend=True)
     job.says("Suspended")
@@ -109,6 +120,7 @@ def test_suspended_it_has_no_pods(world, start):
     assert job.status["failures"] == 0
 
 
+@pytest.mark.core
 def test_on_a_cluster_that_is_there(world, start, cluster):
     """It waits for the cluster, which stays after all that happens to the jobs on it."""
     job = start(SUM, clusterName="another")
@@ -178,6 +190,7 @@ def test_a_runner_that_cannot_start(world, manifest):
     world.until(lambda: not job.pods)
 
 
+@pytest.mark.core
 def test_a_template_that_breaks_a_rule(world, manifest):
     body = manifest(HELLO)
     body["spec"]["job"]["spec"]["restartPolice"] = "Never"

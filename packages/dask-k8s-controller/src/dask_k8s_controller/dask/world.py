@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from dask_k8s_controller.dask.scheduler.agent_client import AgentEndpoint, Agents, SchedulerAgent
+from dask_k8s_controller.dask.scheduler.agent_client import AgentEndpoint, Agents
 from dask_k8s_controller.dask.scheduler.answers import Demand, Retired
 from dask_k8s_controller.runtime import world as runtime_world
 from dask_k8s_controller.runtime.cache import Record
@@ -63,4 +63,4 @@ class LiveDaskWorld(LiveWorld):
             return None
         token = next((secret.value.token for secret in self.owned(cluster.uid, SECRETS)), "")
         address = f"{pod.value.ip}:{pod.value.dashboard_port}"
-        return SchedulerAgent(self.agents, AgentEndpoint(pod.key.name, address, token))
+        return self.agents.at(AgentEndpoint(pod.key.name, address, token))

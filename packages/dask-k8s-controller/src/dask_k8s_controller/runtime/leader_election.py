@@ -91,9 +91,8 @@ class Election:
             except (ApiError, TimeoutError) as error:
                 # With jitter, so that candidates do not all try at the same time.
                 delay = RETRY_PERIOD_SECONDS * self.random.uniform(1.0, 1.2)
-                logger.info(
-                    "cannot acquire the lease %s: %s; retrying in %.1f s", self.key, _message(error), delay
-                )
+                message = _message(error)
+                logger.info("cannot acquire the lease %s: %s; retrying in %.1f s", self.key, message, delay)
                 await asyncio.sleep(delay)
         logger.info("Leader: acquired the lease %s as %s", self.key, self.identity)
 

@@ -1,7 +1,7 @@
 """A pytest plugin: the option ``--update-golden``, golden files, and the controller as a process.
 
 Name this module in ``pytest_plugins`` of the top ``conftest.py``; an entry point would make pytest import the
-controller in every session of everybody who has it installed. The last three fixtures use ``kubernetes``,
+controller in every session of everybody who has it installed. Fixtures with a controller use ``kubernetes``,
 ``kubectl`` and ``namespace`` of dask-k8s-local.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dask_k8s_controller.testing.process import ControllerProcess
+from dask_k8s_controller.testing.process import ControllerProcess, SharedController
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -81,3 +81,17 @@ def run_controller(
 def controller(run_controller: Callable[..., ControllerProcess]) -> ControllerProcess:
     """A controller that serves the test's namespace, with all installed plugins."""
     return run_controller()
+
+
+@pytest.fixture(scope="session")
+def shared_controller(kubernetes: Any, kubectl: Any, crds: None) -> Iterator[SharedController]:  # noqa: ARG001
+    """A controller for all tests of the session that do not stop it, count its requests or give it flags."""
+    with SharedController(kubernetes.kubeconfig, kubectl) as controller:
+        yield controller
+
+
+@pytest.fixture
+def served_namespace(shared_controller: SharedController) -> Iterator[str]:
+    """The name of a new namespace, which the controller of the session serves."""
+    with shared_controller.new_namespace() as name:
+        yield name

@@ -8,12 +8,20 @@ import threading
 import time
 import urllib.error
 import urllib.request
+import uuid
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from os import environ
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
+
+from dask_k8s_controller.testing.fork_server import ForkedProcess, fork
 
 DEADLINE = 120.0
 """Seconds to wait for anything."""
+SHARED_NAMESPACES = 8
+"""How many namespaces a `SharedController` serves: one for a test, the others while they are deleted."""
 
 
 class ControllerProcess:
@@ -23,14 +31,22 @@ class ControllerProcess:
     ``address`` is its health address, ``log`` has all lines since the first start.
     """
 
-    process: subprocess.Popen[str]
+    process: "subprocess.Popen[str] | ForkedProcess"
 
-    def __init__(self, kubeconfig: Path, *options: str, python: str | Path = sys.executable) -> None:
+    def __init__(
+        self,
+        kubeconfig: Path,
+        *options: str,
+        python: str | Path = sys.executable,
+        forks: bool = sys.platform == "linux",
+    ) -> None:
+        """Prepare a process; with ``forks``, `fork_server` starts it unless ``python`` is another one."""
         # A port of 127.0.0.1 could be taken by others while the controller is down.
         host = "127.{}.{}.{}".format(*(random.randrange(64, 255) for _ in range(3)))
         self.address = f"{host if sys.platform == 'linux' else '127.0.0.1'}:{random.randrange(9000, 30000)}"
-        run = (str(python), "-m", "dask_k8s_controller", "run", "--health-address", self.address)
-        self._command = (*run, *options)
+        self._arguments = ("run", "--health-address", self.address, *options)
+        self._python = str(python)
+        self._forks = forks and self._python == sys.executable
         self._environment = {**environ, "KUBECONFIG": str(kubeconfig)}
         self._logged = threading.Condition()
         self.log: list[str] = []
@@ -49,9 +65,17 @@ class ControllerProcess:
     def start(self, *, ready: bool = True) -> None:
         """Start it; by default, wait until it is ready."""
         self._begun = len(self.log)
-        self.process = subprocess.Popen(
-            self._command, env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+        self._ended = False
+        if self._forks:
+            self.process = fork(self._arguments, self._environment)
+        else:
+            self.process = subprocess.Popen(
+                [self._python, "-m", "dask_k8s_controller", *self._arguments],
+                env=self._environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
         if ready:
@@ -72,7 +96,7 @@ class ControllerProcess:
             return next((line for line in self.log[self._begun :] if text in line), None)
 
         with self._logged:
-            self._logged.wait_for(lambda: line() or not self._reader.is_alive(), DEADLINE)
+            self._logged.wait_for(lambda: line() or self._ended, DEADLINE)
         if (found := line()) is None:
             self.kill()
             raise AssertionError(f"the controller never logged {text!r}:\n{''.join(self.log)}")
@@ -107,3 +131,39 @@ class ControllerProcess:
                 with self._logged:
                     self.log.append(line)
                     self._logged.notify_all()
+        with self._logged:
+            self._ended = True
+            self._logged.notify_all()
+
+
+class SharedController(ControllerProcess):
+    """A controller for many tests, each in a new namespace.
+
+    A controller is started with the names of its namespaces. These are few: a test creates a namespace
+    of one of these names, and the name is used again after the namespace has been deleted. ``kubectl`` is
+    that of dask-k8s-local.
+    """
+
+    def __init__(self, kubeconfig: Path, kubectl: Any) -> None:
+        self._kubectl = kubectl
+        session = uuid.uuid4().hex[:6]
+        self._names = deque(f"shared-{session}-{number}" for number in range(SHARED_NAMESPACES))
+        # The one of the session that starts as users start it.
+        super().__init__(kubeconfig, *(f"--namespace={name}" for name in self._names), forks=False)
+
+    @contextmanager
+    def new_namespace(self) -> Iterator[str]:
+        """Create a namespace that the controller serves; at the end, start to delete it and check the log."""
+        name = self._names.popleft()
+        here = self._kubectl.within(name)
+        here.wait(f"namespace/{name}", "delete")  # of the test that used the name before
+        logged = len(self.log)
+        try:
+            with self._kubectl.new_namespace(name):
+                yield name
+        finally:
+            self._names.append(name)
+            log = "".join(self.log[logged:])
+            sys.stdout.write(log)  # pytest shows it with a test that failed
+        if self.process.poll() is not None or "Traceback" in log:
+            raise AssertionError(f"the controller failed:\n{log}")

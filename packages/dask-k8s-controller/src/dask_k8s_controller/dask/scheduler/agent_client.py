@@ -55,6 +55,10 @@ class Agents:
         if self._session is not None:
             await self._session.close()
 
+    def at(self, endpoint: AgentEndpoint) -> "SchedulerAgent":
+        """Return the agent at an endpoint, without a request."""
+        return SchedulerAgent(self, endpoint)
+
     async def ask(
         self, endpoint: AgentEndpoint, method: str, path: str, body: Mapping[str, Any] | None = None
     ) -> bytes:
@@ -75,15 +79,15 @@ class Agents:
             ) as response:
                 return await _read(response, endpoint)
         except TimeoutError:
-            message = f"no answer in {ANSWER_SECONDS:.0f} s"
-            raise self._leave_alone(endpoint, "SchedulerSilent", message) from None
+            silent = endpoint.error("SchedulerSilent", f"no answer in {ANSWER_SECONDS:.0f} s")
+            raise self._leave_alone(silent, endpoint) from None
         except (aiohttp.ClientError, OSError) as error:
             message = str(error) or type(error).__name__
-            raise self._leave_alone(endpoint, "SchedulerUnreachable", message) from error
+            raise self._leave_alone(endpoint.error("SchedulerUnreachable", message), endpoint) from error
 
-    def _leave_alone(self, endpoint: AgentEndpoint, reason: str, message: str) -> AgentError:
-        """Let requests to an endpoint fail for a while; return the error with which they fail."""
-        error, now = endpoint.error(reason, message), asyncio.get_running_loop().time()
+    def _leave_alone(self, error: AgentError, endpoint: AgentEndpoint) -> AgentError:
+        """Let requests to an endpoint fail with this error for a while; return it."""
+        now = asyncio.get_running_loop().time()
         self._silent = {each: entry for each, entry in self._silent.items() if entry[0] > now}
         self._silent[endpoint] = (now + REST_SECONDS, error)
         return error
