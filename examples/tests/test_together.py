@@ -17,7 +17,10 @@ spec: {cluster: my-job, minimum: 2, maximum: 2}
 def test_the_cluster_of_a_job_is_scaled(shell, controller):
     controller()
     job = yaml.safe_load(JOB.read_text())
-    job["spec"]["cluster"]["spec"]["worker"]["replicas"] = 1
+    spec = job["spec"]["cluster"]["spec"]
+    spec["worker"]["replicas"] = 1
+    scheduler = spec["scheduler"]["spec"]["containers"][0]
+    scheduler["readinessProbe"] |= {"initialDelaySeconds": 0, "periodSeconds": 1}
     pod = job["spec"]["job"]["spec"]
     del pod["volumes"], pod["containers"][0]["volumeMounts"]
     pod["containers"][0]["args"] = ["python", "-c", CODE]

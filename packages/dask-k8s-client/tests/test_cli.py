@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+import subprocess
 import sysconfig
 from datetime import UTC, datetime
 
@@ -239,7 +240,7 @@ FORBIDDEN = {
     ],
 )
 async def test_what_kubernetes_refuses(config, args, answer, messages):
-    """The whole output of the process: no traceback, and advice."""
+    """It ends with the reason and advice."""
     path, port = config
 
     async def handle(request):
@@ -251,14 +252,22 @@ async def test_what_kubernetes_refuses(config, args, answer, messages):
     await runner.setup()
     if answer:
         await web.TCPSite(runner, "127.0.0.1", port).start()
-    command = [DASK, "kubernetes", "--kubeconfig", path, *args]
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe)
-    out, err = await process.communicate()
+    done = await asyncio.to_thread(call, "--kubeconfig", str(path), *args)
     await runner.cleanup()
-    assert (process.returncode, out) == (1, b"")
-    assert "Traceback" not in err.decode()
-    assert [each for each in messages if each not in err.decode()] == []
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "Traceback" not in done.stderr
+    assert [each for each in messages if each not in done.stderr] == []
+
+
+def test_the_whole_output_of_a_process_that_fails(config):
+    """No traceback, no warnings."""
+    path, port = config
+    command = [DASK, "kubernetes", "--kubeconfig", path, "list"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    message, advice = done.stderr.splitlines()
+    assert message.startswith(f"Error: cannot reach the Kubernetes API at http://127.0.0.1:{port}: ")
+    assert advice.startswith("`kubectl cluster-info` asks the same server")
 
 
 OTHERS = [("here", "food"), ("here", "bar"), ("there", "baz")]

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from importlib import import_module
 
 import pytest
 import yaml
@@ -76,9 +77,10 @@ async def test_nobody_answers(documented, config):
         await reader.read()
         writer.close()
 
+    import_module("kubernetes.aio.config")  # it may take longer than this start
     async with listening(config, silence) as names:
         with documented.raised(names):
-            await start(resource_timeout=6)
+            await start(resource_timeout=2)
 
 
 async def test_forbidden(documented, config):

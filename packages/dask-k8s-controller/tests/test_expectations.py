@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from dask_k8s_controller.runtime.cache import Cache, Change, ChangeType
+from dask_k8s_controller.runtime.cache import Cache, Change
 from dask_k8s_controller.runtime.expectations import Expectations
 from dask_k8s_crds.resources import PODS
 
@@ -14,11 +14,11 @@ OWNER = owned_by("DaskWorkerGroup", "c-default", "owner")
 
 
 def shown(name="w", **more):
-    return Change(ChangeType.SET, record(PODS, pod(name, owner=OWNER, **more)))
+    return Change(record(PODS, pod(name, owner=OWNER, **more)))
 
 
 def gone(name="w", **more):
-    return Change(ChangeType.DELETED, record(PODS, pod(name, owner=OWNER, **more)))
+    return Change(record(PODS, pod(name, owner=OWNER, **more)), deleted=True)
 
 
 KEY = shown().record.key
@@ -68,7 +68,7 @@ def test_an_owner_that_is_gone_leaves_no_doubt(expectations):
     assert expectations.creations("owner", now=30) == set()
     expectations.observe(gone("another"))
     assert expectations.doubted("owner") == [KEY]
-    expectations.observe(Change(ChangeType.DELETED, shown("o").record._replace(uid="owner")))
+    expectations.observe(Change(shown("o").record._replace(uid="owner"), deleted=True))
     assert expectations.doubted("owner") == []
 
 

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from dask_k8s_controller.runtime.backoff import Backoff
-from dask_k8s_controller.runtime.cache import Cache, ChangeType
+from dask_k8s_controller.runtime.cache import Cache
 from dask_k8s_controller.runtime.informer import Informer
 from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import PODS
@@ -88,7 +88,11 @@ async def run(api, server):
 
     async def run(*answers, watched=WATCHES[PODS], namespace="ns"):
         changes = []
-        cache = Cache({PODS: watched}, lambda change: changes.append((change.type, change.record.key.name)))
+
+        def on_change(change):
+            changes.append(("deleted" if change.deleted else "set", change.record.key.name))
+
+        cache = Cache({PODS: watched}, on_change)
         informer = Informer(api, cache, watched, namespace, 240, backoff=FAST)
         server.answer = script = Script(*answers)
         task = asyncio.create_task(informer.run())
@@ -108,10 +112,10 @@ async def test_list_and_watch_from_there(run):
     )
     assert asked == [LIST, watching(5), watching(7)]
     assert changes == [
-        (ChangeType.SET, "a"),
-        (ChangeType.SET, "b"),
-        (ChangeType.SET, "c"),
-        (ChangeType.DELETED, "a"),
+        ("set", "a"),
+        ("set", "b"),
+        ("set", "c"),
+        ("deleted", "a"),
     ]
     assert names == ["b", "c"]
 
@@ -179,7 +183,7 @@ async def test_after_a_410_the_list_is_the_truth(run, too_old):
         listing(90, at("changed", 80), at("same", 3), at("new", 85)),
     )
     assert asked == [LIST, watching(5), LIST, watching(90)]
-    assert changes[3:] == [(ChangeType.DELETED, "gone"), (ChangeType.SET, "changed"), (ChangeType.SET, "new")]
+    assert changes[3:] == [("deleted", "gone"), ("set", "changed"), ("set", "new")]
     assert names == ["changed", "new", "same"]
 
 
@@ -187,7 +191,7 @@ async def test_a_successor_that_was_missed_is_reported(run):
     _, changes, _ = await run(
         listing(5, at("w", 1, uid="first")), refusal(410), listing(9, at("w", 8, uid="second"))
     )
-    assert changes == [(ChangeType.SET, "w"), (ChangeType.DELETED, "w"), (ChangeType.SET, "w")]
+    assert changes == [("set", "w"), ("deleted", "w"), ("set", "w")]
 
 
 async def test_items_of_lists_look_like_those_of_watches(run):

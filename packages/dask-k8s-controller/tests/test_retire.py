@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from dask_k8s_controller.dask.scheduler.answers import AgentError, Retired
-from dask_k8s_controller.dask.workergroup.agent import (
+from dask_k8s_controller.dask.workergroup.reconcile import (
     drain_terminating,
     retire_workers,
     unregistered_workers,

@@ -201,9 +201,8 @@ def _tasks_of_workers(pool: WorkerPool) -> Iterable[_Tasks]:
     if not pool.tasks:
         return
     asked = {name: amount for name, amount in pool.asked.items() if amount > 0 and name in pool.offers}
-    count = min(
-        pool.tasks, max((amount / min(1, pool.offers[name]) for name, amount in asked.items()), default=0)
-    )
+    needed = max((amount / min(1, pool.offers[name]) for name, amount in asked.items()), default=0)
+    count = min(pool.tasks, needed)
     part = count / pool.tasks
     if asked:
         asks = {name: min(amount / count, pool.offers[name]) for name, amount in asked.items()}
@@ -213,9 +212,8 @@ def _tasks_of_workers(pool: WorkerPool) -> Iterable[_Tasks]:
 
 def _pods(group: Group, work: Work, known: Capacities) -> _Pods:
     pool = next((pool for pool in work.pools if pool.offers == group.offers), None)
-    capacity = sizing.pod_capacity(
-        pool, known.get(group.name), threads=group.threads, processes=group.processes
-    )
+    earlier = known.get(group.name)
+    capacity = sizing.pod_capacity(pool, earlier, threads=group.threads, processes=group.processes)
     maximum: float = group.replicas
     if group.bounds is not None:
         maximum = math.inf if group.bounds.maximum is None else group.bounds.maximum

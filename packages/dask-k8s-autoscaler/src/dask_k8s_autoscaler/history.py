@@ -43,8 +43,7 @@ class GroupHistory:
 
     def append(self, now: float, need: Need, keep: float) -> Self:
         """Append what is needed now, and drop samples that are older than `keep` seconds."""
-        last = self.samples[-1]
-        samples = self.samples
+        samples, last = self.samples, self.samples[-1]
         if (need.pods, need.busy) != (last.pods, last.busy):
             samples = (*samples, Sample(now, need.pods, need.busy))
         return replace(self, samples=tuple(_since(samples, now - keep)))
@@ -82,18 +81,13 @@ class History:
         The past is dropped if the scheduler has not answered for more than `max_gap` seconds, since nobody
         knows what was needed meanwhile, or if the clock was set back.
         """
-        groups = self.groups if 0 <= now - self.updated <= max_gap else {}
-        return replace(
-            self,
-            groups={
-                name: groups[name].resized_by_others(now, size)
-                if name in groups
-                else GroupHistory.start(now, size)
-                for name, size in sizes.items()
-            },
-            capacities={name: self.capacities[name] for name in sizes if name in self.capacities},
-            updated=now,
-        )
+        known = self.groups if 0 <= now - self.updated <= max_gap else {}
+        groups = {
+            name: known.get(name, GroupHistory.start(now, size)).resized_by_others(now, size)
+            for name, size in sizes.items()
+        }
+        capacities = {name: self.capacities[name] for name in sizes if name in self.capacities}
+        return type(self)(groups, capacities, updated=now)
 
     def append(self, now: float, needs: Mapping[str, Need], capacities: Capacities, keep: float) -> Self:
         """Append what all groups need now, and remember capacities for when they have no pods."""
@@ -102,7 +96,6 @@ class History:
 
     def resized(self, now: float, sizes: Mapping[str, int]) -> Self:
         """Record sizes that the autoscaler has set."""
-        groups = {
-            name: group.resized(now, sizes.get(name, group.size)) for name, group in self.groups.items()
-        }
-        return replace(self, groups=groups)
+        groups = self.groups.items()
+        resized = {name: group.resized(now, sizes.get(name, group.size)) for name, group in groups}
+        return replace(self, groups=resized)

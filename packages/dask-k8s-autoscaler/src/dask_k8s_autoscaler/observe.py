@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from dask_k8s_autoscaler.model import Bounds, Group, ScalingRules, Settings, WaitingTasks, Work, WorkerPool
@@ -93,8 +93,9 @@ def _observe(record: Record, parsed: _ParsedAutoscaler, world: World, cache: Par
     _, autoscaler, settings = parsed
     spec = autoscaler.spec
     cluster, older = _cluster(record, spec.cluster, world), _older_autoscaler(record, world)
+    observed = Observed(record, autoscaler, settings, cluster, older)
     if cluster is None or older is not None:
-        return Observed(record, autoscaler, settings, cluster, older)
+        return observed
     found = {
         each.key.name: each
         for each in world.find(DASK_WORKER_GROUPS, record.key.namespace, spec.cluster)
@@ -104,12 +105,8 @@ def _observe(record: Record, parsed: _ParsedAutoscaler, world: World, cache: Par
     bounds |= {each.name: (Bounds(each.minimum, each.maximum), each.priority) for each in spec.groups}
     scaled = [_group(found[name], cache, *of_group) for name, of_group in bounds.items() if name in found]
     others = [_group(each, cache) for name, each in found.items() if name not in bounds]
-    return Observed(
-        record,
-        autoscaler,
-        settings,
-        cluster,
-        older,
+    return replace(
+        observed,
         scaled=tuple(each for each in scaled if each is not None),
         others=tuple(each.group for each in others if each is not None),
         missing=tuple(each.name for each in spec.groups if each.name not in found),

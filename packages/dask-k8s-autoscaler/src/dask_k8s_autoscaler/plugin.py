@@ -1,11 +1,31 @@
-"""The plugin: CRD, watches, reconciler and RBAC rules of DaskAutoscaler."""
+"""The plugin: CRD, watches, reconciler and RBAC rules of DaskAutoscaler, and what triggers its reconcile."""
 
 from dask_k8s_autoscaler.observe import cluster_of
 from dask_k8s_autoscaler.reconcile import Autoscaling
-from dask_k8s_autoscaler.triggers import autoscalers_for_cluster, autoscalers_for_group, other_autoscalers
-from dask_k8s_controller import Plugin, Reconciler, Rule, Watched
+from dask_k8s_controller import Key, Plugin, Reconciler, Record, Rule, Watched, World
 from dask_k8s_crds import DaskAutoscaler, manifests
 from dask_k8s_crds.resources import DASK_AUTOSCALERS, DASK_CLUSTERS, DASK_WORKER_GROUPS, GROUP
+
+
+def autoscalers_for_cluster(cluster: Record, world: World) -> list[Key]:
+    """Return the autoscalers of a cluster."""
+    return _autoscalers(cluster.key.namespace, cluster.key.name, world)
+
+
+def autoscalers_for_group(group: Record, world: World) -> list[Key]:
+    """Return the autoscalers of the cluster that a worker group belongs to."""
+    return _autoscalers(group.key.namespace, group.indexed, world)
+
+
+def other_autoscalers(autoscaler: Record, world: World) -> list[Key]:
+    """Return the other autoscalers of the same cluster, one of which scales it after this one is deleted."""
+    keys = _autoscalers(autoscaler.key.namespace, autoscaler.indexed, world)
+    return [key for key in keys if key != autoscaler.key]
+
+
+def _autoscalers(namespace: str, cluster: str | None, world: World) -> list[Key]:
+    return [record.key for record in world.find(DASK_AUTOSCALERS, namespace, cluster)] if cluster else []
+
 
 PLUGIN = Plugin(
     watches=(Watched(DASK_AUTOSCALERS, index=cluster_of),),

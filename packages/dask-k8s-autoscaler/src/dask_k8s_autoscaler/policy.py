@@ -97,7 +97,6 @@ def _limit(groups: Iterable[Group], allocation: Allocation) -> Finding | None:
     small = [
         group
         for group in groups
-        if group.bounds is not None
-        and allocation.needs[group.name].pods < group.bounds.minimum == group.replicas
+        if group.bounds and allocation.needs[group.name].pods < group.bounds.minimum == group.replicas
     ]
     return Finding("AtMinimum", messages.at_minimum(small)) if small else None

@@ -119,18 +119,12 @@ async def _apply(observed: Observed, changes: Sequence[Change], world: World) ->
     Nothing is changed after a user has deleted the autoscaler (`needs_owner`), as `KubeCluster.scale` does.
     """
     records = {each.group.name: each.record for each in observed.scaled}
-    patches = tuple(
-        Patch(
-            records[change.group].key,
-            {
-                "metadata": {"resourceVersion": str(records[change.group].version)},
-                "spec": {"worker": {"replicas": change.after}},
-            },
-            needs_owner=True,
-        )
-        for change in changes
-    )
-    return await world.apply(observed.record.key, observed.record.uid, Plan(patch=patches))
+    patches = []
+    for change in changes:
+        group, spec = records[change.group], {"worker": {"replicas": change.after}}
+        body = {"metadata": {"resourceVersion": str(group.version)}, "spec": spec}
+        patches.append(Patch(group.key, body, needs_owner=True))
+    return await world.apply(observed.record.key, observed.record.uid, Plan(patch=tuple(patches)))
 
 
 async def _report(observed: Observed, state: State, outcome: Outcome, world: World) -> After | None:

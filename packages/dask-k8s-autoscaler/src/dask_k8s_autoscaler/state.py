@@ -89,9 +89,8 @@ class State:
         sizes = {group.name: group.replicas for group in groups}
         applied = [change for change in changes if sizes.get(change.group) == change.after]
         if applied:
-            self.history = self.history.resized(
-                now.timestamp(), {change.group: change.after for change in applied}
-            )
+            resized = {change.group: change.after for change in applied}
+            self.history = self.history.resized(now.timestamp(), resized)
             message = "; ".join(change.message for change in applied)
             self.last_change, self.last_scale_time = Finding(applied[0].reason, message), now
         if len(applied) < len(changes):

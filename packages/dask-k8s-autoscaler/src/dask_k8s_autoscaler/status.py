@@ -74,9 +74,7 @@ def inactive_reason(observed: Observed) -> Finding | None:
     """Return why an autoscaler has nothing to scale, whatever its scheduler would answer."""
     cluster = observed.autoscaler.spec.cluster
     if observed.cluster is None:
-        message = messages.cluster_not_found(cluster, observed.record.key.namespace)
-        return Finding("ClusterNotFound", message)
-    if observed.older_autoscaler is not None:
-        message = messages.another_autoscaler(observed.older_autoscaler, cluster)
-        return Finding("AnotherAutoscaler", message)
+        return Finding("ClusterNotFound", messages.cluster_not_found(cluster, observed.record.key.namespace))
+    if (other := observed.older_autoscaler) is not None:
+        return Finding("AnotherAutoscaler", messages.another_autoscaler(other, cluster))
     return None

@@ -1,7 +1,4 @@
-"""Guess threads, processes and Dask resources of workers from their pod template. No I/O.
-
-The guess is for groups that have no workers yet; connected workers report the real values.
-"""
+"""Guess threads, processes and resources of workers that do not run yet from their pod template. No I/O."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence

@@ -4,12 +4,13 @@ Each argument that several functions share is typed once, in a ``TypedDict`` tha
 """
 
 import enum
-import inspect
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, TypedDict, TypeVar
+from functools import partial
+from inspect import Parameter, signature
+from typing import Any, TypedDict, TypeVar, get_args
 
 from dask.utils import parse_timedelta
 
@@ -21,8 +22,8 @@ Resources = Mapping[str, Any]
 Tolerations = Sequence[Mapping[str, Any]]
 Command = str | Sequence[str]
 Duration = float | str | timedelta
-
-_RESOURCE_KEYS = ("limits", "requests")
+Spec = Mapping[str, Any] | str | os.PathLike[str]
+"""A resource as a dict, or the path of a YAML file with one."""
 
 
 class CreateMode(enum.Enum):
@@ -68,15 +69,12 @@ class ClusterSpecArguments(WorkloadArguments, total=False):
     jupyter: bool | None
 
 
-class _NameArguments(TypedDict, total=False):
-    name: str | None
-    namespace: str | None
-
-
-class ClusterArguments(_NameArguments, ClusterSpecArguments, total=False):
+class ClusterArguments(ClusterSpecArguments, total=False):
     """The arguments of ``KubeCluster`` that describe the cluster and how to connect to it."""
 
-    custom_cluster_spec: Mapping[str, Any] | str | os.PathLike[str] | None
+    name: str | None
+    namespace: str | None
+    custom_cluster_spec: Spec | None
     create_mode: CreateMode | str | None
     shutdown_on_close: bool | None
     resource_timeout: Duration | None
@@ -85,41 +83,35 @@ class ClusterArguments(_NameArguments, ClusterSpecArguments, total=False):
     scheduler_forward_port: int | None
 
 
-def shows(arguments: type, rest: str, **defaults: Any) -> Callable[[F], F]:
-    """Show the arguments that a function unpacks in its signature, for ``help`` and completion.
+def shows(order: str, *, rest: str, **defaults: Any) -> Callable[[F], F]:
+    """Show arguments that a function unpacks in its signature, for ``help`` and completion.
 
     Args:
-        arguments: The ``TypedDict`` to show in place of the function's ``**`` parameter.
-        rest: Name of the ``**`` parameter to show behind them, for arguments that are not in it.
-        **defaults: Defaults to show; None for the arguments that are not here.
+        order: Names of keyword-only arguments in the order to show them; the function's others follow.
+        rest: Name of the ``**`` parameter to show behind them, for arguments that are not in `order`.
+        **defaults: Defaults to show for arguments that are unpacked; None for those that are not here.
     """
 
     def decorate(function: F) -> F:
-        signature = inspect.signature(function)
-        *explicit, unpacked = signature.parameters.values()
-        positional = [each for each in explicit if each.kind is not each.KEYWORD_ONLY]
-        shown = [
-            inspect.Parameter(name, unpacked.KEYWORD_ONLY, default=defaults.get(name), annotation=hint)
-            for name, hint in arguments.__annotations__.items()
-        ]
-        parameters = [
-            *positional,
-            *shown,
-            *explicit[len(positional) :],
-            unpacked.replace(name=rest, annotation=Any),
-        ]
-        function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        actual = signature(function)
+        *own, unpacked = actual.parameters.values()
+        hints = get_args(unpacked.annotation)[0].__annotations__
+        keyword = partial(Parameter, kind=Parameter.KEYWORD_ONLY)
+        keywords = {
+            name: keyword(name, default=defaults.get(name), annotation=hints.get(name))
+            for name in order.split()
+        }
+        keywords |= {each.name: each for each in own if each.kind is each.KEYWORD_ONLY}
+        positional = [each for each in own if each.kind is not each.KEYWORD_ONLY]
+        parameters = [*positional, *keywords.values(), unpacked.replace(name=rest, annotation=Any)]
+        function.__signature__ = actual.replace(parameters=parameters)  # type: ignore[attr-defined]
         return function
 
     return decorate
 
 
 def seconds(argument: str, duration: Duration) -> float:
-    """Return a duration in seconds: 90, ``"90 s"``, ``"1.5 minutes"`` or a timedelta.
-
-    Raises:
-        ValueError: It is not a duration; the message begins with the name of the argument.
-    """
+    """Return a duration such as 90, ``"90 s"`` or a timedelta in seconds, or raise a ValueError."""
     try:
         number = float(parse_timedelta(duration, "seconds"))
     except (KeyError, TypeError, ValueError):
@@ -151,12 +143,9 @@ def checked_resources(resources: Resources | None, argument: str = "resources") 
     if not isinstance(resources, Mapping):
         raise TypeError(f"{argument}: must be a dict with 'limits' and 'requests', not {resources!r}")
     for key, quantities in resources.items():
-        if key not in _RESOURCE_KEYS:
-            raise ValueError(
-                f"{argument}: unknown key {key!r}; may have {' and '.join(map(repr, _RESOURCE_KEYS))}"
-            )
+        if key not in ("limits", "requests"):
+            raise ValueError(f"{argument}: unknown key {key!r}; may have 'limits' and 'requests'")
         if not isinstance(quantities, Mapping):
-            raise TypeError(
-                f"{argument}: {key!r} must be a dict such as {{'memory': '2Gi'}}, not {quantities!r}"
-            )
+            example = "a dict such as {'memory': '2Gi'}"
+            raise TypeError(f"{argument}: {key!r} must be {example}, not {quantities!r}")
     return {key: dict(quantities) for key, quantities in resources.items()}

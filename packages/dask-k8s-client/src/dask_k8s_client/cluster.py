@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Self, Unpack
 
 from distributed.core import Status
-from distributed.utils import Logs
+from distributed.utils import Log, Logs
 from tornado.ioloop import IOLoop
 
 from dask_k8s_client import deletion, scaling
@@ -22,7 +22,7 @@ from dask_k8s_client.arguments import (
     checked_count,
     shows,
 )
-from dask_k8s_client.cluster_manager import ClusterManager, as_logs, dashboard_link
+from dask_k8s_client.cluster_manager import ClusterManager, dashboard_link
 from dask_k8s_client.logs import PodFilter, pod_logs
 from dask_k8s_client.notebook import NotebookView
 from dask_k8s_client.options import Options
@@ -32,6 +32,11 @@ from dask_k8s_client.specs.pods import change_worker
 from dask_k8s_crds import labels
 
 logger = logging.getLogger("dask_k8s_client")
+
+
+class _Arguments(ClusterArguments, total=False):
+    scheduler_sync_interval: float
+    """Of ``distributed.deploy.Cluster``."""
 
 
 class KubeCluster(ClusterManager):
@@ -87,14 +92,20 @@ class KubeCluster(ClusterManager):
         RuntimeError: No Kubernetes is configured, or it does not know Dask's resources.
     """
 
-    @shows(ClusterArguments, "kwargs")
+    @shows(
+        "name namespace image n_workers resources env worker_command port_forward_cluster_ip create_mode"
+        " shutdown_on_close idle_timeout resource_timeout scheduler_service_type custom_cluster_spec"
+        " scheduler_forward_port jupyter connect scheduler_resources scheduler_node_selector"
+        " scheduler_tolerations worker_node_selector worker_tolerations run_as_user",
+        rest="kwargs",
+    )
     def __init__(
         self,
         *,
         loop: IOLoop | None = None,
         asynchronous: bool = False,
         quiet: bool = False,
-        **arguments: Unpack[ClusterArguments],
+        **arguments: Unpack[_Arguments],
     ) -> None:
         self._options = Options.from_arguments(arguments)
         self.shutdown_on_close = self._options.shutdown_on_close
@@ -243,8 +254,9 @@ class KubeCluster(ClusterManager):
         chosen = {labels.SCHEDULER: scheduler, labels.WORKER: workers}
         components = frozenset(component for component, is_chosen in chosen.items() if is_chosen)
         logs = await pod_logs(self._session.api, self._session.cluster, PodFilter(components))
-        own = {"Cluster": "\n".join(line for _, line in self._cluster_manager_logs)}
-        return as_logs((own if cluster and self._cluster_manager_logs else {}) | logs)
+        if cluster and self._cluster_manager_logs:
+            logs = {"Cluster": "\n".join(line for _, line in self._cluster_manager_logs)} | logs
+        return Logs({name: Log(text) for name, text in logs.items()})
 
     def _ipython_display_(self, **kwargs: Any) -> None:
         if self.status is Status.running:

@@ -13,7 +13,7 @@ from typing import Any, Self
 from distributed.core import Status, rpc
 from distributed.deploy.cluster import Cluster
 from distributed.objects import SchedulerInfo
-from distributed.utils import Log, Logs, NoOpAwaitable, format_dashboard_link
+from distributed.utils import NoOpAwaitable, format_dashboard_link
 from tornado.ioloop import IOLoop
 
 from dask_k8s_client.waiting import backoff
@@ -185,8 +185,3 @@ def dashboard_link(host: str, port: int) -> str:
     """Return the dashboard's URL in the form that Dask's configuration demands."""
     link: str = format_dashboard_link(host, port)
     return link
-
-
-def as_logs(texts: dict[str, str]) -> Logs:
-    """Return logs in the form that notebooks show."""
-    return Logs({name: Log(text) for name, text in texts.items()})

@@ -16,11 +16,11 @@ from http import HTTPStatus
 from typing import Any, Protocol
 
 from dask_k8s_client.api.access import Access, load
-from dask_k8s_client.api.requests import Api, Objects, Selector
+from dask_k8s_client.api.requests import Api, Objects
 from dask_k8s_client.api.watching import until, until_gone
 from dask_k8s_client.arguments import JSON
 from dask_k8s_client.exceptions import explaining
-from dask_k8s_client.observed import located
+from dask_k8s_client.observed import located, pods_of
 from dask_k8s_client.waiting import time_limit
 from dask_k8s_crds import labels
 from dask_k8s_crds.resources import DASK_CLUSTERS, PODS
@@ -45,15 +45,13 @@ async def delete_cluster(api: Api, cluster: JSON, timeout: float | None) -> None
 
 async def until_deleted(api: Api, cluster: JSON) -> None:
     """Wait until a cluster is gone; there may be a new one of the same name."""
-    name, namespace, uid = (cluster["metadata"][key] for key in ("name", "namespace", "uid"))
     with explaining(f"watch the DaskCluster {located(cluster)}"):
-        await until_gone(api, DASK_CLUSTERS, namespace, name, uid)
+        await until_gone(api, DASK_CLUSTERS, cluster)
 
 
 async def until_pods_deleted(api: Api, cluster: JSON) -> None:
     """Wait until all pods of a deleted cluster are gone, apart from the client of a job, which stays."""
-    name, namespace = cluster["metadata"]["name"], cluster["metadata"]["namespace"]
-    selector = Selector(labels=labels.selector({labels.CLUSTER_NAME: name}))
+    namespace, selector = cluster["metadata"]["namespace"], pods_of(cluster)
     # Compared by uid, because a new cluster of the same name has pods of its own.
     remaining: set[str] = set()
 
@@ -96,17 +94,8 @@ def _close_all() -> None:
             cluster.close_at_exit()
 
 
-def delete_at_exit(access: Access, path: str, uid: str) -> None:
-    """Send a blocking DELETE; ignore that the object is gone or has another uid."""
-    _request(access, "DELETE", path, {"propagationPolicy": "Background", "preconditions": {"uid": uid}})
-
-
-def patch_at_exit(access: Access, path: str, patch: Mapping[str, Any]) -> None:
-    """Send a blocking merge patch; ignore that the object is gone or has another uid."""
-    _request(access, "PATCH", path, patch)
-
-
-def _request(access: Access, method: str, path: str, body: Mapping[str, Any]) -> None:
+def request_at_exit(access: Access, method: str, path: str, body: Mapping[str, Any]) -> None:
+    """Send a blocking DELETE or PATCH; ignore that the object is gone or has another uid."""
     for is_last in (False, True):
         try:
             _send(access, method, path, body)
@@ -130,7 +119,6 @@ def _send(access: Access, method: str, path: str, body: Mapping[str, Any]) -> No
     )
     proxy = access.connection.get("proxy")
     proxies = {"http": proxy, "https": proxy} if proxy else None if access.proxy_of_environment else {}
-    opener = urllib.request.build_opener(
-        urllib.request.ProxyHandler(proxies), urllib.request.HTTPSHandler(context=access.tls)
-    )
+    tls = urllib.request.HTTPSHandler(context=access.connection.get("ssl"))
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies), tls)
     opener.open(request, timeout=_EXIT_TIMEOUT).close()

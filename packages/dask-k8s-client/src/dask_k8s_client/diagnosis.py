@@ -4,16 +4,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dask_k8s_client.observed import (
-    Observed,
-    containers,
-    explanation,
-    find_condition,
-    is_terminating,
-    last_event,
-    phase,
-    true_condition,
-)
+from dask_k8s_client import observed
+from dask_k8s_client.observed import Observed
 
 CONTROLLER_PATIENCE = 30.0
 """Seconds in which a controller should have seen a new object; it may restart or lose its leadership."""
@@ -24,18 +16,9 @@ _PERMANENT_PULL_ERROR = re.compile(
     re.IGNORECASE,
 )
 """Errors of a registry for which another attempt does not help."""
-_IMAGE_REASONS = frozenset(
-    (
-        "ErrImagePull",
-        "ImagePullBackOff",
-        "InvalidImageName",
-        "ErrImageNeverPull",
-        "ImageInspectError",
-        "RegistryUnavailable",
-    )
-)
-_PERMANENT_IMAGE_REASONS = frozenset(("InvalidImageName", "ErrImageNeverPull"))
-_PERMANENT_CONDITIONS = frozenset(("InvalidSpec", "Forbidden"))
+_PERMANENT_IMAGE_REASONS = {"InvalidImageName", "ErrImageNeverPull"}
+_TEMPORARY_IMAGE_REASONS = {"ErrImagePull", "ImagePullBackOff", "ImageInspectError", "RegistryUnavailable"}
+_PERMANENT_CONDITIONS = {"InvalidSpec", "Forbidden"}
 """Reasons of ``Degraded`` that only a change by the user can end."""
 _HINTS = {
     # A quota refuses pods that do not declare the resources that it limits.
@@ -59,7 +42,7 @@ class Diagnosis:
 
 def cluster_is_deleted(o: Observed) -> Diagnosis | None:
     """The DaskCluster was deleted while we waited."""
-    if o.cluster is None or is_terminating(o.cluster):
+    if o.cluster is None or observed.is_terminating(o.cluster):
         return Diagnosis("Deleted", "the cluster was deleted while it was starting", final=True)
     return None
 
@@ -73,7 +56,7 @@ def cluster_is_suspended(o: Observed) -> Diagnosis | None:
 
 def spec_is_refused(o: Observed) -> Diagnosis | None:
     """The controller cannot create what the spec demands."""
-    degraded = true_condition(o.status, "Degraded")
+    degraded = observed.true_condition(o.status, "Degraded")
     if degraded.get("reason") in _PERMANENT_CONDITIONS:
         message = degraded.get("message", "")
         hints = [hint for part, hint in _HINTS.items() if part in message]
@@ -83,35 +66,33 @@ def spec_is_refused(o: Observed) -> Diagnosis | None:
 
 def scheduler_crashes(o: Observed) -> Diagnosis | None:
     """A container has failed repeatedly, and Kubernetes delays the next restart."""
-    for each in containers(o.pod) if o.pod else ():
+    for each in observed.containers(o.pod):
         if each.reason == "CrashLoopBackOff":
-            end = f"exit code {each.exit_code}" + (
-                f", {each.last_reason}" if each.last_reason not in ("", "Error") else ""
-            )
-            message = f"container {each.name} ends again and again ({end}; restarts: {each.restarts})"
+            why = f", {each.last_reason}" if each.last_reason not in ("", "Error") else ""
+            end = f"exit code {each.exit_code}{why}; restarts: {each.restarts}"
+            message = f"container {each.name} ends again and again ({end})"
             return Diagnosis("CrashLoopBackOff", message, final=True, container=each.name)
     return None
 
 
 def scheduler_has_ended(o: Observed) -> Diagnosis | None:
     """The pod has failed or succeeded. After an eviction it has a reason, and the controller replaces it."""
-    if o.pod is None or phase(o.pod) not in ("Failed", "Succeeded"):
+    if o.pod is None or observed.phase(o.pod) not in ("Failed", "Succeeded"):
         return None
     status = o.pod["status"]
     if status.get("reason"):
         return Diagnosis(status["reason"], f"the scheduler's pod was ended: {status.get('message', '')}")
-    ended = next((each for each in containers(o.pod) if each.exit_code is not None), None)
-    code = ended.exit_code if ended else "unknown"
-    message = f"the scheduler has ended with exit code {code}"
+    ended = next((each for each in observed.containers(o.pod) if each.exit_code is not None), None)
+    message = f"the scheduler has ended with exit code {ended.exit_code if ended else 'unknown'}"
     return Diagnosis("Ended", message, final=True, container=ended.name if ended else None)
 
 
 def image_cannot_be_pulled(o: Observed) -> Diagnosis | None:
     """The registry refuses the image or cannot be reached."""
-    for each in containers(o.pod) if o.pod else ():
-        if each.reason in _IMAGE_REASONS:
+    for each in observed.containers(o.pod):
+        if each.reason in _PERMANENT_IMAGE_REASONS | _TEMPORARY_IMAGE_REASONS:
             cause = each.message or each.reason
-            event = last_event(o, "Warning")
+            event = observed.last_event(o, "Warning")
             if event and event.get("message") and not _PERMANENT_PULL_ERROR.search(cause):
                 cause = event["message"]  # the message of a back-off often lacks the cause
             final = each.reason in _PERMANENT_IMAGE_REASONS or _PERMANENT_PULL_ERROR.search(cause) is not None
@@ -121,7 +102,7 @@ def image_cannot_be_pulled(o: Observed) -> Diagnosis | None:
 
 def container_cannot_start(o: Observed) -> Diagnosis | None:
     """A missing Secret, command or similar, which may still appear."""
-    for each in containers(o.pod) if o.pod else ():
+    for each in observed.containers(o.pod):
         if each.reason.endswith("Error") and each.message:
             return Diagnosis(each.reason, f"container {each.name}: {each.message}", container=each.name)
     return None
@@ -129,22 +110,20 @@ def container_cannot_start(o: Observed) -> Diagnosis | None:
 
 def scheduler_is_unschedulable(o: Observed) -> Diagnosis | None:
     """No node fits at present; a new one may."""
-    scheduled = find_condition(o.pod.get("status") or {}, "PodScheduled") if o.pod else {}
+    scheduled = observed.find_condition(o.pod.get("status") or {}, "PodScheduled") if o.pod else {}
     if scheduled.get("status") == "False":
-        return Diagnosis(
-            scheduled.get("reason", "Unschedulable"),
-            f"no node for the scheduler: {scheduled.get('message', '')}",
-        )
+        message = f"no node for the scheduler: {scheduled.get('message', '')}"
+        return Diagnosis(scheduled.get("reason", "Unschedulable"), message)
     return None
 
 
 def scheduler_is_not_ready(o: Observed) -> Diagnosis | None:
     """The pod runs, but its readiness probe does not succeed yet."""
-    if o.pod is None or phase(o.pod) != "Running":
+    if o.pod is None or observed.phase(o.pod) != "Running":
         return None
-    event = last_event(o, "Warning")
+    event = observed.last_event(o, "Warning")
     detail = f": {event.get('message', '')}" if event else ""
-    container = next((each.name for each in containers(o.pod)), None)
+    container = next((each.name for each in observed.containers(o.pod)), None)
     return Diagnosis("NotReady", f"the scheduler runs but is not ready{detail}", container=container)
 
 
@@ -152,14 +131,14 @@ def scheduler_is_pending(o: Observed) -> Diagnosis | None:
     """The pod is being prepared; the last warning may say what it waits for."""
     if o.pod is None:
         return None
-    event = last_event(o, "Warning") or last_event(o)
-    detail = f": {explanation(event)}" if event else ""
-    return Diagnosis("Pending", f"the scheduler's pod is {phase(o.pod)}{detail}")
+    event = observed.last_event(o, "Warning") or observed.last_event(o)
+    detail = f": {observed.explanation(event)}" if event else ""
+    return Diagnosis("Pending", f"the scheduler's pod is {observed.phase(o.pod)}{detail}")
 
 
 def cluster_is_degraded(o: Observed) -> Diagnosis | None:
     """There is no scheduler pod, and the controller reports why."""
-    if degraded := true_condition(o.status, "Degraded"):
+    if degraded := observed.true_condition(o.status, "Degraded"):
         return Diagnosis(degraded.get("reason", "Degraded"), degraded.get("message", ""))
     return None
 
@@ -169,17 +148,14 @@ def scheduler_is_missing(o: Observed) -> Diagnosis | None:
     if not o.status:
         return None
     if o.pods is None:
-        ready = find_condition(o.status, "SchedulerReady")
+        ready = observed.find_condition(o.status, "SchedulerReady")
         return Diagnosis(ready.get("reason", "NotReady"), ready.get("message", "the scheduler is not ready"))
     return Diagnosis("NoScheduler", "the controller has not made the scheduler's pod")
 
 
-ALWAYS: tuple[Callable[[Observed], Diagnosis | None], ...] = (
-    cluster_is_deleted,
-    cluster_is_suspended,
-    spec_is_refused,
-)
-UNTIL_READY: tuple[Callable[[Observed], Diagnosis | None], ...] = (
+_Checks = tuple[Callable[[Observed], Diagnosis | None], ...]
+ALWAYS: _Checks = (cluster_is_deleted, cluster_is_suspended, spec_is_refused)
+UNTIL_READY: _Checks = (
     scheduler_crashes,
     scheduler_has_ended,
     image_cannot_be_pulled,
@@ -192,16 +168,13 @@ UNTIL_READY: tuple[Callable[[Observed], Diagnosis | None], ...] = (
 )
 
 
-def diagnose(observed: Observed, waited: float) -> Diagnosis | None:
+def diagnose(o: Observed, waited: float) -> Diagnosis | None:
     """Return why the scheduler is not ready after `waited` seconds; None if it is ready."""
-    checks = ALWAYS if observed.is_ready else ALWAYS + UNTIL_READY
+    checks = ALWAYS if o.is_ready else ALWAYS + UNTIL_READY
     for check in checks:
-        if diagnosis := check(observed):
+        if diagnosis := check(o):
             return diagnosis
-    if observed.is_ready:
+    if o.is_ready:
         return None
-    return Diagnosis(
-        "NoController",
-        "no controller has taken notice of the cluster; is the Dask Operator running?",
-        final=waited >= CONTROLLER_PATIENCE,
-    )
+    message = "no controller has taken notice of the cluster; is the Dask Operator running?"
+    return Diagnosis("NoController", message, final=waited >= CONTROLLER_PATIENCE)

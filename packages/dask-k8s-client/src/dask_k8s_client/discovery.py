@@ -32,10 +32,8 @@ class Finder:
         deletes = _is_deletion()
         if deletes and self.other_namespaces:
             where = ", ".join(sorted((self.namespace, *self.other_namespaces)))
-            raise ValueError(
-                f"there is a cluster {name} in each of the namespaces {where};"
-                f" `dask kubernetes delete {name} -n NAMESPACE` deletes one of them"
-            )
+            advice = f"`dask kubernetes delete {name} -n NAMESPACE` deletes one of them"
+            raise ValueError(f"there is a cluster {name} in each of the namespaces {where}; {advice}")
         known = {"namespace": self.namespace, "shutdown_on_close": deletes}
         return KubeCluster.from_name(name, **(known | kwargs))
 
@@ -51,8 +49,7 @@ def _is_deletion() -> bool:
 async def discover() -> AsyncGenerator[tuple[str, Finder], None]:
     """Yield the name of each cluster, and what connects to it.
 
-    These are the clusters of all namespaces, or of our own without the permission to list all. Without a
-    Kubernetes there are none.
+    Those of all namespaces, or of our own without the permission to list all; none without a Kubernetes.
     """
     try:
         api = await Api.connect()

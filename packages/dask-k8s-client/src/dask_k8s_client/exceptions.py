@@ -34,11 +34,7 @@ class Unreachable(ConnectionError):
 
 
 def admit(kind: type[CustomResource], manifest: JSON) -> None:
-    """Validate a manifest as the API server would, before sending it.
-
-    Raises:
-        ValidationError: The API server would refuse it.
-    """
+    """Validate a manifest before sending it; raise a ValidationError if the API server would refuse it."""
     try:
         kind.admit(manifest)
     except InvalidObject as error:
@@ -57,19 +53,14 @@ def explaining(action: str) -> Iterator[None]:
 def explained(error: ApiError, action: str) -> Exception:
     """Return the exception to raise for a refusal; `action` completes the message "cannot …"."""
     message = f"cannot {action}: {error.message}"
-    if error.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY):
+    if error.is_absence or error.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY):
         return ValidationError(message)
     if error.is_unknown_path:
-        return RuntimeError(
-            f"cannot {action}: Kubernetes does not know this kind;"
-            " are Dask's custom resource definitions installed? (dask-k8s-crds | kubectl apply -f -)"
-        )
-    if error.is_absence:
-        return ValidationError(message)
+        advice = "are Dask's custom resource definitions installed? (dask-k8s-crds | kubectl apply -f -)"
+        return RuntimeError(f"cannot {action}: Kubernetes does not know this kind; {advice}")
     if error.status == HTTPStatus.UNAUTHORIZED:
-        return PermissionError(
-            f"cannot {action}: Kubernetes does not accept the credentials: {error.message}"
-        )
+        problem = "Kubernetes does not accept the credentials"
+        return PermissionError(f"cannot {action}: {problem}: {error.message}")
     if error.status == HTTPStatus.FORBIDDEN:
         # The status is the same for a missing permission and for a state that may change.
         is_state = "exceeded quota" in error.message or "being terminated" in error.message

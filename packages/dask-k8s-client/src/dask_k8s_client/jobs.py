@@ -1,26 +1,24 @@
 """Jobs from Python: submit a ``DaskJob`` and follow it to its end. The controller runs it."""
 
 import asyncio
-import os
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
 from dask_k8s_client.api.requests import Api, Objects, Selector
 from dask_k8s_client.api.watching import until
-from dask_k8s_client.arguments import JSON, Duration, seconds
+from dask_k8s_client.arguments import JSON, Duration, Spec, seconds
 from dask_k8s_client.diagnosis import CONTROLLER_PATIENCE
 from dask_k8s_client.exceptions import admit, explaining
-from dask_k8s_client.logs import follow_job
+from dask_k8s_client.logs import Log, follow_job
 from dask_k8s_client.options import identity, load_spec
 from dask_k8s_client.waiting import time_limit
 from dask_k8s_crds import DaskJob, DaskJobStatus
 from dask_k8s_crds.resources import DASK_JOBS
-
-T = TypeVar("T")
 
 _LAST_LINES_SECONDS = 10.0
 """How long the last lines of a log may take after the end of the job."""
@@ -46,7 +44,7 @@ class JobOutcome:
 
 
 def run_job(
-    job: Mapping[str, Any] | str | os.PathLike[str],
+    job: Spec,
     *,
     namespace: str | None = None,
     timeout: Duration | None = None,
@@ -73,10 +71,20 @@ def run_job(
     name, namespace = identity(manifest, namespace, argument="job")
     admit(DaskJob, manifest)
     limit = None if timeout is None else seconds("timeout", timeout)
-    return _run(_connect_and_submit(manifest, name, namespace, limit, log))
+
+    async def connect_and_submit() -> JobOutcome:
+        async with Api.connected() as api:
+            where = namespace or api.access.namespace
+            late = (
+                f"the job {name} in the namespace {where} has not ended within {limit or 0:.0f} s; it goes on"
+            )
+            async with time_limit(limit, late):
+                return await submit(api, where, manifest, log)
+
+    return _run(connect_and_submit())
 
 
-def _run(work: Coroutine[Any, Any, T]) -> T:
+def _run(work: Coroutine[Any, Any, JobOutcome]) -> JobOutcome:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -86,20 +94,7 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         return thread.submit(asyncio.run, work).result()
 
 
-async def _connect_and_submit(
-    manifest: JSON, name: str, namespace: str | None, limit: float | None, log: Callable[[str], object]
-) -> JobOutcome:
-    api = await Api.connect()
-    where = namespace or api.access.namespace
-    late = f"the job {name} in the namespace {where} has not ended within {limit or 0:.0f} s; it goes on"
-    try:
-        async with time_limit(limit, late):
-            return await submit(api, where, manifest, log)
-    finally:
-        await api.close()
-
-
-async def submit(api: Api, namespace: str, manifest: JSON, log: Callable[[str], object]) -> JobOutcome:
+async def submit(api: Api, namespace: str, manifest: JSON, log: Log) -> JobOutcome:
     """Create a job, pass each line that its client prints to `log`, and return how it ended."""
     name = manifest["metadata"]["name"]
     with explaining(f"run the job {name} in the namespace {namespace}"):
@@ -107,7 +102,7 @@ async def submit(api: Api, namespace: str, manifest: JSON, log: Callable[[str], 
         return await _follow(api, created, log)
 
 
-async def _follow(api: Api, job: JSON, log: Callable[[str], object]) -> JobOutcome:
+async def _follow(api: Api, job: JSON, log: Log) -> JobOutcome:
     metadata = job["metadata"]
     name, namespace = metadata["name"], metadata["namespace"]
     status = DaskJobStatus()
@@ -120,29 +115,10 @@ async def _follow(api: Api, job: JSON, log: Callable[[str], object]) -> JobOutco
         status = DaskJobStatus.model_validate(present.get("status") or {})
         return status
 
-    def phase(objects: Objects) -> str | None:
-        return parse(objects).job_status
-
-    def outcome(objects: Objects) -> JobOutcome | None:
-        return _outcome(name, namespace, parse(objects))
-
     selector = Selector.named(name)
-    await _until_seen(until(api, DASK_JOBS, namespace, selector, phase), name, namespace)
-    following = asyncio.create_task(follow_job(api, job, lambda: status, log))
-    try:
-        ended = await until(api, DASK_JOBS, namespace, selector, outcome)
-        await asyncio.wait({following}, timeout=_LAST_LINES_SECONDS)
-        return ended
-    finally:
-        following.cancel()
-        with suppress(asyncio.CancelledError):
-            await following
-
-
-async def _until_seen(first_phase: Coroutine[Any, Any, str], name: str, namespace: str) -> None:
     try:
         async with asyncio.timeout(CONTROLLER_PATIENCE) as patience:
-            await first_phase
+            await until(api, DASK_JOBS, namespace, selector, lambda objects: parse(objects).job_status)
     except TimeoutError:
         if not patience.expired():
             raise
@@ -150,6 +126,16 @@ async def _until_seen(first_phase: Coroutine[Any, Any, str], name: str, namespac
             f"nobody has seen the job {name} in the namespace {namespace} for {CONTROLLER_PATIENCE:.0f} s:"
             " is there a controller (dask-k8s-controller run), and dask-k8s-job beside it?"
         ) from None
+    following = asyncio.create_task(follow_job(api, job, lambda: status, log))
+    try:
+        outcome = partial(_outcome, name, namespace)
+        ended = await until(api, DASK_JOBS, namespace, selector, lambda objects: outcome(parse(objects)))
+        await asyncio.wait({following}, timeout=_LAST_LINES_SECONDS)
+        return ended
+    finally:
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following
 
 
 def _outcome(name: str, namespace: str, status: DaskJobStatus) -> JobOutcome | None:

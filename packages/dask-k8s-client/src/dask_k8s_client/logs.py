@@ -1,7 +1,6 @@
 """The logs of a cluster's pods and of a job's client: read once, or followed across restarts."""
 
 import asyncio
-import codecs
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
@@ -11,16 +10,19 @@ from http import HTTPStatus
 
 import aiohttp
 
-from dask_k8s_client.api.requests import Api, Selector
+from dask_k8s_client.api.requests import Api, lines
 from dask_k8s_client.api.watching import follow
 from dask_k8s_client.arguments import JSON
 from dask_k8s_client.exceptions import explaining
-from dask_k8s_client.observed import located
+from dask_k8s_client.observed import located, pods_of
 from dask_k8s_crds import DaskJobStatus, labels
 from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import PODS
 
 logger = logging.getLogger("dask_k8s_client")
+
+Log = Callable[[str], object]
+"""Called with each line of a log."""
 
 _RETRY_SECONDS = 0.5
 _PARALLEL_READS = 32
@@ -53,10 +55,7 @@ class ContainerRun:
 
 
 async def pod_logs(api: Api, cluster: JSON, pods: PodFilter, tail: int | None = None) -> dict[str, str]:
-    """Return the log of each pod by name: the last `tail` lines of each container, or all.
-
-    If a log cannot be read at present, its text says why.
-    """
+    """Return the log of each pod, or why it cannot be read: `tail` lines of each container, or all."""
     namespace = cluster["metadata"]["namespace"]
     slots = asyncio.Semaphore(_PARALLEL_READS)
 
@@ -65,7 +64,7 @@ async def pod_logs(api: Api, cluster: JSON, pods: PodFilter, tail: int | None = 
             return await _pod_log(api, namespace, pod, tail)
 
     with explaining(f"read the logs of the cluster {located(cluster)}"):
-        listed = await api.list_items(PODS, namespace, _pods_of(cluster))
+        listed = await api.list_items(PODS, namespace, pods_of(cluster))
         selected = {pod["metadata"]["name"]: pod for pod in listed if pod in pods}
         return dict(zip(selected, await asyncio.gather(*map(read, selected.values())), strict=True))
 
@@ -89,7 +88,8 @@ async def container_log(api: Api, namespace: str, pod: str, container: str, tail
     params = {"container": container} | ({} if tail is None else {"tailLines": str(tail)})
     for previous in ({}, {"previous": "true"}):
         try:
-            log = await api.logs(namespace, pod, params | previous)
+            async with api.request("GET", PODS.path(namespace, pod, "log"), params | previous) as response:
+                log = await response.text(errors="replace")
         except ApiError as error:
             # The container has not started, or not restarted; or the pod was deleted.
             if error.status not in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND):
@@ -113,7 +113,7 @@ async def _follow_pods(api: Api, cluster: JSON, pods: PodFilter, log: Callable[[
     seen: set[str] = set()
     async with (
         asyncio.TaskGroup() as copies,
-        aclosing(follow(api, PODS, cluster["metadata"]["namespace"], _pods_of(cluster))) as states,
+        aclosing(follow(api, PODS, cluster["metadata"]["namespace"], pods_of(cluster))) as states,
     ):
         async for objects in states:
             for name, pod in objects.items():
@@ -123,9 +123,7 @@ async def _follow_pods(api: Api, cluster: JSON, pods: PodFilter, log: Callable[[
                         copies.create_task(copy_log(api, run, partial(log, name)))
 
 
-async def follow_job(
-    api: Api, job: JSON, status: Callable[[], DaskJobStatus], log: Callable[[str], object]
-) -> None:
+async def follow_job(api: Api, job: JSON, status: Callable[[], DaskJobStatus], log: Log) -> None:
     """Pass each line that a job's client prints to `log`, until the job's `status` has an end time."""
     namespace = job["metadata"]["namespace"]
     container = job["spec"]["job"]["spec"]["containers"][0]["name"]
@@ -165,7 +163,7 @@ def container_runs(pod: JSON, container: str | None = None) -> Iterator[Containe
             yield ContainerRun(current, path, {"container": name, "follow": "true"})
 
 
-async def copy_log(api: Api, run: ContainerRun, log: Callable[[str], object]) -> None:
+async def copy_log(api: Api, run: ContainerRun, log: Log) -> None:
     """Pass all lines of a run to `log`, each once, until the container ends.
 
     A lost connection is made again. While the log cannot be read, this waits, after one logged warning.
@@ -174,8 +172,8 @@ async def copy_log(api: Api, run: ContainerRun, log: Callable[[str], object]) ->
     while True:
         number = 0
         try:
-            async with aclosing(_lines(api, run)) as lines:
-                async for line in lines:
+            async with aclosing(_lines(api, run)) as printed:
+                async for line in printed:
                     number += 1
                     if number > copied:
                         log(line)
@@ -196,16 +194,6 @@ async def copy_log(api: Api, run: ContainerRun, log: Callable[[str], object]) ->
 
 
 async def _lines(api: Api, run: ContainerRun) -> AsyncGenerator[str, None]:
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    rest = ""
     async with api.request("GET", run.path, run.params, timeout=_STREAM_TIMEOUT) as response:
-        async for chunk in response.content.iter_any():
-            *lines, rest = (rest + decoder.decode(chunk)).split("\n")
-            for line in lines:
-                yield line
-    if rest:
-        yield rest
-
-
-def _pods_of(cluster: JSON) -> Selector:
-    return Selector(labels=labels.selector({labels.CLUSTER_NAME: cluster["metadata"]["name"]}))
+        async for line in lines(response):
+            yield line.decode(errors="replace").removesuffix("\n")

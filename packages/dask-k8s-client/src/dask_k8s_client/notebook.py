@@ -1,19 +1,18 @@
 """The view of a cluster in a notebook: rows and tables for Dask's own widget, kept up to date by watches."""
 
 import asyncio
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from html import escape
 
 from distributed.core import Status
 
 from dask_k8s_client import scaling
-from dask_k8s_client.api.requests import EVERYTHING, Objects, Selector
-from dask_k8s_client.api.watching import follow
+from dask_k8s_client.api.requests import EVERYTHING, Selector
+from dask_k8s_client.api.watching import Watches
 from dask_k8s_client.arguments import JSON
 from dask_k8s_client.observed import explanation, find_condition, is_terminating, true_condition
 from dask_k8s_client.session import Session
-from dask_k8s_crds.api_errors import ApiError
-from dask_k8s_crds.resources import DASK_AUTOSCALERS, DASK_CLUSTERS, Resource
+from dask_k8s_crds.resources import DASK_AUTOSCALERS, DASK_CLUSTERS
 
 _FIRST_VIEW_SECONDS = 5.0
 
@@ -24,65 +23,46 @@ class NotebookView:
     def __init__(self, session: Session, name: str) -> None:
         self._session = session
         self._name = name
-        self._objects: dict[Resource, Objects] = {}
-        self._has_cluster = asyncio.Event()
-        self._following: asyncio.Task[None] | None = None
+        self._watches: Watches | None = None
 
     async def start(self) -> None:
         """Begin to follow the resources, and wait for the first view of the cluster."""
-        if self._following is None:
-            self._following = asyncio.create_task(self._follow_all())
+        if self._watches is None:
+            selectors = {DASK_CLUSTERS: Selector.named(self._name), DASK_AUTOSCALERS: EVERYTHING}
+            self._watches = Watches(self._session.api, self._session.namespace or "", selectors)
+        watches = self._watches
         with suppress(TimeoutError):
             async with asyncio.timeout(_FIRST_VIEW_SECONDS):
-                await self._has_cluster.wait()
+                while DASK_CLUSTERS not in (*watches.objects, *watches.refused):
+                    await watches.changed.wait()
+                    watches.changed.clear()
 
     async def stop(self) -> None:
         """Stop following."""
-        if self._following is not None:
-            self._following.cancel()
-            await asyncio.wait({self._following})
-
-    async def _follow_all(self) -> None:
-        await asyncio.gather(
-            self._follow(DASK_AUTOSCALERS, EVERYTHING),
-            self._follow(DASK_CLUSTERS, Selector.named(self._name)),
-        )
-
-    async def _follow(self, resource: Resource, selector: Selector) -> None:
-        session = self._session
-        # Without the permission, or without the kind, the rest is shown.
-        with suppress(ApiError):
-            async with aclosing(follow(session.api, resource, session.namespace or "", selector)) as states:
-                async for objects in states:
-                    self._objects[resource] = dict(objects)
-                    if resource is DASK_CLUSTERS:
-                        self._has_cluster.set()
-        self._has_cluster.set()
+        if self._watches is not None:
+            await self._watches.aclose()
 
     def status_html(self, status: Status) -> str:
         """Return rows for the table that Dask shows."""
         namespace = self._session.namespace or ""
-        match status:
-            case Status.running:
-                return status_rows(self._cluster(), namespace)
-            case Status.closed:
-                return status_rows({"status": {"phase": "Closed"}}, namespace)
-        return ""
+        if status is Status.running:
+            return status_rows(self._cluster(), namespace)
+        return status_rows({"status": {"phase": "Closed"}}, namespace) if status is Status.closed else ""
 
     def scaling_html(self, status: Status) -> str:
         """Return the table in the tab of the scaling buttons."""
         cluster = self._cluster() if status is Status.running else None
-        return scaling_table(cluster, self._autoscaler(cluster)) if cluster else ""
+        if cluster is None:
+            return ""
+        listed = self._watches.objects.get(DASK_AUTOSCALERS, {}) if self._watches else {}
+        autoscalers = scaling.autoscalers_of(cluster, listed.values())
+        return scaling_table(cluster, next((each for each in autoscalers if not is_terminating(each)), None))
 
     def _cluster(self) -> JSON | None:
         """Return the present DaskCluster; None if it was deleted."""
-        if DASK_CLUSTERS in self._objects:
-            return self._objects[DASK_CLUSTERS].get(self._name)
+        if self._watches and DASK_CLUSTERS in self._watches.objects:
+            return self._watches.objects[DASK_CLUSTERS].get(self._name)
         return self._session.cluster
-
-    def _autoscaler(self, cluster: JSON) -> JSON | None:
-        autoscalers = scaling.autoscalers_of(cluster, self._objects.get(DASK_AUTOSCALERS, {}).values())
-        return next((each for each in autoscalers if not is_terminating(each)), None)
 
 
 def status_rows(cluster: JSON | None, namespace: str) -> str:

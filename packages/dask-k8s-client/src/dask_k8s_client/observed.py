@@ -4,7 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dask_k8s_client.api.requests import Selector
 from dask_k8s_client.arguments import JSON
+from dask_k8s_crds import labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,16 @@ def located(obj: Mapping[str, Any]) -> str:
     return f"{obj['metadata']['name']} in the namespace {obj['metadata']['namespace']}"
 
 
+def pods_of(cluster: Mapping[str, Any]) -> Selector:
+    """Return the selector of all pods of a cluster."""
+    return Selector(labels=labels.selector({labels.CLUSTER_NAME: cluster["metadata"]["name"]}))
+
+
+def scheduler_pods_of(cluster: Mapping[str, Any]) -> Selector:
+    """Return the selector of the scheduler's pods."""
+    return Selector(labels=labels.selector(labels.scheduler(cluster["metadata"]["name"])))
+
+
 def is_terminating(obj: Mapping[str, Any]) -> bool:
     """Return whether an object is being deleted."""
     return bool(obj["metadata"].get("deletionTimestamp"))
@@ -88,9 +100,9 @@ def phase(pod: Mapping[str, Any]) -> str:
     return str((pod.get("status") or {}).get("phase", "Pending"))
 
 
-def containers(pod: Mapping[str, Any]) -> Iterator[Container]:
-    """Yield the containers of a pod, its init containers first."""
-    status = pod.get("status") or {}
+def containers(pod: Mapping[str, Any] | None) -> Iterator[Container]:
+    """Yield the containers of a pod, its init containers first; none if there is no pod."""
+    status = (pod or {}).get("status") or {}
     for each in [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]:
         state = each.get("state") or {}
         inactive = state.get("waiting") or state.get("terminated") or {}
@@ -106,10 +118,8 @@ def containers(pod: Mapping[str, Any]) -> Iterator[Container]:
 
 
 def last_event(observed: Observed, type_: str | None = None) -> JSON | None:
-    """Return the newest event about the scheduler's pod, of this type if there is one.
-
-    The uid must match, because the events of an earlier pod of the same name remain for an hour.
-    """
+    """Return the newest event about the scheduler's pod, of this type if one is passed."""
+    # Not by name, because the events of an earlier pod of the same name remain for an hour.
     uid = observed.pod["metadata"]["uid"] if observed.pod else None
     for each in reversed(observed.events):
         if each["involvedObject"].get("uid") == uid and type_ in (None, each.get("type")):
@@ -125,9 +135,8 @@ def is_owned(pod: Mapping[str, Any], uid: str) -> bool:
 def container_port(service: Mapping[str, Any] | None, pod: Mapping[str, Any], name: str, default: int) -> int:
     """Return the container port behind a named port of a service."""
     ports = ((service or {}).get("spec") or {}).get("ports") or ()
-    target = next(
-        (each.get("targetPort", each["port"]) for each in ports if each.get("name") == name), default
-    )
+    named = next((each for each in ports if each.get("name") == name), {"port": default})
+    target = named.get("targetPort", named["port"])
     if isinstance(target, int):
         return target
     declared = [port for each in pod["spec"]["containers"] for port in each.get("ports") or ()]

@@ -15,7 +15,7 @@ from typing import Any, Self
 import dask.config
 import yaml
 
-from dask_k8s_client.arguments import JSON, ClusterSpecArguments, CreateMode, seconds
+from dask_k8s_client.arguments import JSON, ClusterSpecArguments, CreateMode, Spec, seconds
 from dask_k8s_client.connection import connect_modes
 from dask_k8s_client.exceptions import ValidationError, admit
 from dask_k8s_client.specs.manifests import make_cluster_spec
@@ -26,19 +26,10 @@ _KEYS = {"n_workers": "count.start", "jupyter": "scheduler-jupyter"}
 """Configuration keys of the arguments whose key is not just their name with hyphens."""
 
 _OBSOLETE_KEYS = (
-    "host",
-    "port",
-    "deploy-mode",
-    "interface",
-    "protocol",
-    "dashboard_address",
-    "scheduler-service-wait-timeout",
-    "scheduler-service-name-resolution-retries",
-    "scheduler-service-template",
-    "scheduler-pdb-template",
-    "worker-template-path",
-    "scheduler-template",
-    "worker-template",
+    *("host", "port", "deploy-mode", "interface", "protocol", "dashboard_address"),
+    *("scheduler-service-wait-timeout", "scheduler-service-name-resolution-retries"),
+    *("scheduler-service-template", "scheduler-pdb-template"),
+    *("worker-template-path", "scheduler-template", "worker-template"),
 )
 """Configuration of dask-kubernetes' classic KubeCluster, which had no operator."""
 
@@ -100,16 +91,11 @@ class Options:
 
 def _warn_of_obsolete_keys() -> None:
     if dask.config.get("kubernetes.count.max", None) is not None:
-        warnings.warn(
-            "kubernetes.count.max has no effect; limit the workers by a ResourceQuota of the namespace",
-            stacklevel=4,
-        )
-    obsolete = [key for key in _OBSOLETE_KEYS if dask.config.get(f"kubernetes.{key}", None) is not None]
-    if obsolete:
-        warnings.warn(
-            f"configuration without effect: {', '.join(f'kubernetes.{key}' for key in obsolete)}",
-            stacklevel=4,
-        )
+        advice = "limit the workers by a ResourceQuota of the namespace"
+        warnings.warn(f"kubernetes.count.max has no effect; {advice}", stacklevel=4)
+    keys = [f"kubernetes.{key}" for key in _OBSOLETE_KEYS]
+    if obsolete := [key for key in keys if dask.config.get(key, None) is not None]:
+        warnings.warn(f"configuration without effect: {', '.join(obsolete)}", stacklevel=4)
 
 
 def fill_name(template: str, environ: Mapping[str, str]) -> str:
@@ -131,12 +117,7 @@ def _as_name(value: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-")[:length].strip("-")
 
 
-def load_spec(
-    spec: Mapping[str, Any] | str | os.PathLike[str],
-    *,
-    argument: str = "custom_cluster_spec",
-    kind: str = DASK_CLUSTERS.kind,
-) -> JSON:
+def load_spec(spec: Spec, *, argument: str = "custom_cluster_spec", kind: str = DASK_CLUSTERS.kind) -> JSON:
     """Return a copy of a resource from a dict or a YAML file; `argument` is where the user passed it."""
     if isinstance(spec, Mapping):
         return copy.deepcopy(dict(spec))
@@ -167,9 +148,8 @@ def identity(
         raise ValidationError(f"{argument}: metadata.name: Required value")
     own = metadata.get("namespace")
     if own and namespace and own != namespace:
-        raise ValidationError(
-            f"{argument}: metadata.namespace: is {own!r}, but namespace={namespace!r} was passed"
-        )
+        problem = f"is {own!r}, but namespace={namespace!r} was passed"
+        raise ValidationError(f"{argument}: metadata.namespace: {problem}")
     return metadata["name"], namespace or own
 
 

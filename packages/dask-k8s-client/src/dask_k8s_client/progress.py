@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import import_module
-from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console, Group, RenderableType
@@ -73,9 +72,7 @@ class Progress:
             self._refresh = asyncio.create_task(self._draw())
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *exc: object) -> None:
         if self._refresh is not None:
             self._refresh.cancel()
         if self._live is not None:
@@ -101,11 +98,8 @@ class Progress:
         table = Table.grid(padding=(0, 2))
         for label, text in self._rows:
             table.add_row(Text(label, style="bold"), text)
-        parts: list[RenderableType] = [
-            self._spinner,
-            *([table] if self._rows else []),
-            *([self._trouble] if self._trouble else []),
-        ]
+        parts: list[RenderableType] = [self._spinner, *([table] if self._rows else [])]
+        parts += [self._trouble] if self._trouble else []
         title = f"KubeCluster [bold]{self.name}[/bold]"
         if self._console.is_jupyter:
             return Padding(Group(Text.from_markup(title), *parts), 0)
@@ -143,26 +137,15 @@ class Deadline:
         self.seconds = seconds
         self.at = asyncio.get_running_loop().time() + seconds
 
-    @property
-    def left(self) -> float:
-        """The seconds left; not positive once the deadline has passed."""
-        return self.at - asyncio.get_running_loop().time()
-
     @asynccontextmanager
     async def enforced(self, progress: Progress, spare: float = 0) -> AsyncIterator[None]:
-        """Cancel the block `spare` seconds before the deadline, which the cancellation may take.
-
-        Raises:
-            SchedulerStartupTimeout: The block was cancelled; the message contains the current step.
-        """
+        """Cancel the block, which may take `spare` seconds, and raise a SchedulerStartupTimeout."""
         try:
             async with asyncio.timeout_at(self.at - spare) as timeout:
                 yield
         except TimeoutError as error:
             if not timeout.expired():
                 raise
-            limit = f"{self.seconds:.0f} s"
-            raise SchedulerStartupTimeout(
-                f"the cluster {progress.name} did not start within {limit}: still {progress.doing}"
-                + (f"; {progress.hint}" if progress.hint else "")
-            ) from error
+            late = f"the cluster {progress.name} did not start within {self.seconds:.0f} s"
+            hint = f"; {progress.hint}" if progress.hint else ""
+            raise SchedulerStartupTimeout(f"{late}: still {progress.doing}{hint}") from error

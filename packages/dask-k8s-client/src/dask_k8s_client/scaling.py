@@ -42,10 +42,11 @@ async def set_replicas(api: Api, cluster: JSON, group: str, n: int, timeout: flo
         if await api.patch(DASK_WORKER_GROUPS, namespace, name, patch) is not None:
             return
         if group != DEFAULT_GROUP:
-            there_are = ", ".join(await _group_names(api, cluster))
-            raise ValueError(
-                f"the cluster {metadata['name']} has no worker group {group!r}, but: {there_are}"
-            )
+            groups = await api.list_items(DASK_WORKER_GROUPS, namespace)
+            own = [each for each in groups if each["spec"]["cluster"] == metadata["name"]]
+            prefix = names.worker_group(metadata["name"], "")
+            present = ", ".join(sorted(each["metadata"]["name"].removeprefix(prefix) for each in own))
+            raise ValueError(f"the cluster {metadata['name']} has no worker group {group!r}, but: {present}")
         late = f"the worker group {name} is not there after {timeout:.0f} s; is the Dask Operator running?"
         async with time_limit(timeout, late):
             selector = Selector.named(name)
@@ -53,19 +54,11 @@ async def set_replicas(api: Api, cluster: JSON, group: str, n: int, timeout: flo
             await api.patch(DASK_WORKER_GROUPS, namespace, name, patch)
 
 
-async def _group_names(api: Api, cluster: JSON) -> list[str]:
-    """Return the names of all groups within the cluster; in full if they do not begin with the cluster's."""
-    cluster_name = cluster["metadata"]["name"]
-    groups = await api.list_items(DASK_WORKER_GROUPS, cluster["metadata"]["namespace"])
-    full = (each["metadata"]["name"] for each in groups if each["spec"]["cluster"] == cluster_name)
-    return sorted(each.removeprefix(names.worker_group(cluster_name, "")) for each in full)
-
-
 async def add_group(api: Api, cluster: JSON, name: str, worker: Callable[[JSON], JSON]) -> None:
     """Create a worker group; `worker` makes its section from the present ``spec.worker`` of the cluster."""
     metadata = cluster["metadata"]
     if name == DEFAULT_GROUP:
-        raise ValueError(f"the cluster {metadata['name']} has a worker group {DEFAULT_GROUP!r} already")
+        raise ValueError(f"the cluster {metadata['name']} has a worker group {name!r} already")
     action = f"add the worker group {names.worker_group(metadata['name'], name)}"
     with explaining(action):
         present = await _present(api, cluster, action)
@@ -79,7 +72,7 @@ async def delete_group(api: Api, cluster: JSON, name: str) -> None:
     metadata = cluster["metadata"]
     if name == DEFAULT_GROUP:
         raise ValueError(
-            f"the worker group {DEFAULT_GROUP!r} belongs to the cluster {metadata['name']}; scale it to 0"
+            f"the worker group {name!r} belongs to the cluster {metadata['name']}; scale it to 0"
         )
     group = names.worker_group(metadata["name"], name)
     with explaining(f"delete the worker group {group}"):
@@ -136,11 +129,11 @@ async def adapt(api: Api, cluster: JSON, spec: JSON, timeout: float) -> None:
 
 async def _apply(api: Api, cluster: JSON, spec: JSON) -> None:
     namespace = cluster["metadata"]["namespace"]
-    for autoscaler in await _list_autoscalers(api, cluster):
+    for autoscaler in autoscalers_of(cluster, await api.list_items(DASK_AUTOSCALERS, namespace)):
         name, uid = autoscaler["metadata"]["name"], autoscaler["metadata"]["uid"]
         if _is_obsolete(autoscaler, cluster):
             await api.delete(DASK_AUTOSCALERS, namespace, name, uid)
-            await until_gone(api, DASK_AUTOSCALERS, namespace, name, uid)
+            await until_gone(api, DASK_AUTOSCALERS, autoscaler)
         elif await api.patch(DASK_AUTOSCALERS, namespace, name, {"spec": spec}) is not None:
             return
     await api.create(DASK_AUTOSCALERS, namespace, make_autoscaler(cluster, spec))
@@ -151,18 +144,16 @@ async def remove_autoscaler(api: Api, cluster: JSON, group: str) -> None:
     metadata = cluster["metadata"]
     full_name = names.worker_group(metadata["name"], group)
     try:
-        for autoscaler in await _list_autoscalers(api, cluster):
-            if full_name in _scaled_groups(autoscaler):
+        listed = await api.list_items(DASK_AUTOSCALERS, metadata["namespace"])
+        for autoscaler in autoscalers_of(cluster, listed):
+            groups = autoscaler["spec"].get("groups") or ()
+            if full_name in (names.default_group(metadata["name"]), *(each["name"] for each in groups)):
                 name, uid = autoscaler["metadata"]["name"], autoscaler["metadata"]["uid"]
                 await api.delete(DASK_AUTOSCALERS, metadata["namespace"], name, uid)
     except ApiError as error:
         # Without the kind there are no autoscalers, and a user who may not list them has not created one.
         if not error.is_unknown_path and error.status != HTTPStatus.FORBIDDEN:
             raise explained(error, f"remove the autoscaler of the cluster {metadata['name']}") from error
-
-
-async def _list_autoscalers(api: Api, cluster: JSON) -> list[JSON]:
-    return autoscalers_of(cluster, await api.list_items(DASK_AUTOSCALERS, cluster["metadata"]["namespace"]))
 
 
 def autoscalers_of(cluster: JSON, autoscalers: Iterable[JSON]) -> list[JSON]:
@@ -180,11 +171,6 @@ def bounds(minimum: int, maximum: int | None) -> str:
 def bounds_of(autoscaler: JSON) -> str:
     """Return the bounds of a DaskAutoscaler as a text."""
     return bounds(autoscaler["spec"].get("minimum", 0), autoscaler["spec"].get("maximum"))
-
-
-def _scaled_groups(autoscaler: JSON) -> set[str]:
-    spec = autoscaler["spec"]
-    return {names.default_group(spec["cluster"]), *(each["name"] for each in spec.get("groups") or ())}
 
 
 def _is_obsolete(autoscaler: JSON, cluster: JSON) -> bool:

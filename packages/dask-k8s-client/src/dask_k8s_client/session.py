@@ -6,11 +6,11 @@ from dataclasses import replace
 from http import HTTPStatus
 
 from dask_k8s_client.api.access import OwnPod, owner_for
-from dask_k8s_client.api.requests import Api
+from dask_k8s_client.api.requests import Api, deletion_of
 from dask_k8s_client.arguments import JSON
 from dask_k8s_client.connection.connect_modes import Connect, choose
-from dask_k8s_client.connection.routes import Route, find_route
-from dask_k8s_client.deletion import delete_at_exit, delete_cluster, patch_at_exit
+from dask_k8s_client.connection.routes import LocalPorts, Route, find_route
+from dask_k8s_client.deletion import delete_cluster, request_at_exit
 from dask_k8s_client.exceptions import explained
 from dask_k8s_client.options import Options
 from dask_k8s_client.progress import Deadline, Progress
@@ -87,8 +87,8 @@ class Session:
         return self.route
 
     async def _find_route(self, progress: Progress) -> Route:
-        port = self._options.dashboard_port
-        self.route = await find_route(self.api, self.cluster, self._mode, progress, dashboard_port=port)
+        ports = LocalPorts(dashboard=self._options.dashboard_port)
+        self.route = await find_route(self.api, self.cluster, self._mode, progress, ports)
         return self.route
 
     async def _create(self, progress: Progress, patience: float) -> None:
@@ -138,9 +138,9 @@ class Session:
         metadata = self._cluster["metadata"]
         path = DASK_CLUSTERS.path(metadata["namespace"], metadata["name"])
         if delete:
-            delete_at_exit(self._api.access, path, metadata["uid"])
+            request_at_exit(self._api.access, "DELETE", path, deletion_of(metadata["uid"]))
         elif self._is_owned:
-            patch_at_exit(self._api.access, path, _without_owner(metadata["uid"]))
+            request_at_exit(self._api.access, "PATCH", path, _without_owner(metadata["uid"]))
 
     @property
     def _is_owned(self) -> bool:

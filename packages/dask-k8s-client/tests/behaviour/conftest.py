@@ -4,16 +4,19 @@ import os
 import secrets
 import sysconfig
 from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-import dask.config
 import pytest
 import yaml
+from dask import config
 
 from dask_k8s_client import KubeCluster, make_cluster_spec
 from dask_k8s_controller.testing import ControllerProcess
 from dask_k8s_local.pytest_plugin import NamespacedKubectl
+
+from . import commands
 
 # The commands of the environment that the tests run in come first.
 PATH = f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}"
@@ -24,29 +27,38 @@ DEADLINE = 180
 # What a user may do.
 ROLE = HERE.parents[3] / "examples/user-role.yaml"
 
+LIGHT_WORKER = [
+    *("dask", "worker", "--no-nanny", "--nthreads", "1", "--memory-limit", "0"),
+    *("--name", "$(DASK_WORKER_NAME)", "--no-dashboard"),
+]
+"""A worker that starts in half the time of one with a nanny and a dashboard."""
+
 # The patch version of Python in the images may differ.
 VERSIONS = "ignore:Mismatched versions:distributed.versions.VersionMismatchWarning"
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.filterwarnings(VERSIONS))
+            if (real := item.get_closest_marker("real")) and config.getoption("kubeconfig") is None:
+                item.add_marker(pytest.mark.skip(real.args[0]))
 
 
 @pytest.fixture(scope="module", autouse=True)
 def patience():
     """Set the default limit for starts, here and in the programs that tests start."""
-    with pytest.MonkeyPatch.context() as patch, dask.config.set({"kubernetes.resource-timeout": DEADLINE}):
+    with pytest.MonkeyPatch.context() as patch, config.set({"kubernetes.resource-timeout": DEADLINE}):
         patch.setenv("DASK_KUBERNETES__RESOURCE_TIMEOUT", str(DEADLINE))
         yield
 
 
 class Kubectl(NamespacedKubectl):
-    """kubectl in one namespace; pods with Dask start slowly on a loaded machine."""
+    """kubectl in one namespace."""
 
-    def wait(self, target, what):
-        self("wait", target, f"--for={what}", f"--timeout={DEADLINE}s")
+    def delete(self, *targets):
+        """Delete objects without waiting until they are gone."""
+        self("delete", *targets, "--wait=false", "--ignore-not-found")
 
 
 @pytest.fixture(scope="session")
@@ -81,6 +93,24 @@ def here(kubeconfig, served) -> str:
 @pytest.fixture
 def kube(kubectl_in, here) -> Kubectl:
     return kubectl_in(here)
+
+
+@pytest.fixture
+def dask(here, caplog):
+    """`dask("get", "foo")` runs `dask kubernetes` in the namespace with a controller, in this process."""
+
+    def run(*args, **options):
+        printed = commands.call("-n", here, *args, **options)
+        assert not commands.NOISE.search(caplog.text), caplog.text
+        return printed
+
+    return run
+
+
+@pytest.fixture
+def start(here):
+    """Like `dask`, for a process that runs until it receives a signal; a context manager."""
+    return partial(commands.started, "-n", here)
 
 
 @pytest.fixture
@@ -126,10 +156,32 @@ def login(kubernetes, kube, account_with, tmp_path, monkeypatch):
 
 
 def quick(spec):
-    """Return the spec with a readiness probe that succeeds as soon as the scheduler is ready."""
-    container = spec["spec"]["scheduler"]["spec"]["containers"][0]
-    container["readinessProbe"] |= {"initialDelaySeconds": 0, "periodSeconds": 1}
+    """Return the spec, changed so that the cluster starts and ends quickly.
+
+    The scheduler is ready as soon as it answers. A worker with the default command is one process with one
+    thread, and without a dashboard. Workers that lose their scheduler would not react to SIGTERM.
+    """
+    scheduler, worker = (spec["spec"][section]["spec"] for section in ("scheduler", "worker"))
+    scheduler["containers"][0]["readinessProbe"] |= {"initialDelaySeconds": 0, "periodSeconds": 1}
+    container = worker["containers"][0]
+    if container["args"][:3] == ["dask", "worker", "--name"]:
+        container["args"] = LIGHT_WORKER
+    for pod in (scheduler, worker):
+        pod.setdefault("terminationGracePeriodSeconds", 1)
     return spec
+
+
+@pytest.fixture(scope="session")
+def standing(served, kubectl_in):
+    """A cluster with one worker for all tests that do not change it."""
+    kubectl = kubectl_in(served)
+    kubectl.apply(quick(make_cluster_spec("standing", n_workers=1)))
+    kubectl.wait("daskcluster/standing", "condition=Ready")
+    # A worker is ready before it has logged that.
+    kubectl.poll(
+        lambda: "Registered to" in kubectl("logs", "-l", "dask.org/workergroup-name=standing-default")
+    )
+    return "standing"
 
 
 @pytest.fixture
@@ -152,6 +204,15 @@ def make(here):
     yield build
     for cluster in made:
         cluster.close(timeout=60)
+
+
+@pytest.fixture
+def standing_cluster(here, standing):
+    """`standing_cluster()` connects to the cluster that is there; it is closed after the test."""
+    with ExitStack() as stack:
+        yield lambda **arguments: stack.enter_context(
+            KubeCluster.from_name(standing, namespace=here, **arguments)
+        )
 
 
 @pytest.fixture

@@ -7,13 +7,15 @@ import pytest
 
 from dask_k8s_client import KubeCluster, ValidationError, make_cluster_spec
 
+from .conftest import quick
+
 
 def autoscaler(kube, name):
-    return kube.get(f"daskautoscaler.kubernetes.dask.org/{name}")
+    return kube.get(f"daskautoscaler/{name}")
 
 
 def is_there(kube, name):
-    return bool(kube("get", "daskautoscaler.kubernetes.dask.org", name, "--ignore-not-found", "-o", "name"))
+    return kube.exists(f"daskautoscaler/{name}")
 
 
 def bounds(kube, name):
@@ -22,7 +24,7 @@ def bounds(kube, name):
 
 
 def replicas(kube, group):
-    return kube.get(f"daskworkergroup.kubernetes.dask.org/{group}")["spec"]["worker"]["replicas"]
+    return kube.get(f"daskworkergroup/{group}")["spec"]["worker"]["replicas"]
 
 
 def apply(kube, name, cluster, **spec):
@@ -42,42 +44,57 @@ def adapting(kubernetes, served):
     """A cluster for many tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KUBECONFIG", str(kubernetes.kubeconfig))
-        with KubeCluster(name="adaptable", namespace=served, n_workers=0) as cluster:
+        spec = quick(make_cluster_spec("adaptable", n_workers=0))
+        with KubeCluster(custom_cluster_spec=spec, namespace=served) as cluster:
             yield cluster
 
 
 @pytest.fixture
 def adaptable(adapting, kube):
-    """The same, without an autoscaler."""
+    """The same, without workers and without an autoscaler, now and after the test."""
+    yield adapting
     kube("delete", "daskautoscaler", adapting.name, "--ignore-not-found")
-    return adapting
+    if replicas(kube, "adaptable-default"):
+        adapting.scale(0)
 
 
 def test_without_arguments(make, kube):
-    """The minimum is 0, there is no upper bound, and it is deleted with its cluster."""
-    cluster = make("adapts", n_workers=0)
-    assert cluster.adapt() is None
+    """The minimum is 0, there is no upper bound, and it is deleted with its cluster.
+
+    One that is still being deleted with its cluster is not used for the next cluster of that name.
+    """
+    first = make("adapts", n_workers=0)
+    assert first.adapt() is None
     found = autoscaler(kube, "adapts")
     assert found["spec"] == {"cluster": "adapts", "minimum": 0, "intervalSeconds": 5}
     assert found["metadata"]["labels"]["dask.org/cluster-name"] == "adapts"
     (owner,) = found["metadata"]["ownerReferences"]
     assert owner["uid"] == kube.get("daskcluster/adapts")["metadata"]["uid"]
-    cluster.close()
+    first.close()
+
+    second = make("adapts", n_workers=0)
+    second.adapt(maximum=4)
+    (owner,) = autoscaler(kube, "adapts")["metadata"]["ownerReferences"]
+    assert owner["uid"] == kube.get("daskcluster/adapts")["metadata"]["uid"]
+    assert bounds(kube, "adapts") == (0, 4)
+    kube("delete", "daskcluster", "adapts")
+    with pytest.raises(ValueError, match="cannot adapt the cluster adapts: there is no DaskCluster"):
+        second.adapt()
     kube.wait("daskautoscaler/adapts", "delete")
 
 
-def test_as_announced_and_changed_later(make, kube):
-    cluster = make("bounded", n_workers=0)
-    cluster.adapt(minimum=1, maximum=100)
-    assert bounds(kube, "bounded") == (1, 100)
-    uid = autoscaler(kube, "bounded")["metadata"]["uid"]
-    cluster.adapt(0, 5)
-    assert bounds(kube, "bounded") == (0, 5)
-    cluster.adapt(minimum=1)
-    assert bounds(kube, "bounded") == (1, None)
-    cluster.adapt()
-    assert bounds(kube, "bounded") == (0, None)
-    assert autoscaler(kube, "bounded")["metadata"]["uid"] == uid
+@pytest.mark.core
+def test_as_announced_and_changed_later(adaptable, kube):
+    adaptable.adapt(minimum=1, maximum=100)
+    assert bounds(kube, "adaptable") == (1, 100)
+    uid = autoscaler(kube, "adaptable")["metadata"]["uid"]
+    adaptable.adapt(0, 5)
+    assert bounds(kube, "adaptable") == (0, 5)
+    adaptable.adapt(minimum=1)
+    assert bounds(kube, "adaptable") == (1, None)
+    adaptable.adapt()
+    assert bounds(kube, "adaptable") == (0, None)
+    assert autoscaler(kube, "adaptable")["metadata"]["uid"] == uid
 
 
 @pytest.mark.parametrize(
@@ -126,19 +143,18 @@ def test_durations(adaptable, kube):
         pytest.param({"Adaptive": object}, TypeError, "Adaptive", id="class"),
     ],
 )
-def test_refused_before_any_request(adaptable, kube, arguments, error, message):
+def test_refused_before_any_request(adapting, kube, arguments, error, message):
     with pytest.raises(error, match=message):
-        adaptable.adapt(**arguments)
-    assert not is_there(kube, adaptable.name)
+        adapting.adapt(**arguments)
+    assert not is_there(kube, adapting.name)
 
 
-def test_scale_ends_it(make, kube):
-    cluster = make("ended", n_workers=0)
-    cluster.adapt(minimum=1, maximum=100)
-    cluster.scale(2)
-    assert not is_there(kube, "ended")
-    cluster.wait_for_workers(2)
-    assert replicas(kube, "ended-default") == 2
+def test_scale_ends_it(adaptable, kube):
+    adaptable.adapt(minimum=1, maximum=100)
+    adaptable.scale(2)
+    assert not is_there(kube, "adaptable")
+    adaptable.wait_for_workers(2)
+    assert replicas(kube, "adaptable-default") == 2
 
 
 def test_scale_that_is_refused_ends_nothing(adaptable, kube):
@@ -150,70 +166,50 @@ def test_scale_that_is_refused_ends_nothing(adaptable, kube):
     assert is_there(kube, adaptable.name)
 
 
-def test_scale_of_another_group_leaves_it_alone(make, kube):
-    cluster = make("beside", n_workers=0)
+def test_scale_of_another_group_leaves_it_alone(adaptable, kube):
     for name in ("one", "two"):
-        cluster.add_worker_group(name, n_workers=0)
-    apply(kube, "beside", "beside", groups=[{"name": "beside-two", "maximum": 0}], maximum=0)
-    cluster.scale(0, worker_group="one")
-    assert is_there(kube, "beside")
-    cluster.scale(0, worker_group="two")
-    assert not is_there(kube, "beside")
+        adaptable.add_worker_group(name, n_workers=0)
+    two = {"name": "adaptable-two", "maximum": 0}
+    apply(kube, "adaptable", "adaptable", groups=[two], maximum=0)
+    adaptable.scale(0, worker_group="one")
+    assert is_there(kube, "adaptable")
+    adaptable.scale(0, worker_group="two")
+    assert not is_there(kube, "adaptable")
+    for name in ("one", "two"):
+        adaptable.delete_worker_group(name)
 
 
-def test_autoscaler_that_somebody_else_made(make, kube):
+def test_autoscaler_that_somebody_else_made(adaptable, kube):
     """An autoscaler of any name is changed: a second one would be ignored, or would conflict."""
-    cluster = make("theirs", n_workers=0)
-    apply(kube, "hers", "theirs", minimum=0, maximum=0, groups=[{"name": "theirs-more"}])
+    apply(kube, "hers", "adaptable", minimum=0, maximum=0, groups=[{"name": "adaptable-more"}])
     apply(kube, "another", "another", minimum=0, maximum=0)
-    cluster.adapt(maximum=1)
+    adaptable.adapt(maximum=1)
     assert bounds(kube, "hers") == (0, 1)
-    assert autoscaler(kube, "hers")["spec"]["groups"][0]["name"] == "theirs-more"
-    assert not is_there(kube, "theirs")
-    cluster.scale(0)
+    assert autoscaler(kube, "hers")["spec"]["groups"][0]["name"] == "adaptable-more"
+    assert not is_there(kube, "adaptable")
+    adaptable.scale(0)
     assert not is_there(kube, "hers")
     assert is_there(kube, "another")
+    kube("delete", "daskautoscaler", "another")
 
 
-def test_autoscaler_of_an_earlier_cluster(make, kube, here):
-    """An autoscaler that is still being deleted with its cluster is not used for the next cluster."""
-    first = make("again", n_workers=0)
-    first.adapt(maximum=3)
-    first.close()
-    second = make("again", n_workers=0)
-    second.adapt(maximum=4)
-    (owner,) = autoscaler(kube, "again")["metadata"]["ownerReferences"]
-    assert owner["uid"] == kube.get("daskcluster/again")["metadata"]["uid"]
-    assert bounds(kube, "again") == (0, 4)
+def test_name_is_taken(adaptable, kube):
+    apply(kube, "adaptable", "other", maximum=0)
+    with pytest.raises(ValueError, match='"adaptable" already exists'):
+        adaptable.adapt()
 
 
-def test_name_is_taken(make, kube):
-    cluster = make("named", n_workers=0)
-    apply(kube, "named", "other", maximum=0)
-    with pytest.raises(ValueError, match='"named" already exists'):
-        cluster.adapt()
-    kube("delete", "daskautoscaler", "named")
-
-
-def test_from_name(make, kube, here):
-    make("found", n_workers=0)
-    with KubeCluster.from_name("found", namespace=here) as cluster:
+def test_from_name(adaptable, kube, here):
+    with KubeCluster.from_name("adaptable", namespace=here) as cluster:
         cluster.adapt(maximum=1)
-    assert is_there(kube, "found")
+    assert is_there(kube, "adaptable")
 
 
-def test_cluster_that_is_gone(make, kube):
-    cluster = make("went-away", spec=make_cluster_spec("went-away", n_workers=0))
-    kube("delete", "daskcluster", "went-away")
-    with pytest.raises(ValueError, match="cannot adapt the cluster went-away: there is no DaskCluster"):
-        cluster.adapt()
-
-
-async def test_asynchronous(make, kube):
-    async with make("adapt-async", n_workers=0, asynchronous=True) as cluster:
+async def test_asynchronous(adaptable, kube, here):
+    async with KubeCluster.from_name("adaptable", namespace=here, asynchronous=True) as cluster:
         await cluster.adapt(minimum=0, maximum=1)
-        assert bounds(kube, "adapt-async") == (0, 1)
+        assert bounds(kube, "adaptable") == (0, 1)
         await cluster.scale(0)
-        assert not is_there(kube, "adapt-async")
+        assert not is_there(kube, "adaptable")
         with pytest.raises(ValidationError):
             await cluster.adapt(minimum=2, maximum=1)

@@ -20,6 +20,7 @@ def is_served(link):
         return answer.status == 200
 
 
+@pytest.mark.core
 def test_of_a_service_inside_only(make, kube, here, unused_tcp_port):
     cluster = make("inside-only", n_workers=0)
     assert cluster.forwarded_dashboard_port
@@ -44,7 +45,7 @@ def test_no_such_way(make, kube):
     """It fails at once, and the cluster is deleted."""
     with pytest.raises(ValueError, match=r'of type ClusterIP.*scheduler_service_type="LoadBalancer"'):
         make("no-way", n_workers=0, connect="loadbalancer")
-    assert kube("get", "daskcluster", "no-way", "--ignore-not-found") == ""
+    assert not kube.exists("daskcluster/no-way")
 
 
 def test_node_port(make, kube):

@@ -2,30 +2,34 @@
 
 import os
 
+import pytest
 from distributed import Client, wait
 
-from .work import SIZE, computed, data, group_of, slow, small
+from dask_k8s_client import make_cluster_spec
+
+from .work import SIZE, computed, data, group_of, slow
 
 
+@pytest.mark.core
 def test_work_survives_an_edit(make, kube):
-    spec = small("edited", 4)
+    spec = make_cluster_spec("edited", n_workers=2)
     spec["spec"]["updateStrategy"] = {"maxUnavailable": "50%"}
     cluster = make("edited", spec=spec)
-    cluster.wait_for_workers(4)
+    cluster.wait_for_workers(2)
     before = group_of(kube, "edited-default")
     with Client(cluster) as client:
-        kept = client.map(data, range(24), pure=False)
+        kept = client.map(data, range(10), pure=False)
         wait(kept)
         work = client.map(slow, kept, pure=False)
         spec["spec"]["worker"]["spec"]["containers"][0]["env"] = [{"name": "EDITED", "value": "yes"}]
         kube.apply(spec)
-        assert client.gather(work) == [number + SIZE for number in range(24)]
-        kube.wait("daskworkergroup/edited-default", "jsonpath={.status.updatedReplicas}=4")
+        assert client.gather(work) == [number + SIZE for number in range(10)]
+        kube.wait("daskworkergroup/edited-default", "jsonpath={.status.updatedReplicas}=2")
         kube.wait("daskworkergroup/edited-default", "condition=Ready")
         kube.wait("daskcluster/edited", "condition=Progressing=False")
         assert not set(group_of(kube, "edited-default").values()) & set(before.values())
-        cluster.wait_for_workers(4)
+        cluster.wait_for_workers(2)
         assert set(client.run(os.getenv, "EDITED").values()) == {"yes"}
         keys = [future.key for future in (*kept, *work)]
         assert computed(client, keys) == dict.fromkeys(keys, 1)
-        assert client.gather(kept) == [data(number) for number in range(24)]
+        assert client.gather(kept) == [data(number) for number in range(10)]

@@ -6,13 +6,13 @@ import os
 import pytest
 from distributed import Client
 
-from dask_k8s_client import ValidationError, make_cluster_spec, make_worker_spec
+from dask_k8s_client import KubeCluster, ValidationError, make_worker_spec
 
 WORKERS = "dask.org/component=worker,dask.org/cluster-name=groups"
 
 
 def group(name):
-    return f"daskworkergroup.kubernetes.dask.org/{name}"
+    return f"daskworkergroup/{name}"
 
 
 def replicas(kube, name):
@@ -22,21 +22,22 @@ def replicas(kube, name):
 def test_scale(make, kube):
     """Scaling changes the group, and not the number in the cluster's spec."""
     cluster = make("scaled")
-    cluster.scale(3)
-    cluster.wait_for_workers(3)
+    cluster.scale(2)
+    cluster.wait_for_workers(2)
     cluster.scale(0)
     kube.wait(group("scaled-default"), "jsonpath={.status.replicas}=0")
     assert replicas(kube, "scaled-default") == 0
     assert kube.get("daskcluster/scaled")["spec"]["worker"]["replicas"] == 1
 
 
-def test_no_number_of_workers(make):
-    cluster = make("number", n_workers=0)
+def test_no_number_of_workers(standing_cluster):
+    cluster = standing_cluster()
     for n, error in ((-1, ValueError), (1.5, TypeError), ("2", TypeError), (True, TypeError)):
         with pytest.raises(error, match="n: must"):
             cluster.scale(n)
 
 
+@pytest.mark.core
 def test_two_groups(make, kube):
     cluster = make("groups", env={"KIND": "plain"}, resources={"requests": {"memory": "64Mi"}})
     cluster.add_worker_group(
@@ -63,6 +64,7 @@ def test_two_groups(make, kube):
 
 
 def test_group_of_a_custom_spec(make, kube):
+    """It is deleted with its cluster, to which no more are added then."""
     cluster = make("custom-group", n_workers=0)
     spec = make_worker_spec(n_workers=0)
     spec["spec"]["nodeSelector"] = {"disktype": "ssd"}
@@ -71,18 +73,16 @@ def test_group_of_a_custom_spec(make, kube):
     assert worker["replicas"] == 0
     assert worker["spec"]["nodeSelector"] == {"disktype": "ssd"}
 
-
-def test_group_goes_with_its_cluster(make, kube):
-    cluster = make("short", n_workers=0)
-    cluster.add_worker_group("lived", n_workers=0)
-    cluster.close()
-    kube.wait(group("short-lived"), "delete")
+    kube("delete", "daskcluster", "custom-group")
+    kube.wait(group("custom-group-ssd"), "delete")
+    with pytest.raises(ValueError, match="custom-group"):
+        cluster.add_worker_group("more")
 
 
-def test_refused(make):
-    cluster = make("refused", n_workers=0)
+def test_refused(standing_cluster):
+    cluster = standing_cluster()
     cluster.add_worker_group("more", n_workers=0)
-    with pytest.raises(ValueError, match="refused-more"):
+    with pytest.raises(ValueError, match="standing-more"):
         cluster.add_worker_group("more")
     with pytest.raises(ValueError, match="default"):
         cluster.add_worker_group("default")
@@ -94,18 +94,12 @@ def test_refused(make):
         cluster.add_worker_group("bad", custom_spec={"spec": {"containers": "none"}})
     with pytest.raises(ValueError, match="'limit'"):
         cluster.add_worker_group("bad", resources={"limit": {}})
+    cluster.delete_worker_group("more")
 
 
-async def test_asynchronous(make, kube):
-    async with make("group-async", n_workers=0, asynchronous=True) as cluster:
-        await cluster.add_worker_group("more", n_workers=0)
-        await cluster.scale(1, worker_group="more")
-        assert replicas(kube, "group-async-more") == 1
-        await cluster.delete_worker_group("more")
-
-
-def test_cluster_that_is_gone(make, kube):
-    cluster = make("went", spec=make_cluster_spec("went", n_workers=0))
-    kube("delete", "daskcluster", "went")
-    with pytest.raises(ValueError, match="went"):
-        cluster.add_worker_group("more")
+async def test_asynchronous(here, kube, standing):
+    async with KubeCluster.from_name(standing, namespace=here, asynchronous=True) as cluster:
+        await cluster.add_worker_group("async", n_workers=0)
+        await cluster.scale(1, worker_group="async")
+        assert replicas(kube, "standing-async") == 1
+        await cluster.delete_worker_group("async")

@@ -78,14 +78,15 @@ def test_inside(kube, run, quick_spec):
         "21",
         "closed",
     ]
-    assert kube("get", "daskcluster", "from-inside", "--ignore-not-found") == ""
+    assert not kube.exists("daskcluster/from-inside")
 
 
+@pytest.mark.core
 def test_who_dies_takes_the_cluster_along(kube, run, quick_spec):
     spec = quick_spec(make_cluster_spec("reaped", n_workers=0))
     code, log = run("crashed", CRASHED.format(spec=spec))
     assert code == "3", log
-    kube("get", "daskcluster", "reaped")
+    assert kube.exists("daskcluster/reaped")
     kube("delete", "pod", "crashed")
     kube.wait("daskcluster/reaped", "delete")
 
@@ -99,4 +100,4 @@ def test_who_lets_go_of_clusters_leaves_them(kube, run, quick_spec):
     assert code == "0", log
     for name in kept:
         assert "ownerReferences" not in kube.get(f"daskcluster/{name}")["metadata"]
-    kube("delete", "daskcluster", *kept)
+    kube.delete("daskcluster", *kept)

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import yaml
 
-from dask_k8s_client import ValidationError, jobs, make_cluster_spec, make_job_spec, run_job
+from dask_k8s_client import ValidationError, jobs, make_job_spec, run_job
 
 SUM = "from distributed import Client; c = Client(); print('sum', c.submit(sum, range(10)).result())"
 SECOND_TIME = """
@@ -19,20 +19,9 @@ if not note.exists():
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def shared(served, kubectl_in):
-    """A cluster for jobs without a cluster of their own."""
-    spec = make_cluster_spec("shared", n_workers=1)
-    container = spec["spec"]["scheduler"]["spec"]["containers"][0]
-    container["readinessProbe"] |= {"initialDelaySeconds": 0, "periodSeconds": 1}
-    kubectl_in(served).apply(spec)
-    yield
-    kubectl_in(served)("delete", "daskcluster/shared")
-
-
 def job(name, code, **spec):
-    """A DaskJob on the shared cluster."""
-    made = make_job_spec(name, ["python", "-u", "-c", code], cluster_name="shared", **spec)
+    """A DaskJob on a cluster that is there."""
+    made = make_job_spec(name, ["python", "-u", "-c", code], cluster_name="standing", **spec)
     pod = made["spec"]["job"]["spec"]
     pod |= {"terminationGracePeriodSeconds": 1, "volumes": [{"name": "notes", "emptyDir": {}}]}
     pod["containers"][0] |= {
@@ -42,9 +31,12 @@ def job(name, code, **spec):
     return made
 
 
-def test_a_job_on_a_cluster_of_its_own(here, kube, tmp_path):
+@pytest.mark.core
+def test_a_job_on_a_cluster_of_its_own(here, kube, quick_spec, tmp_path):
     file = tmp_path / "job.yaml"
-    file.write_text(yaml.safe_dump(make_job_spec("alone", ["python", "-c", SUM], n_workers=1)))
+    spec = make_job_spec("alone", ["python", "-c", SUM], n_workers=1)
+    quick_spec(spec["spec"]["cluster"])
+    file.write_text(yaml.safe_dump(spec))
     said = []
     outcome = run_job(file, namespace=here, log=said.append)
     assert (outcome.succeeded, outcome.reason, outcome.failures) == (True, "CompletionsReached", 0)
@@ -55,14 +47,14 @@ def test_a_job_on_a_cluster_of_its_own(here, kube, tmp_path):
     kube.wait("daskcluster/alone", "delete")
 
 
-async def test_what_is_printed_is_shown_across_restarts(here, capsys):
+async def test_what_is_printed_is_shown_across_restarts(here, standing, capsys):
     """As in a notebook, where an event loop runs."""
     outcome = run_job(job("restarted", SECOND_TIME), namespace=here)
     assert outcome.succeeded
     assert capsys.readouterr().out == "first\nagain\n"
 
 
-def test_a_job_that_fails_is_an_outcome(here):
+def test_a_job_that_fails_is_an_outcome(here, standing):
     fails = job("fails", "print('no'); raise SystemExit(3)")
     fails["spec"]["job"]["spec"]["restartPolicy"] = "Never"
     said = []
@@ -72,14 +64,14 @@ def test_a_job_that_fails_is_an_outcome(here):
     assert said == ["no"]
 
 
-def test_it_goes_on_without_whoever_waited(here, kube):
+def test_it_goes_on_without_whoever_waited(here, kube, standing):
     """First the time-out; then the job is deleted while another call follows it."""
     with pytest.raises(TimeoutError, match=r"the job long in the namespace .* it goes on"):
-        run_job(job("long", "import time; time.sleep(600)"), namespace=here, timeout="3 s")
+        run_job(job("long", "import time; time.sleep(600)"), namespace=here, timeout="2 s")
     kube.wait("daskjob/long", "jsonpath={.status.jobStatus}=Running")
     with pytest.raises(ValueError, match=r'cannot run the job long .*"long" already exists'):
         run_job(job("long", "pass"), namespace=here)
-    kube("delete", "daskjob/long")
+    kube.delete("daskjob/long")
 
     with ThreadPoolExecutor(1) as thread:
         following = thread.submit(

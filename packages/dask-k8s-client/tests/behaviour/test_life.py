@@ -10,6 +10,7 @@ from distributed import Client
 from dask_k8s_client import KubeCluster, make_cluster_spec
 
 
+@pytest.mark.core
 def test_announced(kube, here):
     """The call in the announcement creates the resources shown there, and the cluster computes."""
     with KubeCluster(name="announced", namespace=here, n_workers=2, env={"FOO": "bar"}) as cluster:
@@ -21,21 +22,21 @@ def test_announced(kube, here):
         assert cluster.namespace == here
         assert "announced" in kube.names("daskcluster")
         assert kube.names("daskworkergroup", "dask.org/cluster-name=announced") == {"announced-default"}
-    assert kube("get", "daskcluster", "announced", "--ignore-not-found") == ""
+    assert not kube.exists("daskcluster/announced")
 
 
 async def test_asynchronous(make):
-    async with make("asynchronous", asynchronous=True) as cluster:
+    async with make("asynchronous", n_workers=0, asynchronous=True) as cluster:
         assert cluster.asynchronous
+        await cluster.scale(1)
         async with Client(cluster, asynchronous=True) as client:
             assert await client.submit(operator.add, 10, 1) == 11
-        await cluster.scale(2)
         assert await cluster.get_logs()
     assert cluster.status.name == "closed"
 
 
 async def test_awaited_twice_starts_once(make):
-    cluster = make("awaited", asynchronous=True)
+    cluster = make("awaited", n_workers=0, asynchronous=True)
     assert cluster.dashboard_link == ""
     assert await cluster is await cluster
     await cluster.close()
@@ -64,8 +65,9 @@ def test_dashboard(make):
         assert answer.status == 200
 
 
-def test_dashboard_on_a_port_of_choice(make, unused_tcp_port):
-    cluster = make("port", n_workers=0, scheduler_forward_port=unused_tcp_port)
+@pytest.mark.core
+def test_dashboard_on_a_port_of_choice(standing_cluster, unused_tcp_port):
+    cluster = standing_cluster(scheduler_forward_port=unused_tcp_port)
     assert cluster.forwarded_dashboard_port == str(unused_tcp_port)
     with pytest.raises(RuntimeError, match="not started with jupyter=True"):
         cluster.jupyter_link  # noqa: B018
@@ -73,8 +75,8 @@ def test_dashboard_on_a_port_of_choice(make, unused_tcp_port):
         assert answer.read() == b"ok"
 
 
-def test_several_on_one_loop(make):
-    first = make("loop-one")
+def test_several_on_one_loop(make, standing_cluster):
+    first = standing_cluster()
     second = make("loop-two", loop=first.loop)
     assert first.loop is second.loop
     assert first != second
@@ -87,34 +89,34 @@ def test_several_on_one_loop(make):
         assert one.submit(operator.add, 3, 1).result() == 4
 
 
+@pytest.mark.core
 def test_from_name(make, kube, here):
-    cluster = make("by-name")
+    cluster = make("by-name", n_workers=0)
     with KubeCluster.from_name("by-name", namespace=here) as again:
         assert again == cluster
         assert hash(again) == hash(cluster)
-        again.scale(2)
-        cluster.wait_for_workers(2)
-        again.wait_for_workers(2)
+        again.scale(1)
+        cluster.wait_for_workers(1)
+        again.wait_for_workers(1)
         assert again.scheduler_info["workers"].keys() == cluster.scheduler_info["workers"].keys()
-    kube("get", "daskcluster", "by-name")
+    assert kube.exists("daskcluster/by-name")
 
 
 def test_who_connects_does_not_delete(make, kube):
     owner = make("owned", n_workers=0)
     make("owned").close()
-    kube("get", "daskcluster", "owned")
+    assert kube.exists("daskcluster/owned")
     owner.close()
-    assert kube("get", "daskcluster", "owned", "--ignore-not-found") == ""
+    assert not kube.exists("daskcluster/owned")
 
 
 def test_deletion_that_takes_its_time(make, kube):
     """Close raises an exception, and does not try again."""
     cluster = make("slow-to-go", n_workers=0)
-    finalizers = ("patch", "daskcluster/slow-to-go", "--type=merge", "-p")
-    kube(*finalizers, '{"metadata":{"finalizers":["example.org/held"]}}')
+    kube.patch("daskcluster/slow-to-go", {"metadata": {"finalizers": ["example.org/held"]}})
     with pytest.raises(TimeoutError, match=r"slow-to-go .* is still there after 1 s"):
         cluster.close(timeout=1)
-    kube(*finalizers, '{"metadata":{"finalizers":null}}')
+    kube.patch("daskcluster/slow-to-go", {"metadata": {"finalizers": None}})
     kube.wait("daskcluster/slow-to-go", "delete")
     cluster.close()
 
@@ -125,17 +127,20 @@ def test_left_alone(make, kube, late):
     if late:
         cluster.shutdown_on_close = False
     cluster.close()
-    kube("get", "daskcluster", "left")
+    assert kube.exists("daskcluster/left")
     make("left", shutdown_on_close=True).close()
-    assert kube("get", "daskcluster", "left", "--ignore-not-found") == ""
+    assert not kube.exists("daskcluster/left")
 
 
 def test_custom_spec(make, kube):
-    spec = make_cluster_spec("custom", n_workers=0)
+    """The idle timeout is in the cluster, so that no Python process is needed."""
+    spec = make_cluster_spec("custom", n_workers=0, idle_timeout="1 hour")
     spec["metadata"]["labels"] = {"team": "blue"}
     cluster = make("ignored", spec=spec)
     assert cluster.name == "custom"
     assert kube.names("daskcluster", "team=blue") == {"custom"}
+    found = kube.get("daskcluster/custom")["spec"]
+    assert (found["idleTimeout"], found["idleAction"]) == (3600, "Delete")
 
 
 def test_worker_command(make):
@@ -145,14 +150,6 @@ def test_worker_command(make):
         assert client.submit(operator.add, 1, 1).result() == 2
 
 
-def test_logs(make):
-    logs = make("logs").get_logs()
-    assert "Scheduler at:" in logs["logs-scheduler"]
-
-
-def test_idle_timeout(kube, here, quick_spec):
-    """The setting is in the cluster, so no Python process is needed."""
-    spec = quick_spec(make_cluster_spec("idle", n_workers=0, idle_timeout="1 hour"))
-    with KubeCluster(custom_cluster_spec=spec, namespace=here):
-        found = kube.get("daskcluster/idle")["spec"]
-        assert (found["idleTimeout"], found["idleAction"]) == (3600, "Delete")
+def test_logs(standing_cluster):
+    logs = standing_cluster().get_logs()
+    assert "Scheduler at:" in logs["standing-scheduler"]

@@ -16,53 +16,57 @@ DASK = shutil.which("dask", path=f"{sysconfig.get_path('scripts')}{os.pathsep}{o
 
 
 @pytest.fixture
-def environment(tmp_path):
-    """Commands of a separate user, whose server is stopped in any case."""
-    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
-    yield environment
-    subprocess.run([DASK, "kubernetes", "local", "down"], env=environment, check=True, capture_output=True)
+def home(tmp_path, monkeypatch):
+    """The state of a separate user, whose server is stopped in any case."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    yield tmp_path / "dask-k8s-local"
+    subprocess.run([sys.executable, "-m", "dask_k8s_local.cli", "down"], check=True, capture_output=True)
 
 
 @pytest.fixture
-def dask(environment):
-    def run(*args, **more):
-        command = [DASK, "kubernetes", *args]
-        return subprocess.run(command, env=environment | more, capture_output=True, text=True, check=False)
+def dask(capfd):
+    """`dask("list")` returns what the command prints, and what the programs print that it runs."""
+
+    def run(*args, fails=0):
+        capfd.readouterr()
+        done = CliRunner().invoke(kubernetes, args, catch_exceptions=False)
+        programs = capfd.readouterr()
+        assert done.exit_code == fails, f"{done.output}{programs.out}{programs.err}"
+        return done.output + programs.out + programs.err
 
     return run
 
 
-def test_until_it_is_interrupted(dask, environment, tmp_path):
-    command = [DASK, "kubernetes", "local", "up"]
+def test_until_it_is_interrupted(dask, home):
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True) as process:
+    with subprocess.Popen(
+        [DASK, "kubernetes", "local", "up"], stdout=pipe, stderr=pipe, text=True
+    ) as process:
         said = []
         for line in process.stdout:
             said.append(line.strip())
             if "Ctrl-C" in line:
                 break
-        kubeconfig = tmp_path / "dask-k8s-local" / "kubeconfig"
+        kubeconfig = home / "kubeconfig"
         assert f"export KUBECONFIG={kubeconfig}" in said, process.stderr.read()
-        made = dask("create", "foo", "--n-workers", "0", "--wait", KUBECONFIG=str(kubeconfig))
-        assert made.returncode == 0, made.stderr
+        dask("create", "foo", "--n-workers", "0", "--wait", "--kubeconfig", str(kubeconfig))
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
         assert (process.returncode, out.strip(), err) == (0, "Ending all pods.", "")
     assert not kubeconfig.exists()
-    assert dask("local", "status").returncode == 1
+    dask("local", "status", fails=1)
 
 
-def test_in_the_background(dask, tmp_path):
-    up = dask("local", "up", "--detach")
-    assert up.returncode == 0, up.stderr
-    kubeconfig = str(tmp_path / "dask-k8s-local" / "kubeconfig")
-    assert f"export KUBECONFIG={kubeconfig}" in up.stdout
-    assert dask("list", KUBECONFIG=kubeconfig).stderr == "There are no clusters in the namespace default.\n"
-    again = dask("local", "up", "--detach")
-    assert (again.returncode, "already running" in again.stderr) == (1, True)
-    assert dask("local", "status").returncode == 0
-    assert dask("local", "down").returncode == 0
-    assert dask("local", "status").returncode == 1
+def test_in_the_background(dask, home, monkeypatch):
+    kubeconfig = home / "kubeconfig"
+    assert f"export KUBECONFIG={kubeconfig}" in dask("local", "up", "--detach")
+    with monkeypatch.context() as patch:
+        patch.setenv("KUBECONFIG", str(kubeconfig))
+        assert dask("list") == "There are no clusters in the namespace default.\n"
+    assert "already running" in dask("local", "up", "--detach", fails=1)
+    dask("local", "status")
+    dask("local", "down")
+    dask("local", "status", fails=1)
 
 
 def test_without_what_it_needs(monkeypatch):

@@ -3,6 +3,8 @@
 import re
 import time
 
+import pytest
+
 from dask_k8s_client import KubeCluster
 
 
@@ -15,6 +17,7 @@ def until(widget, part):
         time.sleep(0.1)
 
 
+@pytest.mark.core
 def test_shown_and_scaled(make, kube, capsys):
     cluster = make("shown")
     cluster._ipython_display_()

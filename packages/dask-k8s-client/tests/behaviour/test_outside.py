@@ -8,10 +8,9 @@ from distributed import Client
 from dask_k8s_client import KubeCluster, make_cluster_spec, make_job_spec, run_job
 
 
+@pytest.mark.real("the local Kubernetes lets everybody do everything")
 @pytest.mark.usefixtures("login")
-def test_outside(kubernetes, kube, quick_spec):
-    if kubernetes.is_local:
-        pytest.skip("the local Kubernetes lets everybody do everything")
+def test_outside(kube, quick_spec):
     spec = quick_spec(make_cluster_spec("from-outside", n_workers=0))
     with KubeCluster(custom_cluster_spec=spec) as cluster:
         assert cluster.namespace == kube.namespace
@@ -29,7 +28,7 @@ def test_outside(kubernetes, kube, quick_spec):
         assert run_job(job, log=said.append).succeeded
         assert said == ["done"]
         cluster.scale(1)
-    assert kube("get", "daskcluster", "from-outside", "--ignore-not-found") == ""
+    assert not kube.exists("daskcluster/from-outside")
 
     forbidden = r'cannot create resource "daskclusters" .* in the namespace "default"'
     with pytest.raises(PermissionError, match=forbidden):

@@ -7,9 +7,12 @@ import time
 import pytest
 from distributed import Client, Event, wait
 
-from dask_k8s_client import make_cluster_spec
+from dask_k8s_client import KubeCluster, make_cluster_spec
 
-from .work import SIZE, computed, data, group_of, slow, small
+from .conftest import quick
+from .work import SIZE, computed, data, group_of, slow
+
+GROUP = "daskworkergroup/fewer-default"
 
 # A lambda, because it is pickled by value: no worker can import this file.
 held = lambda: __import__("distributed").Event("go").wait()  # noqa: E731
@@ -22,21 +25,45 @@ def places(client):
     }
 
 
-def test_data_and_work_survive(make, kube):
-    cluster = make("fewer", spec=small("fewer", 10))
-    cluster.wait_for_workers(10)
+@pytest.fixture(scope="module")
+def running(kubernetes, served):
+    """A cluster for many tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KUBECONFIG", str(kubernetes.kubeconfig))
+        spec = quick(make_cluster_spec("fewer", n_workers=0))
+        with KubeCluster(custom_cluster_spec=spec, namespace=served) as cluster:
+            yield cluster
+
+
+@pytest.fixture
+def workers(running, kube):
+    """`workers(3)` returns the cluster with so many workers, and with no others that are leaving it."""
+
+    def scaled(number):
+        running.scale(number)
+        kube.wait(GROUP, f"jsonpath={{.status.replicas}}={number}")
+        kube.wait(GROUP, f"jsonpath={{.status.readyReplicas}}={number}")
+        running.wait_for_workers(number)
+        return running
+
+    return scaled
+
+
+@pytest.mark.core
+def test_data_and_work_survive(workers, kube):
+    cluster = workers(4)
     with Client(cluster) as client:
         kept = client.map(data, range(40), pure=False)
         wait(kept)
         keys = [future.key for future in kept]
-        work = client.map(slow, kept, pure=False)
-        cluster.scale(3)
-        assert client.gather(work) == [number + SIZE for number in range(40)]
-        kube.wait("daskworkergroup/fewer-default", "jsonpath={.status.retiring}=0")
-        kube.wait("daskworkergroup/fewer-default", "condition=Ready")
+        work = client.map(slow, kept[:16], pure=False)
+        cluster.scale(2)
+        assert client.gather(work) == [number + SIZE for number in range(16)]
+        kube.wait(GROUP, "jsonpath={.status.retiring}=0")
+        kube.wait(GROUP, "condition=Ready")
 
         left = group_of(kube, "fewer-default")
-        assert len(left) == 3
+        assert len(left) == 2
         assert places(client).keys() == left.keys()
         assert computed(client, keys) == dict.fromkeys(keys, 1)
         assert all(client.who_has(kept).values())
@@ -48,56 +75,72 @@ def test_data_and_work_survive(make, kube):
             if pod["metadata"]["name"] in left
             for status in pod["status"]["containerStatuses"]
         ]
-        assert restarts == [0, 0, 0]
+        assert restarts == [0, 0]
 
 
-def test_another_group_is_left_alone(make, kube):
-    cluster = make("apart", spec=small("apart", 3))
-    cluster.add_worker_group("more", n_workers=3)
-    cluster.wait_for_workers(6)
-    others = group_of(kube, "apart-more")
+def test_another_group_is_left_alone(workers, kube):
+    cluster = workers(2)
+    cluster.add_worker_group("more", n_workers=1)
+    cluster.wait_for_workers(3)
+    others = group_of(kube, "fewer-more")
     with Client(cluster) as client:
         kept = client.map(data, range(24), pure=False)
         wait(kept)
         keys = [future.key for future in kept]
         cluster.scale(1)
-        kube.wait("daskworkergroup/apart-default", "jsonpath={.status.replicas}=1")
-        kube.wait("daskworkergroup/apart-default", "jsonpath={.status.retiring}=0")
+        kube.wait(GROUP, "jsonpath={.status.replicas}=1")
+        kube.wait(GROUP, "jsonpath={.status.retiring}=0")
         assert client.gather(kept) == [data(number) for number in range(24)]
         assert computed(client, keys) == dict.fromkeys(keys, 1)
-        assert group_of(kube, "apart-more") == others
+        assert group_of(kube, "fewer-more") == others
+    cluster.delete_worker_group("more")
+    kube.until("pods", lambda pods: not pods, "dask.org/workergroup-name=fewer-more")
 
 
-def test_idle_workers_go_first(make, kube):
-    cluster = make("busy", spec=small("busy", 3))
-    cluster.wait_for_workers(3)
+def test_idle_workers_go_first(workers, kube):
+    cluster = workers(3)
     with Client(cluster) as client:
         names = places(client)
         busy = min(names)
-        kube.wait("daskworkergroup/busy-default", "jsonpath={.status.readyReplicas}=3")
         work = client.submit(held, workers=[names[busy]], pure=False)
         cluster.scale(1)
-        kube.wait("daskworkergroup/busy-default", "jsonpath={.status.replicas}=1")
-        assert list(group_of(kube, "busy-default")) == [busy]
+        kube.wait(GROUP, "jsonpath={.status.replicas}=1")
+        assert list(group_of(kube, "fewer-default")) == [busy]
         Event("go").set()
         assert work.result()
 
 
-def test_to_zero_and_back(make, kube):
-    cluster = make("zero", spec=small("zero", 2))
-    cluster.wait_for_workers(2)
+def test_to_zero_and_back(workers, kube):
+    cluster = workers(2)
     with Client(cluster) as client:
         kept = client.map(data, range(4), pure=False)
         wait(kept)
         cluster.scale(0)
-        kube.wait("daskworkergroup/zero-default", "jsonpath={.status.replicas}=0")
+        kube.wait(GROUP, "jsonpath={.status.replicas}=0")
         cluster.scale(1)
         # Results that no other worker had memory for are computed again.
         assert client.gather(kept) == [data(number) for number in range(4)]
 
 
+def test_a_scheduler_that_is_away_is_waited_for(workers, kube):
+    """While the scheduler's process is stopped, all workers stay: the results that they hold are unknown."""
+    cluster = workers(2)
+    pause = "import os, signal; os.kill({pid}, signal.SIG{signal})"
+    with Client(cluster) as client:
+        pid = client.run_on_scheduler(os.getpid)
+    kube("exec", "fewer-scheduler", "--", "python", "-c", pause.format(pid=pid, signal="STOP"))
+    try:
+        cluster.scale(1)
+        reason = "jsonpath={.status.conditions[?(@.type=='Progressing')].reason}"
+        kube.wait(GROUP, f"{reason}=SchedulerSilent")
+        assert len(group_of(kube, "fewer-default")) == 2
+    finally:
+        kube("exec", "fewer-scheduler", "--", "python", "-c", pause.format(pid=pid, signal="CONT"))
+    kube.wait(GROUP, "jsonpath={.status.replicas}=1")
+
+
 def test_an_evicted_worker_hands_over_while_its_hook_gives_it_time(make, kube):
-    spec = small("spot", 2)
+    spec = make_cluster_spec("spot", n_workers=2)
     worker = spec["spec"]["worker"]["spec"]
     worker["terminationGracePeriodSeconds"] = 60
     worker["containers"][0]["lifecycle"] = {"preStop": {"sleep": {"seconds": 50}}}
@@ -120,24 +163,6 @@ def test_an_evicted_worker_hands_over_while_its_hook_gives_it_time(make, kube):
         assert len(group_of(kube, "spot-default")) == 2
 
 
-def test_a_scheduler_that_is_away_is_waited_for(make, kube):
-    """While the scheduler's process is stopped, all workers stay: the results that they hold are unknown."""
-    cluster = make("away", spec=small("away", 2))
-    cluster.wait_for_workers(2)
-    pause = "import os, signal; os.kill({pid}, signal.SIG{signal})"
-    with Client(cluster) as client:
-        pid = client.run_on_scheduler(os.getpid)
-    kube("exec", "away-scheduler", "--", "python", "-c", pause.format(pid=pid, signal="STOP"))
-    try:
-        cluster.scale(1)
-        reason = "jsonpath={.status.conditions[?(@.type=='Progressing')].reason}"
-        kube.wait("daskworkergroup/away-default", f"{reason}=SchedulerSilent")
-        assert len(group_of(kube, "away-default")) == 2
-    finally:
-        kube("exec", "away-scheduler", "--", "python", "-c", pause.format(pid=pid, signal="CONT"))
-    kube.wait("daskworkergroup/away-default", "jsonpath={.status.replicas}=1")
-
-
 # Print the agent's answer to an authorized request, once all workers have come.
 ASK = """
 import json, sys, time, urllib.error, urllib.request
@@ -156,17 +181,18 @@ except urllib.error.HTTPError as error:
 """
 
 
-@pytest.mark.parametrize("release", ["2024.1.0", "2026.8.0"])
-def test_releases_of_dask(kube, quick_spec, release):
-    """The oldest and the newest supported versions, on a Kubernetes that runs images."""
-    name = f"release-{release.replace('.', '-')}"
-    spec = quick_spec(make_cluster_spec(name, image=f"ghcr.io/dask/dask:{release}", n_workers=3))
-    kube.apply(spec)
-    kube.wait(f"daskcluster/{name}", "condition=Ready")
-    for token, status in (("known", "200"), ("guessed", "401")):
-        command = ("exec", f"{name}-scheduler", "--", "python", "-c", ASK, token, "3")
-        assert kube(*command).strip() == status
-    kube("scale", f"daskworkergroup/{name}-default", "--replicas=1")
-    kube.wait(f"daskworkergroup/{name}-default", "jsonpath={.status.replicas}=1")
-    assert kube("logs", f"{name}-scheduler").count(" is to be closing_gracefully") == 2
-    kube("delete", f"daskcluster/{name}", "--wait=false")
+def test_releases_of_dask(kubernetes, kube, quick_spec):
+    """The oldest and the newest supported versions; images mean nothing to the local Kubernetes."""
+    releases = ["2026.8.0"] if kubernetes.is_local else ["2024.1.0", "2026.8.0"]
+    names = {release: f"release-{release.replace('.', '-')}" for release in releases}
+    for release, name in names.items():
+        kube.apply(quick_spec(make_cluster_spec(name, image=f"ghcr.io/dask/dask:{release}", n_workers=3)))
+    for name in names.values():
+        kube.wait(f"daskcluster/{name}", "condition=Ready")
+        for token, status in (("known", "200"), ("guessed", "401")):
+            command = ("exec", f"{name}-scheduler", "--", "python", "-c", ASK, token, "3")
+            assert kube(*command).strip() == status
+        kube("scale", f"daskworkergroup/{name}-default", "--replicas=1")
+        kube.wait(f"daskworkergroup/{name}-default", "jsonpath={.status.replicas}=1")
+        assert kube("logs", f"{name}-scheduler").count(" is to be closing_gracefully") == 2
+        kube.delete(f"daskcluster/{name}")

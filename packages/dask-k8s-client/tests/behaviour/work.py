@@ -3,8 +3,6 @@
 import time
 from collections import Counter
 
-from dask_k8s_client import make_cluster_spec
-
 SIZE = 100_000
 
 # Lambdas, because they are pickled by value: no worker can import this file.
@@ -33,7 +31,3 @@ def group_of(kube, name):
         if pod["metadata"].get("labels", {}).get("dask.org/workergroup-name") == name
         and "deletionTimestamp" not in pod["metadata"]
     }
-
-
-def small(name, n_workers):
-    return make_cluster_spec(name, n_workers=n_workers, worker_command="dask worker --no-nanny --nthreads 1")

@@ -16,12 +16,11 @@ from dask_k8s_controller.dask.pods.template import keeps_legacy_commands, pod_sp
 from dask_k8s_controller.dask.pods.view import troubled
 from dask_k8s_controller.dask.scheduler.answers import AgentError, Demand, Load, Retired, Waiting
 from dask_k8s_controller.dask.world import Agent, World
-from dask_k8s_controller.runtime.cache import Record
+from dask_k8s_controller.runtime.cache import Record, Watched
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.plan import Create, Delete, Event, Patch, Plan
 from dask_k8s_controller.runtime.plugin import Plugin, Reconcile, Reconciler, Rule
 from dask_k8s_controller.runtime.results import After, Outcome, WriteError
-from dask_k8s_controller.runtime.watched import Watched
 
 __all__ = [
     "HEALTHY",

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from http import HTTPStatus
+from http.client import responses
 from typing import Any, Self
 
 
@@ -41,11 +42,7 @@ class ApiError(Exception):
     def from_body(cls, status: int, body: bytes, *, reason: str = "", retry_after: str | None = None) -> Self:
         """Read a response that contains a ``Status`` object, or whatever a proxy sent instead.
 
-        Args:
-            status: The HTTP status of the response.
-            body: The body of the response.
-            reason: The reason to use where the body is no ``Status`` object.
-            retry_after: The header ``Retry-After``, in seconds; a date is ignored.
+        ``reason`` is used in that case. ``retry_after`` is the header, in seconds; a date is ignored.
         """
         try:
             answer = json.loads(body)
@@ -54,9 +51,8 @@ class ApiError(Exception):
         if isinstance(answer, dict) and answer.get("kind") == "Status":
             return cls.from_status(answer, status=status, reason=reason, retry_after=retry_after)
         text = " ".join(body[:300].decode(errors="replace").split())  # one line in logs and conditions
-        return cls(
-            status, reason, text or ("" if reason else _phrase(status)), retry_after=_seconds(retry_after)
-        )
+        message = text or ("" if reason else responses.get(status, ""))
+        return cls(status, reason, message, retry_after=_seconds(retry_after))
 
     @classmethod
     def from_status(
@@ -96,10 +92,3 @@ class ApiError(Exception):
 
 def _seconds(retry_after: str | int | None) -> float | None:
     return float(retry_after) if retry_after and str(retry_after).isdecimal() else None
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return ""

@@ -58,8 +58,7 @@ class DaskClusterStatus(Status):
     replicas: int | None = Field(default=None, description="Workers of the default group.")
     ready_replicas: int | None = Field(default=None, description="Ready workers of the default group.")
     updated_replicas: int | None = Field(
-        default=None,
-        description="Workers of the default group that are made from the template as it is now.",
+        default=None, description="Workers of the default group that are made from the template as it is now."
     )
     selector: str | None = Field(default=None, description="Labels of the default group's workers.")
     idle_since: Time | None = Field(

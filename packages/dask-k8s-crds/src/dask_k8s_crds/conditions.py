@@ -42,6 +42,5 @@ def merge(old: Sequence[Condition], new: Sequence[Condition], *, now: datetime) 
 
 
 def _dated(condition: Condition, before: Condition | None, now: datetime) -> Condition:
-    flipped = before is None or before.status != condition.status or before.last_transition_time is None
-    time = now.replace(microsecond=0) if flipped or before is None else before.last_transition_time
-    return condition.model_copy(update={"last_transition_time": time})
+    since = before.last_transition_time if before and before.status == condition.status else None
+    return condition.model_copy(update={"last_transition_time": since or now.replace(microsecond=0)})

@@ -36,9 +36,7 @@ class Scale:
 
 
 class CustomResource(Model):
-    """An object of a custom resource; subclasses add the field `spec`.
-
-    The class variables contain everything else that a CustomResourceDefinition needs.
+    """An object of a custom resource; subclasses add the field `spec`, and say what else its CRD contains.
 
     Attributes:
         resource: The group, version, kind and names of the resource.
@@ -104,26 +102,22 @@ class CustomResource(Model):
         return InvalidObject(cls.resource.kind, _name(body), tuple(problems))
 
     @classmethod
+    @cache
     def structural_schema(cls) -> Schema:
         """Return the schema of an object, as in the CustomResourceDefinition."""
-        return _structural_schema(cls)
-
-
-@cache
-def _structural_schema(model: type[CustomResource]) -> Schema:
-    return {
-        "description": model.__doc__,
-        "type": "object",
-        "required": ["spec"],
-        "properties": {
-            "apiVersion": {"type": "string"},
-            "kind": {"type": "string"},
-            "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
-            "spec": for_model(cast("type[BaseModel]", model.model_fields["spec"].annotation)),
-            "status": for_model(model.status_type),
-        },
-        **validation_rules.schema(*model.rules),
-    }
+        return {
+            "description": cls.__doc__,
+            "type": "object",
+            "required": ["spec"],
+            "properties": {
+                "apiVersion": {"type": "string"},
+                "kind": {"type": "string"},
+                "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
+                "spec": for_model(cast("type[BaseModel]", cls.model_fields["spec"].annotation)),
+                "status": for_model(cls.status_type),
+            },
+            **validation_rules.schema(*cls.rules),
+        }
 
 
 def _new(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """The fields of DaskJob."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, StrictBool
 
 from dask_k8s_crds import names
 from dask_k8s_crds.cluster import DaskClusterSpec
@@ -70,7 +70,7 @@ class DaskJobSpec(Closed):
         default=None,
         description="Which failures count, and which end the job, as in a Job; for restartPolicy Never.",
     )
-    suspend: Annotated[bool, Field(strict=True)] = Field(
+    suspend: StrictBool = Field(
         default=False,
         description="true: neither runner nor cluster has pods; they start again when it is false.",
     )

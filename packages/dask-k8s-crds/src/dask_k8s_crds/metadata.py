@@ -65,12 +65,8 @@ def child_metadata(
 ) -> dict[str, Any]:
     """Return the metadata of a child: labels and annotations of the owner, of the template, and ours.
 
-    Args:
-        owner: The resource and the metadata of the owner.
-        name: The name of the child.
-        template: Labels and annotations from the spec, which override those of the owner.
-        reserved: Labels that users cannot override.
-        defaults: Labels that users can override.
+    Those of the ``template`` in the spec override those of the owner. Users can override the labels in
+    ``defaults``, and not those in ``reserved``.
     """
     resource, meta = owner
     annotations = {**labels.inherited(meta.annotations), **template.annotations}

@@ -15,11 +15,7 @@ class Model(BaseModel):
     """
 
     model_config = ConfigDict(
-        frozen=True,
-        extra="ignore",
-        alias_generator=to_camel,
-        validate_by_name=True,
-        validate_by_alias=True,
+        frozen=True, extra="ignore", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
     )
 
     @model_validator(mode="before")
@@ -39,11 +35,7 @@ def without_nulls(value: Any) -> Any:
     return value
 
 
-def _to_seconds(time: datetime) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-Time = Annotated[datetime, PlainSerializer(_to_seconds)]
+Time = Annotated[datetime, PlainSerializer(lambda time: time.strftime("%Y-%m-%dT%H:%M:%SZ"))]
 """A time in UTC, written to the second."""
 
 Strings = Annotated[Mapping[str, str], BeforeValidator(without_nulls)]

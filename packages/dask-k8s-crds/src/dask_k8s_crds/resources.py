@@ -54,7 +54,6 @@ class Resource:
         return "/".join(parts)
 
     def __str__(self) -> str:
-        """Return the full name, as kubectl accepts it."""
         return self.full_name
 
 

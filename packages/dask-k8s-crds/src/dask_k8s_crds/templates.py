@@ -8,14 +8,14 @@ from pydantic import Field, PlainValidator, WithJsonSchema
 from dask_k8s_crds.model import Closed, Strings
 
 
-def _json_object(value: Any) -> Mapping[str, Any]:
+def _json_object(value: Any) -> Any:
     if not isinstance(value, Mapping):
         raise ValueError("must be of type object")  # noqa: TRY004  # pydantic reports only this
-    return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return _without_nulls(value)
 
 
 def _without_nulls(value: Any) -> Any:
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {key: _without_nulls(item) for key, item in value.items() if item is not None}
     if isinstance(value, list):
         return [_without_nulls(item) for item in value]
@@ -26,21 +26,15 @@ def _runner(value: Any) -> Mapping[str, Any]:
     return {"restartPolicy": "OnFailure", **_json_object(value)}
 
 
-PodSpec = Annotated[
-    Mapping[str, Any], PlainValidator(_json_object), WithJsonSchema({"x-kubernetes-schema": "PodSpec"})
-]
-ServiceSpec = Annotated[
-    Mapping[str, Any], PlainValidator(_json_object), WithJsonSchema({"x-kubernetes-schema": "ServiceSpec"})
-]
+def _kubernetes_type(name: str) -> WithJsonSchema:
+    return WithJsonSchema({"x-kubernetes-schema": name})
 
 
-RunnerSpec = Annotated[
-    Mapping[str, Any], PlainValidator(_runner), WithJsonSchema({"x-kubernetes-schema": "RunnerSpec"})
-]
+PodSpec = Annotated[Mapping[str, Any], PlainValidator(_json_object), _kubernetes_type("PodSpec")]
+ServiceSpec = Annotated[Mapping[str, Any], PlainValidator(_json_object), _kubernetes_type("ServiceSpec")]
+RunnerSpec = Annotated[Mapping[str, Any], PlainValidator(_runner), _kubernetes_type("RunnerSpec")]
 PodFailurePolicy = Annotated[
-    Mapping[str, Any],
-    PlainValidator(_json_object),
-    WithJsonSchema({"x-kubernetes-schema": "PodFailurePolicy"}),
+    Mapping[str, Any], PlainValidator(_json_object), _kubernetes_type("PodFailurePolicy")
 ]
 
 

@@ -24,30 +24,25 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        """Return path and message, as the API server prints them."""
         return f"{self.path}: {self.message}"
 
 
 class InvalidObject(ValueError):
-    """An object that the API server would refuse, with all of its problems."""
+    """An object that the API server would refuse, with all of its problems, at least one."""
 
     def __init__(self, kind: str, name: str, problems: tuple[Problem, ...]) -> None:
-        """Describe the object by kind and name; `problems` is not empty."""
         super().__init__(kind, name, problems)
         self.kind = kind
         self.name = name
         self.problems = problems
 
     def __str__(self) -> str:
-        """Return kind, name and every problem with its path."""
         return f'{self.kind} "{self.name}" is invalid: ' + "; ".join(map(str, self.problems))
 
 
 def check(schema: Schema, value: Any, path: str = "") -> list[Problem]:
     """Return all problems of a value; an empty list if it fits the schema."""
-    problems: list[Problem] = []
-    _walk(schema, value, path, problems)
-    return problems
+    return list(_walk(schema, value, path))
 
 
 def broken(rules: Iterable[ValidationRule], value: Any, path: str = "") -> list[Problem]:
@@ -59,21 +54,20 @@ def broken(rules: Iterable[ValidationRule], value: Any, path: str = "") -> list[
     ]
 
 
-def _walk(schema: Schema, value: Any, path: str, problems: list[Problem]) -> None:
+def _walk(schema: Schema, value: Any, path: str) -> Iterator[Problem]:
     actual = _type(value)
     expected = _INT_OR_STRING if "x-kubernetes-int-or-string" in schema else (schema["type"],)
     if actual not in expected and not (actual == "integer" and "number" in expected):
         types = ",".join(expected)
-        message = f'Invalid value: "{actual}": {path} in body must be of type {types}: "{actual}"'
-        problems.append(Problem(path, message))
+        yield Problem(path, f'Invalid value: "{actual}": {path} in body must be of type {types}: "{actual}"')
         return
-    before = len(problems)
-    if check_type := _CHECKS.get(actual):
-        check_type(schema, value, path, problems)
-    if "x-kubernetes-validations" in schema and len(problems) == before:
+    check_type = _CHECKS.get(actual)
+    problems = list(check_type(schema, value, path)) if check_type else []
+    yield from problems
+    if "x-kubernetes-validations" in schema and not problems:
         expressions = (validation["rule"] for validation in schema["x-kubernetes-validations"])
         rules = filter(None, map(validation_rules.BY_CEL.get, expressions))
-        problems += broken(rules, value, path)
+        yield from broken(rules, value, path)
 
 
 def _type(value: Any) -> str:
@@ -96,7 +90,7 @@ def _type(value: Any) -> str:
             return type(value).__name__
 
 
-def _object(schema: Schema, value: dict[str, Any], path: str, problems: list[Problem]) -> None:
+def _object(schema: Schema, value: dict[str, Any], path: str) -> Iterator[Problem]:
     properties = schema.get("properties", {})
     others = schema.get("additionalProperties")
     prefix = f"{path}." if path else ""
@@ -104,25 +98,22 @@ def _object(schema: Schema, value: dict[str, Any], path: str, problems: list[Pro
         inner = properties.get(key, others)
         if inner is None:
             if PRESERVE not in schema:
-                problems.append(Problem(f"{prefix}{key}", "unknown field"))
+                yield Problem(f"{prefix}{key}", "unknown field")
         elif item is not None:  # an explicit null means absent
-            _walk(inner, item, f"{prefix}{key}", problems)
-    problems += [
-        Problem(f"{prefix}{key}", "Required value")
-        for key in schema.get("required", ())
-        if value.get(key) is None
-    ]
+            yield from _walk(inner, item, f"{prefix}{key}")
+    for key in schema.get("required", ()):
+        if value.get(key) is None:
+            yield Problem(f"{prefix}{key}", "Required value")
 
 
-def _array(schema: Schema, value: Sequence[Any], path: str, problems: list[Problem]) -> None:
+def _array(schema: Schema, value: Sequence[Any], path: str) -> Iterator[Problem]:
     if len(value) < (least := schema.get("minItems", 0)):
-        message = f"Invalid value: {len(value)}: {path} in body should have at least {least} items"
-        problems.append(Problem(path, message))
+        yield Problem(path, f"Invalid value: {len(value)}: {path} in body should have at least {least} items")
     if len(value) > (most := schema.get("maxItems", len(value))):
-        problems.append(Problem(path, f"Too many: {len(value)}: must have at most {most} items"))
+        yield Problem(path, f"Too many: {len(value)}: must have at most {most} items")
     for index, item in enumerate(value):
-        _walk(schema["items"], item, f"{path}[{index}]", problems)
-    problems += _duplicates(schema.get("x-kubernetes-list-map-keys", ()), value, path)
+        yield from _walk(schema["items"], item, f"{path}[{index}]")
+    yield from _duplicates(schema.get("x-kubernetes-list-map-keys", ()), value, path)
 
 
 def _duplicates(keys: Sequence[str], value: Sequence[Any], path: str) -> Iterator[Problem]:
@@ -135,15 +126,14 @@ def _duplicates(keys: Sequence[str], value: Sequence[Any], path: str) -> Iterato
         seen.append(key)
 
 
-def _string(schema: Schema, value: str, path: str, problems: list[Problem]) -> None:
+def _string(schema: Schema, value: str, path: str) -> Iterator[Problem]:
     if (choices := schema.get("enum")) and value not in choices:
         supported = ", ".join(f'"{choice}"' for choice in choices)
-        problems.append(Problem(path, f'Unsupported value: "{value}": supported values: {supported}'))
+        yield Problem(path, f'Unsupported value: "{value}": supported values: {supported}')
     if (pattern := schema.get("pattern")) and not _matches(pattern, value):
-        message = f"Invalid value: \"{value}\": {path} in body should match '{pattern}'"
-        problems.append(Problem(path, message))
+        yield Problem(path, f"Invalid value: \"{value}\": {path} in body should match '{pattern}'")
     if len(value) > (most := schema.get("maxLength", len(value))):
-        problems.append(Problem(path, f"Too long: may not be more than {most} bytes"))
+        yield Problem(path, f"Too long: may not be more than {most} bytes")
 
 
 def _matches(pattern: str, value: str) -> bool:
@@ -151,19 +141,17 @@ def _matches(pattern: str, value: str) -> bool:
     return re.search(re.sub(r"\$$", r"\\Z", pattern), value) is not None
 
 
-def _number(schema: Schema, value: float, path: str, problems: list[Problem]) -> None:
+def _number(schema: Schema, value: float, path: str) -> Iterator[Problem]:
     least = schema.get("minimum", value)
     exclusive = schema.get("exclusiveMinimum", False)
     if value < least or (exclusive and value == least):
         bound = "greater than" if exclusive else "greater than or equal to"
-        message = f"Invalid value: {value}: {path} in body should be {bound} {least}"
-        problems.append(Problem(path, message))
+        yield Problem(path, f"Invalid value: {value}: {path} in body should be {bound} {least}")
     if value > (most := schema.get("maximum", value)):
-        message = f"Invalid value: {value}: {path} in body should be less than or equal to {most}"
-        problems.append(Problem(path, message))
+        yield Problem(path, f"Invalid value: {value}: {path} in body should be less than or equal to {most}")
 
 
-_CHECKS: Mapping[str, Callable[[Schema, Any, str, list[Problem]], None]] = {
+_CHECKS: Mapping[str, Callable[[Schema, Any, str], Iterator[Problem]]] = {
     "object": _object,
     "array": _array,
     "string": _string,

@@ -24,14 +24,6 @@ class ValidationRule:
     field: str = ""
 
 
-def _cluster_name(cluster: Mapping[str, Any]) -> bool:
-    return names.is_cluster_name(cluster["metadata"]["name"])
-
-
-def _worker_group_name(group: Mapping[str, Any]) -> bool:
-    return len(group["metadata"]["name"]) <= names.WORKER_GROUP_NAME_MAX
-
-
 def _unique_names(ports: Sequence[Mapping[str, Any]]) -> bool:
     names_of_ports = [port["name"] for port in ports if "name" in port]
     return len(names_of_ports) == len(set(names_of_ports))
@@ -47,14 +39,6 @@ def _other_groups(autoscaler: Mapping[str, Any]) -> bool:
     return all(group["name"] != default for group in autoscaler.get("groups") or ())
 
 
-def _one_cluster(job: Mapping[str, Any]) -> bool:
-    return (job.get("cluster") is None) != (job.get("clusterName") is None)
-
-
-def _failure_policy(job: Mapping[str, Any]) -> bool:
-    return job.get("podFailurePolicy") is None or job["job"]["spec"].get("restartPolicy") == "Never"
-
-
 _NEW = "has(self.status) || "
 """Restricts a rule to new objects: one with a status may have been admitted before the rule existed, and must
 still accept writes, for example to its finalizers, so that it can be deleted."""
@@ -63,13 +47,13 @@ CLUSTER_NAME = ValidationRule(
     f"{_NEW}self.metadata.name.size() <= {names.CLUSTER_NAME_MAX}"
     f" && self.metadata.name.matches('{names.CLUSTER_NAME_PATTERN}')",
     names.CLUSTER_NAME_RULE,
-    _cluster_name,
+    lambda cluster: names.is_cluster_name(cluster["metadata"]["name"]),
     ".metadata.name",
 )
 WORKER_GROUP_NAME = ValidationRule(
     f"{_NEW}self.metadata.name.size() <= {names.WORKER_GROUP_NAME_MAX}",
     names.WORKER_GROUP_NAME_RULE,
-    _worker_group_name,
+    lambda group: len(group["metadata"]["name"]) <= names.WORKER_GROUP_NAME_MAX,
     ".metadata.name",
 )
 IMMUTABLE = ValidationRule("self == oldSelf", "cannot be changed", None)
@@ -90,16 +74,15 @@ OTHER_GROUPS = ValidationRule(
     _other_groups,
     ".groups",
 )
-
 ONE_CLUSTER = ValidationRule(
     "has(self.cluster) != has(self.clusterName)",
     "must have exactly one of cluster and clusterName",
-    _one_cluster,
+    lambda job: (job.get("cluster") is None) != (job.get("clusterName") is None),
 )
 FAILURE_POLICY = ValidationRule(
     "!has(self.podFailurePolicy) || self.job.spec.restartPolicy == 'Never'",
     "needs a runner with restartPolicy Never",
-    _failure_policy,
+    lambda job: job.get("podFailurePolicy") is None or job["job"]["spec"].get("restartPolicy") == "Never",
     ".podFailurePolicy",
 )
 

@@ -40,8 +40,7 @@ class DaskWorkerGroupSpec(Closed):
     )
     worker: WorkerSpec = Field(description="The workers.")
     update_strategy: UpdateStrategy | None = Field(
-        default=None,
-        description="How workers follow a changed template; by default as the cluster says.",
+        default=None, description="How workers follow a changed template; by default as the cluster says."
     )
 
 

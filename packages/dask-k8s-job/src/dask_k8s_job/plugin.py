@@ -1,11 +1,26 @@
-"""The plugin: CRD, watches, reconciler and RBAC rules of DaskJob."""
+"""The plugin: CRD, watches, reconciler and RBAC rules of DaskJob, and what triggers its reconcile."""
 
-from dask_k8s_controller import Plugin, Reconciler, Rule, Watched
+from dask_k8s_controller import Key, Plugin, Reconciler, Record, Rule, Watched, World
 from dask_k8s_crds import DaskJob, labels, manifests, resources
 from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_JOBS, JOBS, PODS
 from dask_k8s_job.observe import cluster_of, trim_runner
 from dask_k8s_job.reconcile import reconcile
-from dask_k8s_job.triggers import jobs_for_cluster, jobs_for_pod
+
+
+def jobs_for_cluster(cluster: Record, world: World) -> list[Key]:
+    """Return the jobs that run on a cluster."""
+    return [job.key for job in world.find(DASK_JOBS, cluster.key.namespace, cluster.key.name)]
+
+
+def jobs_for_pod(pod: Record, world: World) -> list[Key]:
+    """Return the job that a pod is a runner of, if any."""
+    if pod.value.component != labels.JOB_RUNNER or pod.owner is None:
+        return []
+    runner = world.get(Key(JOBS, pod.key.namespace, pod.owner.name))
+    if runner is None or runner.owner is None:
+        return []
+    return [Key(DASK_JOBS, pod.key.namespace, runner.owner.name)]
+
 
 PLUGIN = Plugin(
     watches=(

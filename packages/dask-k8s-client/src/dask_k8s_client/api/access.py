@@ -10,7 +10,6 @@ import ipaddress
 import json
 import logging
 import os
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("dask_k8s_client")
 
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_TOKEN = _SERVICE_ACCOUNT / "token"
 
 
 class NoAccess(RuntimeError):
@@ -41,11 +41,6 @@ class Login:
     """Path of a kubeconfig to use instead of $KUBECONFIG."""
     context: str | None = None
     """Name of a context in the kubeconfig."""
-
-    @property
-    def is_explicit(self) -> bool:
-        """Whether the user has chosen either."""
-        return bool(self.kubeconfig or self.context)
 
 
 DEFAULT_LOGIN = Login()
@@ -74,19 +69,14 @@ class OwnPod:
             return None
 
     def own(self, manifest: Mapping[str, Any]) -> JSON:
-        """Return a copy of a manifest with this pod as its owner, so that it is deleted with the pod.
-
-        ``blockOwnerDeletion`` is not set: some API servers demand a permission for it that users do not have.
-        """
+        """Return a copy of a manifest with this pod as its owner, so that it is deleted with the pod."""
+        # Some API servers demand a permission for `blockOwnerDeletion` that users do not have.
         owner = {"apiVersion": "v1", "kind": "Pod", "name": self.name, "uid": self.uid}
         return {**manifest, "metadata": {**manifest["metadata"], "ownerReferences": [owner]}}
 
 
 def owner_for(pod: OwnPod | None, manifest: Mapping[str, Any], namespace: str) -> OwnPod | None:
-    """Return the pod if it can own what the manifest creates in `namespace`.
-
-    Otherwise return None, and log the reason once unless the manifest has an owner already.
-    """
+    """Return the pod if it can own what a manifest creates in `namespace`; if it cannot, log why, once."""
     if manifest["metadata"].get("ownerReferences"):
         return None
     if pod is None:
@@ -119,7 +109,6 @@ class Access:
     """TLS and proxy settings, as arguments of aiohttp's requests."""
     proxy_of_environment: bool
     """Whether to use HTTPS_PROXY and similar variables."""
-    tls: ssl.SSLContext
     configuration: "Configuration"
     login: Login
     """What this was loaded from, to load it again."""
@@ -148,27 +137,23 @@ async def load(environ: Mapping[str, str] = os.environ, login: Login = DEFAULT_L
     configuration.api_key = {}
     own_pod = None
     paths = login.kubeconfig or environ.get("KUBECONFIG", "")
-    in_cluster = not login.is_explicit and not _any_file(paths) and (_SERVICE_ACCOUNT / "token").is_file()
+    in_cluster = not (login.kubeconfig or login.context or _any_file(paths)) and _TOKEN.is_file()
     paths = paths or "~/.kube/config"
     try:
         if in_cluster:
             load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
             namespace = (_SERVICE_ACCOUNT / "namespace").read_text(encoding="utf-8").strip()
-            own_pod = OwnPod.from_token((_SERVICE_ACCOUNT / "token").read_text(encoding="utf-8"))
+            own_pod = OwnPod.from_token(_TOKEN.read_text(encoding="utf-8"))
+        elif not _any_file(paths):
+            raise NoAccess(f"no Kubernetes to talk to: there is no kubeconfig ({paths}), nor is this a pod")
         else:
-            if not _any_file(paths):
-                raise NoAccess(
-                    f"no Kubernetes to talk to: there is no kubeconfig ({paths}), nor is this a pod"
-                )
             loader = await load_kube_config(  # type: ignore[no-untyped-call]
                 paths, context=login.context, client_configuration=configuration, persist_config=False
             )
             namespace = loader.current_context["context"].get("namespace") or "default"
         rest = RESTClientObject(configuration)
     except (ConfigException, OSError, ValueError, YAMLError) as error:
-        raise NoAccess(
-            f"cannot use the kubeconfig {paths}: {error}" if not in_cluster else str(error)
-        ) from error
+        raise NoAccess(str(error) if in_cluster else f"cannot use the kubeconfig {paths}: {error}") from error
     connection = {
         "ssl": rest.ssl_context,
         "server_hostname": configuration.tls_server_name,
@@ -182,7 +167,6 @@ async def load(environ: Mapping[str, str] = os.environ, login: Login = DEFAULT_L
         own_pod=own_pod,
         connection={key: value for key, value in connection.items() if value is not None},
         proxy_of_environment=not (configuration.proxy or _is_loopback(configuration.host)),
-        tls=rest.ssl_context,
         configuration=configuration,
         login=login,
     )

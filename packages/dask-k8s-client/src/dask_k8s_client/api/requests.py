@@ -16,10 +16,12 @@ from dask_k8s_client.api.access import DEFAULT_LOGIN, Access, Login, load
 from dask_k8s_client.arguments import JSON
 from dask_k8s_client.exceptions import Unreachable
 from dask_k8s_crds.api_errors import ApiError
-from dask_k8s_crds.resources import PODS, Resource
+from dask_k8s_crds.resources import Resource
 
 T = TypeVar("T")
 
+Manifest = Mapping[str, Any]
+Params = Mapping[str, str]
 Objects = dict[str, JSON]
 """The objects of a collection by name."""
 
@@ -66,6 +68,16 @@ class Api:
         """Use the credentials that kubectl would use; sends no request."""
         return cls(await load(login=login))
 
+    @classmethod
+    @asynccontextmanager
+    async def connected(cls, login: Login = DEFAULT_LOGIN) -> AsyncIterator[Self]:
+        """Connect as `connect` does, and close the connections at the end of the block."""
+        api = await cls.connect(login)
+        try:
+            yield api
+        finally:
+            await api.close()
+
     async def close(self) -> None:
         """Close all connections."""
         await self._session.close()
@@ -95,30 +107,22 @@ class Api:
         answer = await self._json("GET", resource.path(namespace), selector.params)
         return tuple(answer["items"])
 
-    async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> JSON:
+    async def create(self, resource: Resource, namespace: str | None, body: Manifest) -> JSON:
         """Create an object and return it as stored; the API server refuses unknown fields."""
         return await self._json("POST", resource.path(namespace), {"fieldValidation": "Strict"}, body)
 
-    async def patch(
-        self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any]
-    ) -> JSON | None:
+    async def patch(self, resource: Resource, namespace: str, name: str, body: Manifest) -> JSON | None:
         """Apply a merge patch and return the object, or None if it does not exist."""
         params = {"fieldValidation": "Strict"}
         return await self._json_if_present("PATCH", resource.path(namespace, name), params, body)
 
     async def delete(self, resource: Resource, namespace: str, name: str, uid: str | None = None) -> None:
         """Delete an object; do nothing if it does not exist or has another uid."""
-        body = {"propagationPolicy": "Background"} | ({"preconditions": {"uid": uid}} if uid else {})
         try:
-            await self._json_if_present("DELETE", resource.path(namespace, name), body=body)
+            await self._json_if_present("DELETE", resource.path(namespace, name), body=deletion_of(uid))
         except ApiError as error:
             if error.status != HTTPStatus.CONFLICT:
                 raise
-
-    async def logs(self, namespace: str, pod: str, params: Mapping[str, str]) -> str:
-        """Return the log of a container."""
-        async with self.request("GET", PODS.path(namespace, pod, "log"), params) as response:
-            return await response.text(errors="replace")
 
     async def _json_if_present(self, *args: Any, **kwargs: Any) -> JSON | None:
         try:
@@ -129,11 +133,7 @@ class Api:
             raise
 
     async def _json(
-        self,
-        method: str,
-        path: str,
-        params: Mapping[str, str] | None = None,
-        body: Mapping[str, Any] | None = None,
+        self, method: str, path: str, params: Params | None = None, body: Manifest | None = None
     ) -> JSON:
         delays = iter(_RETRY_DELAYS)
         while True:
@@ -152,8 +152,8 @@ class Api:
         self,
         method: str,
         path: str,
-        params: Mapping[str, str],
-        body: Mapping[str, Any] | None = None,
+        params: Params,
+        body: Manifest | None = None,
         *,
         timeout: aiohttp.ClientTimeout = _TIMEOUT,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -192,7 +192,7 @@ class Api:
 
     @asynccontextmanager
     async def websocket(
-        self, path: str, params: Mapping[str, str], protocols: tuple[str, ...]
+        self, path: str, params: Params, protocols: tuple[str, ...]
     ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
         """Open a WebSocket."""
 
@@ -229,8 +229,7 @@ class Api:
     async def _authenticated(self, send: Callable[[Mapping[str, str]], Awaitable[T]]) -> T:
         """Call `send` with the headers that authenticate us, a second time with reloaded credentials.
 
-        The second time is for an expired token that the kubeconfig or its plugin has renewed, and for a
-        replaced certificate authority.
+        The second time is for a token that has expired and a certificate authority that was replaced.
         """
         for is_last in (False, True):
             try:
@@ -246,6 +245,23 @@ class Api:
 
     def _unreachable(self, error: BaseException) -> Unreachable:
         return Unreachable(f"cannot reach the Kubernetes API at {self.access.server}: {_cause(error)}")
+
+
+async def lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """Yield lines with their newlines, which the last one may lack."""
+    # aiohttp's own reader of lines fails at a limit that a large object exceeds.
+    rest = b""
+    async for chunk in response.content.iter_any():
+        *complete, rest = (rest + chunk).split(b"\n")
+        for line in complete:
+            yield line + b"\n"
+    if rest:
+        yield rest
+
+
+def deletion_of(uid: str | None) -> JSON:
+    """Return the body of a DELETE: in the background, and only of the object with this uid, if any."""
+    return {"propagationPolicy": "Background"} | ({"preconditions": {"uid": uid}} if uid else {})
 
 
 def _cause(error: BaseException) -> str:

@@ -53,10 +53,8 @@ def shut_down(sock: socket.socket | None) -> None:
 
 
 def _keep_alive(sock: socket.socket) -> None:
-    """Have the kernel detect a dead peer, also while data waits to be acknowledged.
-
-    WebSocket pings would not do: a ping that is queued behind unread data would count as lost.
-    """
+    """Have the kernel detect a dead peer, also while data waits to be acknowledged."""
+    # WebSocket pings would not do: a ping that is queued behind unread data would count as lost.
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (
         ("TCP_KEEPIDLE", 20),

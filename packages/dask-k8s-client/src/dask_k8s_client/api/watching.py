@@ -3,14 +3,14 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from http import HTTPStatus
 from typing import TypeVar
 
 import aiohttp
 
-from dask_k8s_client.api.requests import EVERYTHING, Api, Objects, Selector
+from dask_k8s_client.api.requests import EVERYTHING, Api, Objects, Selector, lines
 from dask_k8s_client.arguments import JSON
 from dask_k8s_client.waiting import RETRY_SECONDS, backoff
 from dask_k8s_crds.api_errors import ApiError
@@ -20,7 +20,7 @@ logger = logging.getLogger("dask_k8s_client")
 
 T = TypeVar("T")
 
-_WATCH_SECONDS = 600
+_WATCH_PARAMS = {"watch": "1", "allowWatchBookmarks": "true", "timeoutSeconds": "600"}
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=150)
 """The API server sends at least a bookmark each minute, so a watch that is silent for longer is dead."""
 
@@ -65,8 +65,9 @@ async def until(
     raise AssertionError("follow() has no end")
 
 
-async def until_gone(api: Api, resource: Resource, namespace: str, name: str, uid: str) -> None:
+async def until_gone(api: Api, resource: Resource, obj: JSON) -> None:
     """Wait until an object is deleted; there may be a new one of the same name with another uid."""
+    name, namespace, uid = (obj["metadata"][key] for key in ("name", "namespace", "uid"))
 
     def gone(objects: Objects) -> bool | None:
         return True if name not in objects or objects[name]["metadata"]["uid"] != uid else None
@@ -74,18 +75,47 @@ async def until_gone(api: Api, resource: Resource, namespace: str, name: str, ui
     await until(api, resource, namespace, Selector.named(name), gone)
 
 
+class Watches:
+    """Follows the objects of several resources in a namespace."""
+
+    def __init__(self, api: Api, namespace: str, selectors: Mapping[Resource, Selector]) -> None:
+        self.objects: dict[Resource, Objects] = {}
+        """The objects of each resource; absent until the API server has listed them."""
+        self.refused: dict[Resource, ApiError] = {}
+        """Why a resource is not followed any longer."""
+        self.changed = asyncio.Event()
+        """Set after each change; whoever waits for the next one clears it."""
+        self._tasks = [
+            asyncio.create_task(self._follow(api, resource, namespace, selector))
+            for resource, selector in selectors.items()
+        ]
+
+    async def aclose(self) -> None:
+        """Stop following."""
+        for each in self._tasks:
+            each.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _follow(self, api: Api, resource: Resource, namespace: str, selector: Selector) -> None:
+        try:
+            async with aclosing(follow(api, resource, namespace, selector)) as states:
+                async for objects in states:
+                    self.objects[resource] = dict(objects)
+                    self.changed.set()
+        except ApiError as error:
+            self.refused[resource] = error
+            self.changed.set()
+
+
 async def _watch(
     api: Api, resource: Resource, namespace: str, selector: Selector, version: str
 ) -> AsyncGenerator[tuple[str, JSON], None]:
     while True:
-        params = selector.params | {
-            "watch": "1",
-            "allowWatchBookmarks": "true",
-            "resourceVersion": version,
-            "timeoutSeconds": str(_WATCH_SECONDS),
-        }
+        params = selector.params | _WATCH_PARAMS | {"resourceVersion": version}
         async with api.request("GET", resource.path(namespace), params, timeout=_TIMEOUT) as response:
-            async for line in _lines(response):
+            async for line in lines(response):
+                if line == b"\n" or not line.endswith(b"\n"):  # empty, or cut off by a lost connection
+                    continue
                 event = json.loads(line)
                 changed = event["object"]
                 if event["type"] == "ERROR":
@@ -94,13 +124,3 @@ async def _watch(
                 if event["type"] != "BOOKMARK":
                     yield event["type"], changed
         await asyncio.sleep(RETRY_SECONDS)
-
-
-async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """Yield lines of any length; aiohttp's own reader fails at a limit that a large object exceeds."""
-    rest = b""
-    async for chunk in response.content.iter_any():
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            if line:
-                yield line

@@ -7,16 +7,8 @@ import click
 from click.core import ParameterSource
 
 from dask_k8s_client.arguments import JSON, whole_seconds
+from dask_k8s_client.cli import parameters
 from dask_k8s_client.cli.output import print_objects
-from dask_k8s_client.cli.parameters import (
-    bounds_options,
-    check_bounds,
-    cluster_options,
-    job_options,
-    namespace_option,
-    output_option,
-    target,
-)
 from dask_k8s_client.cli.running import reporting_errors
 from dask_k8s_client.exceptions import admit
 from dask_k8s_client.options import Options
@@ -25,23 +17,22 @@ from dask_k8s_client.specs.manifests import make_job_spec, make_unowned_autoscal
 from dask_k8s_crds import DaskJob
 
 
-def build_cluster(name: str, namespace: str | None, parameters: Mapping[str, Any]) -> Options:
+def build_cluster(name: str, namespace: str | None, values: Mapping[str, Any]) -> Options:
     """Return what KubeCluster would create from the options of a command."""
-    arguments = _arguments(parameters) | {"name": name, "namespace": namespace, "create_mode": "CREATE_ONLY"}
+    arguments = _arguments(values) | {"name": name, "namespace": namespace, "create_mode": "CREATE_ONLY"}
     return Options.from_arguments(arguments)
 
 
-def build_job(name: str, command: Sequence[str], parameters: Mapping[str, Any]) -> JSON:
+def build_job(name: str, command: Sequence[str], values: Mapping[str, Any]) -> JSON:
     """Return a DaskJob from the options of a command; it runs once, and again for each retry."""
-    arguments = _arguments(parameters)
+    arguments = _arguments(values)
     retries, ttl = arguments.pop("retries"), arguments.pop("ttl", None)
     cluster = arguments.pop("cluster", None)
     if cluster is not None:
         arguments.pop("n_workers")
         if conflicts := [each for each in ("n_workers", "resources", "worker_command") if is_explicit(each)]:
-            raise click.UsageError(
-                f"--cluster runs the job on a cluster that is there; {flags(conflicts)} is for one of its own"
-            )
+            problem = f"{flags(conflicts)} is for one of its own"
+            raise click.UsageError(f"--cluster runs the job on a cluster that is there; {problem}")
     if ttl is not None:
         arguments["ttlSecondsAfterFinished"] = whole_seconds("ttl", ttl)
     manifest = make_job_spec(name, command, cluster_name=cluster, backoffLimit=retries, **arguments)
@@ -57,13 +48,13 @@ def is_explicit(parameter: str) -> bool:
     return source not in (ParameterSource.DEFAULT, None)
 
 
-def flags(parameters: Sequence[str]) -> str:
-    """Return parameters as they are written on the command line."""
-    return ", ".join(f"--{each.replace('_', '-')}" for each in parameters)
+def flags(names: Sequence[str]) -> str:
+    """Return the names of parameters as they are written on the command line."""
+    return ", ".join(f"--{each.replace('_', '-')}" for each in names)
 
 
-def _arguments(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    arguments = {key: value for key, value in parameters.items() if value is not None and value is not False}
+def _arguments(values: Mapping[str, Any]) -> dict[str, Any]:
+    arguments = {key: value for key, value in values.items() if value is not None and value is not False}
     env = dict(arguments.pop("env", ()))
     return arguments | ({"env": env} if env else {})
 
@@ -74,7 +65,7 @@ def gen() -> None:
 
 
 def _print(manifest: JSON, form: str | None) -> None:
-    if namespace := target().namespace:
+    if namespace := parameters.target().namespace:
         manifest = manifest | {"metadata": manifest["metadata"] | {"namespace": namespace}}
     print_objects([manifest], form or "yaml")
 
@@ -82,42 +73,39 @@ def _print(manifest: JSON, form: str | None) -> None:
 @gen.command("cluster")
 @click.argument("name", required=False)
 @click.option("--name", "old_name", hidden=True)
-@cluster_options
-@output_option("yaml", "json")
-@namespace_option
-def gen_cluster(*, name: str | None, old_name: str | None, output: str | None, **parameters: Any) -> None:
+@parameters.cluster_options
+@parameters.output_option("yaml", "json")
+@parameters.namespace_option
+def gen_cluster(*, name: str | None, old_name: str | None, output: str | None, **values: Any) -> None:
     """Print a DaskCluster."""
-    chosen = name or old_name
-    if chosen is None:
+    if (chosen := name or old_name) is None:
         raise click.UsageError("Missing argument 'NAME'.")
     with reporting_errors():
-        manifest = build_cluster(chosen, None, parameters).manifest
+        manifest = build_cluster(chosen, None, values).manifest
     _print(manifest, output)
 
 
 @gen.command("job")
 @click.argument("name")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-@job_options
-@output_option("yaml", "json")
-@namespace_option
-def gen_job(*, name: str, command: tuple[str, ...], output: str | None, **parameters: Any) -> None:
+@parameters.job_options
+@parameters.output_option("yaml", "json")
+@parameters.namespace_option
+def gen_job(*, name: str, command: tuple[str, ...], output: str | None, **values: Any) -> None:
     """Print a DaskJob: gen job my-job -- python work.py."""
     with reporting_errors():
-        manifest = build_job(name, command, parameters)
+        manifest = build_job(name, command, values)
     _print(manifest, output)
 
 
 @gen.command("autoscaler")
 @click.argument("cluster", metavar="NAME")
-@bounds_options
-@output_option("yaml", "json")
-@namespace_option
+@parameters.bounds_options
+@parameters.output_option("yaml", "json")
+@parameters.namespace_option
 def gen_autoscaler(*, cluster: str, minimum: int, maximum: int | None, output: str | None) -> None:
     """Print a DaskAutoscaler for the cluster NAME."""
-    check_bounds(minimum, maximum)
+    parameters.check_bounds(minimum, maximum)
     with reporting_errors():
-        manifest = make_unowned_autoscaler(
-            cluster, autoscaler_spec(cluster, minimum=minimum, maximum=maximum)
-        )
-    _print(manifest, output)
+        spec = autoscaler_spec(cluster, minimum=minimum, maximum=maximum)
+    _print(make_unowned_autoscaler(cluster, spec), output)

@@ -27,14 +27,11 @@ _CONTROLLER = (sys.executable, "-m", "dask_k8s_controller")
 _NAME, _NAMESPACE, _PORT = "dask-k8s-controller", "dask-operator", 8080
 _START_SECONDS = 60.0
 
-_INSTALLED = {
-    resource.kind: resource
-    for resource in (
-        Resource("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions"),
-        Resource("", "v1", "Namespace", "namespaces"),
-        Resource("", "v1", "ServiceAccount", "serviceaccounts"),
-    )
-}
+_RESOURCES = (
+    Resource("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions"),
+    Resource("", "v1", "Namespace", "namespaces"),
+    Resource("", "v1", "ServiceAccount", "serviceaccounts"),
+)
 """What to create of the controller's manifests. Roles are left out: here every pod may do everything."""
 
 
@@ -74,9 +71,7 @@ def _stay() -> NoReturn:
     with subprocess.Popen([*_SERVER, "up"], stdout=subprocess.PIPE, text=True) as server:
         try:
             if kubeconfig := _kubeconfig(server.stdout or ()):
-                with reporting_errors():
-                    asyncio.run(_install(kubeconfig))
-                _print_greeting(kubeconfig, "Ctrl-C")
+                _install_controller(kubeconfig, end="Ctrl-C")
             server.communicate()
         except KeyboardInterrupt:
             click.echo("\nEnding all pods.")
@@ -92,24 +87,22 @@ def _leave_running() -> None:
     if done.returncode or kubeconfig is None:
         sys.exit(done.returncode or 1)
     try:
-        with reporting_errors():
-            asyncio.run(_install(kubeconfig))
+        _install_controller(kubeconfig, end="`dask kubernetes local down`")
     except BaseException:
         subprocess.run([*_SERVER, "down"], stdout=subprocess.DEVNULL, check=False)
         raise
-    _print_greeting(kubeconfig, "`dask kubernetes local down`")
 
 
 def _kubeconfig(lines: Iterable[str]) -> str | None:
     """Return the path of the kubeconfig from the output of the server; None if it is not there."""
-    for line in lines:
-        _, separator, path = line.partition("export KUBECONFIG=")
-        if separator:
-            return path.strip()
-    return None
+    before = "export KUBECONFIG="
+    return next((line.partition(before)[2].strip() for line in lines if before in line), None)
 
 
-def _print_greeting(kubeconfig: str, end: str) -> None:
+def _install_controller(kubeconfig: str, *, end: str) -> None:
+    """Install the controller, and print how to use it; `end` is what ends it."""
+    with reporting_errors():
+        asyncio.run(_install(kubeconfig))
     click.echo(
         f"A small Kubernetes on this machine, with Dask's controller in it. Not for production.\n"
         f"Images mean nothing here: pods run in {sys.prefix} (Python {platform.python_version()}).\n\n"
@@ -125,21 +118,15 @@ async def _install(kubeconfig: str) -> None:
     printed, _ = await process.communicate()
     if process.returncode:
         raise RuntimeError("the controller does not start")
-    api = await Api.connect(Login(kubeconfig))
-    try:
-        for each in _documents(printed):
-            if each["kind"] in _INSTALLED:
-                await api.create(_INSTALLED[each["kind"]], each["metadata"].get("namespace"), each)
+    # The loader in pure Python would take seconds for the CRDs.
+    manifests = yaml.load_all(printed, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    async with Api.connected(Login(kubeconfig)) as api:
+        for each in manifests:
+            for resource in _RESOURCES:
+                if each["kind"] == resource.kind:
+                    await api.create(resource, each["metadata"].get("namespace"), each)
         await api.create(PODS, _NAMESPACE, _pod())
         await _until_ready(api)
-    finally:
-        await api.close()
-
-
-def _documents(printed: bytes) -> Iterable[JSON]:
-    # The loader in pure Python would take seconds for the CRDs.
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return yaml.load_all(printed, loader)
 
 
 def _pod() -> JSON:

@@ -23,11 +23,11 @@ COMMANDS = {
     "describe": Entry("show:describe", "Show a cluster with its groups, pods and events."),
     "scale": Entry("manage:scale", "Set the number of workers of a group."),
     "adapt": Entry("manage:adapt", "Let a cluster have as many workers as its work needs."),
-    "logs": Entry("logs:logs", "Print what the pods of a cluster print."),
-    "dashboard": Entry("forward:dashboard", "Open the dashboard of a cluster in the browser."),
-    "port-forward": Entry("forward:port_forward", "Make a scheduler and its dashboard reachable from here."),
+    "logs": Entry("follow:logs", "Print what the pods of a cluster print."),
+    "dashboard": Entry("follow:dashboard", "Open the dashboard of a cluster in the browser."),
+    "port-forward": Entry("follow:port_forward", "Make a scheduler and its dashboard reachable from here."),
     "delete": Entry("manage:delete", "Delete a cluster."),
-    "run": Entry("job:run", "Run a command as a job, on a cluster for the length of it."),
+    "run": Entry("manage:run_job", "Run a command as a job, on a cluster for the length of it."),
     "gen": Entry("gen:gen", "Print a resource as YAML, for kubectl apply."),
     "local": Entry("local:local", "Have a Kubernetes on this machine, to try it all."),
 }
@@ -56,11 +56,8 @@ class Lazy(click.Group):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete their names without importing them."""
-        completions = [
-            CompletionItem(name, help=entry.help)
-            for name, entry in COMMANDS.items()
-            if name.startswith(incomplete)
-        ]
+        names = [name for name in COMMANDS if name.startswith(incomplete)]
+        completions = [CompletionItem(name, help=COMMANDS[name].help) for name in names]
         return completions + click.Command.shell_complete(self, ctx, incomplete)
 
 

@@ -1,5 +1,9 @@
-"""`create`, `scale`, `adapt`, `delete`: the commands that change a cluster."""
+"""`create`, `scale`, `adapt`, `delete`, `run`: the commands that change a cluster or run a job."""
 
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import IO, Any
 
@@ -8,26 +12,19 @@ import click
 from dask_k8s_client import scaling
 from dask_k8s_client.api.requests import Api
 from dask_k8s_client.arguments import JSON
-from dask_k8s_client.cli.gen import build_cluster, flags, is_explicit
+from dask_k8s_client.cli import parameters
+from dask_k8s_client.cli.gen import build_cluster, build_job, flags, is_explicit
 from dask_k8s_client.cli.output import console, full_name, print_objects
-from dask_k8s_client.cli.parameters import (
-    bounds_options,
-    check_bounds,
-    cluster_name,
-    cluster_options,
-    duration,
-    output_option,
-    target,
-    target_options,
-)
-from dask_k8s_client.cli.running import chosen_namespace, find_cluster, reporting_errors, run, start_timeout
+from dask_k8s_client.cli.running import chosen_namespace, reporting_errors, run, run_on_cluster, start_timeout
 from dask_k8s_client.deletion import delete_cluster, request_deletion, until_pods_deleted
 from dask_k8s_client.exceptions import NameTaken, SchedulerStartupError, ValidationError
+from dask_k8s_client.jobs import JobOutcome, submit
 from dask_k8s_client.observed import located
 from dask_k8s_client.options import Options, identity, parse_spec
 from dask_k8s_client.progress import Deadline, Progress
 from dask_k8s_client.startup import create_or_connect, until_ready
 from dask_k8s_client.waiting import time_limit
+from dask_k8s_crds.api_errors import ApiError
 
 _SCALING_TIMEOUT = 60.0
 """How long the group of a new cluster may take to appear, or an old autoscaler to disappear."""
@@ -38,11 +35,11 @@ _SCALING_TIMEOUT = 60.0
 @click.option(
     "-f", "--filename", "file", type=click.File(encoding="utf-8"), help="YAML with a DaskCluster; - is stdin."
 )
-@cluster_options
+@parameters.cluster_options
 @click.option("--wait", is_flag=True, help="Wait until the scheduler is ready, or say why it does not come.")
-@click.option("--timeout", type=duration, metavar="DURATION", help="How long --wait waits; 60 s by default.")
-@output_option("json", "yaml", "name")
-@target_options
+@parameters.duration_option("--timeout", help="How long --wait waits; 60 s by default.")
+@parameters.output_option("json", "yaml", "name")
+@parameters.target_options
 def create(
     *,
     name: str | None,
@@ -50,11 +47,11 @@ def create(
     wait: bool,
     timeout: float | None,
     output: str | None,
-    **parameters: Any,
+    **values: Any,
 ) -> None:
     """Create a cluster, from a name and options or from a file."""
     with reporting_errors():
-        options = _options(name, file, parameters)
+        options = _options(name, file, values)
     limit = None
     if wait:
         limit = start_timeout() if timeout is None else timeout
@@ -77,19 +74,19 @@ def create(
         click.echo(f"{full_name(cluster)} is ready")
 
 
-def _options(name: str | None, file: IO[str] | None, parameters: dict[str, Any]) -> Options:
+def _options(name: str | None, file: IO[str] | None, values: dict[str, Any]) -> Options:
     if (name is None) == (file is None):
         raise click.UsageError("either NAME or --filename is needed, and not both")
     if file is None:
-        return build_cluster(name or "", chosen_namespace(), parameters)
-    if others := [each for each in parameters if is_explicit(each)]:
+        return build_cluster(name or "", chosen_namespace(), values)
+    if others := [each for each in values if is_explicit(each)]:
         raise click.UsageError(f"--filename says it all; {flags(others)} would say it again")
     source = "stdin" if file.name in {"-", "<stdin>"} else Path(file.name).name
     try:
         manifest = parse_spec(file.read(), source)
     except UnicodeDecodeError as error:
         raise ValidationError(f"{source} is not YAML: {error}") from error
-    _, namespace = identity(manifest, target().namespace, argument=source)
+    _, namespace = identity(manifest, parameters.target().namespace, argument=source)
     return Options.from_arguments(
         {"custom_cluster_spec": manifest, "namespace": namespace, "create_mode": "CREATE_ONLY"}
     )
@@ -108,7 +105,7 @@ async def _until_ready(api: Api, cluster: JSON, limit: float) -> JSON:
 
 
 @click.command()
-@cluster_name
+@parameters.cluster_name
 @click.argument("n", type=click.IntRange(min=0))
 @click.option(
     "--group",
@@ -116,59 +113,103 @@ async def _until_ready(api: Api, cluster: JSON, limit: float) -> JSON:
     show_default=True,
     help="Worker group, by its name within the cluster.",
 )
-@target_options
+@parameters.target_options
 def scale(*, name: str, n: int, group: str) -> None:
     """Set the number of workers of a group.
 
     That ends `adapt`: an autoscaler that scales this group is deleted first.
     """
-
-    async def work(api: Api, namespace: str) -> JSON:
-        cluster = await find_cluster(api, namespace, name)
-        await scaling.scale(api, cluster, group, n, _SCALING_TIMEOUT)
-        return cluster
-
     in_group = "" if group == scaling.DEFAULT_GROUP else f" in its group {group}"
-    click.echo(f"{full_name(run(work))} scaled to {n}{in_group}")
+    work = partial(scaling.scale, group=group, n=n, timeout=_SCALING_TIMEOUT)
+    _change(name, work, f"scaled to {n}{in_group}")
 
 
 @click.command()
-@cluster_name
-@bounds_options
-@target_options
+@parameters.cluster_name
+@parameters.bounds_options
+@parameters.target_options
 def adapt(*, name: str, minimum: int, maximum: int | None) -> None:
     """Let a cluster have as many workers as its work needs, until it is scaled again."""
-    check_bounds(minimum, maximum)
+    parameters.check_bounds(minimum, maximum)
     with reporting_errors():
         spec = scaling.autoscaler_spec(name, minimum=minimum, maximum=maximum)
-
-    async def work(api: Api, namespace: str) -> JSON:
-        cluster = await find_cluster(api, namespace, name)
-        await scaling.adapt(api, cluster, spec, _SCALING_TIMEOUT)
-        return cluster
-
-    click.echo(f"{full_name(run(work))} adapts: {scaling.bounds(minimum, maximum)}")
+    work = partial(scaling.adapt, spec=spec, timeout=_SCALING_TIMEOUT)
+    _change(name, work, f"adapts: {scaling.bounds(minimum, maximum)}")
 
 
 @click.command()
-@cluster_name
+@parameters.cluster_name
 @click.option("--wait", is_flag=True, help="Wait until the cluster and all of its pods are gone.")
-@click.option(
-    "--timeout", type=duration, metavar="DURATION", help="How long --wait waits; for ever by default."
-)
-@target_options
+@parameters.duration_option("--timeout", help="How long --wait waits; for ever by default.")
+@parameters.target_options
 def delete(*, name: str, wait: bool, timeout: float | None) -> None:
     """Delete a cluster, and everything that belongs to it."""
 
-    async def work(api: Api, namespace: str) -> JSON:
-        cluster = await find_cluster(api, namespace, name)
+    async def work(api: Api, cluster: JSON) -> None:
         if not wait:
             await request_deletion(api, cluster)
-            return cluster
+            return
         late = f"pods of the DaskCluster {located(cluster)} are still there after {timeout or 0:g} s"
         async with time_limit(timeout, f"{late}; they go on to end"):
             await delete_cluster(api, cluster, timeout=None)
             await until_pods_deleted(api, cluster)
-        return cluster
 
-    click.echo(f"{full_name(run(work))} deleted")
+    _change(name, work, "deleted")
+
+
+def _change(name: str, work: Callable[[Api, JSON], Awaitable[None]], done: str) -> None:
+    """Run `work` with the API server and a cluster, and print what was done."""
+
+    async def change(api: Api, cluster: JSON) -> str:
+        await work(api, cluster)
+        return full_name(cluster)
+
+    click.echo(f"{run_on_cluster(name, change)} {done}")
+
+
+@click.command("run")
+@click.argument("name")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@parameters.job_options
+@parameters.target_options
+def run_job(*, name: str, command: tuple[str, ...], **values: Any) -> None:
+    """Run a command as a job, on a cluster for the length of it: run my-job -- python work.py.
+
+    Prints what the command prints, and exits with 0 if it succeeded and with 1 if it did not. Interrupted, it
+    leaves the job running.
+    """
+    with reporting_errors():
+        manifest = build_job(name, command, values)
+    with ExitStack() as spinner:
+        spinner.enter_context(console(stderr=True).status(f"waiting for the job {name} …"))
+
+        def log(line: str) -> None:
+            spinner.close()
+            click.echo(line)
+
+        job_namespace = None
+
+        async def work(api: Api, namespace: str) -> JobOutcome:
+            nonlocal job_namespace
+            job_namespace = namespace
+            try:
+                return await submit(api, namespace, manifest, log)
+            except ValueError as error:
+                if isinstance(error.__cause__, ApiError) and error.__cause__.status == HTTPStatus.CONFLICT:
+                    end = f"`kubectl delete daskjob {name} -n {namespace}`"
+                    raise click.ClickException(f"{error}\n{end} deletes the old one.") from error
+                raise
+
+        try:
+            outcome = run(work)
+        except KeyboardInterrupt:
+            spinner.close()
+            if job_namespace is None:
+                raise
+            end = f"`kubectl delete daskjob {name} -n {job_namespace}` ends it"
+            raise click.ClickException(f"interrupted; the job {name} goes on, {end}.") from None
+    subject = f"the job {name} in the namespace {outcome.namespace}"
+    if not outcome.succeeded:
+        logs = f"\n`kubectl logs {outcome.pod} -n {outcome.namespace}` has its log." if outcome.pod else ""
+        raise click.ClickException(f"{subject} failed: {outcome.reason}: {outcome.message}{logs}")
+    click.echo(f"{subject} succeeded", err=True)

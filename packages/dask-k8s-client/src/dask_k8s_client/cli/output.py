@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from dask_k8s_client.arguments import JSON
-from dask_k8s_crds import resources, yaml
+from dask_k8s_crds import yaml
+from dask_k8s_crds.resources import GROUP
 
 Cell = str | Text
 
@@ -28,10 +29,9 @@ def console(*, stderr: bool = False) -> Console:
 def print_table(out: Console, head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
     """Print columns as kubectl does, without a frame, so that other programs can read them."""
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
-    last = head[-1]
     for title in head:
         # The last column contains sentences.
-        table.add_column(title, no_wrap=title != last, overflow="fold")
+        table.add_column(title, no_wrap=title != head[-1], overflow="fold")
     for row in rows:
         table.add_row(*row)
     _print(out, table)
@@ -63,17 +63,12 @@ def print_objects(objects: Sequence[JSON], form: str, *, many: bool = False) -> 
         for each in objects:
             click.echo(full_name(each))
         return
-    cleaned = [_without_managed_fields(each) for each in objects]
-    whole = {"apiVersion": "v1", "kind": "List", "items": cleaned} if many else cleaned[0]
+    for each in objects:
+        each["metadata"].pop("managedFields", None)
+    whole = {"apiVersion": "v1", "kind": "List", "items": [*objects]} if many else objects[0]
     click.echo(json.dumps(whole, indent=2) if form == "json" else yaml.documents([whole]).rstrip("\n"))
 
 
 def full_name(obj: JSON) -> str:
     """Return the name of an object as kubectl prints and accepts it."""
-    singular = {each.kind: each.singular for each in resources.CUSTOM_RESOURCES}[obj["kind"]]
-    return f"{singular}.{resources.GROUP}/{obj['metadata']['name']}"
-
-
-def _without_managed_fields(obj: JSON) -> JSON:
-    metadata = {key: value for key, value in obj["metadata"].items() if key != "managedFields"}
-    return {**obj, "metadata": metadata}
+    return f"{obj['kind'].lower()}.{GROUP}/{obj['metadata']['name']}"

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import click
@@ -11,8 +12,6 @@ import yaml
 from dask_k8s_client.arguments import checked_resources, seconds
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-N_WORKERS = 3
 
 _META = __name__
 
@@ -91,29 +90,23 @@ def complete_cluster(ctx: click.Context, _: click.Parameter, incomplete: str) ->
 
 cluster_name = click.argument("name", metavar="NAME", shell_complete=complete_cluster)
 
-namespace_option = click.option(
-    "-n",
-    "--namespace",
-    metavar="NAME",
-    expose_value=False,
-    callback=_store,
-    help="Namespace to use instead of the context's.",
+_target_option = partial(click.option, expose_value=False, callback=_store)
+duration_option = partial(click.option, type=duration, metavar="DURATION")
+_resources_option = partial(click.option, type=resources, metavar="JSON")
+_count_option = partial(click.option, type=click.IntRange(min=0))
+
+namespace_option = _target_option(
+    "-n", "--namespace", metavar="NAME", help="Namespace to use instead of the context's."
 )
 target_options = _all(
     namespace_option,
-    click.option(
-        "--context",
-        metavar="NAME",
-        expose_value=False,
-        callback=_store,
-        help="Context of the kubeconfig to use instead of its current one.",
+    _target_option(
+        "--context", metavar="NAME", help="Context of the kubeconfig to use instead of its current one."
     ),
-    click.option(
+    _target_option(
         "--kubeconfig",
         metavar="FILE",
         type=click.Path(exists=True, dir_okay=False),
-        expose_value=False,
-        callback=_store,
         help="Kubeconfig to use instead of $KUBECONFIG or ~/.kube/config.",
     ),
 )
@@ -121,19 +114,8 @@ target_options = _all(
 
 _pod_options = _all(
     click.option("--image", help="Container image of all pods."),
-    click.option(
-        "--n-workers",
-        type=click.IntRange(min=0),
-        default=N_WORKERS,
-        show_default=True,
-        help="Workers to begin with.",
-    ),
-    click.option(
-        "--resources",
-        type=resources,
-        metavar="JSON",
-        help="Of each worker: `limits`, `requests`, as in a Pod.",
-    ),
+    _count_option("--n-workers", default=3, show_default=True, help="Workers to begin with."),
+    _resources_option("--resources", help="Of each worker: `limits`, `requests`, as in a Pod."),
     click.option(
         "-e",
         "--env",
@@ -151,15 +133,8 @@ cluster_options = _all(
         type=click.Choice(["ClusterIP", "NodePort", "LoadBalancer"]),
         help="How the scheduler is reached.",
     ),
-    click.option(
-        "--idle-timeout",
-        type=duration,
-        metavar="DURATION",
-        help='Delete it after so long without work: 90, "1 hour".',
-    ),
-    click.option(
-        "--scheduler-resources", type=resources, metavar="JSON", help="Of the scheduler, in the same way."
-    ),
+    duration_option("--idle-timeout", help='Delete it after so long without work: 90, "1 hour".'),
+    _resources_option("--scheduler-resources", help="Of the scheduler, in the same way."),
     click.option("--jupyter", is_flag=True, help="Start a Jupyter server beside the dashboard."),
 )
 """The options that describe a cluster, named like the arguments of `make_cluster_spec`."""
@@ -172,27 +147,16 @@ job_options = _all(
         shell_complete=complete_cluster,
         help="Run on this cluster, which is there and stays, and not on one of its own.",
     ),
-    click.option(
-        "--retries",
-        type=click.IntRange(min=0),
-        default=0,
-        show_default=True,
-        help="How many failures of the command are forgiven.",
+    _count_option(
+        "--retries", default=0, show_default=True, help="How many failures of the command are forgiven."
     ),
-    click.option(
-        "--ttl",
-        type=duration,
-        metavar="DURATION",
-        help="Delete the job, and what it printed, so long after its end.",
-    ),
+    duration_option("--ttl", help="Delete the job, and what it printed, so long after its end."),
 )
 """The options that describe a job."""
 
 bounds_options = _all(
-    click.option(
-        "--minimum", type=click.IntRange(min=0), default=0, show_default=True, help="Fewest workers."
-    ),
-    click.option("--maximum", type=click.IntRange(min=0), help="Most workers; without it there is no bound."),
+    _count_option("--minimum", default=0, show_default=True, help="Fewest workers."),
+    _count_option("--maximum", help="Most workers; without it there is no bound."),
 )
 """The options for the bounds of an autoscaler."""
 

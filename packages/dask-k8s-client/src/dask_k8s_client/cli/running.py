@@ -38,31 +38,30 @@ def start_timeout() -> float:
 
 def run(work: Callable[[Api, str], Coroutine[Any, Any, T]], namespace: str | None = None) -> T:
     """Run a coroutine function with the API server and a namespace: this one, or that of the command line."""
-    chosen = namespace or chosen_namespace()
+    chosen, to = namespace or chosen_namespace(), target()
 
     async def connected() -> T:
-        api = await _connect(target())
-        try:
+        async with Api.connected(Login(to.kubeconfig, to.context)) as api:
             return await work(api, chosen or api.access.namespace)
-        finally:
-            await api.close()
 
     with reporting_errors():
         return asyncio.run(connected())
 
 
-async def _connect(to: Target) -> Api:
-    return await Api.connect(Login(to.kubeconfig, to.context))
+def run_on_cluster(name: str, work: Callable[[Api, JSON], Coroutine[Any, Any, T]]) -> T:
+    """Run a coroutine function with the API server and the DaskCluster of this name."""
+
+    async def found(api: Api, namespace: str) -> T:
+        return await work(api, await find_cluster(api, namespace, name))
+
+    return run(found)
 
 
 async def cluster_names(to: Target) -> list[str]:
     """Return the names of the clusters in the target's namespace, for completion."""
-    async with asyncio.timeout(_COMPLETION_SECONDS):
-        api = await _connect(to)
-        try:
-            clusters = await api.list_items(DASK_CLUSTERS, to.namespace or api.access.namespace)
-        finally:
-            await api.close()
+    login = Login(to.kubeconfig, to.context)
+    async with asyncio.timeout(_COMPLETION_SECONDS), Api.connected(login) as api:
+        clusters = await api.list_items(DASK_CLUSTERS, to.namespace or api.access.namespace)
     return sorted(each["metadata"]["name"] for each in clusters)
 
 

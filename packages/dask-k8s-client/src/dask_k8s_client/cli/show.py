@@ -3,23 +3,25 @@
 import asyncio
 from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
-from typing import NamedTuple
 
 import click
 from rich.console import Console
 
-from dask_k8s_client.api.requests import Api, Selector
+from dask_k8s_client.api.requests import Api
 from dask_k8s_client.arguments import JSON
 from dask_k8s_client.cli import tables
-from dask_k8s_client.cli.output import Cell, console, print_objects, print_pairs, print_table
+from dask_k8s_client.cli.output import console, print_objects, print_pairs, print_table
 from dask_k8s_client.cli.parameters import cluster_name, output_option, target_options
-from dask_k8s_client.cli.running import find_cluster, run
+from dask_k8s_client.cli.running import find_cluster, run, run_on_cluster
 from dask_k8s_client.exceptions import explaining
-from dask_k8s_client.observed import located
-from dask_k8s_crds import labels
+from dask_k8s_client.observed import located, pods_of
 from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import DASK_AUTOSCALERS, DASK_CLUSTERS, DASK_WORKER_GROUPS, EVENTS, PODS
+
+_Listed = Sequence[JSON] | None
+"""Objects; None without the permission to list them."""
 
 
 @click.command("list")
@@ -44,9 +46,7 @@ def list_(*, all_namespaces: bool, output: str | None) -> None:
     elif not clusters:
         click.echo(f"There are no clusters {scope}.", err=True)
     else:
-        now = datetime.now(UTC)
-        rows = [tables.cluster_row(each, now) for each in clusters]
-        print_table(console(), tables.CLUSTER_HEAD, rows)
+        print_table(console(), tables.CLUSTER_HEAD, tables.cluster_rows(clusters, datetime.now(UTC)))
 
 
 @click.command()
@@ -55,21 +55,11 @@ def list_(*, all_namespaces: bool, output: str | None) -> None:
 @target_options
 def get(*, name: str, output: str | None) -> None:
     """Show how a cluster is: phase, workers, addresses, conditions."""
-    cluster = run(lambda api, namespace: find_cluster(api, namespace, name))
+    cluster = run(partial(find_cluster, name=name))
     if output:
         print_objects([cluster], output)
     else:
         _print_cluster(console(), cluster, datetime.now(UTC))
-
-
-class _Description(NamedTuple):
-    """A cluster and what belongs to it; None without the permission to list it."""
-
-    cluster: JSON
-    groups: Sequence[JSON] | None
-    autoscalers: Sequence[JSON] | None
-    pods: Sequence[JSON] | None
-    events: Sequence[JSON] | None
 
 
 @click.command()
@@ -77,17 +67,23 @@ class _Description(NamedTuple):
 @target_options
 def describe(*, name: str) -> None:
     """Show a cluster with its groups, pods and events."""
-    found = run(lambda api, namespace: _describe(api, namespace, name))
+    cluster, groups, autoscalers, pods, events = run_on_cluster(name, _read_all)
     out, now = console(), datetime.now(UTC)
-    _print_cluster(out, found.cluster, now)
-    for each in found.autoscalers or ():
+    _print_cluster(out, cluster, now)
+    for each in autoscalers or ():
         out.print(f"\nScaled by {each['metadata']['name']}, {tables.autoscaler_line(each)}", soft_wrap=True)
-    groups = None if found.groups is None else [tables.group_row(each, now) for each in found.groups]
-    pods = None if found.pods is None else tables.pod_rows(found.pods, now)
-    events = None if found.events is None else tables.event_rows(found.events, now)
-    _print_part(out, "worker groups", tables.GROUP_HEAD, groups)
-    _print_part(out, "pods", tables.POD_HEAD, pods)
-    _print_part(out, "events", tables.EVENT_HEAD, events)
+    for what, head, objects, rows in (
+        ("worker groups", tables.GROUP_HEAD, groups, tables.group_rows),
+        ("pods", tables.POD_HEAD, pods, tables.pod_rows),
+        ("events", tables.EVENT_HEAD, events, tables.event_rows),
+    ):
+        out.print()
+        if objects is None:
+            out.print(f"You may not list {what} here.", style="dim")
+        elif not objects:
+            out.print(f"There are no {what} to show.", style="dim")
+        else:
+            print_table(out, head, rows(objects, now))
 
 
 def _print_cluster(out: Console, cluster: JSON, now: datetime) -> None:
@@ -99,37 +95,30 @@ def _print_cluster(out: Console, cluster: JSON, now: datetime) -> None:
         print_table(out, tables.CONDITION_HEAD, conditions)
 
 
-def _print_part(out: Console, what: str, head: Sequence[str], rows: Sequence[Sequence[Cell]] | None) -> None:
-    out.print()
-    if rows is None:
-        out.print(f"You may not list {what} here.", style="dim")
-    elif not rows:
-        out.print(f"There are no {what} to show.", style="dim")
-    else:
-        print_table(out, head, rows)
-
-
-async def _describe(api: Api, namespace: str, name: str) -> _Description:
-    cluster = await find_cluster(api, namespace, name)
-    own_pods = Selector(labels=labels.selector({labels.CLUSTER_NAME: name}))
+async def _read_all(api: Api, cluster: JSON) -> tuple[JSON, _Listed, _Listed, _Listed, _Listed]:
+    """Return a cluster with its worker groups, autoscalers, pods and events."""
+    name, namespace = cluster["metadata"]["name"], cluster["metadata"]["namespace"]
     with explaining(f"describe the DaskCluster {located(cluster)}"):
         groups, autoscalers, pods, events = await asyncio.gather(
             _permitted(api.list_items(DASK_WORKER_GROUPS, namespace)),
             _permitted(api.list_items(DASK_AUTOSCALERS, namespace)),
-            _permitted(api.list_items(PODS, namespace, own_pods)),
+            _permitted(api.list_items(PODS, namespace, pods_of(cluster))),
             _permitted(api.list_items(EVENTS, namespace)),
         )
     groups, autoscalers = (
         None if listed is None else [each for each in listed if each["spec"].get("cluster") == name]
         for listed in (groups, autoscalers)
     )
-    own = _uids([cluster, *(groups or ()), *(autoscalers or ())])
-    pods_too = own | _uids(pods or ())
-    relevant = None if events is None else [each for each in events if _is_relevant(each, own, pods_too)]
-    return _Description(cluster, groups, autoscalers, pods, relevant)
+    own = {each["metadata"]["uid"] for each in (cluster, *(groups or ()), *(autoscalers or ()))}
+    pods_too = own | {each["metadata"]["uid"] for each in pods or ()}
+
+    def is_relevant(event: JSON) -> bool:  # of a pod, only warnings are
+        return event["involvedObject"].get("uid") in (pods_too if event.get("type") == "Warning" else own)
+
+    return cluster, groups, autoscalers, pods, None if events is None else [*filter(is_relevant, events)]
 
 
-async def _permitted(listing: Awaitable[Sequence[JSON]]) -> Sequence[JSON] | None:
+async def _permitted(listing: Awaitable[Sequence[JSON]]) -> _Listed:
     try:
         return await listing
     except ApiError as error:
@@ -137,12 +126,3 @@ async def _permitted(listing: Awaitable[Sequence[JSON]]) -> Sequence[JSON] | Non
         if error.status == HTTPStatus.FORBIDDEN or error.is_unknown_path:
             return None
         raise
-
-
-def _uids(objects: Sequence[JSON]) -> set[str]:
-    return {each["metadata"]["uid"] for each in objects}
-
-
-def _is_relevant(event: JSON, own: set[str], pods_too: set[str]) -> bool:
-    """Return whether an event is about the cluster or its resources, or is a warning about a pod."""
-    return event["involvedObject"].get("uid") in (pods_too if event.get("type") == "Warning" else own)

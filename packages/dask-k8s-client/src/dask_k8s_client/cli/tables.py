@@ -5,18 +5,9 @@ from datetime import UTC, datetime
 
 from rich.text import Text
 
-from dask_k8s_client import scaling
+from dask_k8s_client import observed, scaling
 from dask_k8s_client.arguments import JSON
 from dask_k8s_client.cli.output import Cell
-from dask_k8s_client.observed import (
-    containers,
-    explanation,
-    find_condition,
-    is_ready,
-    is_terminating,
-    phase,
-    true_condition,
-)
 from dask_k8s_crds import labels
 
 CLUSTER_HEAD = ("NAME", "NAMESPACE", "PHASE", "WORKERS", "AGE")
@@ -38,16 +29,11 @@ _NEGATIVE_CONDITIONS = ("Degraded",)
 """Conditions whose healthy status is False."""
 
 
-def cluster_row(cluster: JSON, now: datetime) -> Sequence[Cell]:
-    """Return the cells under CLUSTER_HEAD."""
-    metadata = cluster["metadata"]
-    return (
-        metadata["name"],
-        metadata["namespace"],
-        state(cluster),
-        _status(cluster).get("workers", "-"),
-        age(metadata.get("creationTimestamp"), now),
-    )
+def cluster_rows(clusters: Iterable[JSON], now: datetime) -> Iterator[Sequence[Cell]]:
+    """Yield the rows under CLUSTER_HEAD."""
+    for each in clusters:
+        metadata, workers = each["metadata"], _status(each).get("workers", "-")
+        yield metadata["name"], metadata["namespace"], state(each), workers, _age_of(each, now)
 
 
 def cluster_pairs(cluster: JSON, now: datetime) -> Iterator[tuple[str, Cell]]:
@@ -62,18 +48,18 @@ def cluster_pairs(cluster: JSON, now: datetime) -> Iterator[tuple[str, Cell]]:
             yield name, status[key]
     if status.get("idleSince"):
         yield "Idle for", age(status["idleSince"], now)
-    yield "Age", age(metadata.get("creationTimestamp"), now)
+    yield "Age", _age_of(cluster, now)
 
 
 def state(cluster: JSON) -> Text:
     """Return the phase of a cluster, with the reason if it is degraded."""
-    if is_terminating(cluster):
+    if observed.is_terminating(cluster):
         return _styled("Terminating")
     status = _status(cluster)
     if not status:
         return Text("unseen by a controller", style="yellow")
     shown = _styled(str(status.get("phase", "-")))
-    if degraded := true_condition(status, "Degraded"):
+    if degraded := observed.true_condition(status, "Degraded"):
         shown = Text.assemble(shown, (f" ({degraded.get('reason', '')})", "yellow"))
     return shown
 
@@ -81,7 +67,7 @@ def state(cluster: JSON) -> Text:
 def waiting_for(cluster: JSON) -> str | None:
     """Return what a cluster is waiting for, in one line; None if nothing."""
     status = _status(cluster)
-    progressing, degraded = (true_condition(status, kind) for kind in ("Progressing", "Degraded"))
+    progressing, degraded = (observed.true_condition(status, kind) for kind in ("Progressing", "Degraded"))
     replicas, updated = status.get("replicas") or 0, status.get("updatedReplicas") or 0
     # A degraded rollout still goes on. With OnDelete, workers may be outdated without a rollout.
     if updated < replicas and (progressing or degraded):
@@ -102,25 +88,22 @@ def condition_rows(obj: JSON, now: datetime) -> Iterator[Sequence[Cell]]:
         yield each["type"], Text(value, style=style), since, each.get("reason", ""), each.get("message", "")
 
 
-def group_row(group: JSON, now: datetime) -> Sequence[Cell]:
-    """Return the cells under GROUP_HEAD."""
-    status = _status(group)
-    replicas = group["spec"]["worker"].get("replicas", 1)
-    conditions = [find_condition(status, kind) for kind in ("Degraded", "Progressing", "Ready")]
-    shown = next((each for each in conditions if each.get("status") == "True"), conditions[-1])
-    return (
-        group["metadata"]["name"],
-        f"{status.get('readyReplicas', 0)}/{replicas}",
-        str(status.get("updatedReplicas", "-")),
-        age(group["metadata"].get("creationTimestamp"), now),
-        explanation(shown) if shown else "-",
-    )
+def group_rows(groups: Iterable[JSON], now: datetime) -> Iterator[Sequence[Cell]]:
+    """Yield the rows under GROUP_HEAD."""
+    for group in groups:
+        status = _status(group)
+        workers = f"{status.get('readyReplicas', 0)}/{group['spec']['worker'].get('replicas', 1)}"
+        conditions = [observed.find_condition(status, kind) for kind in ("Degraded", "Progressing", "Ready")]
+        shown = next((each for each in conditions if each.get("status") == "True"), conditions[-1])
+        state = observed.explanation(shown) if shown else "-"
+        updated = str(status.get("updatedReplicas", "-"))
+        yield group["metadata"]["name"], workers, updated, _age_of(group, now), state
 
 
 def autoscaler_line(autoscaler: JSON) -> str:
     """Return the bounds of an autoscaler and the message of its condition."""
     bounds = scaling.bounds_of(autoscaler)
-    active = find_condition(_status(autoscaler), "Active")
+    active = observed.find_condition(_status(autoscaler), "Active")
     return f"{bounds}: {active['message']}" if active.get("message") else bounds
 
 
@@ -130,7 +113,7 @@ def pod_rows(pods: Iterable[JSON], now: datetime) -> list[Sequence[Cell]]:
     def order(pod: JSON) -> tuple[bool, bool, str]:
         metadata = pod["metadata"]
         component = (metadata.get("labels") or {}).get(labels.COMPONENT)
-        return component != labels.SCHEDULER, is_ready(pod), metadata["name"]
+        return component != labels.SCHEDULER, observed.is_ready(pod), metadata["name"]
 
     ordered = sorted(pods, key=order)
     rows = [_pod_row(pod, now) for pod in ordered[:PODS_SHOWN]]
@@ -139,33 +122,29 @@ def pod_rows(pods: Iterable[JSON], now: datetime) -> list[Sequence[Cell]]:
 
 
 def _pod_row(pod: JSON, now: datetime) -> Sequence[Cell]:
-    metadata = pod["metadata"]
-    statuses = list(containers(pod))
-    trouble = next((each for each in statuses if each.reason and each.reason != "Completed"), None)
-    if is_terminating(pod):
-        shown = _styled("Terminating")
-    elif trouble is not None:
-        shown = Text(trouble.reason, style="yellow")
-    else:
-        shown = _pod_phase(pod)
-    return (
-        metadata["name"],
-        (metadata.get("labels") or {}).get(labels.COMPONENT, "-"),
-        str(sum(each.restarts for each in statuses)),
-        age(metadata.get("creationTimestamp"), now),
-        pod["spec"].get("nodeName", "-"),
-        shown,
-    )
+    metadata, node = pod["metadata"], pod["spec"].get("nodeName", "-")
+    component = (metadata.get("labels") or {}).get(labels.COMPONENT, "-")
+    restarts = str(sum(each.restarts for each in observed.containers(pod)))
+    return metadata["name"], component, restarts, _age_of(pod, now), node, _pod_state(pod)
 
 
-def _pod_phase(pod: JSON) -> Text:
-    status = pod.get("status") or {}
-    scheduled = find_condition(status, "PodScheduled")
+def _pod_state(pod: JSON) -> Text:
+    if observed.is_terminating(pod):
+        return _styled("Terminating")
+    for each in observed.containers(pod):
+        if each.reason and each.reason != "Completed":
+            return Text(each.reason, style="yellow")
+    status = _status(pod)
+    scheduled = observed.find_condition(status, "PodScheduled")
     if scheduled.get("status") == "False":
         return Text(scheduled.get("reason", "Unschedulable"), style="yellow")
-    if phase(pod) == "Running":
-        return _styled("Ready") if true_condition(status, "Ready") else Text("not ready", style="yellow")
-    return _styled(phase(pod))
+    if observed.phase(pod) == "Running":
+        return (
+            _styled("Ready")
+            if observed.true_condition(status, "Ready")
+            else Text("not ready", style="yellow")
+        )
+    return _styled(observed.phase(pod))
 
 
 def event_rows(events: Iterable[JSON], now: datetime) -> list[Sequence[Cell]]:
@@ -188,15 +167,8 @@ def _subjects(events: Sequence[JSON]) -> str:
 
 
 def _time(event: JSON) -> str:
-    series = event.get("series") or {}
-    timestamp: str = (
-        series.get("lastObservedTime")
-        or event.get("lastTimestamp")
-        or event.get("eventTime")
-        or event["metadata"].get("creationTimestamp")
-        or ""
-    )
-    return timestamp
+    seen = (event.get("series") or {}).get("lastObservedTime") or event.get("lastTimestamp")
+    return str(seen or event.get("eventTime") or event["metadata"].get("creationTimestamp") or "")
 
 
 _AGE_UNITS = ((120, 1, "s"), (3 * 3600, 60, "m"), (48 * 3600, 3600, "h"))
@@ -212,6 +184,10 @@ def age(timestamp: str | None, now: datetime) -> str:
         if seconds < limit:
             return f"{seconds // unit}{letter}"
     return f"{seconds // 86400}d"
+
+
+def _age_of(obj: JSON, now: datetime) -> str:
+    return age(obj["metadata"].get("creationTimestamp"), now)
 
 
 def _styled(state: str) -> Text:

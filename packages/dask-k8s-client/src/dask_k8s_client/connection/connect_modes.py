@@ -6,6 +6,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from dask_k8s_client.arguments import JSON
+from dask_k8s_client.observed import located
 
 
 class ConnectMode(enum.StrEnum):
@@ -62,21 +63,16 @@ def parse(connect: str, port_forward: bool | None) -> Connect:  # noqa: FBT001  
         mode = ConnectMode(connect)
     except ValueError:
         known = ", ".join(map(repr, map(str, ConnectMode)))
-        raise ValueError(
-            f"connect: {connect!r} is none of {known}, nor an address such as 'tcp://host:8786'"
-        ) from None
+        problem = f"{connect!r} is none of {known}, nor an address such as 'tcp://host:8786'"
+        raise ValueError(f"connect: {problem}") from None
     if mode is ConnectMode.AUTO and port_forward is not None:
         return ConnectMode.PORT_FORWARD if port_forward else ConnectMode.SERVICE
     return mode
 
 
 def choose(connect: Connect, cluster: JSON, *, in_cluster: bool) -> Connect:
-    """Return how to reach the scheduler of a cluster: `connect`, with ``AUTO`` resolved.
-
-    Raises:
-        ValueError: The type of the scheduler's service does not fit.
-    """
-    service_type = service_spec(cluster).get("type") or "ClusterIP"
+    """Return `connect` with ``AUTO`` resolved; raise a ValueError if the scheduler's service does not fit."""
+    service_type = cluster["spec"]["scheduler"]["service"].get("type") or "ClusterIP"
     if connect is ConnectMode.AUTO:
         if in_cluster:
             return ConnectMode.SERVICE
@@ -84,16 +80,9 @@ def choose(connect: Connect, cluster: JSON, *, in_cluster: bool) -> Connect:
     if isinstance(connect, ConnectMode):
         fitting = _SERVICE_TYPES.get(connect, (service_type,))
         if service_type not in fitting:
-            metadata = cluster["metadata"]
             raise ValueError(
-                f'connect="{connect}": the scheduler\'s service of the cluster {metadata["name"]} in the '
-                f"namespace {metadata['namespace']} is of type {service_type}; make the cluster with "
-                f'scheduler_service_type="{fitting[0]}"; or {PORT_FORWARD_HINT}'
+                f'connect="{connect}": the scheduler\'s service of the cluster {located(cluster)} is of type '
+                f'{service_type}; make the cluster with scheduler_service_type="{fitting[0]}"; or '
+                f"{PORT_FORWARD_HINT}"
             )
     return connect
-
-
-def service_spec(cluster: JSON) -> JSON:
-    """Return the ``spec`` of the scheduler's Service, as in the cluster's manifest."""
-    spec: JSON = cluster["spec"]["scheduler"]["service"]
-    return spec

@@ -18,12 +18,12 @@ from http import HTTPStatus
 
 import aiohttp
 
-from dask_k8s_client.api.requests import Api, Objects, Selector
+from dask_k8s_client.api.requests import Api, Objects
 from dask_k8s_client.api.watching import until
 from dask_k8s_client.arguments import JSON
-from dask_k8s_client.observed import container_port, is_owned, is_ready
+from dask_k8s_client.observed import container_port, is_owned, is_ready, scheduler_pods_of
 from dask_k8s_client.waiting import RETRY_SECONDS
-from dask_k8s_crds import labels, names
+from dask_k8s_crds import names
 from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import PODS
 
@@ -47,6 +47,8 @@ _LINGER_SECONDS = 1.0
 _NORMAL_CLOSE_CODES = (1000, 1005)
 _ACCEPT_RETRY_SECONDS = 1.0
 """The wait after a failed accept, for example because this process has too many files open."""
+_RESET_ON_CLOSE = struct.pack("HH" if os.name == "nt" else "ii", 1, 0)
+"""Has close send a reset: half an answer must not look like a complete one."""
 
 
 class PortForward:
@@ -63,8 +65,7 @@ class PortForward:
         self._listener = listener = socket.create_server(("127.0.0.1", port), backlog=100)
         listener.setblocking(False)  # noqa: FBT003  # its only argument
         self._accepting = asyncio.create_task(self._accept(listener))
-        local_port: int = listener.getsockname()[1]
-        return local_port
+        return int(listener.getsockname()[1])
 
     async def close(self) -> None:
         """Stop listening and close all connections."""
@@ -102,22 +103,12 @@ class PortForward:
             logger.info("forwarded connection lost: %s", str(error) or type(error).__name__)
         finally:
             if not finished:
-                _reset_on_close(sock)
-
-
-def _reset_on_close(sock: socket.socket) -> None:
-    """Have close send a reset: half an answer must not look like a complete one."""
-    with suppress(OSError):
-        sock.setsockopt(
-            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("HH" if os.name == "nt" else "ii", 1, 0)
-        )
+                with suppress(OSError):
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
 
 
 class _Relay:
-    """Copies one connection in both directions until either side ends it.
-
-    It reads and writes the socket directly: asyncio's streams would copy each byte twice more.
-    """
+    """Copies one connection in both directions until either side ends it."""
 
     def __init__(self, sock: socket.socket, ws: aiohttp.ClientWebSocketResponse) -> None:
         self._loop = asyncio.get_running_loop()
@@ -144,6 +135,8 @@ class _Relay:
             down.cancel()
             await asyncio.gather(up, down, return_exceptions=True)
 
+    # Both directions use the socket directly: asyncio's streams would copy each byte twice more.
+
     async def _upload(self) -> None:
         message = memoryview(bytearray(1 + _CHUNK_BYTES))  # the first byte remains the channel
         message[0] = _DATA
@@ -167,7 +160,7 @@ class _Relay:
         return self._ws.close_code in _NORMAL_CLOSE_CODES
 
 
-def tunnel_to_scheduler(api: Api, cluster: JSON, service: JSON | None, port_name: str) -> Tunnel:
+def scheduler_tunnel(api: Api, cluster: JSON, service: JSON | None, port_name: str) -> Tunnel:
     """Return a tunnel to a named port of the scheduler; each use connects to the pod that is ready then."""
     namespace = cluster["metadata"]["namespace"]
 
@@ -207,5 +200,4 @@ async def ready_pod(api: Api, cluster: JSON) -> JSON:
         ready = [each for each in objects.values() if is_ready(each) and is_owned(each, metadata["uid"])]
         return max(ready, key=lambda each: each["metadata"]["creationTimestamp"], default=None)
 
-    selector = Selector(labels=labels.selector(labels.scheduler(metadata["name"])))
-    return await until(api, PODS, metadata["namespace"], selector, newest)
+    return await until(api, PODS, metadata["namespace"], scheduler_pods_of(cluster), newest)

@@ -4,26 +4,14 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from dask_k8s_client.api.requests import Api, Objects, Selector
 from dask_k8s_client.api.watching import until
 from dask_k8s_client.arguments import JSON
-from dask_k8s_client.connection.connect_modes import (
-    PORT_FORWARD_HINT,
-    Address,
-    Connect,
-    ConnectMode,
-    service_spec,
-)
-from dask_k8s_client.connection.portforward import (
-    COMM,
-    DASHBOARD,
-    PortForward,
-    ready_pod,
-    tunnel_to_scheduler,
-)
+from dask_k8s_client.connection.connect_modes import PORT_FORWARD_HINT, Address, Connect, ConnectMode
+from dask_k8s_client.connection.portforward import COMM, DASHBOARD, PortForward, ready_pod, scheduler_tunnel
 from dask_k8s_client.exceptions import explaining
 from dask_k8s_client.observed import located, node_addresses, service_port
 from dask_k8s_client.progress import Progress
@@ -53,22 +41,15 @@ class Route:
         await asyncio.gather(*(each.close() for each in self.forwards))
 
 
-async def find_route(  # noqa: PLR0913  # the two ports matter to port-forwards only
-    api: Api, cluster: JSON, mode: Connect, progress: Progress, *, comm_port: int = 0, dashboard_port: int = 0
-) -> Route:
-    """Find the route to a scheduler that is ready.
+class LocalPorts(NamedTuple):
+    """The local ports of a port-forward; 0: any free one."""
 
-    Args:
-        api: The API server.
-        cluster: The DaskCluster.
-        mode: The connect mode, as `connect_modes.choose` returns it.
-        progress: Shows what this waits for.
-        comm_port: Local port of the scheduler for a port-forward; 0: any.
-        dashboard_port: Local port of the dashboard for a port-forward; 0: any.
+    comm: int = 0
+    dashboard: int = 0
 
-    Raises:
-        ConnectionError: The scheduler cannot be reached.
-    """
+
+async def find_route(api: Api, cluster: JSON, mode: Connect, progress: Progress, ports: LocalPorts) -> Route:
+    """Find the route to a scheduler that is ready, or raise a ConnectionError; `mode` is not ``AUTO``."""
     progress.step("looking for a way to the scheduler")
     with explaining(f"reach the scheduler of the cluster {located(cluster)}"):
         match mode:
@@ -82,12 +63,13 @@ async def find_route(  # noqa: PLR0913  # the two ports matter to port-forwards 
                 return await _by_load_balancer(api, cluster, progress)
             case _:
                 progress.step("forwarding the scheduler's ports")
-                return await _by_port_forward(api, cluster, comm_port, dashboard_port)
+                return await _by_port_forward(api, cluster, ports)
 
 
 def _by_address(cluster: JSON, address: Address) -> Route:
     """Expect the dashboard on the same host, on the service's port."""
-    port = service_port({"spec": service_spec(cluster)}, DASHBOARD, "port", names.DASHBOARD_PORT)
+    service = {"spec": cluster["spec"]["scheduler"]["service"]}
+    port = service_port(service, DASHBOARD, "port", names.DASHBOARD_PORT)
     return Route(address.url, _in_url(address.host), port, hint=PORT_FORWARD_HINT)
 
 
@@ -102,22 +84,16 @@ async def _by_service_name(api: Api, cluster: JSON) -> Route:
         try:
             await asyncio.get_running_loop().getaddrinfo(host, None)
         except OSError as error:
-            raise ConnectionError(
-                f"the scheduler's service is known as {host} inside Kubernetes, but not here ({error}); "
-                f"{PORT_FORWARD_HINT}"
-            ) from error
+            problem = f"the scheduler's service is known as {host} inside Kubernetes, but not here ({error})"
+            raise ConnectionError(f"{problem}; {PORT_FORWARD_HINT}") from error
     port = dashboard.port or names.DASHBOARD_PORT
     return Route(address, dashboard.hostname or "", port, hint=PORT_FORWARD_HINT)
 
 
 async def _by_node(api: Api, cluster: JSON, progress: Progress) -> Route:
     """Go through the node that the scheduler runs on: it serves the port under any traffic policy."""
-
-    def node_port(service: JSON) -> int | None:
-        return service_port(service, COMM, "nodePort", 0) or None
-
     progress.step("waiting for the port of the scheduler's service on the nodes", PORT_FORWARD_HINT)
-    service, port = await _service(api, cluster, node_port)
+    service, port = await _service(api, cluster, lambda it: service_port(it, COMM, "nodePort", 0) or None)
     pod = await ready_pod(api, cluster)
     node = None
     with suppress(ApiError):  # without the permission to read nodes, the pod's own status is used
@@ -150,17 +126,17 @@ def _external_route(host: str, port: int, dashboard_port: int) -> Route:
     return Route(f"tcp://{host}:{port}", host, dashboard_port, hint=PORT_FORWARD_HINT, may_change=True)
 
 
-async def _by_port_forward(api: Api, cluster: JSON, comm_port: int, dashboard_port: int) -> Route:
+async def _by_port_forward(api: Api, cluster: JSON, ports: LocalPorts) -> Route:
     metadata = cluster["metadata"]
     service = await api.get(SERVICES, metadata["namespace"], names.scheduler(metadata["name"]))
-    tunnels = {port: tunnel_to_scheduler(api, cluster, service, port) for port in (COMM, DASHBOARD)}
+    tunnels = {port: scheduler_tunnel(api, cluster, service, port) for port in (COMM, DASHBOARD)}
     # Try one connection now, so that a missing permission raises an exception here.
     async with tunnels[COMM]():
         pass
     comm, dashboard = PortForward(tunnels[COMM]), PortForward(tunnels[DASHBOARD])
     try:
-        dashboard_port = await dashboard.start(dashboard_port)
-        address = f"tcp://127.0.0.1:{await comm.start(comm_port)}"
+        dashboard_port = await dashboard.start(ports.dashboard)
+        address = f"tcp://127.0.0.1:{await comm.start(ports.comm)}"
         return Route(address, "localhost", dashboard_port, (comm, dashboard))
     except BaseException:
         await dashboard.close()

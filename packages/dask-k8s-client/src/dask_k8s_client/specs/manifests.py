@@ -18,15 +18,7 @@ from dask_k8s_client.arguments import (
     shows,
     whole_seconds,
 )
-from dask_k8s_client.specs.pods import (
-    WORKER_DASHBOARD_PORT,
-    command_args,
-    env_list,
-    optional,
-    placement,
-    unprivileged,
-    worker_args,
-)
+from dask_k8s_client.specs import pods
 from dask_k8s_crds import labels, names
 from dask_k8s_crds.resources import DASK_AUTOSCALERS, DASK_CLUSTERS, DASK_JOBS, DASK_WORKER_GROUPS, Resource
 
@@ -97,7 +89,7 @@ def make_cluster_spec(  # noqa: PLR0913, PLR0917  # users may pass these by posi
         tolerations=worker_tolerations,
         run_as_user=run_as_user,
     )
-    idle = optional("idleTimeout", whole_seconds("idle_timeout", idle_timeout))
+    idle = pods.optional("idleTimeout", whole_seconds("idle_timeout", idle_timeout))
     return _manifest(DASK_CLUSTERS, {"name": name}, {"scheduler": scheduler, "worker": worker, **idle})
 
 
@@ -116,14 +108,14 @@ def make_worker_spec(  # noqa: PLR0913  # users may pass these by position
     container: JSON = {
         "name": "worker",
         "image": image,
-        "args": worker_args(worker_command),
-        "ports": [{"name": "http-dashboard", "containerPort": WORKER_DASHBOARD_PORT, "protocol": "TCP"}],
-        **optional("env", env_list(env)),
-        **optional("resources", checked_resources(resources)),
+        "args": pods.worker_args(worker_command),
+        "ports": [{"name": "http-dashboard", "containerPort": pods.WORKER_DASHBOARD_PORT, "protocol": "TCP"}],
+        **pods.optional("env", pods.env_list(env)),
+        **pods.optional("resources", checked_resources(resources)),
     }
     replicas = {} if n_workers is None else {"replicas": checked_count("n_workers", n_workers)}
-    pod = {"containers": [container], **placement(node_selector, tolerations)}
-    return {**replicas, "spec": unprivileged(pod, run_as_user)}
+    pod = {"containers": [container], **pods.placement(node_selector, tolerations)}
+    return {**replicas, "spec": pods.unprivileged(pod, run_as_user)}
 
 
 def make_scheduler_spec(  # noqa: PLR0913, PLR0917  # users may pass these by position
@@ -153,21 +145,23 @@ def make_scheduler_spec(  # noqa: PLR0913, PLR0917  # users may pass these by po
         "startupProbe": {**copy.deepcopy(health), "periodSeconds": 1, "failureThreshold": 300},
         "readinessProbe": {**health, "periodSeconds": 10},
         "livenessProbe": {**copy.deepcopy(health), "initialDelaySeconds": 15, "periodSeconds": 20},
-        **optional("env", env_list(env)),
-        **optional("resources", checked_resources(resources)),
+        **pods.optional("env", pods.env_list(env)),
+        **pods.optional("resources", checked_resources(resources)),
     }
-    service = {
-        "type": scheduler_service_type,
-        "selector": labels.scheduler(cluster_name),
-        "ports": [
-            {"name": name, "port": port, "protocol": "TCP", "targetPort": name} for name, port in ports
-        ],
-    }
-    pod = {"containers": [container], **placement(node_selector, tolerations)}
-    return {"spec": unprivileged(pod, run_as_user), "service": service}
+    selector = labels.scheduler(cluster_name)
+    targets = [{"name": name, "port": port, "protocol": "TCP", "targetPort": name} for name, port in ports]
+    service = {"type": scheduler_service_type, "selector": selector, "ports": targets}
+    pod = {"containers": [container], **pods.placement(node_selector, tolerations)}
+    return {"spec": pods.unprivileged(pod, run_as_user), "service": service}
 
 
-@shows(WorkloadArguments, "spec", image=IMAGE, worker_command=WORKER_COMMAND)
+@shows(
+    "image n_workers resources env worker_command cluster_name scheduler_resources scheduler_node_selector"
+    " scheduler_tolerations worker_node_selector worker_tolerations run_as_user",
+    rest="spec",
+    image=IMAGE,
+    worker_command=WORKER_COMMAND,
+)
 def make_job_spec(
     name: str, command: Command, *, cluster_name: str | None = None, **arguments: Unpack[JobArguments]
 ) -> JSON:
@@ -191,23 +185,20 @@ def make_job_spec(
     container: JSON = {
         "name": "job",
         "image": shared.get("image", IMAGE),
-        "args": command_args("command", command),
-        **optional("env", env_list(shared.get("env"))),
+        "args": pods.command_args("command", command),
+        **pods.optional("env", pods.env_list(shared.get("env"))),
     }
     runs_on: JSON = {"clusterName": cluster_name}
     if cluster_name is None:
         runs_on = {"cluster": {"spec": make_cluster_spec(name, **shared)["spec"]}}
-    client = unprivileged({"containers": [container]}, shared.get("run_as_user"))
+    client = pods.unprivileged({"containers": [container]}, shared.get("run_as_user"))
     return _manifest(DASK_JOBS, {"name": name}, {"job": {"spec": client}, **runs_on, **fields})
 
 
 def make_group(cluster: Mapping[str, Any], name: str, worker: Mapping[str, Any]) -> JSON:
-    """Return a ``DaskWorkerGroup`` for an existing cluster; ``worker`` as ``make_worker_spec`` returns it.
-
-    The group has its owner reference from the start, so that it is deleted with the cluster even if no
-    controller has seen it.
-    """
+    """Return a ``DaskWorkerGroup`` for an existing cluster; ``worker`` as ``make_worker_spec`` returns it."""
     cluster_name = cluster["metadata"]["name"]
+    # With an owner from the start, so that it is deleted with the cluster even if no controller has seen it.
     metadata = {
         "name": names.worker_group(cluster_name, name),
         "labels": labels.worker_group(cluster_name),
@@ -232,18 +223,11 @@ def make_unowned_autoscaler(cluster: str, spec: Mapping[str, Any]) -> JSON:
 
 
 def _owner(cluster: Mapping[str, Any]) -> JSON:
-    """Return the owner reference to a cluster.
-
-    ``blockOwnerDeletion`` is not set: some API servers demand a permission for it that users do not have.
-    """
+    """Return the owner reference to a cluster."""
     metadata = cluster["metadata"]
-    return {
-        "apiVersion": DASK_CLUSTERS.api_version,
-        "kind": DASK_CLUSTERS.kind,
-        "controller": True,
-        "name": metadata["name"],
-        "uid": metadata["uid"],
-    }
+    # Some API servers demand a permission for `blockOwnerDeletion` that users do not have.
+    kind = {"apiVersion": DASK_CLUSTERS.api_version, "kind": DASK_CLUSTERS.kind, "controller": True}
+    return kind | {"name": metadata["name"], "uid": metadata["uid"]}
 
 
 def _manifest(resource: Resource, metadata: JSON, spec: JSON) -> JSON:

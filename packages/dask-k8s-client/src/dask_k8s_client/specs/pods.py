@@ -33,9 +33,8 @@ def change_worker(  # noqa: PLR0913  # each may be changed on its own
 
     So a further group has the image, pull secrets and volumes of its cluster, however that was created.
     """
-    section = copy.deepcopy(
-        {key: worker[key] for key in ("metadata", "daskResources", "spec") if key in worker}
-    )
+    kept = ("metadata", "daskResources", "spec")
+    section = copy.deepcopy({key: worker[key] for key in kept if key in worker})
     containers: list[JSON] = section["spec"]["containers"]
     container = next((each for each in containers if each.get("name") == "worker"), containers[0])
     if image is not None:
@@ -64,37 +63,25 @@ def unprivileged(pod: JSON, user: int | None) -> JSON:
     if checked_count("run_as_user", user) == 0:
         raise ValueError("run_as_user: 0 is root; leave it out to run as the image says")
     container = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-    return {
-        **pod,
-        "containers": [{**each, "securityContext": copy.deepcopy(container)} for each in pod["containers"]],
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": int(user),
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-    }
+    containers = [{**each, "securityContext": copy.deepcopy(container)} for each in pod["containers"]]
+    profile = {"type": "RuntimeDefault"}
+    context = {"runAsNonRoot": True, "runAsUser": int(user), "seccompProfile": profile}
+    return {**pod, "containers": containers, "securityContext": context}
 
 
 def command_args(argument: str, command: Command) -> list[str]:
     """Return a command as a list, split as a shell does it; `argument` is the name that users know it by."""
     args = shlex.split(command) if isinstance(command, str) else list(command)
     if not args or not all(isinstance(each, str) for each in args):
-        raise ValueError(
-            f"{argument}: a command is needed, as a string or a list of strings, not {command!r}"
-        )
+        problem = f"a command is needed, as a string or a list of strings, not {command!r}"
+        raise ValueError(f"{argument}: {problem}")
     return args
 
 
 def worker_args(command: Command) -> list[str]:
     """Return the ``args`` of a worker's container; Kubernetes replaces ``$(DASK_WORKER_NAME)``."""
-    return [
-        *command_args("worker_command", command),
-        "--name",
-        "$(DASK_WORKER_NAME)",
-        "--dashboard",
-        "--dashboard-address",
-        str(WORKER_DASHBOARD_PORT),
-    ]
+    dashboard = ["--dashboard", "--dashboard-address", str(WORKER_DASHBOARD_PORT)]
+    return [*command_args("worker_command", command), "--name", "$(DASK_WORKER_NAME)", *dashboard]
 
 
 def env_list(env: Env | None) -> list[JSON]:
@@ -112,9 +99,8 @@ def env_list(env: Env | None) -> list[JSON]:
 
 def placement(node_selector: Mapping[str, str] | None, tolerations: Tolerations | None) -> JSON:
     """Return the fields of a pod spec that limit where the pod may run."""
-    return optional("nodeSelector", dict(node_selector or {})) | optional(
-        "tolerations", copy.deepcopy(list(tolerations or ()))
-    )
+    copied = copy.deepcopy(list(tolerations or ()))
+    return optional("nodeSelector", dict(node_selector or {})) | optional("tolerations", copied)
 
 
 def optional(key: str, value: object) -> JSON:

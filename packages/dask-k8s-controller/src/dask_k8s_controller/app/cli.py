@@ -1,10 +1,8 @@
-"""The command line: `run`, `plugins`, `manifests`.
-
-Flags take precedence over environment variables, and those over the settings file.
-"""
+"""The command line. Flags take precedence over environment variables, and those over the settings file."""
 
 import asyncio
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +43,7 @@ def _check_address(_context: click.Context, _parameter: click.Parameter, address
     return address
 
 
+namespace_option = partial(click.option, "-n", "--namespace", "namespaces", multiple=True)
 skip_plugin = click.option(
     "--skip-plugin",
     "skip_plugins",
@@ -75,9 +74,7 @@ def main() -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="YAML file with the other options, for example `log_format: json`.",
 )
-@click.option(
-    "-n", "--namespace", "namespaces", multiple=True, help="Serve this namespace only; may be repeated."
-)
+@namespace_option(help="Serve this namespace only; may be repeated.")
 @click.option("-A", "--all-namespaces", is_flag=True, help="Serve all namespaces (the default).")
 @click.option("--cluster-domain", default="cluster.local", help="DNS domain of the cluster.")
 @click.option(
@@ -153,13 +150,7 @@ def show_plugins(skip_plugins: tuple[str, ...]) -> None:
 
 
 @main.command()
-@click.option(
-    "-n",
-    "--namespace",
-    "namespaces",
-    multiple=True,
-    help="Grant access to this namespace only; may be repeated.",
-)
+@namespace_option(help="Grant access to this namespace only; may be repeated.")
 @click.option("--controller-namespace", default="dask-operator", help="Namespace of the controller.")
 @skip_plugin
 def manifests(namespaces: tuple[str, ...], controller_namespace: str, skip_plugins: tuple[str, ...]) -> None:
@@ -171,9 +162,7 @@ def manifests(namespaces: tuple[str, ...], controller_namespace: str, skip_plugi
             notice = f'# plugin "{plugin.name}" is a module of handlers and declares no permissions'
             click.echo(f"{notice}: grant them with a role of your own", err=True)
     documents = all_manifests(
-        plugin_loading.values(installed),
-        controller_namespace=controller_namespace,
-        namespaces=namespaces,
+        plugin_loading.values(installed), controller_namespace=controller_namespace, namespaces=namespaces
     )
     click.echo(yaml.dump_all(documents, Dumper=_Plain, sort_keys=False, allow_unicode=True), nl=False)
 

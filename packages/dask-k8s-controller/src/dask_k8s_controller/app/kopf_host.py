@@ -17,7 +17,7 @@ import aiohttp
 import kopf
 
 from dask_k8s_controller.app.settings import Settings
-from dask_k8s_controller.runtime.login import Credentials
+from dask_k8s_controller.runtime.login import Credentials, has_proxy
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +42,7 @@ async def run(
 
     kopf serves the handlers of plugins once ``leading`` is set.
     """
-    stop = asyncio.Event()
-    signalled = asyncio.Event()
+    stop, signalled = asyncio.Event(), asyncio.Event()
     _set_at_signals(stop, signalled)
     task = asyncio.create_task(main(), name="dask-k8s-controller")
     task.add_done_callback(lambda _: stop.set())
@@ -85,7 +84,11 @@ async def _serve_handlers(
         credentials = Credentials()
         await credentials.load()
         context = credentials.ssl_context()
-        session = credentials.session(context, _require_whole_response, _authorize(credentials, context))
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=context),
+            middlewares=(_require_whole_response, _authorize(credentials, context)),
+            trust_env=has_proxy(),
+        )
         return kopf.AiohttpSession(server=credentials.server, aiohttp_session=session)
 
     other_tasks = asyncio.all_tasks()

@@ -1,6 +1,6 @@
 """CRDs and RBAC for a set of plugins, as manifests. No I/O."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dask_k8s_controller.runtime.plugin import Plugin, Rule
@@ -8,6 +8,12 @@ from dask_k8s_crds.resources import LEASES
 
 NAME = "dask-k8s-controller"
 ELECTION = f"{NAME}-leader-election"
+ELECTION_RULE = Rule(LEASES.group, (LEASES.plural,), ("get", "watch", "create", "patch"))
+KOPF_RULES = [
+    Rule("", ("namespaces",), ("list", "watch")),
+    Rule("apiextensions.k8s.io", ("customresourcedefinitions",), ("list", "watch")),
+]
+"""What kopf needs in all namespaces: it watches for namespaces and kinds that come and go."""
 
 
 def manifests(
@@ -15,22 +21,19 @@ def manifests(
 ) -> list[dict[str, Any]]:
     """Return the CRDs and the controller's namespace, service account, roles and role bindings.
 
-    The permissions apply to ``namespaces``, or to all namespaces if it is empty. Those for the leader
-    election apply only to the controller's own namespace.
+    They apply to ``namespaces``, or all if it is empty; those of the leader election to the controller's.
     """
     account = {"name": NAME, "namespace": controller_namespace}
-    rules = _rules(plugins)
-    lease = Rule(LEASES.group, (LEASES.plural,), ("get", "watch", "create", "patch"))
-    grants: list[tuple[str, str | None, list[Rule]]] = [(NAME, namespace, rules) for namespace in namespaces]
-    if not namespaces:
-        grants.append((NAME, None, rules + _kopf_rules()))
-    grants.append((ELECTION, controller_namespace, [lease]))
+    metadata = [{"name": NAME, "namespace": namespace} for namespace in namespaces] or [{"name": NAME}]
+    rules = _rules(plugins) + ([] if namespaces else KOPF_RULES)
+    election = {"name": ELECTION, "namespace": controller_namespace}
     return [
         *(dict(crd) for plugin in plugins for crd in plugin.crds),
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": controller_namespace}},
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account},
-        *(_role(*grant) for grant in grants),
-        *(_binding(name, namespace, account) for name, namespace, _ in grants),
+        *(_role(each, rules) for each in metadata),
+        _role(election, [ELECTION_RULE]),
+        *(_binding(each, account) for each in (*metadata, election)),
     ]
 
 
@@ -48,24 +51,14 @@ def _rules(plugins: Sequence[Plugin]) -> list[Rule]:
     for rule in rules:
         for resource in rule.resources:
             merged.setdefault((rule.group, resource), set()).update(rule.verbs)
-    return [
-        Rule(group, (resource,), tuple(sorted(verbs))) for (group, resource), verbs in sorted(merged.items())
-    ]
+    return [Rule(group, (name,), tuple(sorted(verbs))) for (group, name), verbs in sorted(merged.items())]
 
 
-def _kopf_rules() -> list[Rule]:
-    """Return what kopf needs in all namespaces: it watches for namespaces and kinds that come and go."""
-    return [
-        Rule("", ("namespaces",), ("list", "watch")),
-        Rule("apiextensions.k8s.io", ("customresourcedefinitions",), ("list", "watch")),
-    ]
-
-
-def _role(name: str, namespace: str | None, rules: Iterable[Rule]) -> dict[str, Any]:
+def _role(metadata: dict[str, str], rules: Iterable[Rule]) -> dict[str, Any]:
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": _role_kind(namespace),
-        "metadata": _metadata(name, namespace),
+        "kind": _role_kind(metadata),
+        "metadata": metadata,
         "rules": [
             {"apiGroups": [rule.group], "resources": list(rule.resources), "verbs": list(rule.verbs)}
             for rule in rules
@@ -73,20 +66,16 @@ def _role(name: str, namespace: str | None, rules: Iterable[Rule]) -> dict[str, 
     }
 
 
-def _binding(name: str, namespace: str | None, account: Mapping[str, str]) -> dict[str, Any]:
-    kind = _role_kind(namespace)
+def _binding(metadata: dict[str, str], account: dict[str, str]) -> dict[str, Any]:
+    kind = _role_kind(metadata)
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": f"{kind}Binding",
-        "metadata": _metadata(name, namespace),
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name},
+        "metadata": metadata,
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": metadata["name"]},
         "subjects": [{"kind": "ServiceAccount", **account}],
     }
 
 
-def _role_kind(namespace: str | None) -> str:
-    return "ClusterRole" if namespace is None else "Role"
-
-
-def _metadata(name: str, namespace: str | None) -> dict[str, str]:
-    return {"name": name} if namespace is None else {"name": name, "namespace": namespace}
+def _role_kind(metadata: dict[str, str]) -> str:
+    return "Role" if "namespace" in metadata else "ClusterRole"

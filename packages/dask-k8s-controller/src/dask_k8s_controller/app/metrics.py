@@ -1,7 +1,6 @@
 """Gauges of an operator's state, collected when Prometheus scrapes them.
 
-Counters and histograms are in `dask_k8s_controller.runtime.metrics`, and plugins have their own. All of them
-are in the default registry of `prometheus_client`.
+Counters and histograms are defined where they are updated, all in the default registry.
 """
 
 from collections import Counter
@@ -14,7 +13,6 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from dask_k8s_controller.app.operator import Operator
-from dask_k8s_controller.runtime.objects import Body
 from dask_k8s_crds import labels
 from dask_k8s_crds.cluster import DaskClusterStatus
 from dask_k8s_crds.resources import DASK_CLUSTERS, PODS
@@ -48,39 +46,28 @@ class _Collector(Collector):
         """Yield all gauges; a standby counts no clusters and workers, so that a sum counts each once."""
         operator, cache, queue = self.operator, self.operator.cache, self.operator.queue
         leading = operator.role() != "standby"
-        yield GaugeMetricFamily(
-            "dask_k8s_leader", "1 for the controller that reconciles, 0 for a standby.", leading
-        )
+        role = "1 for the controller that reconciles, 0 for a standby."
+        yield GaugeMetricFamily("dask_k8s_leader", role, leading)
 
         waiting = Counter(key.resource.kind for key in queue.waiting())
         kinds = {resource.kind: 0 for resource in operator.loop.reconcilers}
         yield _gauges("dask_k8s_queue_depth", "Objects that wait for a reconcile.", "kind", kinds | waiting)
-        yield GaugeMetricFamily(
-            "dask_k8s_queue_oldest_key_seconds",
-            "How long the first object has waited for its reconcile, or the longest reconcile has run.",
-            queue.longest_wait(),
-        )
+        oldest = "How long the first object has waited for its reconcile, or the longest reconcile has run."
+        yield GaugeMetricFamily("dask_k8s_queue_oldest_key_seconds", oldest, queue.longest_wait())
 
         ages: dict[str, float] = {}
         for informer in operator.informers:
             resource = str(informer.watched.resource)
             ages[resource] = max(ages.get(resource, 0.0), informer.seconds_since_contact())
-        yield _gauges(
-            "dask_k8s_watch_age_seconds",
-            "Time since the API server last sent something about the resource.",
-            "resource",
-            ages,
-        )
+        age = "Time since the API server last sent something about the resource."
+        yield _gauges("dask_k8s_watch_age_seconds", age, "resource", ages)
 
-        clusters = (_phase_of_cluster(record.value) for record in cache.all(DASK_CLUSTERS) if leading)
+        statuses = (record.value.get("status") or {} for record in cache.all(DASK_CLUSTERS) if leading)
+        clusters = (status.get("phase") or UNKNOWN for status in statuses)
         pods = (record.value for record in cache.all(PODS) if leading)
         workers = (pod.phase for pod in pods if pod.component == labels.WORKER)
         yield _phases("dask_k8s_clusters", "DaskClusters.", CLUSTER_PHASES, clusters)
         yield _phases("dask_k8s_workers", "Pods of workers.", WORKER_PHASES, workers)
-
-
-def _phase_of_cluster(body: Body) -> str:
-    return (body.get("status") or {}).get("phase") or UNKNOWN
 
 
 def _phases(name: str, help_text: str, known: Iterable[str], found: Iterable[str]) -> GaugeMetricFamily:

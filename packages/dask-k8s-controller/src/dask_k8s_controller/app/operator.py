@@ -1,7 +1,4 @@
-"""The whole controller as one value: cache, work queue, reconcile loop and informers, wired from plugins.
-
-Wiring and life cycle only: no decision about an object is made here.
-"""
+"""The whole controller as one value, wired from plugins. No decision about an object is made here."""
 
 import asyncio
 import logging
@@ -15,7 +12,7 @@ from dask_k8s_controller.dask.scheduler.agent_client import Agents
 from dask_k8s_controller.dask.world import LiveDaskWorld
 from dask_k8s_controller.runtime.api import Api
 from dask_k8s_controller.runtime.apply import Applier
-from dask_k8s_controller.runtime.cache import Cache, Change, ChangeType
+from dask_k8s_controller.runtime.cache import Cache, Change
 from dask_k8s_controller.runtime.clock import Clock
 from dask_k8s_controller.runtime.expectations import Expectations
 from dask_k8s_controller.runtime.informer import Informer
@@ -54,7 +51,7 @@ class Operator:
     """Set once the cache has been filled."""
     leading: asyncio.Event = field(init=False, default_factory=asyncio.Event)
     cache: Cache = field(init=False)
-    queue: WorkQueue[Key] = field(init=False, default_factory=WorkQueue)
+    queue: WorkQueue = field(init=False, default_factory=WorkQueue)
     loop: ReconcileLoop = field(init=False)
     informers: tuple[Informer, ...] = field(init=False)
 
@@ -64,7 +61,7 @@ class Operator:
 
         def on_change(change: Change) -> None:
             expectations.observe(change)
-            if change.type is ChangeType.DELETED:
+            if change.deleted:
                 world.forget(change.record.key)
             if self.leading.is_set():
                 triggers.enqueue(change)
@@ -94,10 +91,9 @@ class Operator:
         triggers = Triggers(reconcilers, self.queue, world)
         reconciles = {reconciler.resource: reconciler.reconcile for reconciler in reconcilers}
         self.loop = ReconcileLoop(self.queue, reconciles, world)
+        seconds = self.settings.watch_seconds
         self.informers = tuple(
-            Informer(
-                self.api, self.cache, watched, namespace, self.settings.watch_seconds, self.clock, self.random
-            )
+            Informer(self.api, self.cache, watched, namespace, seconds, self.clock, self.random)
             for watched in watches.values()
             for namespace in self.settings.namespaces or (None,)
         )
@@ -129,8 +125,7 @@ class Operator:
             for informer in self.informers
             if (seconds := informer.seconds_since_contact()) > informer.idle_timeout
         ]
-        longest_wait = self.queue.longest_wait()
-        if longest_wait > STUCK_SECONDS:
+        if (longest_wait := self.queue.longest_wait()) > STUCK_SECONDS:
             problems.append(f"the work queue has been stuck for {longest_wait:.0f} s")
         return problems
 

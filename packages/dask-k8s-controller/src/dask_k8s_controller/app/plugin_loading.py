@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 
+from dask_k8s_controller.runtime.cache import Watched
 from dask_k8s_controller.runtime.plugin import Plugin, Reconciler, Rule
-from dask_k8s_controller.runtime.watched import Watched
 from dask_k8s_crds.resources import Resource
 
 ENTRY_POINT_GROUP = "dask_operator_plugin"
@@ -51,18 +51,14 @@ class Installed:
 def installed(*, skip: Collection[str] = ()) -> tuple[Installed, ...]:
     """Load all plugins except those whose entry point is named in ``skip``, in the order of their names.
 
-    Raises:
-        PluginError: A plugin cannot be loaded or is not valid.
-        LookupError: A name in ``skip`` is not the name of a plugin.
+    Raise `PluginError` if one cannot be used, and ``LookupError`` if a name in ``skip`` is that of none.
     """
-    found = sorted(
-        entry_points(group=ENTRY_POINT_GROUP), key=lambda entry_point: (entry_point.name, entry_point.value)
-    )
-    names = {entry_point.name for entry_point in found}
+    found = sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda each: (each.name, each.value))
+    names = {each.name for each in found}
     for name in skip:
         if name not in names:
             raise LookupError(f'there is no plugin "{name}" to skip; there are: {", ".join(sorted(names))}')
-    loaded = tuple(_load(entry_point) for entry_point in found if entry_point.name not in skip)
+    loaded = tuple(_load(each) for each in found if each.name not in skip)
     verify(loaded)
     return loaded
 
@@ -94,11 +90,10 @@ def values(plugins: Iterable[Installed]) -> list[Plugin]:
 
 def verify(plugins: Sequence[Installed]) -> None:
     """Raise `PluginError` if plugins conflict, or if a resource that one needs is not watched."""
-    for plugin in plugins:
-        _verify_types(plugin)
     names: set[str] = set()
     watches: dict[Resource, tuple[str, Watched]] = {}
     for plugin in plugins:
+        _verify_types(plugin)
         if plugin.name in names:
             raise plugin.error("another plugin has the same name")
         names.add(plugin.name)

@@ -45,10 +45,7 @@ def _reason(error: ApiError) -> str:
 
 
 def conditions(generation: int | None, **found: tuple[bool | None, Finding]) -> tuple[Condition, ...]:
-    """Return a condition per name: whether it holds (None: unknown), and why.
-
-    `dask_k8s_crds.conditions.merge` sets the times of their last transitions.
-    """
+    """Return a condition per name: whether it holds (None: unknown), and why; `merge` sets its time."""
     return tuple(
         Condition(
             type=kind,

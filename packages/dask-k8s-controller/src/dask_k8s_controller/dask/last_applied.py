@@ -57,7 +57,8 @@ def metadata_patch(before: str, desired: Body) -> dict[str, Any]:
             ours = desired["metadata"][section]
             kept = {key: value for key, value in ours.items() if key not in labels.BOOKKEEPING}
             patch[section] = {**removed_keys(before, desired, section), **kept}
-    return {**patch, "annotations": {**patch.get("annotations", {}), labels.LAST_APPLIED: recorded(desired)}}
+    patch.setdefault("annotations", {})[labels.LAST_APPLIED] = recorded(desired)
+    return patch
 
 
 def _section(text: str, section: str) -> dict[str, Any]:
@@ -83,7 +84,7 @@ def pod_patch(before: str, template_digest: str, desired: Body) -> dict[str, Any
     An older controller, which recorded no digest, created it; it counts as up to date.
     """
     patch = metadata_patch(before, desired)
-    if template_digest:
-        return patch
-    current = {labels.TEMPLATE_DIGEST: desired["metadata"]["annotations"][labels.TEMPLATE_DIGEST]}
-    return {**patch, "annotations": {**patch.get("annotations", {}), **current}}
+    if not template_digest:
+        current = desired["metadata"]["annotations"][labels.TEMPLATE_DIGEST]
+        patch.setdefault("annotations", {})[labels.TEMPLATE_DIGEST] = current
+    return patch

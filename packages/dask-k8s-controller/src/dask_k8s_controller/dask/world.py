@@ -1,13 +1,12 @@
 """The world of the reconcilers of Dask's resources: the runtime's, and the agents in schedulers."""
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from dask_k8s_controller.dask.scheduler.agent_client import AgentEndpoint, Agents
 from dask_k8s_controller.dask.scheduler.answers import Demand, Retired
-from dask_k8s_controller.dask.scheduler.selection import running_scheduler
 from dask_k8s_controller.runtime import world as runtime_world
 from dask_k8s_controller.runtime.cache import Record
 from dask_k8s_controller.runtime.live_world import LiveWorld
@@ -15,10 +14,7 @@ from dask_k8s_crds.resources import PODS, SECRETS
 
 
 class Agent(Protocol):
-    """The agent in a scheduler; all methods raise `AgentError` if it does not answer.
-
-    ``pods`` are IP addresses by the names of pods.
-    """
+    """The agent in a scheduler; methods raise `AgentError` if it does not answer. ``pods``: IPs by name."""
 
     async def demand(self) -> Demand:
         """Return the work of the scheduler and the workers that it has for it."""
@@ -49,24 +45,22 @@ class World(runtime_world.World, Protocol):
         """Return the agent of a cluster; None if no scheduler runs, and so no data is in memory."""
 
 
-def _new_token() -> str:
-    return secrets.token_urlsafe(32)
-
-
 @dataclass(slots=True, kw_only=True)
 class LiveDaskWorld(LiveWorld):
     """`World` on a real API server and real schedulers."""
 
     agents: Agents
     cluster_domain: str
-    new_token: Callable[[], str] = _new_token
 
-    def agent(self, cluster: Record) -> Agent | None:
-        """Return the agent of a cluster; None if no scheduler runs."""
-        pod = running_scheduler(self.owned(cluster.uid, PODS))
+    def new_token(self) -> str:  # noqa: D102  # documented in `World`
+        return secrets.token_urlsafe(32)
+
+    def agent(self, cluster: Record) -> Agent | None:  # noqa: D102  # documented in `World`
+        # The oldest that runs, also while it is being deleted: until then it has data in memory.
+        running = (pod for pod in self.owned(cluster.uid, PODS) if pod.value.running)
+        pod = min(running, key=lambda pod: pod.value.created, default=None)
         if pod is None:
             return None
         token = next((secret.value.token for secret in self.owned(cluster.uid, SECRETS)), "")
-        return self.agents.at(
-            AgentEndpoint(pod.key.name, f"{pod.value.ip}:{pod.value.dashboard_port}", token)
-        )
+        address = f"{pod.value.ip}:{pod.value.dashboard_port}"
+        return self.agents.at(AgentEndpoint(pod.key.name, address, token))

@@ -9,14 +9,13 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
 import orjson
+from prometheus_client import Counter, Histogram
 
 from dask_k8s_controller.runtime.login import Credentials, has_proxy
-from dask_k8s_controller.runtime.metrics import API_REQUEST_SECONDS, API_REQUESTS
 from dask_k8s_crds.api_errors import ApiError
 
 logger = logging.getLogger(__name__)
@@ -26,6 +25,15 @@ FIELD_MANAGER = "dask-k8s-controller"
 _JSON = "application/json"
 _REQUEST_TIMEOUT = 60.0
 _TIMEOUT = aiohttp.ClientTimeout(total=_REQUEST_TIMEOUT)
+API_REQUESTS = Counter(
+    "dask_k8s_api_requests", "Requests to the API server, by status code.", ["verb", "code"]
+)
+API_REQUEST_SECONDS = Histogram(
+    "dask_k8s_api_request_duration_seconds",
+    "Time until the API server began to respond.",
+    ["verb"],
+    buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 30, 60),
+)
 _NO_RESPONSE = "<error>"
 """Takes the place of the status code in metrics, as in client-go."""
 
@@ -46,10 +54,7 @@ class _Request:
 
 
 class Api:
-    """A session with the API server.
-
-    Use as an async context manager. Objects go in and come out as plain dicts.
-    """
+    """A session with the API server, as an async context manager; objects go in and come out as dicts."""
 
     def __init__(self) -> None:
         self.credentials = Credentials()
@@ -60,17 +65,13 @@ class Api:
         """Why the API server does not accept the credentials; empty while it does."""
 
     async def __aenter__(self) -> Self:
-        """Load the credentials and open the session."""
         await self._login()
         # No limit of connections here: each watch holds one, and writes are bounded by the throttle.
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
         self._session = aiohttp.ClientSession(connector=connector, trust_env=has_proxy())
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the session."""
+    async def __aexit__(self, *_: object) -> None:
         if self._session is not None:
             await self._session.close()
 
@@ -99,9 +100,8 @@ class Api:
     ) -> AsyncGenerator[dict[str, Any]]:
         """Yield watch events as dicts until the server ends the watch.
 
-        Raises:
-            ApiError: With status 410 if the resource version is too old, and with status 0 if nothing was
-                received for ``idle_timeout`` seconds.
+        Raise `ApiError`, with status 0 if nothing was received for ``idle_timeout`` seconds, and with status
+        410 if the resource version is too old.
         """
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_REQUEST_TIMEOUT, sock_read=idle_timeout)
         request = _Request("GET", path, {"watch": "1"} | parameters, timeout=timeout, verb="WATCH")
@@ -126,12 +126,9 @@ class Api:
         try:
             async with await self._send_authenticated(request) as response:
                 if response.status >= 400:
-                    raise ApiError.from_body(
-                        response.status,
-                        await response.read(),
-                        reason=response.reason or "Error",
-                        retry_after=response.headers.get("Retry-After"),
-                    )
+                    body, retry_after = await response.read(), response.headers.get("Retry-After")
+                    reason = response.reason or "Error"
+                    raise ApiError.from_body(response.status, body, reason=reason, retry_after=retry_after)
                 yield response
         except TimeoutError as error:
             raise ApiError(0, "Timeout", f"no answer to {request}") from error

@@ -2,14 +2,32 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any, NamedTuple, TypeVar
 
-from dask_k8s_controller.runtime.objects import Body, Key
-from dask_k8s_controller.runtime.watched import Watched
+from dask_k8s_controller.runtime.objects import Body, Key, key_of
 from dask_k8s_crds.resources import Resource
 
 T = TypeVar("T")
+
+
+def whole(body: Body) -> Body:
+    """Return the whole object without ``managedFields``."""
+    metadata = {name: value for name, value in body["metadata"].items() if name != "managedFields"}
+    return {**body, "metadata": metadata}
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A resource to watch and to hold in the cache.
+
+    The API server applies the label ``selector``. Of each object, ``trim`` returns the part that reconcilers
+    read and that stays in memory, and ``index`` the value by which `World.find` finds it, or None.
+    """
+
+    resource: Resource
+    selector: str = ""
+    trim: Callable[[Body], Any] = whole
+    index: Callable[[Body], str | None] | None = None
 
 
 class Owner(NamedTuple):
@@ -33,26 +51,16 @@ class Record(NamedTuple):
     value: Any
 
 
-class ChangeType(Enum):
-    """Whether the cache stored an object or deleted it."""
-
-    SET = "set"
-    DELETED = "deleted"
-
-
 class Change(NamedTuple):
-    """One change of the cache; ``record`` is the newest known state of the object, even of a deleted one."""
+    """An object was stored or deleted; ``record`` is its newest known state, even of a deleted one."""
 
-    type: ChangeType
     record: Record
+    deleted: bool = False
 
 
 @dataclass(slots=True)
 class Cache:
-    """All observed objects of the resources in ``watches``.
-
-    ``listener`` is called with every change, after the cache shows it.
-    """
+    """All observed objects of the resources in ``watches``; ``listener`` is called after each change."""
 
     watches: Mapping[Resource, Watched]
     listener: Callable[[Change], None]
@@ -88,7 +96,7 @@ class Cache:
                 owner = Owner(group, reference["kind"], reference["name"], reference["uid"])
                 owner = self._owners.setdefault(owner, owner)
         return Record(
-            key=Key(resource, metadata["namespace"], metadata["name"]),
+            key=key_of(resource, body),
             uid=metadata["uid"],
             version=int(metadata["resourceVersion"]),
             deleting="deletionTimestamp" in metadata,
@@ -115,7 +123,7 @@ class Cache:
     def remove(self, record: Record) -> None:
         """Remove an object that was deleted."""
         self._remove(record.key)
-        self.listener(Change(ChangeType.DELETED, record))
+        self.listener(Change(record, deleted=True))
 
     def replace(self, resource: Resource, namespace: str | None, records: Iterable[Record]) -> None:
         """Replace all objects of a resource in a namespace (None: in all namespaces) with those of a list."""
@@ -138,7 +146,7 @@ class Cache:
             self._owned.setdefault(owner.uid, {})[key] = record
         if index is not None:
             self._indexed.setdefault((key.resource, key.namespace, index), {})[key] = record
-        self.listener(Change(ChangeType.SET, record))
+        self.listener(Change(record))
 
     def _remove(self, key: Key) -> None:
         old = self._records.get(key.resource, {}).pop((key.namespace, key.name), None)

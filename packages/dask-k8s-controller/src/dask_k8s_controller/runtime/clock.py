@@ -1,7 +1,4 @@
-"""The clock that decisions read, passed in so that a test can use another one.
-
-Contains no timers: timers are asyncio's own and follow the event loop.
-"""
+"""The clock that decisions read, passed in so that a test can use another one. Timers are asyncio's own."""
 
 import asyncio
 from datetime import UTC, datetime

@@ -1,11 +1,9 @@
-"""Our writes that the watch has not shown yet, so that a lagging cache never causes a second one.
+"""Our writes that the watch has not shown yet, so that a lagging cache causes no second one. No I/O."""
 
-No I/O; time is passed in.
-"""
-
+import math
 from dataclasses import dataclass, field
 
-from dask_k8s_controller.runtime.cache import Change, ChangeType
+from dask_k8s_controller.runtime.cache import Change
 from dask_k8s_controller.runtime.objects import Key
 
 
@@ -65,9 +63,9 @@ class Expectations:
         """Drop the expectations that a change of the cache fulfils."""
         record = change.record
         self.drop_creation(record.key)
-        if record.deleting or change.type is ChangeType.DELETED:
+        if record.deleting or change.deleted:
             self.drop_deletion(record.uid)
-        if change.type is ChangeType.DELETED:
+        if change.deleted:
             for key in self.doubted(record.uid):
                 del self._doubted[key]
 
@@ -84,8 +82,6 @@ class Expectations:
 
     def expects_deletion(self, uid: str, *, now: float) -> bool:
         """Return whether we deleted the object with this uid and the watch has not shown it yet."""
-        expires = self._deletions.get(uid)
-        if expires is not None and expires <= now:
+        if self._deletions.get(uid, math.inf) <= now:
             del self._deletions[uid]
-            return False
-        return expires is not None
+        return uid in self._deletions

@@ -1,7 +1,4 @@
-"""Keeps the cache up to date for one resource: list, watch, and start again after any failure.
-
-What a change leads to is not known here: the cache calls its listener.
-"""
+"""Keeps the cache up to date for one resource: lists, watches, and starts again after any failure."""
 
 import asyncio
 import logging
@@ -12,9 +9,8 @@ from typing import Any
 
 from dask_k8s_controller.runtime.api import Api
 from dask_k8s_controller.runtime.backoff import Backoff
-from dask_k8s_controller.runtime.cache import Cache
+from dask_k8s_controller.runtime.cache import Cache, Watched
 from dask_k8s_controller.runtime.clock import Clock
-from dask_k8s_controller.runtime.watched import Watched
 from dask_k8s_crds.api_errors import ApiError
 
 logger = logging.getLogger(__name__)

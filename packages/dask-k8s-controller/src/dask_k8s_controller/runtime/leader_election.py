@@ -40,22 +40,15 @@ class LeaseLost(Exception):
     """The lease was not renewed in time, or another candidate holds it."""
 
 
-def identity() -> str:
-    """Return a name that no other process has and that begins with the name of the pod."""
-    return f"{socket.gethostname()}_{uuid.uuid4()}"
-
-
 @dataclass(slots=True)
 class Election:
-    """A candidate for the lease ``key``.
-
-    ``on_lost`` is called when another candidate may lead soon, before anything else happens.
-    """
+    """A candidate for the lease ``key``; ``on_lost`` is called at once when another one may lead soon."""
 
     api: Api
     key: Key
     on_lost: Callable[[], None]
-    identity: str = field(default_factory=identity)
+    identity: str = field(default_factory=lambda: f"{socket.gethostname()}_{uuid.uuid4()}")
+    """A name that no other process has and that begins with the name of the pod."""
     clock: Clock = field(default_factory=Clock)
     random: Random = field(default_factory=Random)
     _lease: Body | None = None
@@ -98,9 +91,8 @@ class Election:
             except (ApiError, TimeoutError) as error:
                 # With jitter, so that candidates do not all try at the same time.
                 delay = RETRY_PERIOD_SECONDS * self.random.uniform(1.0, 1.2)
-                logger.info(
-                    "cannot acquire the lease %s: %s; retrying in %.1f s", self.key, _message(error), delay
-                )
+                message = _message(error)
+                logger.info("cannot acquire the lease %s: %s; retrying in %.1f s", self.key, message, delay)
                 await asyncio.sleep(delay)
         logger.info("Leader: acquired the lease %s as %s", self.key, self.identity)
 
@@ -211,12 +203,8 @@ class Election:
             spec["leaseTransitions"] = self._spec.get("leaseTransitions", -1) + 1
         if self._lease is None:
             resource, namespace, name = self.key
-            body = {
-                "apiVersion": resource.api_version,
-                "kind": resource.kind,
-                "metadata": {"namespace": namespace, "name": name},
-                "spec": spec,
-            }
+            kind = {"apiVersion": resource.api_version, "kind": resource.kind}
+            body = {**kind, "metadata": {"namespace": namespace, "name": name}, "spec": spec}
             self._observe(await self.api.create(self.key.collection_path, body))
         else:
             patch = {"metadata": {"resourceVersion": _version(self._lease)}, "spec": spec}

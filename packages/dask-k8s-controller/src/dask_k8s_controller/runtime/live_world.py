@@ -14,6 +14,8 @@ from dask_k8s_controller.runtime.plan import Plan
 from dask_k8s_controller.runtime.results import After, Outcome, WriteError
 from dask_k8s_crds.resources import Resource
 
+# ruff: noqa: D102  # the methods are documented in `World`
+
 STATUS_SECONDS = 1.0
 """Minimum time between two status writes of one object."""
 
@@ -31,19 +33,15 @@ class LiveWorld:
     _status_written: dict[Key, float] = field(default_factory=dict)
 
     def now(self) -> datetime:
-        """Return the time of day, in UTC."""
         return self.clock.now()
 
     def get(self, key: Key) -> Record | None:
-        """Return one object of a watched resource, or None if the cache does not have it."""
         return self.cache.get(key)
 
     def find(self, resource: Resource, namespace: str, index: str) -> list[Record]:
-        """Return the objects in a namespace for which ``index`` of the watch returned this value."""
         return self.cache.find(resource, namespace, index)
 
     def owned(self, uid: str, resource: Resource) -> list[Record]:
-        """Return the objects that this owner controls; those that we deleted count as ``deleting``."""
         now, expects_deletion = self.clock.monotonic(), self.expectations.expects_deletion
         return [
             record._replace(deleting=record.deleting or expects_deletion(record.uid, now=now))
@@ -51,19 +49,17 @@ class LiveWorld:
         ]
 
     def expected(self, uid: str, resource: Resource) -> frozenset[str]:
-        """Return the names of objects that were created for this owner and are not in the cache yet."""
         keys = self.expectations.creations(uid, now=self.clock.monotonic())
         return frozenset(key.name for key in keys if key.resource == resource)
 
     def doubted(self, uid: str, resource: Resource) -> list[str]:
-        """Return the names of objects that may have been created for this owner, but never appeared."""
         return [key.name for key in self.expectations.doubted(uid) if key.resource == resource]
 
     async def apply(self, key: Key, uid: str, plan: Plan) -> Outcome:
-        """Apply a plan; reconcile again when expectations of its writes expire."""
         if not plan:
             return Outcome()
         outcome = await self.applier.apply(key, uid, plan)
+        # Reconcile again when expectations of these writes expire.
         if plan.create or plan.delete:
             self.enqueue_after(key, self.expectations.timeout)
         if any(isinstance(error, WriteError) and not error.answered for error in outcome.errors):
@@ -71,7 +67,6 @@ class LiveWorld:
         return outcome
 
     async def report(self, key: Key, status: Mapping[str, Any]) -> After | None:
-        """Write the status if it differs, at most once a second; otherwise return when to try again."""
         record = self.cache.get(key)
         if record is None:
             return None

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.request import getproxies
 
-import aiohttp
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config import incluster_config, kube_config
@@ -27,11 +26,7 @@ class Credentials:
     configuration: Configuration = field(default_factory=Configuration)
 
     async def load(self) -> None:
-        """Load the service account or, outside a pod, the kubeconfig (`KUBECONFIG`, ``~/.kube/config``).
-
-        Raises:
-            ConnectionError: There is neither.
-        """
+        """Load the service account or the kubeconfig; raise ``ConnectionError`` if there is neither."""
         configuration = Configuration()
         try:
             incluster_config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
@@ -42,10 +37,8 @@ class Credentials:
                 )
             except Exception as error:
                 # Not only ConfigException: a partly written file can raise TypeError and others.
-                message = (
-                    f"no Kubernetes is configured: not in a pod, and no kubeconfig ({error}); set KUBECONFIG"
-                )
-                raise ConnectionError(message) from error
+                reason = f"not in a pod, and no kubeconfig ({error}); set KUBECONFIG"
+                raise ConnectionError(f"no Kubernetes is configured: {reason}") from error
         self.configuration = configuration
 
     @property
@@ -66,11 +59,7 @@ class Credentials:
         return RESTClientObject(self.configuration).ssl_context
 
     async def authorization(self) -> str | None:
-        """Return the value of the ``Authorization`` header; a token file is read again when it is due.
-
-        Raises:
-            ConnectionError: The token cannot be renewed.
-        """
+        """Return the ``Authorization`` header; raise ``ConnectionError`` if the token cannot be renewed."""
         try:
             token: str | None = await self.configuration.get_api_key_with_prefix("BearerToken")
         except Exception as error:
@@ -94,10 +83,3 @@ class Credentials:
         """Add the certificate authorities that were loaded last to a TLS context that is in use."""
         if self.configuration.ssl_ca_cert:
             context.load_verify_locations(self.configuration.ssl_ca_cert)
-
-    def session(
-        self, context: ssl.SSLContext, *middlewares: aiohttp.ClientMiddlewareType
-    ) -> aiohttp.ClientSession:
-        """Open a session for another client, such as kopf; the middlewares authorize its requests."""
-        connector = aiohttp.TCPConnector(limit=0, ssl=context)
-        return aiohttp.ClientSession(connector=connector, middlewares=middlewares, trust_env=has_proxy())

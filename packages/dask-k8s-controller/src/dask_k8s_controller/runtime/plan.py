@@ -1,7 +1,4 @@
-"""A plan: what to create, patch and delete, and which Events to emit, as a value to print and compare.
-
-No I/O: only `apply` writes.
-"""
+"""A plan as a value: what to create, patch and delete, and which Events to emit. Only `apply` writes."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -50,10 +47,7 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Delete the object that has this uid.
-
-    With ``version``, delete it only while it has this resource version, since the cache may be out of date.
-    """
+    """Delete the object with this uid; with ``version``, only if it still has it, as the cache may lag."""
 
     key: Key
     uid: str
@@ -82,11 +76,8 @@ class Event:
             "kind": "Event",
             "metadata": {"name": f"{metadata['name']}.{digest}", "namespace": metadata["namespace"]},
             "involvedObject": {
-                "apiVersion": self.about["apiVersion"],
-                "kind": self.about["kind"],
-                "name": metadata["name"],
-                "namespace": metadata["namespace"],
-                "uid": metadata["uid"],
+                **{field: self.about[field] for field in ("apiVersion", "kind")},
+                **{field: metadata[field] for field in ("name", "namespace", "uid")},
             },
             "reason": self.reason,
             "message": self.message,

@@ -1,16 +1,12 @@
-"""A plugin as a value: custom resources, watches, reconcilers and permissions. No I/O.
-
-All plugins, including the built-in one, extend the controller through these types.
-"""
+"""A plugin, as the built-in one is too: custom resources, watches, reconcilers and permissions. No I/O."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from dask_k8s_controller.runtime.cache import Record
+from dask_k8s_controller.runtime.cache import Record, Watched
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.results import After
-from dask_k8s_controller.runtime.watched import Watched
 from dask_k8s_controller.runtime.world import World
 from dask_k8s_crds.resources import Resource
 
@@ -24,9 +20,9 @@ Trigger = Callable[[Record, W], Iterable[Key]]
 class Reconciler(Generic[W]):
     """Brings the children of the objects of one resource in line with their specs.
 
-    A key is enqueued when an object of ``resource`` changes, when an object that it controls (by owner
-    reference) changes, and when an object of a resource in ``triggers`` changes, whose function returns the
-    keys to enqueue. A reconcile may run at any time, any number of times; it does not learn what changed.
+    A key is enqueued when its object changes, when an object that it controls (by owner reference) changes,
+    and when a function in ``triggers`` returns it because an object of that resource has changed. A reconcile
+    may run at any time, any number of times; it does not learn what changed.
     """
 
     resource: Resource

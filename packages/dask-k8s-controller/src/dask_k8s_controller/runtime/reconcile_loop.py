@@ -1,7 +1,4 @@
-"""The reconcile loop: takes keys from the work queue and reconciles them, many at a time.
-
-The result of a reconcile decides when its key is queued again. What a reconcile does is not known here.
-"""
+"""Reconciles the keys of the work queue, many at a time, without knowing what a reconcile does."""
 
 import asyncio
 import logging
@@ -10,7 +7,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from dask_k8s_controller.runtime.metrics import RECONCILE_ERRORS, RECONCILE_SECONDS
+from prometheus_client import Counter, Histogram
+
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.plugin import Reconcile
 from dask_k8s_controller.runtime.work_queue import WorkQueue
@@ -22,6 +20,13 @@ logger = logging.getLogger(__name__)
 
 MAX_CONCURRENT_RECONCILES = 256
 """Reconciles that run at the same time; their writes share the throttle."""
+RECONCILE_SECONDS = Histogram(
+    "dask_k8s_reconcile_duration_seconds",
+    "Duration of a reconcile.",
+    ["kind"],
+    buckets=(0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 30, 60),
+)
+RECONCILE_ERRORS = Counter("dask_k8s_reconcile_errors", "Failed reconciles, by cause.", ["kind", "cause"])
 _API, _DEFECT = "api", "defect"
 
 
@@ -29,7 +34,7 @@ _API, _DEFECT = "api", "defect"
 class ReconcileLoop:
     """Reconciles the keys of the work queue."""
 
-    queue: WorkQueue[Key]
+    queue: WorkQueue
     reconcilers: Mapping[Resource, Reconcile[Any]]
     world: World
 

@@ -11,14 +11,7 @@ class WriteError(ApiError):
     """The API server refused an action of a plan, or did not answer."""
 
     def __init__(self, action: Action, error: ApiError) -> None:
-        super().__init__(
-            error.status,
-            error.reason,
-            error.message,
-            causes=error.causes,
-            retry_after=error.retry_after,
-            about=error.about,
-        )
+        super().__init__(**vars(error))  # every field of the error
         self.action = action
 
     def __str__(self) -> str:
@@ -54,5 +47,4 @@ class Outcome:
     def raise_errors(self) -> None:
         """Raise all errors as one group, so that the key is retried with back-off."""
         if self.errors:
-            message = "not all could be written"
-            raise ExceptionGroup(message, self.errors)
+            raise ExceptionGroup("not all could be written", self.errors)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import InitVar, dataclass, field
 from typing import Any
 
-from dask_k8s_controller.runtime.cache import Change, ChangeType
+from dask_k8s_controller.runtime.cache import Change
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.plugin import Reconciler, Trigger
 from dask_k8s_controller.runtime.work_queue import WorkQueue
@@ -17,7 +17,7 @@ class Triggers:
     """The triggers of all reconcilers."""
 
     reconcilers: InitVar[Sequence[Reconciler[Any]]]
-    queue: WorkQueue[Key]
+    queue: WorkQueue
     world: World
     _reconciled: dict[tuple[str, str], Resource] = field(default_factory=dict)
     """Reconciled resources by group and kind, as owner references name them."""
@@ -35,7 +35,7 @@ class Triggers:
         record = change.record
         resource, namespace, _ = record.key
         if (resource.group, resource.kind) in self._reconciled:
-            if change.type is ChangeType.DELETED:
+            if change.deleted:
                 self.queue.forget(record.key)
             # A deleted object too: its reconciler may hold state that it can drop now.
             self.queue.put(record.key)

@@ -1,20 +1,14 @@
-"""The work queue: keys to reconcile, deduplicated, one turn at a time per key, in order, with back-off.
-
-No I/O; time is the clock of the event loop.
-"""
+"""The work queue: keys to reconcile, deduplicated, one turn at a time per key, with back-off. No I/O."""
 
 import asyncio
-from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
 
 from dask_k8s_controller.runtime.backoff import Backoff
-
-K = TypeVar("K", bound=Hashable)
+from dask_k8s_controller.runtime.objects import Key
 
 
 @dataclass(slots=True)
-class WorkQueue(Generic[K]):
+class WorkQueue:
     """A queue that holds each key once, however often it is put.
 
     A key that is being processed is not returned a second time: if it is put meanwhile, it is queued again
@@ -23,18 +17,18 @@ class WorkQueue(Generic[K]):
 
     backoff: Backoff = field(default_factory=Backoff)
     min_interval: float = 0.1
-    _ready: dict[K, float] = field(default_factory=dict)
+    _ready: dict[Key, float] = field(default_factory=dict)
     """Keys in the order of their turns, with the time at which each was queued."""
-    _active: dict[K, float] = field(default_factory=dict)
+    _active: dict[Key, float] = field(default_factory=dict)
     """Keys that are being processed, with the time at which each turn started."""
-    _put_again: set[K] = field(default_factory=set)
+    _put_again: set[Key] = field(default_factory=set)
     """Active keys that were put again."""
-    _timers: dict[K, asyncio.TimerHandle] = field(default_factory=dict)
-    _not_before: dict[K, float] = field(default_factory=dict)
-    _failures: dict[K, int] = field(default_factory=dict)
+    _timers: dict[Key, asyncio.TimerHandle] = field(default_factory=dict)
+    _not_before: dict[Key, float] = field(default_factory=dict)
+    _failures: dict[Key, int] = field(default_factory=dict)
     _not_empty: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def put(self, key: K) -> None:
+    def put(self, key: Key) -> None:
         """Queue a key, as soon as ``min_interval`` allows it."""
         if key in self._active:
             self._put_again.add(key)
@@ -45,7 +39,7 @@ class WorkQueue(Generic[K]):
             else:
                 self._make_ready(key)
 
-    def put_after(self, key: K, seconds: float) -> None:
+    def put_after(self, key: Key, seconds: float) -> None:
         """Queue a key after some seconds, unless it is queued earlier."""
         if key in self._ready:
             return
@@ -57,7 +51,7 @@ class WorkQueue(Generic[K]):
             timer.cancel()
         self._timers[key] = asyncio.get_running_loop().call_at(when, self._on_timer, key)
 
-    async def get(self) -> K:
+    async def get(self) -> Key:
         """Wait for the next key and start its turn, which lasts until `done` or `failed`."""
         while not self._ready:
             self._not_empty.clear()
@@ -67,14 +61,14 @@ class WorkQueue(Generic[K]):
         self._active[key] = _now()
         return key
 
-    def done(self, key: K, *, again_after: float | None = None) -> None:
+    def done(self, key: Key, *, again_after: float | None = None) -> None:
         """End a turn that succeeded; queue the key again after ``again_after`` seconds, if not None."""
         self._failures.pop(key, None)
         self._end_turn(key)
         if again_after is not None:
             self.put_after(key, again_after)
 
-    def failed(self, key: K, *, at_least: float = 0.0) -> float:
+    def failed(self, key: Key, *, at_least: float = 0.0) -> float:
         """End a turn that failed, and return the seconds until the retry, which are ``at_least`` this many.
 
         If the key was put meanwhile, it waits for the retry too: an immediate one would fail again.
@@ -86,7 +80,7 @@ class WorkQueue(Generic[K]):
         self.put_after(key, delay)
         return delay
 
-    def forget(self, key: K) -> None:
+    def forget(self, key: Key) -> None:
         """Drop the failures and the timer of a key whose object is gone."""
         self._failures.pop(key, None)
         self._not_before.pop(key, None)
@@ -97,27 +91,27 @@ class WorkQueue(Generic[K]):
         since = min((*self._ready.values(), *self._active.values()), default=_now())
         return _now() - since
 
-    def waiting(self) -> list[K]:
+    def waiting(self) -> list[Key]:
         """Return the keys that wait for their turn, in order."""
         return list(self._ready)
 
-    def _on_timer(self, key: K) -> None:
+    def _on_timer(self, key: Key) -> None:
         self._timers.pop(key, None)
         if key in self._active:
             self._put_again.add(key)
         else:
             self._make_ready(key)
 
-    def _make_ready(self, key: K) -> None:
+    def _make_ready(self, key: Key) -> None:
         self._cancel_timer(key)
         self._ready.setdefault(key, _now())
         self._not_empty.set()
 
-    def _cancel_timer(self, key: K) -> None:
+    def _cancel_timer(self, key: Key) -> None:
         if (timer := self._timers.pop(key, None)) is not None:
             timer.cancel()
 
-    def _end_turn(self, key: K) -> None:
+    def _end_turn(self, key: Key) -> None:
         del self._active[key]
         self._not_before[key] = _now() + self.min_interval
         asyncio.get_running_loop().call_later(self.min_interval, self._not_before.pop, key, None)

@@ -1,7 +1,4 @@
-"""The interface through which reconcilers read the cache and write to the API server.
-
-It is a protocol, so that a test can run a reconciler without an API server. `live_world` implements it.
-"""
+"""The protocol through which reconcilers read and write, so that their tests need no API server."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -68,9 +68,8 @@ def run_controller(
             kubeconfig: Path = kubernetes.kubeconfig,
             ready: bool = True,
         ) -> ControllerProcess:
-            controller = ControllerProcess(
-                kubeconfig, *(f"--namespace={name}" for name in namespaces), *options
-            )
+            served = (f"--namespace={name}" for name in namespaces)
+            controller = ControllerProcess(kubeconfig, *served, *options)
             controller.start(ready=ready)
             stack.push(controller)
             return controller

@@ -52,12 +52,10 @@ class ControllerProcess:
         self.log: list[str] = []
 
     def __enter__(self) -> Self:
-        """Start it and wait until it is ready."""
         self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop it and check how it ended."""
         code = self.stop() if self.process.poll() is None else 0
         log = "".join(self.log)
         sys.stdout.write(log)  # pytest shows it with a test that failed

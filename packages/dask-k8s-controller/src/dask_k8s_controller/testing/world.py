@@ -165,20 +165,14 @@ class FakeWorld:
     def _is(self, key: Key, preconditions: Body) -> bool:
         required = {name: preconditions.get(name) for name in ("uid", "resourceVersion")}
         metadata = self.objects[key]["metadata"] if key in self.objects else {}
-        return bool(metadata) and all(
-            value is None or str(value) == metadata[name] for name, value in required.items()
-        )
+        equal = (value is None or str(value) == metadata[name] for name, value in required.items())
+        return bool(metadata) and all(equal)
 
     def _store(self, resource: Resource, body: Body) -> None:
-        version = str(next(self._versions))
-        created = self.time.strftime("%Y-%m-%dT%H:%M:%SZ")
-        filled = {
-            "namespace": "default",
-            "uid": f"uid-{version}",
-            "creationTimestamp": created,
-            "generation": 1,
-        }
-        stored = {**body, "metadata": {**filled, **body["metadata"], "resourceVersion": version}}
+        version, created = str(next(self._versions)), self.time.strftime("%Y-%m-%dT%H:%M:%SZ")
+        filled = {"namespace": "default", "uid": f"uid-{version}", "creationTimestamp": created}
+        metadata = {"generation": 1, **filled, **body["metadata"], "resourceVersion": version}
+        stored = {**body, "metadata": metadata}
         self.objects[key_of(resource, stored)] = stored
         self._show(resource)
 

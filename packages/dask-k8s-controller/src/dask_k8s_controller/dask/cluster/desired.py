@@ -1,6 +1,7 @@
 """The children that a DaskCluster should have, as manifests. Pure."""
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,8 +9,8 @@ from dask_k8s_controller.dask import last_applied
 from dask_k8s_controller.dask.pods.template import keeps_legacy_commands, pod_spec, template_digest
 from dask_k8s_controller.dask.scheduler import agent_delivery
 from dask_k8s_crds import DaskCluster, labels, names
-from dask_k8s_crds.metadata import ObjectMeta, child_metadata
-from dask_k8s_crds.resources import API_VERSION, DASK_CLUSTERS, DASK_WORKER_GROUPS, Resource
+from dask_k8s_crds.metadata import child_metadata
+from dask_k8s_crds.resources import API_VERSION, DASK_CLUSTERS, DASK_WORKER_GROUPS
 from dask_k8s_crds.templates import TemplateMetadata
 
 
@@ -46,10 +47,10 @@ def scheduler_digest(cluster: DaskCluster) -> str:
 
 
 def _scheduler(cluster: DaskCluster, name: str) -> dict[str, Any]:
-    own_labels = labels.scheduler(cluster.metadata.name)
-    metadata = child_metadata(_owner(cluster), name, cluster.spec.scheduler.metadata, reserved=own_labels)
+    template, own_labels = cluster.spec.scheduler, labels.scheduler(cluster.metadata.name)
+    metadata = _metadata(cluster, name, own_labels, template.metadata)
     legacy = keeps_legacy_commands(cluster.metadata.annotations)
-    spec = pod_spec(cluster.spec.scheduler.spec, env={}, legacy_commands=legacy)
+    spec = pod_spec(template.spec, env={}, legacy_commands=legacy)
     agent_delivery.deliver(spec, names.agent(cluster.metadata.name))
     last_applied.record(metadata)
     metadata["annotations"][labels.TEMPLATE_DIGEST] = scheduler_digest(cluster)
@@ -57,32 +58,25 @@ def _scheduler(cluster: DaskCluster, name: str) -> dict[str, Any]:
 
 
 def _agent(cluster: DaskCluster, token: str | None) -> dict[str, Any]:
-    own_labels = labels.agent(cluster.metadata.name)
-    name = names.agent(cluster.metadata.name)
-    metadata = child_metadata(_owner(cluster), name, TemplateMetadata(), reserved=own_labels)
+    name = cluster.metadata.name
+    metadata = _metadata(cluster, names.agent(name), labels.agent(name))
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": agent_delivery.data(token)}
 
 
 def _service(cluster: DaskCluster) -> dict[str, Any]:
-    own_labels = labels.scheduler(cluster.metadata.name)
+    name, own_labels = names.scheduler(cluster.metadata.name), labels.scheduler(cluster.metadata.name)
     spec = {"selector": own_labels, **copy.deepcopy(dict(cluster.spec.scheduler.service))}
-    name = names.scheduler(cluster.metadata.name)
-    metadata = child_metadata(_owner(cluster), name, cluster.spec.scheduler.metadata, reserved=own_labels)
+    metadata = _metadata(cluster, name, own_labels, cluster.spec.scheduler.metadata)
     last_applied.record(metadata, spec=spec)
     return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
 
 
 def _default_group(cluster: DaskCluster) -> dict[str, Any]:
-    worker = cluster.spec.worker
-    name = cluster.metadata.name
-    metadata = child_metadata(
-        _owner(cluster), names.default_group(name), TemplateMetadata(), reserved=labels.worker_group(name)
-    )
+    worker, name = cluster.spec.worker, cluster.metadata.name
+    metadata = _metadata(cluster, names.default_group(name), labels.worker_group(name))
+    own = worker.metadata
     template = {
-        "metadata": {
-            "labels": dict(worker.metadata.labels),
-            "annotations": dict(worker.metadata.annotations),
-        },
+        "metadata": {"labels": dict(own.labels), "annotations": dict(own.annotations)},
         "spec": copy.deepcopy(dict(worker.spec)),
         **({"daskResources": dict(worker.dask_resources)} if worker.dask_resources else {}),
     }
@@ -96,5 +90,8 @@ def _default_group(cluster: DaskCluster) -> dict[str, Any]:
     }
 
 
-def _owner(cluster: DaskCluster) -> tuple[Resource, ObjectMeta]:
-    return DASK_CLUSTERS, cluster.metadata
+def _metadata(
+    cluster: DaskCluster, name: str, own: Mapping[str, str], template: TemplateMetadata | None = None
+) -> dict[str, Any]:
+    owner = DASK_CLUSTERS, cluster.metadata
+    return child_metadata(owner, name, template or TemplateMetadata(), reserved=own)

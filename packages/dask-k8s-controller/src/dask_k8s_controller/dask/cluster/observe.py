@@ -6,7 +6,6 @@ from typing import Self
 
 from dask_k8s_controller.dask.findings import last_status
 from dask_k8s_controller.dask.last_applied import recorded
-from dask_k8s_controller.dask.scheduler.selection import current_scheduler
 from dask_k8s_controller.dask.world import World
 from dask_k8s_controller.runtime.cache import Record
 from dask_k8s_controller.runtime.objects import Body, Key
@@ -90,14 +89,12 @@ class Observed:
     def of(cls, record: Record, world: World) -> Self:
         """Read the cache."""
         namespace, name = record.key.namespace, record.key.name
-        services = world.owned(record.uid, SERVICES)
+        secrets = (each for each in world.owned(record.uid, SECRETS) if not each.deleting)
+        services = (each for each in world.owned(record.uid, SERVICES) if not each.deleting)
         return cls(
             schedulers=_schedulers(record, world),
-            agent=next((each for each in world.owned(record.uid, SECRETS) if not each.deleting), None),
-            service=next(
-                (each for each in services if not each.deleting and each.key.name == names.scheduler(name)),
-                None,
-            ),
+            agent=next(secrets, None),
+            service=next((each for each in services if each.key.name == names.scheduler(name)), None),
             groups=tuple(
                 WorkerGroup.of(group)
                 for group in world.find(DASK_WORKER_GROUPS, namespace, name)
@@ -112,8 +109,9 @@ class Observed:
 
     @property
     def scheduler(self) -> Record | None:
-        """The scheduler that is neither deleted nor finished, if there is one."""
-        return current_scheduler(self.schedulers)
+        """The oldest scheduler that is neither being deleted nor finished, if there is one."""
+        current = (pod for pod in self.schedulers if not pod.deleting and not pod.value.finished)
+        return min(current, key=lambda pod: (pod.value.created, pod.key.name), default=None)
 
     @property
     def lacks_token(self) -> bool:
@@ -128,8 +126,7 @@ class Observed:
     @property
     def workers(self) -> int:
         """How many workers the groups report, retiring ones included."""
-        statuses = [group.status for group in self.groups]
-        return sum((status.replicas or 0) + (status.retiring or 0) for status in statuses)
+        return sum((group.status.replicas or 0) + (group.status.retiring or 0) for group in self.groups)
 
     def default_group(self, cluster: DaskCluster) -> WorkerGroup | None:
         """Return the worker group that was created with the cluster."""

@@ -38,14 +38,17 @@ class SchedulerPlan:
 
 def plan_scheduler(cluster: DaskCluster, observed: Observed, now: datetime) -> SchedulerPlan:
     """Keep one scheduler, never two; a terminating pod delays its successor unless it is stuck."""
-    if cluster.spec.suspend:
-        return _suspended(observed)
-    current = observed.scheduler
     present = [pod for pod in observed.schedulers if not pod.deleting]
+    if cluster.spec.suspend:
+        # After the workers, which would try to reconnect to it until they are killed.
+        return SchedulerPlan(delete=() if observed.workers else tuple(present))
+    current = observed.scheduler
     finished = [pod for pod in present if pod.value.finished]
     if current is not None or any(key.resource == PODS for key in observed.expected):
         surplus = [pod for pod in present if not pod.value.finished and pod is not current]
-        outdated = current if current is not None and _is_outdated(cluster, current) else None
+        outdated = None
+        if current is not None and cluster.spec.update_strategy.type != "OnDelete":
+            outdated = current if current.value.outdated(scheduler_digest(cluster)) else None
         return SchedulerPlan(delete=(*surplus, *finished), outdated=outdated)
     if finished:
         waits = [RESTART_SECONDS - pod.value.age(now) for pod in finished]
@@ -59,19 +62,6 @@ def plan_scheduler(cluster: DaskCluster, observed: Observed, now: datetime) -> S
     while name in terminating:
         name = names.scheduler_successor(cluster.metadata.name, terminating[name].uid)
     return SchedulerPlan(name=name)
-
-
-def _suspended(observed: Observed) -> SchedulerPlan:
-    """Delete the scheduler after the workers, which would try to reconnect to it until they are killed."""
-    if observed.workers:
-        return SchedulerPlan()
-    return SchedulerPlan(delete=tuple(pod for pod in observed.schedulers if not pod.deleting))
-
-
-def _is_outdated(cluster: DaskCluster, scheduler: Record) -> bool:
-    on_delete = cluster.spec.update_strategy.type == "OnDelete"
-    outdated: bool = not on_delete and scheduler.value.outdated(scheduler_digest(cluster))
-    return outdated
 
 
 def _seconds_until_stuck(pod: Record, now: datetime) -> float:
@@ -134,9 +124,8 @@ def _edit_scheduler(observed: Observed, scheduler: SchedulerPlan, desired: Child
 
 def _edit_group(cluster: DaskCluster, group: WorkerGroup, default_group: Body) -> Patch | None:
     """Adopt a worker group that a user created; pass changes of the cluster on to the default group."""
-    change = (
-        _cluster_changes(group, default_group) if group.key.name == default_group["metadata"]["name"] else {}
-    )
+    is_default = group.key.name == default_group["metadata"]["name"]
+    change = _cluster_changes(group, default_group) if is_default else {}
     metadata = change.get("metadata", {})
     if not group.has_controller:
         reference = owner_reference(DASK_CLUSTERS, cluster.metadata)
@@ -159,7 +148,7 @@ def _cluster_changes(group: WorkerGroup, desired: Body) -> dict[str, Any]:
     worker: dict[str, Any] = {}
     replicas = desired["metadata"]["annotations"][labels.CLUSTER_REPLICAS]
     if group.annotations.get(labels.CLUSTER_REPLICAS) != replicas:
-        metadata["annotations"] = {**metadata.get("annotations", {}), labels.CLUSTER_REPLICAS: replicas}
+        metadata.setdefault("annotations", {})[labels.CLUSTER_REPLICAS] = replicas
         worker["replicas"] = desired["spec"]["worker"]["replicas"]
     if last_applied.differs(before, desired, "worker"):
         worker |= last_applied.removed_keys(before, desired, "worker")

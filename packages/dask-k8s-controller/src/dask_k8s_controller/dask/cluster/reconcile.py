@@ -41,9 +41,8 @@ async def reconcile(key: Key, world: World) -> After | None:
         idle_plan = idle.plan(cluster, record, observed, idle_state.since)
         outcome += await world.apply(key, record.uid, idle_plan)
     observed = Observed.of(record, world)
-    passed_on = any(
-        patch.key.resource == DASK_WORKER_GROUPS and "spec" in patch.body for patch in planned.patch
-    )
+    edits = [patch.body for patch in planned.patch if patch.key.resource == DASK_WORKER_GROUPS]
+    passed_on = any("spec" in edit for edit in edits)
     found = status.conditions(cluster, observed, outcome, passed_on=passed_on)
     found = merge(conditions_of(record.value), found, now=world.now())
     report = status.report(cluster, observed, found, idle_state.since, domain=world.cluster_domain)

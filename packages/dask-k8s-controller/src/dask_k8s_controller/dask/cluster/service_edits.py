@@ -19,9 +19,8 @@ def edit(service: Record, desired: Body) -> Patch | Delete | None:
     before = service.value.last_applied
     if before == last_applied.recorded(desired):
         return None
-    change: dict[str, Any] = {
-        "metadata": {"uid": service.uid, **last_applied.metadata_patch(before, desired)},
-    }
+    metadata = last_applied.metadata_patch(before, desired)
+    change: dict[str, Any] = {"metadata": {"uid": service.uid, **metadata}}
     if last_applied.differs(before, desired, "spec"):
         old, new = service.value.spec, desired["spec"]
         removed = last_applied.removed_keys(before, desired, "spec")

@@ -57,10 +57,7 @@ def _phase(cluster: DaskCluster, observed: Observed, found: Sequence[Condition])
 def conditions(
     cluster: DaskCluster, observed: Observed, outcome: Outcome, *, passed_on: bool = False
 ) -> tuple[Condition, ...]:
-    """Return the conditions of a cluster.
-
-    ``passed_on``: an edit has just been passed on to a worker group, which ``observed`` does not show yet.
-    """
+    """Return the conditions; ``passed_on``: ``observed`` does not show an edit of a worker group yet."""
     degraded = _degraded(observed, outcome)
     if cluster.spec.suspend:
         return _suspended(cluster, observed, degraded)
@@ -129,10 +126,8 @@ def scheduler_not_ready(observed: Observed) -> Finding | None:
     pod, service = observed.scheduler, observed.service
     if pod is None:
         terminating = next((pod.key.name for pod in observed.schedulers if pod.deleting), None)
-        missing = "there is no scheduler pod yet"
-        return Finding(
-            "SchedulerMissing", f"waiting for pod {terminating} to terminate" if terminating else missing
-        )
+        waiting = f"waiting for pod {terminating} to terminate"
+        return Finding("SchedulerMissing", waiting if terminating else "there is no scheduler pod yet")
     if not pod.value.ready:
         reason, message = pod.value.trouble or ("SchedulerNotReady", "not ready yet")
         return Finding(reason, f"scheduler pod {pod.key.name}: {message}")

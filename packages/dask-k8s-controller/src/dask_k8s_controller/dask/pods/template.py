@@ -81,9 +81,7 @@ def legacy_command_events(about: Body, template: Body, annotations: Mapping[str,
 
 def removed_commands_message(commands: Sequence[str]) -> str:
     """Return the message for a user whose template starts removed commands."""
-    renewed = ", ".join(
-        f'"{command}" as "{" ".join(COMMANDS[command])}"' for command in dict.fromkeys(commands)
-    )
+    renewed = ", ".join(f'"{old}" as "{" ".join(COMMANDS[old])}"' for old in dict.fromkeys(commands))
     return (
         f"started {renewed}: distributed 2026.6.0 removed the old form; change the template, or annotate "
         f'the resource with "{labels.LEGACY_COMMANDS}: keep" for an image older than 2022.10'

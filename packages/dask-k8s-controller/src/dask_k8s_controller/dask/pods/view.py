@@ -41,6 +41,7 @@ class Pod:
     has_pre_stop: bool
     """Whether a preStop hook lets its main container run on after the deletion has begun."""
     ip: str
+    """Its own IP address; empty for a worker with hostNetwork, which shares that of its node."""
     dashboard_port: int
     """The port of the dashboard, on which a scheduler's agent answers too."""
     ended_by_node: bool
@@ -78,9 +79,11 @@ def trim(body: Body) -> Pod:
     metadata, status = body["metadata"], body.get("status") or {}
     conditions = {condition["type"]: condition for condition in status.get("conditions") or ()}
     annotations = metadata.get("annotations") or {}
+    component = (metadata.get("labels") or {}).get(labels.COMPONENT, "")
+    shares_ip = component == labels.WORKER and body["spec"].get("hostNetwork")
     return Pod(
         name=metadata["name"],
-        component=(metadata.get("labels") or {}).get(labels.COMPONENT, ""),
+        component=component,
         created=metadata["creationTimestamp"],
         phase=status.get("phase", "Pending"),
         ready=conditions.get("Ready", {}).get("status") == "True",
@@ -88,7 +91,7 @@ def trim(body: Body) -> Pod:
         trouble=_trouble(body["spec"], status, conditions),
         running=_is_running(body["spec"], status),
         has_pre_stop="preStop" in (main_container(body["spec"]).get("lifecycle") or {}),
-        ip=_own_ip(body, status),
+        ip="" if shares_ip else status.get("podIP", ""),
         dashboard_port=_dashboard_port(body["spec"]),
         ended_by_node=_ended_by_node(status),
         # All pods of a group have the same; interned, it is one object in memory.
@@ -136,13 +139,6 @@ def _ended_by_node(status: Body) -> bool:
         and status.get("reason") in _NODE_REASONS
         and bool(status.get("containerStatuses"))
     )
-
-
-def _own_ip(body: Body, status: Body) -> str:
-    """Return the IP address; empty for a worker with hostNetwork, which shares that of its node."""
-    component = (body["metadata"].get("labels") or {}).get(labels.COMPONENT)
-    shared = body["spec"].get("hostNetwork") and component == labels.WORKER
-    return "" if shared else status.get("podIP", "")
 
 
 def _dashboard_port(spec: Body) -> int:

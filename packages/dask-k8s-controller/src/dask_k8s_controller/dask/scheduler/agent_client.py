@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
@@ -41,25 +40,18 @@ class AgentEndpoint:
 
 
 class Agents:
-    """The HTTP session for all agents, and the agents that did not answer lately.
-
-    Use as an async context manager.
-    """
+    """The HTTP session for all agents, as an async context manager, and those that did not answer lately."""
 
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
         self._silent: dict[AgentEndpoint, tuple[float, AgentError]] = {}
 
     async def __aenter__(self) -> Self:
-        """Open the session."""
         # Without the environment's proxies: pods are reached directly, and no proxy may see the token.
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60))
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the session."""
+    async def __aexit__(self, *_: object) -> None:
         if self._session is not None:
             await self._session.close()
 
@@ -87,9 +79,8 @@ class Agents:
             ) as response:
                 return await _read(response, endpoint)
         except TimeoutError:
-            raise self._leave_alone(
-                endpoint.error("SchedulerSilent", f"no answer in {ANSWER_SECONDS:.0f} s"), endpoint
-            ) from None
+            silent = endpoint.error("SchedulerSilent", f"no answer in {ANSWER_SECONDS:.0f} s")
+            raise self._leave_alone(silent, endpoint) from None
         except (aiohttp.ClientError, OSError) as error:
             message = str(error) or type(error).__name__
             raise self._leave_alone(endpoint.error("SchedulerUnreachable", message), endpoint) from error

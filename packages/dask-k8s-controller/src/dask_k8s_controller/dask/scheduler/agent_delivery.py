@@ -1,7 +1,4 @@
-"""Delivery of the agent into a scheduler's pod: a Secret with its file and its token, mounted there. Pure.
-
-Dask's configuration, set by environment variables, names the file as a preload.
-"""
+"""Delivery of the agent: a Secret with its file, a preload, and its token, mounted in the pod. Pure."""
 
 import base64
 import binascii

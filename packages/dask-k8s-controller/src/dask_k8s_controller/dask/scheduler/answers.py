@@ -131,6 +131,4 @@ class Retired(Answer):
     def only(self, pods: Collection[str]) -> Self:
         """Return the answer without pods that the scheduler was not asked about."""
         stuck = {pod: reason for pod, reason in self.stuck.items() if pod in pods}
-        return self.model_copy(
-            update={"gone": self.gone & set(pods), "retiring": self.retiring & set(pods), "stuck": stuck}
-        )
+        return type(self)(gone=self.gone & set(pods), retiring=self.retiring & set(pods), stuck=stuck)

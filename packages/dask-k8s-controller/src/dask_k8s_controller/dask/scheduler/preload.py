@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import dask
 from dask.utils import parse_timedelta
+from distributed.active_memory_manager import ActiveMemoryManagerExtension, RetireWorker
 from distributed.core import Status
 from distributed.diagnostics.plugin import SchedulerPlugin
 from distributed.preloading import PreloadManager, process_preloads
@@ -33,7 +34,6 @@ from tornado.ioloop import PeriodicCallback
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 if TYPE_CHECKING:
-    from distributed.active_memory_manager import ActiveMemoryManagerExtension, RetireWorker
     from distributed.scheduler import Scheduler, TaskState, WorkerState
 
 BASE = "/dask-k8s/v1"
@@ -111,10 +111,9 @@ class Agent(SchedulerPlugin):
 
     def demand(self) -> dict[str, Any]:
         """Return the answer to ``GET demand``."""
+        target = dask.config.get("distributed.adaptive.target-duration")
         return {
-            "target_duration": float(
-                parse_timedelta(dask.config.get("distributed.adaptive.target-duration"))
-            ),
+            "target_duration": float(parse_timedelta(target)),
             "idle_seconds": self.idleness.seconds(),
             "loads": loads(self.scheduler),
             "waiting": waiting(self.scheduler),
@@ -262,42 +261,37 @@ def duration(scheduler: Scheduler, task: TaskState) -> float:
 # --- retirement of workers ---
 
 
-class InvalidRequest(ValueError):
-    """The body of a request is invalid."""
+class Refused(HTTPError):
+    """A request is answered with this status and this message."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(status)
+        self.message = message
 
 
 def parse_body(body: bytes) -> dict[str, Any]:
-    """Parse a request about pods, which are IP addresses by name; raise `InvalidRequest`."""
+    """Parse a request about pods, which are IP addresses by name; raise `Refused`."""
     try:
         request = json.loads(body)
     except (ValueError, RecursionError):
-        raise InvalidRequest("the body is not JSON") from None
+        raise Refused(400, "the body is not JSON") from None
     if not isinstance(request, dict):
-        raise InvalidRequest("the body is not an object")
+        raise Refused(400, "the body is not an object")
     pods = request.get("pods")
     if not isinstance(pods, dict) or not all(pod and isinstance(ip, str) for pod, ip in pods.items()):
-        raise InvalidRequest("pods: not an object of names and IPs")
+        raise Refused(400, "pods: not an object of names and IPs")
     return request
 
 
-@dataclass(frozen=True)
-class RetireRequest:
-    """A request to retire ``count`` of these pods, and to wait up to ``wait`` seconds for the result."""
-
-    pods: Mapping[str, str]
-    count: int
-    wait: float
-
-    @classmethod
-    def parse(cls, body: bytes) -> RetireRequest:
-        """Parse a request; raise `InvalidRequest`."""
-        request = parse_body(body)
-        count, wait = request.get("count"), request.get("wait", 0)
-        if not isinstance(count, int) or isinstance(count, bool) or count < 0:
-            raise InvalidRequest("count: not a number of pods")
-        if not isinstance(wait, (int, float)) or isinstance(wait, bool) or not 0 <= wait <= LONGEST_WAIT:
-            raise InvalidRequest(f"wait: not a number of seconds from 0 to {LONGEST_WAIT:g}")
-        return cls(request["pods"], count, wait)
+def parse_retire(body: bytes) -> tuple[dict[str, str], int, float]:
+    """Parse the arguments of `Retirement.retire`; raise `Refused`."""
+    request = parse_body(body)
+    count, wait = request.get("count"), request.get("wait", 0)
+    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+        raise Refused(400, "count: not a number of pods")
+    if not isinstance(wait, (int, float)) or isinstance(wait, bool) or not 0 <= wait <= LONGEST_WAIT:
+        raise Refused(400, f"wait: not a number of seconds from 0 to {LONGEST_WAIT:g}")
+    return request["pods"], count, wait
 
 
 @dataclass
@@ -332,21 +326,24 @@ class Retirement:
         self.scheduler = scheduler
         self.workers: dict[str, RetiringWorker] = {}
         self.moved = -MOVE_SECONDS
-        self._mover: ActiveMemoryManagerExtension | None = None
+        # A memory manager of our own, as `Scheduler.retire_workers` creates one if there is none.
+        self.mover = ActiveMemoryManagerExtension(
+            scheduler, policies=set(), register=False, start=False, interval=MOVE_SECONDS
+        )
         self._steal_response = scheduler.stream_handlers.get("steal-response")
         scheduler.stream_handlers["steal-response"] = self._task_given_back
 
-    async def retire(self, request: RetireRequest) -> dict[str, Any]:
-        """Retire workers; return the result as soon as all have retired, or after the wait."""
-        deadline = monotonic() + request.wait
-        workers = self._by_pod(request.pods)
-        chosen = sorted(workers, key=lambda pod: (*self._rank(workers[pod]), pod))[: request.count]
+    async def retire(self, pods: Mapping[str, str], count: int, wait: float) -> dict[str, Any]:
+        """Retire the workers of ``count`` pods; return when all have retired, or after ``wait`` seconds."""
+        deadline = monotonic() + wait
+        workers = self._by_pod(pods)
+        chosen = sorted(workers, key=lambda pod: (*self._rank(workers[pod]), pod))[:count]
         for worker in (worker for pod in chosen for worker in workers[pod]):
             if worker.address in self.workers and self.workers[worker.address].stuck:
                 self.forget(worker.address)  # try again
         pause = 0.02
         while True:
-            workers = self._by_pod(request.pods)  # again, since workers come and go
+            workers = self._by_pod(pods)  # again, since workers come and go
             answer = self._advance({pod: workers[pod] for pod in chosen})
             left = deadline - monotonic()
             if len(answer["gone"]) == len(chosen) or left <= 0:
@@ -374,17 +371,6 @@ class Retirement:
         if state is not None and state.policy is not None:
             self.mover.policies.discard(state.policy)
 
-    @property
-    def mover(self) -> ActiveMemoryManagerExtension:
-        """A memory manager of our own, as `Scheduler.retire_workers` creates one if there is none."""
-        if self._mover is None:
-            from distributed.active_memory_manager import ActiveMemoryManagerExtension  # noqa: PLC0415
-
-            self._mover = ActiveMemoryManagerExtension(
-                self.scheduler, policies=set(), register=False, start=False, interval=MOVE_SECONDS
-            )
-        return self._mover
-
     def _by_pod(self, pods: Mapping[str, str]) -> dict[str, list[WorkerState]]:
         shared = Counter(pods.values())
         pod_by_ip = {ip: pod for pod, ip in pods.items() if ip and shared[ip] == 1}
@@ -409,11 +395,8 @@ class Retirement:
     def _advance(self, pods: Mapping[str, Collection[WorkerState]]) -> dict[str, Any]:
         """Continue the retirement of the workers in these pods; return the state of each pod."""
         workers = {worker for pod in pods.values() for worker in pod}
-        others = [
-            other
-            for other in self.scheduler.workers.values()
-            if other.status in (Status.init, *STAYING) and other not in workers
-        ]
+        present = (each for each in self.scheduler.workers.values() if each not in workers)
+        others = [other for other in present if other.status in (Status.init, *STAYING)]
         has_recipients = any(other.status == Status.running for other in others)
         for worker in workers:
             state = self.workers.setdefault(worker.address, RetiringWorker(since=monotonic()))
@@ -426,9 +409,9 @@ class Retirement:
                 self._drain(worker, state, holds=holds)
             elif worker.status == Status.closing_gracefully:
                 self._set_status(worker, Status.running)
-        if self._mover is not None and self._mover.policies and monotonic() >= self.moved + MOVE_SECONDS:
+        if self.mover.policies and monotonic() >= self.moved + MOVE_SECONDS:
             self.moved = monotonic()
-            self._mover.run_once()
+            self.mover.run_once()
         answer: dict[str, Any] = {"gone": [], "retiring": [], "stuck": {}}
         for pod, own in pods.items():
             reasons = [self.workers[worker.address].stuck for worker in own]
@@ -449,8 +432,6 @@ class Retirement:
                 recall = {"op": "steal-request", "key": task.key, "stimulus_id": f"{RECALL}-{monotonic()}"}
                 self.scheduler.worker_send(worker.address, recall)
         if holds and state.policy not in self.mover.policies:
-            from distributed.active_memory_manager import RetireWorker  # noqa: PLC0415
-
             state.policy = RetireWorker(worker.address)
             self.mover.add_policy(state.policy)
 
@@ -537,12 +518,8 @@ def user_preloads(scheduler: Scheduler) -> list[tuple[str, list[str]]]:
     loaded = [preload.name for preload in scheduler.preloads]
     if loaded != as_list(dask.config.get("distributed.scheduler.preload")):
         return []  # they are named on the command line, which makes distributed ignore its configuration
-    renamed = ("DASK_K8S_PRELOAD", "DASK_K8S_PRELOAD_ARGV")
-    users = {
-        name.replace("DASK_K8S_", "DASK_DISTRIBUTED__SCHEDULER__"): os.environ[name]
-        for name in renamed
-        if name in os.environ
-    }
+    renamed = [name for name in ("PRELOAD", "PRELOAD_ARGV") if f"DASK_K8S_{name}" in os.environ]
+    users = {f"DASK_DISTRIBUTED__SCHEDULER__{name}": os.environ[f"DASK_K8S_{name}"] for name in renamed}
     files = dask.config.collect_yaml(dask.config.paths)
     config = dask.config.merge(*files, dask.config.collect_env(users))
     names = as_list(dask.config.get("distributed.scheduler.preload", None, config=config))
@@ -560,14 +537,6 @@ def as_list(value: Any) -> list[Any]:
 
 
 # --- HTTP ---
-
-
-class Refused(HTTPError):
-    """A request is answered with this status and this message."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(status)
-        self.message = message
 
 
 @stream_request_body  # `prepare` runs before the body is read, so that only the controller can send one
@@ -594,26 +563,19 @@ class Route(RequestHandler):
 
     def get(self, route: str | None) -> None:
         """Answer ``GET demand`` and ``GET idle``."""
-        if route == "demand":
-            self.finish(self.agent.demand())
-        elif route == "idle":
-            self.finish(self.agent.idle())
-        else:
+        if route not in ("demand", "idle"):
             raise Refused(404, "nothing to get here")
+        self.finish(self.agent.demand() if route == "demand" else self.agent.idle())
 
     async def post(self, route: str | None) -> None:
         """Answer ``POST retire`` and ``POST known``."""
         retirement, body = self.agent.retirement, bytes(self.body)
-        try:
-            if route == "retire":
-                answer = await retirement.retire(RetireRequest.parse(body))
-            elif route == "known":
-                answer = {"known": retirement.known(parse_body(body)["pods"])}
-            else:
-                raise Refused(404, "nothing to post here")
-        except InvalidRequest as error:
-            raise Refused(400, str(error)) from error
-        self.finish(answer)
+        if route == "retire":
+            self.finish(await retirement.retire(*parse_retire(body)))
+        elif route == "known":
+            self.finish({"known": retirement.known(parse_body(body)["pods"])})
+        else:
+            raise Refused(404, "nothing to post here")
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer with an error in JSON; the traceback is in the scheduler's log."""

@@ -56,9 +56,8 @@ class Desired:
     @cached_property
     def digest(self) -> str:
         """Digest of the template of the workers."""
-        return template_digest(
-            self.group.spec.worker.spec, env=self._env, legacy_commands=self._keeps_legacy_commands
-        )
+        template, legacy = self.group.spec.worker.spec, self._keeps_legacy_commands
+        return template_digest(template, env=self._env, legacy_commands=legacy)
 
     @cached_property
     def example(self) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Which workers to create, patch, retire and delete. Pure; the time and the agent's answers are passed in."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
@@ -17,14 +16,6 @@ from dask_k8s_controller.runtime.objects import Body
 from dask_k8s_controller.runtime.plan import Create, Delete, Event, Patch, Plan
 from dask_k8s_crds import labels
 from dask_k8s_crds.resources import PODS
-
-
-@dataclass(frozen=True, slots=True)
-class GroupPlan:
-    """What one reconcile writes, and in how many seconds the next one is due."""
-
-    writes: Plan
-    look_again: float | None
 
 
 def next_step(
@@ -44,25 +35,24 @@ def next_step(
 
 def plan(
     record: Record, observed: Observed, desired: Desired, retirement: Retirement, now: datetime
-) -> GroupPlan:
-    """Create missing workers, delete those that have retired, patch the others in place."""
+) -> tuple[Plan, float | None]:
+    """Create, delete and patch workers; return also in how many seconds the next reconcile is due."""
     scaling = decide(observed, desired.replicas, now)
     names = worker_names(desired.group, scaling.create, observed.names, observed.doubted)
     create = tuple(Create(PODS, pod) for pod in desired.pods(names, failures=scaling.failures))
     patch = tuple(islice(edits(observed.living, desired.example, retirement, now), SLICE))
     delete = (
         *(Delete(pod.key, pod.uid) for pod in scaling.finished),
-        *(Delete(pod.key, pod.uid, _version(pod)) for pod in retirement.pods),
+        # With the version of one that does not run, the API server refuses it if by now the pod does.
+        *(Delete(pod.key, pod.uid, None if pod.value.running else pod.version) for pod in retirement.pods),
     )
     events: tuple[Event, ...] = ()
     if create and not observed.names:
         template, annotations = desired.group.spec.worker.spec, desired.group.metadata.annotations
         events = legacy_command_events(record.value, template, annotations)
     waits = (scaling.look_again, retirement.look_again, 0.0 if len(patch) == SLICE else None)
-    return GroupPlan(
-        Plan(create=create, patch=patch, delete=delete, events=events),
-        look_again=min((wait for wait in waits if wait is not None), default=None),
-    )
+    soonest = min((wait for wait in waits if wait is not None), default=None)
+    return Plan(create=create, patch=patch, delete=delete, events=events), soonest
 
 
 def edits(living: Sequence[Record], example: Body, retirement: Retirement, now: datetime) -> Iterator[Patch]:
@@ -76,12 +66,7 @@ def edits(living: Sequence[Record], example: Body, retirement: Retirement, now: 
         if (pod.uid in draining) is (pod.value.draining_since is None):
             # A worker that no longer has to drain may begin again later, with its full time.
             since = now.strftime("%Y-%m-%dT%H:%M:%SZ") if pod.uid in draining else None
-            patch["annotations"] = {**patch.get("annotations", {}), labels.DRAINING_SINCE: since}
+            patch.setdefault("annotations", {})[labels.DRAINING_SINCE] = since
         if patch:
             # With the uid, the API server refuses the patch for another pod of the same name.
             yield Patch(pod.key, {"metadata": {"uid": pod.uid, **patch}})
-
-
-def _version(pod: Record) -> int | None:
-    """Return the version of a pod that is deleted because it does not run: by now it may."""
-    return None if pod.value.running else pod.version

@@ -1,7 +1,4 @@
-"""How workers leave a group: first they finish their tasks and move their data to other workers. Pure.
-
-A `Step` says which workers leave next, a `Retirement` what the scheduler answered.
-"""
+"""How workers leave a group: first they finish their tasks and move their data to other workers. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +28,7 @@ class Drain:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The workers that leave a group next."""
+    """Which workers leave a group next."""
 
     delete: tuple[Record, ...] = ()
     """Workers with nothing to save, which are deleted at once."""
@@ -46,7 +43,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Retirement:
-    """The result of a step."""
+    """The result of a step, by what the scheduler answered."""
 
     pods: tuple[Record, ...] = ()
     """Workers that may be deleted."""
