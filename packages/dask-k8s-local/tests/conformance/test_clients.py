@@ -12,6 +12,8 @@ from kubernetes import client, config, dynamic, watch
 from .conftest import config_map, pod
 from .test_custom import DEFINITIONS, definition
 
+pytestmark = pytest.mark.core
+
 OPERATOR = """
 import kopf
 
