@@ -49,9 +49,9 @@ def seen(**_):
 
 class TestKubectl:
     @pytest.fixture
-    def run(self, _kubectl, namespace):
+    def run(self, kubectl, namespace):
         def run(*arguments, **options):
-            return _kubectl("-n", namespace, *arguments, **options)
+            return kubectl("-n", namespace, *arguments, **options)
 
         return run
 
