@@ -23,6 +23,8 @@ from dask_k8s_crds.autoscaler import AutoscaledGroupStatus
 from dask_k8s_crds.structural_schema import for_kubernetes_type
 from dask_k8s_local.pytest_plugin import RequestError
 
+pytestmark = pytest.mark.core
+
 CONDITION = Condition(
     type="Ready",
     status="True",

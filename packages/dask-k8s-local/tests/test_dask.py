@@ -2,7 +2,10 @@
 
 import json
 
+import pytest
 from distributed import Client
+
+pytestmark = pytest.mark.core
 
 SCHEDULER = {
     "apiVersion": "v1",

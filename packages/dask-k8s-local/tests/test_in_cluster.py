@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.core
+
 SCRIPT = """
 import base64, json
 from kubernetes import client, config

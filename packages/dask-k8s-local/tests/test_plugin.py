@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 pytest_plugins = ["pytester"]
+pytestmark = pytest.mark.core
 
 
 def test_namespace(kubernetes, namespace, kubectl):

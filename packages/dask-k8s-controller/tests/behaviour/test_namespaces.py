@@ -1,10 +1,8 @@
 """Which namespaces are served, and with which rights."""
 
-import subprocess
-import sys
-
 import pytest
-import yaml
+
+from dask_k8s_controller.testing.process import command_output, load_manifests
 
 
 def test_two_namespaces_and_no_third(world, another, run_controller, cluster):
@@ -30,9 +28,8 @@ def test_all_namespaces_also_those_to_come(world, another, run_controller, clust
 @pytest.mark.core
 def test_the_printed_rights_are_enough(world, run_controller, proxy_as, cluster, group):
     """All that a controller of one namespace does, as the service account that ``manifests`` prints."""
-    command = [sys.executable, "-m", "dask_k8s_controller", "manifests"]
-    command += ["--namespace", world.namespace, "--controller-namespace", world.namespace]
-    printed = list(yaml.safe_load_all(subprocess.check_output(command)))
+    options = ("--namespace", world.namespace, "--controller-namespace", world.namespace)
+    printed = load_manifests(command_output("manifests", *options))
     world.apply(*[found for found in printed if found["kind"] in {"ServiceAccount", "Role", "RoleBinding"}])
     assert not {"ClusterRole", "ClusterRoleBinding"} & {found["kind"] for found in printed}
 

@@ -3,10 +3,13 @@
 import asyncio
 import random
 
+import pytest
 from aiohttp import web
 
 from .line import Line
 from .scenario import STEPS
+
+pytestmark = pytest.mark.core
 
 
 async def play(scene):

@@ -20,6 +20,8 @@ from .line import Line
 from .picture import picture
 from .scenario import Body, Scene, going, owner, ready, template
 
+pytestmark = pytest.mark.core
+
 STEPS = 500
 PAUSE_EVERY = 50
 MORE = "c-more"

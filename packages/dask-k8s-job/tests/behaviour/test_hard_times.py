@@ -28,7 +28,7 @@ def test_the_controller_is_killed_in_each_phase(alone, manifest):
     clusters = []
     for phase in PHASES:
         with alone.controller() as controller:
-            alone.until(lambda reached=phase: PHASES.index(job.word) >= PHASES.index(reached))
+            alone.until(lambda reached=phase: PHASES.index(job.value) >= PHASES.index(reached))
             controller.kill()
         found = alone.get("daskclusters")["items"]
         clusters += [each["metadata"]["uid"] for each in found]

@@ -185,7 +185,7 @@ def test_a_runner_that_cannot_start(world, manifest):
     job = Job(world, body)
     world.until(lambda: job.condition("Degraded")["reason"] == "ImagePullBackOff")
     assert MISSING in job.condition("Degraded")["message"]
-    assert job.word == "ClusterCreated"
+    assert job.value == "ClusterCreated"
     job.delete()
     world.until(lambda: not job.pods)
 
@@ -209,6 +209,7 @@ def test_which_cluster_has_to_be_clear(world, manifest, clusters):
     else:
         del body["spec"]["cluster"]
     assert "exactly one of cluster and clusterName" in world.apply(body, check=False)
+    assert not world.exists(f"daskjob/{body['metadata']['name']}")
 
 
 def test_a_name_that_is_taken(world, start, cluster):

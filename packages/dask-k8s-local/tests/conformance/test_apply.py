@@ -4,6 +4,8 @@ import pytest
 
 from .conftest import config_map, service
 
+pytestmark = pytest.mark.core
+
 
 @pytest.fixture
 def path(api, home, request):

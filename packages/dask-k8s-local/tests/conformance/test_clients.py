@@ -12,6 +12,8 @@ from kubernetes import client, config, dynamic, watch
 from .conftest import config_map, pod
 from .test_custom import DEFINITIONS, definition
 
+pytestmark = pytest.mark.core
+
 OPERATOR = """
 import kopf
 
@@ -47,9 +49,9 @@ def seen(**_):
 
 class TestKubectl:
     @pytest.fixture
-    def run(self, _kubectl, namespace):
+    def run(self, kubectl, namespace):
         def run(*arguments, **options):
-            return _kubectl("-n", namespace, *arguments, **options)
+            return kubectl("-n", namespace, *arguments, **options)
 
         return run
 

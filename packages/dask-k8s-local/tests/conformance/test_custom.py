@@ -9,6 +9,8 @@ import pytest
 from .conftest import JSON_PATCH, STRATEGIC
 from .test_lists import TABLE
 
+pytestmark = pytest.mark.core
+
 NOT_CHECKED_MESSAGE = (
     "Invalid value: null: some validation rules were not checked because the object was invalid; "
     "correct the existing errors to complete validation"

@@ -6,6 +6,8 @@ import pytest
 
 from .conftest import config_map, pod, service
 
+pytestmark = pytest.mark.core
+
 LABEL = (
     "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start "
     "and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "

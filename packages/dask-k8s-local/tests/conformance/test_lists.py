@@ -8,6 +8,8 @@ import pytest
 
 from .conftest import config_map, pod
 
+pytestmark = pytest.mark.core
+
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 

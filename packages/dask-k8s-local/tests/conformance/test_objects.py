@@ -8,6 +8,8 @@ import pytest
 
 from .conftest import JSON_PATCH, MERGE, STRATEGIC, config_map, pod, service
 
+pytestmark = pytest.mark.core
+
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
 
 

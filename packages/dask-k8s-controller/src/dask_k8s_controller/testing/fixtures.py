@@ -6,17 +6,19 @@ controller in every session of everybody who has it installed. Fixtures with a c
 """
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from dask_k8s_controller.testing.process import ControllerProcess, SharedController
+from dask_k8s_controller.testing.process import (
+    ControllerProcess,
+    SharedController,
+    command_output,
+    load_manifests,
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,14 +43,13 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, Any], None]:
 @pytest.fixture(scope="session")
 def manifests() -> list[dict[str, Any]]:
     """The CRDs and RBAC of the controller and all installed plugins."""
-    command = [sys.executable, "-m", "dask_k8s_controller", "manifests"]
-    return list(yaml.safe_load_all(subprocess.check_output(command)))
+    return load_manifests(command_output("manifests"))
 
 
 @pytest.fixture(scope="session")
 def crds(kubectl: Any, manifests: list[dict[str, Any]]) -> None:
     """Install the CRDs of the controller and all installed plugins."""
-    found = yaml.safe_dump_all(each for each in manifests if each["kind"] == "CustomResourceDefinition")
+    found = "\n---\n".join(json.dumps(e) for e in manifests if e["kind"] == "CustomResourceDefinition")
     kubectl("apply", "-f", "-", input=found)
     kubectl("wait", "--for=condition=Established", "--timeout=120s", "-f", "-", input=found)
 

@@ -16,12 +16,32 @@ from os import environ
 from pathlib import Path
 from typing import Any, Self
 
+import yaml
+
 from dask_k8s_controller.testing.fork_server import ForkedProcess, fork
 
 DEADLINE = 120.0
 """Seconds to wait for anything."""
+FORKS = sys.platform == "linux"
+"""Whether `fork_server` works here."""
 SHARED_NAMESPACES = 8
 """How many namespaces a `SharedController` serves: one for a test, the others while they are deleted."""
+
+
+def command_output(*arguments: str) -> str:
+    """Return what ``dask-k8s-controller`` prints with these arguments."""
+    if not FORKS:
+        return subprocess.check_output([sys.executable, "-m", "dask_k8s_controller", *arguments], text=True)
+    with fork(arguments, environ) as process:
+        output = process.stdout.read()
+    if process.returncode:
+        raise AssertionError(f"dask-k8s-controller {' '.join(arguments)} failed:\n{output}")
+    return output
+
+
+def load_manifests(text: str) -> list[dict[str, Any]]:
+    """Return the documents of ``manifests``; in pure Python, parsing the CRDs takes seconds."""
+    return list(yaml.load_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
 
 
 class ControllerProcess:
@@ -38,7 +58,7 @@ class ControllerProcess:
         kubeconfig: Path,
         *options: str,
         python: str | Path = sys.executable,
-        forks: bool = sys.platform == "linux",
+        forks: bool = FORKS,
     ) -> None:
         """Prepare a process; with ``forks``, `fork_server` starts it unless ``python`` is another one."""
         # A port of 127.0.0.1 could be taken by others while the controller is down.

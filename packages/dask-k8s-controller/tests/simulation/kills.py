@@ -2,10 +2,9 @@
 
 import asyncio
 
-import pytest
-
 from .line import Fate, Line
 from .scenario import BEFORE, STEPS, Scene
+from .stage import Stage
 
 AT_A_TIME = 32
 
@@ -68,10 +67,8 @@ def goal(scene: Scene, steps: list):
     return scene.reported if len(steps) == 1 else scene.settled
 
 
-@pytest.mark.timeout(600)
-@pytest.mark.alone
-@pytest.mark.parametrize("fate", Fate, ids=lambda fate: fate.value)
-async def test_killed_at_every_write(stage, unique, fate):
+async def kill_at_every_write(stage: Stage, unique: str, fate: Fate) -> None:
+    """Play the scene once for each write, and kill the controller at it."""
     counts = await count_writes(await stage.scene(f"{unique}-0"))
     some_at_a_time = asyncio.Semaphore(AT_A_TIME)
     killed = []
