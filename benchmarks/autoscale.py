@@ -38,6 +38,7 @@ SETTLED_SECONDS = 40.0
 STRANGER = Load(
     resources={},
     asked={},
+    busy={},
     workers=1,
     idle=1,
     threads=1,
