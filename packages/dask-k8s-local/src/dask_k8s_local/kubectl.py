@@ -100,7 +100,9 @@ class NamespacedKubectl:
 
     def apply(self, *manifests: Json, options: tuple[str, ...] = (), check: bool = True) -> str:
         """Apply manifests."""
-        documents = "\n---\n".join(map(json.dumps, manifests))
+        documents = "\n".join(
+            map(json.dumps, manifests)
+        )  # a stream of JSON: older kubectls refuse separators in it
         return self("apply", "-f", "-", *options, input=documents, check=check)
 
     def patch(self, target: str, change: Json, *, subresource: str = "") -> Json:
