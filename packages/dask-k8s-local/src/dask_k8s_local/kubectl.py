@@ -100,9 +100,8 @@ class NamespacedKubectl:
 
     def apply(self, *manifests: Json, options: tuple[str, ...] = (), check: bool = True) -> str:
         """Apply manifests."""
-        documents = "\n".join(
-            map(json.dumps, manifests)
-        )  # a stream of JSON: older kubectls refuse separators in it
+        # Older versions of kubectl accept no `---` between JSON documents.
+        documents = "\n".join(map(json.dumps, manifests))
         return self("apply", "-f", "-", *options, input=documents, check=check)
 
     def patch(self, target: str, change: Json, *, subresource: str = "") -> Json:

@@ -49,8 +49,8 @@ def manifests() -> list[dict[str, Any]]:
 @pytest.fixture(scope="session")
 def crds(kubectl: Any, manifests: list[dict[str, Any]]) -> None:
     """Install the CRDs of the controller and all installed plugins."""
-    items = [each for each in manifests if each["kind"] == "CustomResourceDefinition"]
-    found = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+    # Older versions of kubectl accept no `---` between JSON documents.
+    found = "\n".join(json.dumps(e) for e in manifests if e["kind"] == "CustomResourceDefinition")
     kubectl("apply", "-f", "-", input=found)
     kubectl("wait", "--for=condition=Established", "--timeout=120s", "-f", "-", input=found)
 
