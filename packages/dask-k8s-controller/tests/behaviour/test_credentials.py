@@ -6,7 +6,10 @@ import yaml
 
 REFUSED = "does not accept the credentials"
 KINDS = "/customresourcedefinitions"
-"""Watched by the framework, and by nobody else."""
+"""Watched by kopf, and by nothing else of the controller."""
+
+# Their controllers serve all namespaces, and so would act on the objects of other tests.
+pytestmark = pytest.mark.alone
 
 
 @pytest.fixture
