@@ -169,7 +169,7 @@ class KubeCluster(ClusterManager):
     def scale(self, n: int, worker_group: str = "default") -> Any:
         """Set the number of workers of a group, by its name within the cluster.
 
-        This ends `adapt`: an autoscaler that scales this group is deleted first, whoever created it.
+        This ends `adapt`: any autoscaler that scales this group is deleted first.
         """
         timeout = self._options.resource_timeout
         return self._call(self._apply, scaling.scale, worker_group, checked_count("n", n), timeout)

@@ -55,7 +55,7 @@ class ClusterManager(Cluster):
         raise NotImplementedError
 
     async def _shut(self, timeout: float) -> None:
-        """Bring down the cluster, as far as it was brought up."""
+        """Delete or release the cluster, which may be started only in part."""
         raise NotImplementedError
 
     async def _find_again(self) -> str:

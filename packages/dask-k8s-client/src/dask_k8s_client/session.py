@@ -45,7 +45,7 @@ class Session:
 
     @property
     def cluster(self) -> JSON:
-        """The DaskCluster as it was when its scheduler became ready."""
+        """The DaskCluster at the time when its scheduler became ready."""
         if self._cluster is None:
             raise RuntimeError(f"the cluster {self._options.name} is not started")
         return self._cluster

@@ -84,7 +84,7 @@ class Watches:
         self.refused: dict[Resource, ApiError] = {}
         """Why a resource is not followed any longer."""
         self.changed = asyncio.Event()
-        """Set after each change; whoever waits for the next one clears it."""
+        """Set after each change; the task that waits for the next change clears it."""
         self._tasks = [
             asyncio.create_task(self._follow(api, resource, namespace, selector))
             for resource, selector in selectors.items()

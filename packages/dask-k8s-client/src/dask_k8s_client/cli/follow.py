@@ -43,7 +43,7 @@ _port_option = partial(click.option, type=click.IntRange(0, 2**16 - 1), default=
     help="Only pods that are this.",
 )
 @click.option("--group", help="Only workers of this group, by its name within the cluster.")
-@click.option("--tail", type=click.IntRange(min=0), help="Only so many lines of each container.")
+@click.option("--tail", type=click.IntRange(min=0), help="Show at most this many lines of each container.")
 @target_options
 def logs(*, name: str, follow: bool, component: str | None, group: str | None, tail: int | None) -> None:
     """Print what the pods of a cluster print."""

@@ -68,7 +68,7 @@ def _load(entry_point: EntryPoint) -> Installed:
     try:
         target = entry_point.load()
     except (Exception, SystemExit) as error:
-        # Whatever a plugin raises on import, whoever built the image must see it.
+        # The person who built the image must see any error that a plugin raises on import.
         raise PluginError(distribution, entry_point.name, f"{type(error).__name__}: {error}") from error
     if not isinstance(target, ModuleType | Plugin):
         kind = type(target).__name__

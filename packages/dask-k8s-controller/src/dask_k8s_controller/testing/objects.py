@@ -15,7 +15,7 @@ Manifest = dict[str, Any]
 
 
 def ago(seconds: float) -> str:
-    """Return the time so many seconds before `NOW`, as manifests have it."""
+    """Return the time this many seconds before `NOW`, in the format of manifests."""
     return (NOW - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

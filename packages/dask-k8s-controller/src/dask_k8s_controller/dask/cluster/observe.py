@@ -74,7 +74,7 @@ class WorkerGroup:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """A cluster's children, and the worker groups that name it in their spec, whoever created them."""
+    """A cluster's children, and all worker groups that name it in their spec, including those of users."""
 
     schedulers: tuple[Record, ...]
     """Its own, and the terminating scheduler of a deleted cluster with the same name."""
