@@ -2,23 +2,17 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dask_k8s_controller.dask import last_applied
 from dask_k8s_controller.dask.findings import Finding
 from dask_k8s_controller.dask.pods.template import main_container
+from dask_k8s_controller.dask.pods.trouble import pod_stalled_since, pod_trouble
 from dask_k8s_controller.runtime.objects import Body
 from dask_k8s_crds import labels, names
 
-_PULL_REASONS = {
-    "ErrImagePull",
-    "ImagePullBackOff",
-    "InvalidImageName",
-    "ErrImageNeverPull",
-    "RegistryUnavailable",
-}
 _NODE_REASONS = {"Evicted", "NodeLost", "NodeShutdown", "Preempting", "Shutdown", "Terminated"}
 """Reasons in the status of a pod that failed because of its node."""
 
@@ -36,6 +30,8 @@ class Pod:
     """When the grace period of its deletion ends, None if it is not being deleted."""
     trouble: Finding | None
     """What keeps it from running."""
+    stalled_since: str
+    """Since when it has had this trouble, or has run without being ready; empty for other pods."""
     running: bool
     """Whether its main container runs, and so has tasks or data in memory."""
     has_pre_stop: bool
@@ -81,15 +77,19 @@ def trim(body: Body) -> Pod:
     annotations = metadata.get("annotations") or {}
     component = (metadata.get("labels") or {}).get(labels.COMPONENT, "")
     shares_ip = component == labels.WORKER and body["spec"].get("hostNetwork")
+    trouble, failures = pod_trouble(body["spec"], status, conditions), _failures(annotations)
+    running, ready = _is_running(body["spec"], status), conditions.get("Ready", {}).get("status") == "True"
+    stalled = trouble is not None or (running and not ready)
     return Pod(
         name=metadata["name"],
         component=component,
         created=metadata["creationTimestamp"],
         phase=status.get("phase", "Pending"),
-        ready=conditions.get("Ready", {}).get("status") == "True",
+        ready=ready,
         deletion=metadata.get("deletionTimestamp"),
-        trouble=_trouble(body["spec"], status, conditions),
-        running=_is_running(body["spec"], status),
+        trouble=trouble,
+        stalled_since=pod_stalled_since(trouble, body, conditions, failures) if stalled else "",
+        running=running,
         has_pre_stop="preStop" in (main_container(body["spec"]).get("lifecycle") or {}),
         ip="" if shares_ip else status.get("podIP", ""),
         dashboard_port=_dashboard_port(body["spec"]),
@@ -98,7 +98,7 @@ def trim(body: Body) -> Pod:
         digest=sys.intern(annotations.get(labels.TEMPLATE_DIGEST, "")),
         last_applied=sys.intern(last_applied.recorded(body)),
         draining_since=annotations.get(labels.DRAINING_SINCE),
-        failures=_failures(annotations),
+        failures=failures,
     )
 
 
@@ -145,45 +145,3 @@ def _dashboard_port(spec: Body) -> int:
     ports = (port for container in spec["containers"] for port in container.get("ports") or ())
     named = (port["containerPort"] for port in ports if port.get("name") == "http-dashboard")
     return next(named, names.DASHBOARD_PORT)
-
-
-def _trouble(spec: Body, status: Body, conditions: Mapping[str, Body]) -> Finding | None:
-    scheduled = conditions.get("PodScheduled", {})
-    if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
-        return Finding("Unschedulable", scheduled.get("message", ""))
-    if status.get("phase") == "Failed":
-        return Finding(status.get("reason") or "PodFailed", _failure(status))
-    containers = (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ()))
-    return next(filter(None, (_container_trouble(container, spec) for container in containers)), None)
-
-
-def _container_trouble(container: Body, spec: Body) -> Finding | None:
-    waiting = container.get("state", {}).get("waiting") or {}
-    reason, message = waiting.get("reason", ""), waiting.get("message", "")
-    name = container["name"]
-    if reason in _PULL_REASONS:
-        image = container.get("image") or _image(spec, name)
-        return Finding("ImagePullBackOff", f'container {name}: image "{image}": {message or reason}')
-    if reason == "CrashLoopBackOff":
-        last = container.get("lastState", {}).get("terminated") or {}
-        return Finding("CrashLoopBackOff", f"container {name} keeps ending with {_exit(last)}")
-    if reason.endswith("Error"):
-        return Finding(reason, f"container {name}: {message or reason}")
-    return None
-
-
-def _failure(status: Body) -> str:
-    if status.get("message"):
-        return str(status["message"])
-    states = (container.get("state", {}) for container in status.get("containerStatuses") or ())
-    exits = ", ".join(_exit(state["terminated"]) for state in states if state.get("terminated"))
-    return exits or "the pod failed"
-
-
-def _exit(terminated: Body) -> str:
-    return f"exit code {terminated.get('exitCode')} ({terminated.get('reason', 'Error')})"
-
-
-def _image(spec: Body, name: str) -> str:
-    containers = (*(spec.get("initContainers") or ()), *spec["containers"])
-    return next((container.get("image", "") for container in containers if container["name"] == name), "")
