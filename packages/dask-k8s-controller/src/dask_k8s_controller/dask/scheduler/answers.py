@@ -58,6 +58,12 @@ class Load(Answer):
         memory: The memory of the workers' processes in bytes.
         managed: The size of the results that they keep in bytes.
         memory_limit: The sum of their memory limits in bytes, 0 without a limit.
+        pods: How many pods they are in, by worker group; the name is empty where it is not known. None if the
+            agent does not report it.
+        pinned: How many of these pods have to stay, since others cannot take over what they do: they have
+            actors, long tasks or tasks that are restricted to them. None if the agent does not report it.
+        pinned_tasks: How many of the tasks no new worker could run.
+        pinned_seconds: The estimated duration of those tasks in seconds.
     """
 
     resources: Resources
@@ -71,6 +77,10 @@ class Load(Answer):
     memory: Count
     managed: Count
     memory_limit: Count
+    pods: Mapping[str, Count] | None = None
+    pinned: Mapping[str, Count] | None = None
+    pinned_tasks: Count = 0
+    pinned_seconds: Amount = 0.0
 
 
 class Waiting(Answer):
@@ -95,12 +105,14 @@ class Demand(Answer):
         idle_seconds: For how long the scheduler has been idle, None while it is not.
         loads: The workers and their work, by the Dask resources that they offer.
         waiting: The tasks without a worker, by the Dask resources that they require.
+        restricted: How many other tasks wait for certain workers or hosts, which no new worker is.
     """
 
     target_duration: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     idle_seconds: Amount | None
     loads: tuple[Load, ...]
     waiting: tuple[Waiting, ...]
+    restricted: Count = 0
 
 
 class Idle(Answer):

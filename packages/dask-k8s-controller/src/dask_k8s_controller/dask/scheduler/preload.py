@@ -46,6 +46,11 @@ LONGEST_WAIT = 5.0
 LARGEST_BODY = 4 * 2**20
 SAMPLE = 1000
 """The most waiting tasks to look at; the result is extrapolated to the others."""
+SAMPLE_OF_WORKER = 20
+"""The most tasks of a worker to look at."""
+LONG = 60.0
+"""Seconds after which a running task counts as long. A worker with such a task should stay, since nobody
+knows whether the task ends before `FINISH`."""
 LOOK_SECONDS = 1.0
 """Interval at which idleness and leases are checked."""
 MOVE_SECONDS = 2.0
@@ -55,8 +60,8 @@ NOT_STARTED = ("ready", "constrained", "waiting", "released", None)
 """States of a task on a worker in which distributed's work stealing may take it away."""
 RECALL = "dask-k8s-recall"
 """Prefix of the stimulus ids of our requests to give tasks back."""
-GROUP = re.compile(r"(.+)-worker-[0-9a-f]{10}(?:-\d+)?")
-"""Names of workers, which contain the name of their worker group unless users name them otherwise."""
+GROUP = re.compile(r"((.+)-worker-[0-9a-f]{10})(?:-\d+)?")
+"""Names of workers, which contain the names of their pod and group unless users name them otherwise."""
 
 logger = logging.getLogger("distributed.dask_k8s_agent")
 
@@ -116,7 +121,7 @@ class Agent(SchedulerPlugin):
             "target_duration": float(parse_timedelta(target)),
             "idle_seconds": self.idleness.seconds(),
             "loads": loads(self.scheduler),
-            "waiting": waiting(self.scheduler),
+            **waiting(self.scheduler),
         }
 
     def idle(self) -> dict[str, Any]:
@@ -197,12 +202,19 @@ class Load:
     managed: int = 0
     memory_limit: int = 0
     asked: dict[str, float] = field(default_factory=dict)
-    """How much of each Dask resource the tasks on these workers require."""
+    """How much of each Dask resource the tasks on these workers require that other workers could run."""
     busy: dict[str, int] = field(default_factory=dict)
     """How many workers have tasks, by worker group."""
+    pods: dict[str, set[str]] = field(default_factory=dict)
+    """The pods of these workers, by worker group."""
+    pinned: dict[str, set[str]] = field(default_factory=dict)
+    """The pods whose workers have to stay, by worker group."""
+    pinned_tasks: float = 0
+    """How many of the tasks no other worker could run."""
+    pinned_seconds: float = 0.0
 
-    def add(self, worker: WorkerState) -> None:
-        """Add a worker."""
+    def add(self, worker: WorkerState, *, shuffles: bool) -> None:
+        """Add a worker, which may take part in a shuffle."""
         self.workers += 1
         self.idle += not worker.processing
         self.threads += worker.nthreads
@@ -213,10 +225,26 @@ class Load:
         self.memory_limit += worker.memory_limit or 0
         group = GROUP.fullmatch(str(worker.name))
         if group and worker.processing:
-            self.busy[group[1]] = self.busy.get(group[1], 0) + 1
+            self.busy[group[2]] = self.busy.get(group[2], 0) + 1
+        pod, of_group = (group[1], group[2]) if group else (worker.address, "")
+        self.pods.setdefault(of_group, set()).add(pod)
+        if shuffles or has_to_stay(worker):
+            self.pinned.setdefault(of_group, set()).add(pod)
+        tasks, share, asked = restricted_part(worker)
+        self.pinned_tasks += tasks
+        self.pinned_seconds += share * worker.occupancy
         for name, amount in worker.used_resources.items():
             # The scheduler adds and subtracts floats, so that this may be slightly negative.
-            self.asked[name] = self.asked.get(name, 0.0) + max(amount, 0.0)
+            self.asked[name] = self.asked.get(name, 0.0) + max(amount - asked.get(name, 0.0), 0.0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the load in JSON."""
+        counts = {
+            "pods": {group: len(pods) for group, pods in self.pods.items()},
+            "pinned": {group: len(pods) for group, pods in self.pinned.items()},
+            "pinned_tasks": round(self.pinned_tasks),
+        }
+        return {**asdict(self), **counts}
 
 
 @dataclass
@@ -231,25 +259,80 @@ class Waiting:
 def loads(scheduler: Scheduler) -> list[dict[str, Any]]:
     """Return the work of the workers that are not retiring, by the Dask resources that they offer."""
     found: dict[frozenset[tuple[str, float]], Load] = {}
+    shuffling = shuffling_workers(scheduler)
     for worker in scheduler.workers.values():
         if worker.status in STAYING:
-            found.setdefault(frozenset(worker.resources.items()), Load(worker.resources)).add(worker)
-    return [asdict(load) for load in found.values()]
+            load = found.setdefault(frozenset(worker.resources.items()), Load(worker.resources))
+            load.add(worker, shuffles=worker.address in shuffling)
+    return [load.to_dict() for load in found.values()]
 
 
-def waiting(scheduler: Scheduler) -> list[dict[str, Any]]:
-    """Return the tasks without a worker, by the Dask resources that they require; a sample, if many."""
+def waiting(scheduler: Scheduler) -> dict[str, Any]:
+    """Return the tasks without a worker, by the Dask resources that they require; a sample, if many.
+
+    Those that wait for certain workers or hosts are only counted, since no new worker could run them.
+    """
     found: dict[frozenset[tuple[str, float]], Waiting] = {}
+    restricted = 0.0
     for tasks in (scheduler.queued, scheduler.unrunnable):
         sample = list(islice(tasks, SAMPLE))
         if isinstance(tasks, dict) and len(tasks) > SAMPLE:  # oldest first; older schedulers have a set
             sample = [*islice(tasks, SAMPLE // 2), *islice(reversed(tasks), SAMPLE // 2)]
         for task in sample:
+            weight = len(tasks) / len(sample)
+            if is_restricted(task):
+                restricted += weight
+                continue
             needs = task.resource_restrictions or {}
             waits = found.setdefault(frozenset(needs.items()), Waiting(needs))
-            waits.tasks += len(tasks) / len(sample)
-            waits.seconds += duration(scheduler, task) * len(tasks) / len(sample)
-    return [{**asdict(waits), "tasks": round(waits.tasks)} for waits in found.values()]
+            waits.tasks += weight
+            waits.seconds += duration(scheduler, task) * weight
+    return {
+        "waiting": [{**asdict(waits), "tasks": round(waits.tasks)} for waits in found.values()],
+        "restricted": round(restricted),
+    }
+
+
+def is_restricted(task: TaskState) -> bool:
+    """Return whether only certain workers or hosts can run a task, which no new worker is."""
+    return bool(task.worker_restrictions or task.host_restrictions) and not task.loose_restrictions
+
+
+def restricted_part(worker: WorkerState) -> tuple[float, float, dict[str, float]]:
+    """Return how many tasks of a worker are restricted, their share of its work, and what they require."""
+    sample = list(islice(worker.processing, SAMPLE_OF_WORKER))
+    restricted = [task for task in sample if is_restricted(task)]
+    if not restricted:
+        return 0.0, 0.0, {}
+    weight = len(worker.processing) / len(sample)
+    seconds = {task: max(task.prefix.duration_average, 0.0) for task in sample}
+    whole = sum(seconds.values())
+    part = sum(seconds[task] for task in restricted)
+    asked: dict[str, float] = {}
+    for task in restricted:
+        for name, amount in (task.resource_restrictions or {}).items():
+            asked[name] = asked.get(name, 0.0) + weight * amount
+    return weight * len(restricted), part / whole if whole else len(restricted) / len(sample), asked
+
+
+def has_to_stay(worker: WorkerState) -> bool:
+    """Return whether something is lost if a worker retires although others could do its work.
+
+    It has actors, tasks that no other worker can run, or running tasks that are long or that may be.
+    """
+    if worker.actors or worker.long_running or any(age > LONG for age in worker.executing.values()):
+        return True
+    return any(
+        is_restricted(task) or not 0 <= task.prefix.duration_average <= LONG
+        for task in islice(worker.processing, SAMPLE_OF_WORKER)
+    )
+
+
+def shuffling_workers(scheduler: Scheduler) -> set[str]:
+    """Return the addresses of the workers that take part in a shuffle, which starts again if one leaves."""
+    plugin = scheduler.plugins.get("shuffle")
+    shuffles = getattr(plugin, "active_shuffles", {}).values()
+    return set().union(*(shuffle.participating_workers for shuffle in shuffles))
 
 
 def duration(scheduler: Scheduler, task: TaskState) -> float:
@@ -337,7 +420,8 @@ class Retirement:
         """Retire the workers of ``count`` pods; return when all have retired, or after ``wait`` seconds."""
         deadline = monotonic() + wait
         workers = self._by_pod(pods)
-        chosen = sorted(workers, key=lambda pod: (*self._rank(workers[pod]), pod))[:count]
+        shuffling = shuffling_workers(self.scheduler)
+        chosen = sorted(workers, key=lambda pod: (*self._rank(workers[pod], shuffling), pod))[:count]
         for worker in (worker for pod in chosen for worker in workers[pod]):
             if worker.address in self.workers and self.workers[worker.address].stuck:
                 self.forget(worker.address)  # try again
@@ -381,15 +465,17 @@ class Retirement:
                 found[pod].append(worker)
         return found
 
-    def _rank(self, workers: list[WorkerState]) -> tuple[int, int]:
+    def _rank(self, workers: list[WorkerState], shuffling: Collection[str]) -> tuple[int, int]:
         """Return a sort key for a pod by its workers: those that lose least come first."""
         data = sum(worker.nbytes for worker in workers)
         if not workers:
             return 0, data
         if any(worker.actors for worker in workers):
-            return 5, data  # they cannot be moved
+            return 6, data  # they cannot be moved
         if any(worker.address in self.workers for worker in workers):
             return (1 if all(map(self._has_retired, workers)) else 2), data
+        if any(worker.address in shuffling or has_to_stay(worker) for worker in workers):
+            return 5, data
         return (4 if any(worker.processing for worker in workers) else 3), data
 
     def _advance(self, pods: Mapping[str, Collection[WorkerState]]) -> dict[str, Any]:
