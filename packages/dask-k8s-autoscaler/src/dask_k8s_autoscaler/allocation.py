@@ -4,15 +4,24 @@ Work goes to pods that exist or have been requested first, then to pods that may
 goes to groups that the autoscaler does not scale first, since their pods exist anyway, then by ascending
 priority, then to pods that offer the fewest resources which the tasks do not ask for. Plain tasks therefore
 do not scale up a GPU group.
+
+The work is the number of different requirements of tasks times the number of groups and worker pools, since
+there is no faster way in general to find out which pods can run which tasks. `Demand` limits requirements
+and pools.
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import chain
 
 from dask_k8s_autoscaler import sizing
 from dask_k8s_autoscaler.model import Group, Resources, Work, WorkerPool
 from dask_k8s_autoscaler.sizing import Capacities, PodCapacity
+
+_ResourceKey = frozenset[tuple[str, float]]
+"""Resources as a key of a dict: equal resources have equal keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +82,22 @@ class _Pods:
         """The pods that everything allocated so far needs."""
         return max(self.minimum, sizing.round_up(self.for_tasks))
 
-    def rank(self, asks: Resources) -> tuple[bool, int, int]:
-        """Return the sort key by which tasks that ask for these resources choose pods."""
-        surplus = sum(name not in asks for name in self.offers)
-        return self.scaled, self.group.priority if self.group and self.scaled else 0, surplus
+    @property
+    def rank(self) -> tuple[bool, int, int]:
+        """The sort key by which tasks choose among the pods that can run them.
+
+        These offer all resources that the tasks ask for. So those with the fewest resources in total have
+        the fewest that the tasks do not ask for.
+        """
+        return self.scaled, self.group.priority if self.group and self.scaled else 0, len(self.offers)
 
     def slots(self, asks: Resources) -> float:
         """Return how many tasks that ask for these resources one pod runs at a time."""
         return sizing.task_slots(self.capacity.threads, self.offers, asks)
 
-    def allocate(self, tasks: _Tasks, target: float, limit: float) -> _Tasks | None:
-        """Allocate as many tasks as `limit` pods can run, and return the rest."""
-        pods = sizing.pods_for_tasks(tasks.seconds, tasks.count, target=target, slots=self.slots(tasks.asks))
+    def allocate(self, tasks: _Tasks, target: float, slots: float, limit: float) -> _Tasks | None:
+        """Allocate as many tasks as `limit` pods with so many slots each can run, and return the rest."""
+        pods = sizing.pods_for_tasks(tasks.seconds, tasks.count, target=target, slots=slots)
         free = limit - self.for_tasks
         if limit < 1 or (free <= 0 and pods > 0):
             return tasks
@@ -96,53 +109,62 @@ class _Pods:
         return _Tasks(tasks.asks, (1 - part) * tasks.count, (1 - part) * tasks.seconds)
 
 
-@dataclass(slots=True)
 class _Allocator:
     """The state of one allocation."""
 
-    work: Work
-    pods: list[_Pods]
-    full: dict[str, None] = field(default_factory=dict)
-    unsatisfiable: list[Resources] = field(default_factory=list)
-    for_data: set[str] = field(default_factory=set)
-    busy: dict[str, int] = field(default_factory=dict)
+    def __init__(self, work: Work, pods: Iterable[_Pods]) -> None:
+        self.target = work.target
+        self.has_tasks = bool(work.tasks)
+        self.pods = sorted(pods, key=lambda each: each.rank)
+        self.full: dict[str, None] = {}
+        self.unsatisfiable: dict[_ResourceKey, Resources] = {}
+        self.for_data: set[str] = set()
+        self.busy: dict[str, int] = {}
+        self._by_offers: defaultdict[_ResourceKey, list[_Pods]] = defaultdict(list)
+        self._by_name: defaultdict[str, list[_Pods]] = defaultdict(list)
+        for each in self.pods:
+            self._by_offers[_key(each.offers)].append(each)
+            for name in each.offers:
+                self._by_name[name].append(each)
 
     def allocate(self, tasks: _Tasks) -> None:
         """Allocate tasks to existing pods, then to pods that may be added."""
-        able = [each for each in self.pods if each.slots(tasks.asks)]
-        able.sort(key=lambda pods: pods.rank(tasks.asks))
-        rest: _Tasks | None = tasks
+        offering = (self._by_name.get(name, []) for name in tasks.asks)
+        candidates = min(offering, key=len, default=self.pods)
+        able = [(pods, slots) for pods in candidates if (slots := pods.slots(tasks.asks))]
+        rest = tasks
         for grow in (False, True):
-            for pods in able:
+            for pods, slots in able:
                 limit = pods.maximum if grow else min(max(pods.existing, pods.needed), pods.maximum)
-                rest = rest and pods.allocate(rest, self.work.target, limit)
-        if rest is None:
-            return
-        if any(pods.maximum for pods in able):
-            self._mark_full(able)
-        elif tasks.asks not in self.unsatisfiable:
-            self.unsatisfiable.append(tasks.asks)
+                left = pods.allocate(rest, self.target, slots, limit)
+                if left is None:
+                    return
+                rest = left
+        if any(pods.maximum for pods, _ in able):
+            self._mark_full(pods for pods, _ in able)
+        else:
+            self.unsatisfiable.setdefault(_key(tasks.asks), tasks.asks)
 
     def reserve_for_data(self, pool: WorkerPool) -> None:
         """Reserve pods for the data of these workers; more than exist only while there are tasks."""
-        equal = self._offering(pool.offers)
+        equal = self._by_offers.get(_key(pool.offers), [])
         count = max((sizing.pods_for_data(pool.data, pods.capacity.data) for pods in equal), default=0)
         for pods in equal:
             if pods.group is not None and count > pods.needed:
                 self.for_data.add(pods.group.name)
             pods.minimum = max(pods.minimum, min(count, max(pods.existing, pods.needed)))
             count -= min(count, pods.needed)
-        for pods in equal if self.work.tasks else ():
+        for pods in equal if self.has_tasks else ():
             extra = int(min(count, pods.maximum - pods.needed))
             if pods.scaled and extra > 0:
                 pods.minimum = pods.needed + extra
                 count -= extra
-        if count and self.work.tasks:
+        if count and self.has_tasks:
             self._mark_full(equal)
 
     def reserve_for_busy(self, pool: WorkerPool) -> None:
         """Reserve the pods of busy workers; those whose group is unknown may belong to any group."""
-        equal = self._offering(pool.offers)
+        equal = self._by_offers.get(_key(pool.offers), [])
         of_no_group = sum(pods.existing for pods in equal if pods.group is None)
         unknown = max(0, pool.workers - pool.idle - sum(pool.busy.values()) - of_no_group)
         for pods in equal:
@@ -152,18 +174,14 @@ class _Allocator:
                 self.busy[pods.group.name] = busy
                 pods.minimum = max(pods.minimum, busy)
 
-    def _offering(self, offers: Resources) -> list[_Pods]:
-        """Return the pods that offer exactly these resources, in the order in which work is allocated."""
-        equal = [pods for pods in self.pods if pods.offers == offers]
-        return sorted(equal, key=lambda pods: pods.rank(offers))
-
     def _mark_full(self, candidates: Iterable[_Pods]) -> None:
         self.full.update({pods.group.name: None for pods in candidates if pods.group and pods.scaled})
 
 
 def allocate(groups: Sequence[Group], work: Work, known: Capacities) -> Allocation:
     """Allocate the work to groups; `known` are earlier capacities of pods of groups that have none now."""
-    of_groups = [_pods(group, work, known) for group in groups]
+    pools = {_key(pool.offers): pool for pool in reversed(work.pools)}
+    of_groups = [_pods(group, pools.get(_key(group.offers)), known.get(group.name)) for group in groups]
     allocator = _Allocator(work, [*_pods_of_no_group(groups, work), *of_groups])
     # Tasks that ask for more resources come first, since fewer groups can run them.
     for tasks in sorted(_tasks(work), key=lambda tasks: -len(tasks.asks)):
@@ -173,23 +191,34 @@ def allocate(groups: Sequence[Group], work: Work, known: Capacities) -> Allocati
     for pool in work.pools:
         allocator.reserve_for_busy(pool)
     scaled = {pods.group.name: pods for pods in of_groups if pods.group is not None and pods.scaled}
-    connected = [pool.offers for pool in work.pools if pool.workers]
+    connected = {_key(pool.offers) for pool in work.pools if pool.workers}
     return Allocation(
         needs={
             name: Need(pods.needed, allocator.busy.get(name, 0), name in allocator.for_data)
             for name, pods in scaled.items()
         },
-        capacities={name: pods.capacity for name, pods in scaled.items() if pods.offers in connected},
+        capacities={name: pods.capacity for name, pods in scaled.items() if _key(pods.offers) in connected},
         full=tuple(allocator.full),
-        unsatisfiable=tuple(allocator.unsatisfiable),
+        unsatisfiable=tuple(allocator.unsatisfiable.values()),
     )
 
 
-def _tasks(work: Work) -> list[_Tasks]:
-    """Group all tasks by the resources that they ask for."""
-    tasks = [each for pool in work.pools for each in _tasks_of_workers(pool)]
-    tasks += [_Tasks(each.asks, each.tasks, each.seconds) for each in work.waiting]
-    return [each for each in tasks if each.count > 0]
+def _tasks(work: Work) -> Iterable[_Tasks]:
+    """Group all tasks by the resources that they ask for, and by whether they are long.
+
+    The pods that short tasks need (`sizing.pods_for_tasks`) depend on their duration, and those that long
+    tasks need on their number. So the sum of tasks of one kind needs as many pods as they do one by one.
+    """
+    waiting = (_Tasks(each.asks, each.tasks, each.seconds) for each in work.waiting)
+    tasks = chain(chain.from_iterable(map(_tasks_of_workers, work.pools)), waiting)
+    found: dict[tuple[_ResourceKey, bool], _Tasks] = {}
+    for each in tasks:
+        if each.count > 0:
+            asks = {name: amount for name, amount in each.asks.items() if amount > 0}
+            key = _key(asks), each.seconds > work.target * each.count
+            same = found.get(key, _Tasks(asks, 0, 0))
+            found[key] = _Tasks(asks, same.count + each.count, same.seconds + each.seconds)
+    return found.values()
 
 
 def _tasks_of_workers(pool: WorkerPool) -> Iterable[_Tasks]:
@@ -210,9 +239,7 @@ def _tasks_of_workers(pool: WorkerPool) -> Iterable[_Tasks]:
     yield _Tasks({}, pool.tasks - count, (1 - part) * pool.seconds)
 
 
-def _pods(group: Group, work: Work, known: Capacities) -> _Pods:
-    pool = next((pool for pool in work.pools if pool.offers == group.offers), None)
-    earlier = known.get(group.name)
+def _pods(group: Group, pool: WorkerPool | None, earlier: PodCapacity | None) -> _Pods:
     capacity = sizing.pod_capacity(pool, earlier, threads=group.threads, processes=group.processes)
     maximum: float = group.replicas
     if group.bounds is not None:
@@ -222,10 +249,17 @@ def _pods(group: Group, work: Work, known: Capacities) -> _Pods:
 
 def _pods_of_no_group(groups: Sequence[Group], work: Work) -> Iterable[_Pods]:
     """Yield connected workers beyond the replicas of the groups, which are capacity as well."""
+    by_offers: defaultdict[_ResourceKey, list[Group]] = defaultdict(list)
+    for group in groups:
+        by_offers[_key(group.offers)].append(group)
     for pool in work.pools:
-        equal = [group for group in groups if group.offers == pool.offers]
+        equal = by_offers.get(_key(pool.offers), [])
         processes = max((group.processes for group in equal), default=1)
         surplus = pool.workers // processes - sum(group.replicas for group in equal)
         if surplus > 0:
             capacity = sizing.pod_capacity(pool, None, threads=0, processes=processes)
             yield _Pods(None, pool.offers, capacity, surplus, surplus)
+
+
+def _key(resources: Resources) -> _ResourceKey:
+    return frozenset(resources.items())

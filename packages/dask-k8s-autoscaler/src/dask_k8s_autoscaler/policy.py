@@ -91,7 +91,8 @@ def _limit(groups: Iterable[Group], allocation: Allocation) -> Finding | None:
     """Return what keeps a group from having as many workers as the work needs, or as few."""
     if allocation.unsatisfiable:
         return Finding("NoGroupOffers", messages.no_group_offers(allocation.unsatisfiable[0]))
-    full = [group for group in groups if group.name in allocation.full]
+    names = set(allocation.full)
+    full = [group for group in groups if group.name in names]
     if full:
         return Finding("AtMaximum", messages.at_maximum(full))
     small = [
