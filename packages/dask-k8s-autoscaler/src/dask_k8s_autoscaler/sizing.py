@@ -14,6 +14,9 @@ MEMORY_TARGET = 0.6
 MAX_UNMANAGED_MEMORY = 0.3
 """Fraction of its memory limit that a worker may use for other things: Python, libraries, running tasks."""
 
+ROUNDING_ERROR = 1e-9
+"""A difference in pods that is none."""
+
 
 @dataclass(frozen=True, slots=True)
 class PodCapacity:
@@ -29,7 +32,7 @@ Capacities = Mapping[str, PodCapacity]
 
 def round_up(number: float) -> int:
     """Round up, but ignore rounding errors."""
-    return math.ceil(number - 1e-9)
+    return math.ceil(number - ROUNDING_ERROR)
 
 
 def task_slots(threads: float, offers: Resources, asks: Resources) -> float:
