@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from dask_k8s_autoscaler import sizing
-from dask_k8s_autoscaler.model import Group, Resources, Work
+from dask_k8s_autoscaler.model import Group, Resources, Work, WorkerPool
 from dask_k8s_autoscaler.sizing import Capacities, PodCapacity
 from dask_k8s_autoscaler.tasks import ResourceKey, Tasks, resource_key
 
@@ -147,7 +147,20 @@ def _pods_of_no_group(groups: Sequence[Group], work: Work, view: View) -> Iterab
     for pool in work.pools:
         equal = by_offers.get(resource_key(pool.offers), [])
         processes = max((group.processes for group in equal), default=1)
-        surplus = pool.workers // processes - sum(map(view.existing, equal))
+        surplus = _surplus(pool, processes, {group.name: view.existing(group) for group in equal})
         if surplus > 0:
             capacity = sizing.pod_capacity(pool, None, threads=0, processes=processes)
             yield Pods(None, pool.offers, capacity, surplus, surplus, Limits(surplus, surplus, surplus))
+
+
+def _surplus(pool: WorkerPool, processes: int, existing: Mapping[str, int]) -> int:
+    """Return how many pods of these workers belong to no group; those of an unknown group fill the groups.
+
+    Where the group is known, a worker that is about to leave its group does not count twice.
+    """
+    if pool.pods is None:
+        return pool.workers // processes - sum(existing.values())
+    unknown = pool.pods.get("", 0)
+    others = sum(pods for name, pods in pool.pods.items() if name and name not in existing)
+    missing = sum(max(0, count - pool.pods.get(name, 0)) for name, count in existing.items())
+    return others + max(0, unknown - missing)
