@@ -167,7 +167,7 @@ def _group(record: Record, world: World, cache: ParseCache, entry: _Entry) -> Ob
     status = DaskWorkerGroupStatus.of(record.value)
     ready, stuck = parsed.replicas, None
     if status.ready_replicas != parsed.replicas:  # else all workers are there, and need not be counted
-        pods = [each.value for each in world.owned(record.uid, PODS) if not each.deleting]
+        pods = [each.value for each in world.owned(record, PODS) if not each.deleting]
         ready = sum(pod.ready for pod in pods)
         stuck = stuck_workers(parsed.replicas, pods, status, entry.fallback_seconds, world.now())
     group = Group(
