@@ -31,7 +31,7 @@ class Task:
     needs: tuple["Task", ...] = ()
     """Tasks that must have been done before."""
     pinned: bool = False
-    """Whether only the worker that gets it first can run it."""
+    """Whether only one of the two oldest workers can run it."""
     arrived: float = 0.0
     started: float | None = None
     done: bool = False
@@ -92,7 +92,7 @@ class Simulation:
         """By kind, how long tasks of it last."""
         self.history = History()
         self.dependents = {}
-        self.done = 0
+        self.done, self.last_done = 0, start
         self.longest_wait = 0.0
         self.killed = 0
         """Tasks that were running when their worker was deleted."""
@@ -281,7 +281,9 @@ class Simulation:
         )
         free = deque(pod for _, _, pod in sorted(turns, key=lambda turn: turn[:2]))
         for task in self.waiting:
-            if task.asks:
+            if task.pinned:
+                pod = min(workers[:2], key=lambda pod: len(pod.tasks), default=None)
+            elif task.asks:
                 able = [pod for pod in workers if _covers(pod.offers, task.asks)]
                 pod = min(able, key=lambda pod: len(pod.queue) + len(pod.running), default=None)
             else:
@@ -324,7 +326,7 @@ class Simulation:
         pod.running.remove(task)
         pod.data += task.data
         self.seen[task.kind] = task.seconds
-        self.done += 1
+        self.done, self.last_done = self.done + 1, self.now
         task.done = True
         ready = [each for each in self.dependents.pop(task, ()) if _is_ready(each)]
         self.waiting.extend(ready)
