@@ -33,11 +33,11 @@ def group(name="c-default", replicas=2, *, offers=None, ready=None, owned=True, 
 
 
 def pods(group, statuses, *, since=0.0):
-    """Pods of a group that are `ready`, `running` but not ready, `pending`, or `Unschedulable` since then."""
+    """Pods of a group: `ready`, `running` but not ready, `pending`, and since then `lost` or `Unschedulable`."""
     for number, reason in enumerate(statuses):
         body = objects.pod(
             f"{group}-{number}",
-            phase="Running" if reason in {"ready", "running"} else "Pending",
+            phase="Running" if reason in {"ready", "running", "lost"} else "Pending",
             ready=reason == "ready",
             creationTimestamp=ago(0),
             ownerReferences=[owned_by("DaskWorkerGroup", group, f"uid-of-{group}")],
@@ -45,6 +45,8 @@ def pods(group, statuses, *, since=0.0):
         if reason == "Unschedulable":
             scheduled = {"type": "PodScheduled", "status": "False", "reason": reason, "message": "no node"}
             body["status"]["conditions"] = [scheduled | {"lastTransitionTime": ago(since)}]
+        if reason == "lost":
+            body["status"]["conditions"][0]["lastTransitionTime"] = ago(since)
         yield body
 
 

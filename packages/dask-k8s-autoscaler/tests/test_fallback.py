@@ -174,3 +174,11 @@ async def test_groups_that_are_not_scaled_can_be_stuck_as_well():
     turns = Turns(["Unschedulable"] * 5)
     turns.world.patch(KEY, {"spec": {"groups": []}})
     assert await turns.turn() == (5, 5)
+
+
+async def test_lost_pods_are_replaced_below_the_maximum():
+    turns = Turns(["ready"] * 4 + ["lost"], since=75)
+    assert await turns.turn() == (6, 0)
+    turns.world.patch(KEY, {"spec": {"groups": [SPOT | {"maximum": 5}]}})
+    assert await turns.turn() == (5, 1)
+    assert turns.world.condition("Limited")[1] == "AtMaximum"

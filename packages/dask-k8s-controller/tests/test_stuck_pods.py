@@ -84,9 +84,10 @@ def test_the_time_of_creation_counts_without_a_condition_of_readiness():
     assert stuck(body, creationTimestamp=ago(50)) == []
 
 
-def test_those_with_the_trouble_of_one_that_is_stuck_are_stuck_as_well():
-    pods = unschedulable(61), unschedulable(1), not_pulled(1), running(1), {"phase": "Pending"}
-    assert stuck(*pods) == ["p0", "p1"]
+@pytest.mark.parametrize("first", [unschedulable(61), running(61, "False")], ids=["stuck", "lost"])
+def test_those_in_trouble_beside_one_that_is_stuck_are_stuck_as_well(first):
+    pods = first, unschedulable(1), not_pulled(1), running(1), {"phase": "Pending"}
+    assert stuck(*pods) == ["p0", "p1", "p2"]
 
 
 def test_the_node_of_one_pod_is_not_that_of_others():

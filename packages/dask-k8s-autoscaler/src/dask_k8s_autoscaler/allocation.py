@@ -168,7 +168,7 @@ def allocate(groups: Sequence[Group], work: Work, known: Capacities) -> Allocati
     return Allocation(
         needs={
             name: Need(
-                max(pods.needed, of_present[name].needed),
+                max(pods.replicas, of_present[name].replicas),
                 kept.busy.get(name, 0),
                 name in kept.for_data,
                 of_present[name].for_tasks > pods.for_tasks + sizing.ROUNDING_ERROR,

@@ -51,6 +51,11 @@ class Pods:
         return max(self.minimum, sizing.round_up(self.for_tasks))
 
     @property
+    def replicas(self) -> int:
+        """The size of the group that has the needed pods besides its lost ones."""
+        return self.needed + self.group.lost if self.group and self.needed else self.needed
+
+    @property
     def rank(self) -> tuple[bool, int, int]:
         """The sort key by which tasks choose among the pods that can run them.
 
@@ -88,13 +93,16 @@ class View(Protocol):
 
 
 class Kept:
-    """Every requested pod counts, also one that is stuck; while pods are stuck, so do those to be added."""
+    """Every requested pod counts, also one that is stuck; while pods are stuck, so do those to be added.
+
+    Lost pods do not count. They take up room below the maximum until Kubernetes deletes them.
+    """
 
     def existing(self, group: Group) -> int:  # noqa: D102  # documented in `View`
-        return group.replicas
+        return group.replicas - group.lost
 
     def limits(self, group: Group, maximum: float) -> Limits:  # noqa: D102  # documented in `View`
-        requested = maximum if group.stuck else group.replicas
+        requested = maximum if group.stuck else self.existing(group)
         return Limits(requested, requested, maximum)
 
 
@@ -134,6 +142,7 @@ def pods_of(groups: Sequence[Group], work: Work, known: Capacities, view: View) 
         maximum: float = group.replicas
         if group.bounds is not None:
             maximum = math.inf if group.bounds.maximum is None else group.bounds.maximum
+        maximum = max(0, maximum - group.lost)
         limits = view.limits(group, maximum)
         found.append(Pods(group, group.offers, capacity, view.existing(group), maximum, limits))
     return found

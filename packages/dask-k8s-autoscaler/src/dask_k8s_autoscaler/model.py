@@ -50,6 +50,7 @@ class Group:
         processes: Dask workers in one pod.
         ready: Pods that are ready.
         stuck: The pods that are not expected to start, if there are any.
+        lost: Further pods that have run and do not, since their node is lost. Others can replace them.
     """
 
     name: str
@@ -61,11 +62,12 @@ class Group:
     processes: int = 1
     ready: int = 0
     stuck: Stuck | None = None
+    lost: int = 0
 
     @property
     def usable(self) -> int:
         """The pods that have started or are expected to start."""
-        return self.replicas - self.stuck.pods if self.stuck else self.replicas
+        return self.replicas - self.lost - (self.stuck.pods if self.stuck else 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,11 +165,11 @@ def _group(record: Record, world: World, cache: ParseCache, entry: _Entry) -> Ob
         parsed = cache.groups[record.uid] = _ParsedGroup(generation, worker.replicas, worker_shape(worker))
     threads, processes, offers = parsed.shape
     status = DaskWorkerGroupStatus.of(record.value)
-    ready, stuck = parsed.replicas, None
+    ready, stuck, lost = parsed.replicas, None, 0
     if status.ready_replicas != parsed.replicas:  # else all workers are there, and need not be counted
         pods = [each.value for each in world.owned(record, PODS) if not each.deleting]
         ready = sum(pod.ready for pod in pods)
-        stuck = stuck_workers(parsed.replicas, pods, status, entry.fallback_seconds, world.now())
+        stuck, lost = stuck_workers(parsed.replicas, pods, status, entry.fallback_seconds, world.now())
     group = Group(
         record.key.name,
         parsed.replicas,
@@ -180,6 +180,7 @@ def _group(record: Record, world: World, cache: ParseCache, entry: _Entry) -> Ob
         processes,
         ready=ready,
         stuck=stuck,
+        lost=lost,
     )
     return ObservedGroup(group, record, status.replicas or 0)
 
