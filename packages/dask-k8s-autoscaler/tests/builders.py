@@ -33,7 +33,7 @@ def group(name="c-default", replicas=2, *, offers=None, ready=None, owned=True, 
 
 
 def pods(group, statuses, *, since=0.0):
-    """Pods of a group: `ready`, `running` but not ready, `pending`, and since then `lost` or `Unschedulable`."""
+    """Pods of a group: `ready`, `running`, `pending`, and since then `lost` or `Unschedulable`."""
     for number, reason in enumerate(statuses):
         body = objects.pod(
             f"{group}-{number}",
