@@ -24,8 +24,8 @@ spec.loader.exec_module(preload)
 def worker(name, resources):
     return Any(
         name=name, resources=resources, used_resources=resources, status=Status.running, processing={1: 1},
-        nthreads=1, occupancy=1.0, memory=Any(process=1), nbytes=1, memory_limit=2, address=name, actors=(), has_what=(),
-        long_running=set(), executing={},
+        nthreads=1, occupancy=1.0, memory=Any(process=1), nbytes=1, memory_limit=2, address=name,
+        actors=(), has_what=(), long_running=set(), executing={},
     )
 
 def task(needs):

@@ -18,6 +18,7 @@ import json
 import logging
 import os
 import re
+import socket
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field
@@ -33,6 +34,7 @@ from distributed.core import Status
 from distributed.diagnostics.plugin import SchedulerPlugin
 from distributed.preloading import PreloadManager, process_preloads
 from tornado.ioloop import PeriodicCallback
+from tornado.netutil import bind_sockets
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 if TYPE_CHECKING:
@@ -83,6 +85,7 @@ async def dask_setup(scheduler: Scheduler) -> None:
     agent = Agent(scheduler)
     scheduler.add_plugin(agent, name=Agent.name)
     scheduler.http_application.add_handlers(".*", [(BASE + "(?:/(.*))?", Route, {"agent": agent})])
+    listen_on_ipv6(scheduler)
     agent.user_preloads = load_user_preloads(scheduler)
     for preload in agent.user_preloads:
         await preload.start()
@@ -95,6 +98,16 @@ async def dask_teardown(scheduler: Scheduler) -> None:
         agent.checks.stop()
         for preload in reversed(agent.user_preloads):
             await preload.teardown()
+
+
+def listen_on_ipv6(scheduler: Scheduler) -> None:
+    """Let the HTTP server listen on IPv6 too: newer versions of distributed take "all addresses" for IPv4."""
+    server = scheduler.http_server
+    if server.address == "0.0.0.0":  # noqa: S104
+        try:
+            server.add_sockets(bind_sockets(server.port, address="::", family=socket.AF_INET6))
+        except OSError as error:  # it does so already, or the pod has no IPv6
+            logger.info("The HTTP server needs no further socket for IPv6: %s", error)
 
 
 class Agent(SchedulerPlugin):
