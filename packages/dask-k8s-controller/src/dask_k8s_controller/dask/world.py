@@ -10,11 +10,15 @@ from dask_k8s_controller.dask.scheduler.answers import Demand, Retired
 from dask_k8s_controller.runtime import world as runtime_world
 from dask_k8s_controller.runtime.cache import Record
 from dask_k8s_controller.runtime.live_world import LiveWorld
+from dask_k8s_crds import names
 from dask_k8s_crds.resources import PODS, SECRETS
 
 
 class Agent(Protocol):
-    """The agent in a scheduler; methods raise `AgentError` if it does not answer. ``pods``: IPs by name."""
+    """The agent in a scheduler; methods raise `AgentError` if it does not answer.
+
+    ``pods`` are IP addresses by the name of the pod: none, one, or several with commas in between.
+    """
 
     async def demand(self) -> Demand:
         """Return the work of the scheduler and the workers that it has for it."""
@@ -62,5 +66,5 @@ class LiveDaskWorld(LiveWorld):
         if pod is None:
             return None
         token = next((secret.value.token for secret in self.owned(cluster, SECRETS)), "")
-        address = f"{pod.value.ip}:{pod.value.dashboard_port}"
+        address = names.host_port(pod.value.ip, pod.value.dashboard_port)
         return self.agents.at(AgentEndpoint(pod.key.name, address, token))

@@ -36,8 +36,9 @@ class Pod:
     """Whether its main container runs, and so has tasks or data in memory."""
     has_pre_stop: bool
     """Whether a preStop hook lets its main container run on after the deletion has begun."""
-    ip: str
-    """Its own IP address; empty for a worker with hostNetwork, which shares that of its node."""
+    ips: tuple[str, ...]
+    """Its own IP addresses, one of each family, the primary one first; none for a worker with hostNetwork,
+    which shares those of its node."""
     dashboard_port: int
     """The port of the dashboard, on which a scheduler's agent answers too."""
     ended_by_node: bool
@@ -50,6 +51,11 @@ class Pod:
     """Since when an outdated worker has been draining."""
     failures: int
     """How many predecessors of a worker ended by themselves, one after another."""
+
+    @property
+    def ip(self) -> str:
+        """Its primary IP address, or empty."""
+        return self.ips[0] if self.ips else ""
 
     @property
     def finished(self) -> bool:
@@ -91,7 +97,7 @@ def trim(body: Body) -> Pod:
         stalled_since=pod_stalled_since(trouble, body, conditions, failures) if stalled else "",
         running=running,
         has_pre_stop="preStop" in (main_container(body["spec"]).get("lifecycle") or {}),
-        ip="" if shares_ip else status.get("podIP", ""),
+        ips=() if shares_ip else _ips(status),
         dashboard_port=_dashboard_port(body["spec"]),
         ended_by_node=_ended_by_node(status),
         # All pods of a group have the same; interned, it is one object in memory.
@@ -120,6 +126,11 @@ def _is_running(spec: Body, status: Body) -> bool:
     main = main_container(spec)["name"]
     states = [each.get("state", {}) for each in status.get("containerStatuses") or () if each["name"] == main]
     return all("running" in state for state in states)
+
+
+def _ips(status: Body) -> tuple[str, ...]:
+    found = (status.get("podIP"), *(each.get("ip") for each in status.get("podIPs") or ()))
+    return tuple(dict.fromkeys(filter(None, found)))
 
 
 def _failures(annotations: Body) -> int:
