@@ -146,6 +146,7 @@ class History:
         for key, pod in list(self.pods.items()):
             if pod.lost is not None and self.now - pod.lost > LOST_SECONDS:
                 del self.pods[key]
+                self.disturb()  # there is room for another one
 
     def _kubelets(self):
         for pod in self.pods.values():
