@@ -11,8 +11,10 @@ from dask_k8s_controller.dask import plugin
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.plan import Create, Delete, Plan
 from dask_k8s_controller.runtime.results import After
+from dask_k8s_controller.runtime.signing_key import SigningKey
+from dask_k8s_crds import names
 from dask_k8s_crds.api_errors import ApiError
-from dask_k8s_crds.resources import DASK_WORKER_GROUPS, PODS
+from dask_k8s_crds.resources import DASK_WORKER_GROUPS, PODS, SECRETS
 
 from .builders import group, owned_by, pod
 from .simulation.faults import Faults, ModelApi
@@ -29,7 +31,8 @@ class Stand:
 
     def __init__(self):
         self.server = ModelApi(Model(Random(1)), Faults(latency=0.0, lag=0.0))
-        self.operator = Operator(self.server, [plugin.PLUGIN], Settings(namespaces=("ns",)))
+        key = SigningKey(self.server, Key(SECRETS, "home", names.AGENT_KEY))
+        self.operator = Operator(self.server, [plugin.PLUGIN], Settings(namespaces=("ns",)), key)
         self.world = self.operator.loop.world
         self.model = self.server.model
         self.uid = self.model.create(GROUP, group())["metadata"]["uid"]

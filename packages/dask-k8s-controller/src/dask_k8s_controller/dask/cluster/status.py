@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from dask_k8s_controller.dask import findings
+from dask_k8s_controller.dask.cluster import agent
 from dask_k8s_controller.dask.cluster.observe import Observed
 from dask_k8s_controller.dask.findings import HEALTHY, Finding, refused
 from dask_k8s_controller.dask.pods.view import troubled
@@ -58,7 +59,7 @@ def conditions(
     cluster: DaskCluster, observed: Observed, outcome: Outcome, *, passed_on: bool = False
 ) -> tuple[Condition, ...]:
     """Return the conditions; ``passed_on``: ``observed`` does not show an edit of a worker group yet."""
-    degraded = _degraded(observed, outcome)
+    degraded = _degraded(cluster, observed, outcome)
     if cluster.spec.suspend:
         return _suspended(cluster, observed, degraded)
     scheduler = scheduler_not_ready(observed)
@@ -93,11 +94,12 @@ def _suspended(cluster: DaskCluster, observed: Observed, degraded: Finding | Non
     )
 
 
-def _degraded(observed: Observed, outcome: Outcome) -> Finding | None:
+def _degraded(cluster: DaskCluster, observed: Observed, outcome: Outcome) -> Finding | None:
     """Return what is wrong: a refused write, or else the scheduler, or else a worker group."""
     return (
         refused(outcome)
         or troubled(pod.value for pod in observed.schedulers if not pod.deleting)
+        or agent.outdated_token(cluster, observed)
         or _from_groups(observed, "Degraded")
     )
 
