@@ -59,7 +59,7 @@ class LiveDaskWorld(LiveWorld):
 
     def agent(self, cluster: Record) -> Agent | None:  # noqa: D102  # documented in `World`
         # The oldest that runs, also while it is being deleted: until then it has data in memory.
-        running = (pod for pod in self.owned(cluster.uid, PODS) if pod.value.running)
+        running = (pod for pod in self.owned(cluster, PODS) if pod.value.running)
         pod = min(running, key=lambda pod: pod.value.created, default=None)
         if pod is None:
             return None
