@@ -54,7 +54,9 @@ class Stand:
 
 @pytest.fixture
 async def stand():
-    return Stand()
+    stand = Stand()
+    await stand.operator.signing_key.load()
+    return stand
 
 
 async def test_what_was_created_is_expected_until_it_is_seen(stand):
