@@ -84,6 +84,8 @@ def _default_group(cluster: DaskCluster) -> dict[str, Any]:
         "metadata": {"labels": dict(own.labels), "annotations": dict(own.annotations)},
         "spec": copy.deepcopy(dict(worker.spec)),
         **({"daskResources": dict(worker.dask_resources)} if worker.dask_resources else {}),
+        # Fields of a later version, which a later controller would pass on too.
+        **copy.deepcopy(worker.model_extra or {}),
     }
     last_applied.record(metadata, worker=template)
     metadata["annotations"][labels.CLUSTER_REPLICAS] = str(worker.replicas)

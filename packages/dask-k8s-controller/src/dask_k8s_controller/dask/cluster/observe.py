@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from dask_k8s_controller.dask.findings import last_status
 from dask_k8s_controller.dask.last_applied import recorded
 from dask_k8s_controller.dask.world import World
 from dask_k8s_controller.runtime.cache import Record
@@ -62,7 +61,7 @@ class WorkerGroup:
             generation=metadata.get("generation"),
             last_applied=recorded(record.value),
             worker=(record.value.get("spec") or {}).get("worker") or {},
-            status=last_status(DaskWorkerGroupStatus, record.value),
+            status=DaskWorkerGroupStatus.of(record.value),
         )
 
     @property

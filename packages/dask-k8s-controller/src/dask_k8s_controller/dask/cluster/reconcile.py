@@ -6,7 +6,7 @@ from dask_k8s_controller.dask.cluster import agent, idle, service_edits, status
 from dask_k8s_controller.dask.cluster.idle import IdleState
 from dask_k8s_controller.dask.cluster.observe import Observed
 from dask_k8s_controller.dask.cluster.plan import plan, plan_scheduler
-from dask_k8s_controller.dask.findings import conditions_of, invalid_status, last_status
+from dask_k8s_controller.dask.findings import conditions_of, invalid_status, unknown_fields
 from dask_k8s_controller.dask.scheduler.answers import AgentError
 from dask_k8s_controller.dask.world import World
 from dask_k8s_controller.runtime.cache import Record
@@ -50,7 +50,8 @@ async def reconcile(key: Key, world: World) -> After | None:
     edits = [patch.body for patch in planned.patch if patch.key.resource == DASK_WORKER_GROUPS]
     passed_on = any("spec" in edit for edit in edits)
     found = status.conditions(cluster, observed, outcome, passed_on=passed_on)
-    found = merge(conditions_of(record.value), found, now=world.now())
+    before = conditions_of(record.value)
+    found = merge(before, (*found, *unknown_fields(cluster, before)), now=world.now())
     report = status.report(cluster, observed, found, idle_state.since, domain=world.cluster_domain)
     later = await world.report(key, report.to_dict())
     outcome.raise_errors()
@@ -63,7 +64,7 @@ async def _idle_state(cluster: DaskCluster, record: Record, world: World) -> Idl
     scheduler_agent = world.agent(record) if asks else None
     if scheduler_agent is None:
         return IdleState()
-    before = last_status(DaskClusterStatus, record.value).idle_since
+    before = DaskClusterStatus.of(record.value).idle_since
     try:
         seconds = await scheduler_agent.idle()
     except AgentError:

@@ -11,6 +11,7 @@ from dask_k8s_controller.dask.pods.view import troubled
 from dask_k8s_controller.dask.scheduler.addresses import dashboard_address, scheduler_address
 from dask_k8s_controller.runtime.results import Outcome
 from dask_k8s_crds import Condition, DaskCluster, DaskClusterStatus, DaskWorkerGroupStatus, labels, names
+from dask_k8s_crds.cluster import ClusterPhase
 
 _PASSED_ON = Finding("Updating", "an edit has just been passed on to the workers' group")
 _SCHEDULER_READY = Finding("SchedulerReady", "the scheduler is ready")
@@ -44,7 +45,7 @@ def report(
     )
 
 
-def _phase(cluster: DaskCluster, observed: Observed, found: Sequence[Condition]) -> str:
+def _phase(cluster: DaskCluster, observed: Observed, found: Sequence[Condition]) -> ClusterPhase:
     held = {entry.type: entry for entry in found if entry.status == "True"}
     if "Degraded" in held and held["Degraded"].reason == "InvalidSpec":
         return "Error"
