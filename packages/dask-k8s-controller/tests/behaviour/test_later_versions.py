@@ -12,7 +12,7 @@ GROUP = "daskworkergroups.kubernetes.dask.org"
 @pytest.fixture
 def later_crds(kubectl, crds):
     """The CRDs with a field `later` in `spec` and in `spec.worker`; at the end they are as before."""
-    before = [json.loads(kubectl("get", "crd", name, "-o", "json")) for name in (CLUSTER, GROUP)]
+    before = [json.loads(kubectl("get", "crd", name, "-o", "json").stdout) for name in (CLUSTER, GROUP)]
 
     def replace(definitions):
         for crd in definitions:
