@@ -14,10 +14,11 @@ def later_crds(kubectl, crds):
     """The CRDs with a field `later` in `spec` and in `spec.worker`; at the end they are as before."""
     before = [json.loads(kubectl("get", "crd", name, "-o", "json").stdout) for name in (CLUSTER, GROUP)]
 
+    for crd in before:
+        del crd["metadata"]["resourceVersion"]
+
     def replace(definitions):
-        for crd in definitions:
-            patch = json.dumps({"spec": {"versions": crd["spec"]["versions"]}})
-            kubectl("patch", "crd", crd["metadata"]["name"], "--type=merge", "-p", patch)
+        kubectl("replace", "-f", "-", input="\n".join(map(json.dumps, definitions)))
 
     later = copy.deepcopy(before)
     for crd in later:
