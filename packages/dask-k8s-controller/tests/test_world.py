@@ -167,3 +167,19 @@ async def test_a_refused_report_is_an_error_and_is_tried_again_a_second_later(st
     assert isinstance(await stand.world.report(GROUP, {"replicas": 1}), After)
     await asyncio.sleep(1)
     assert await stand.world.report(GROUP, {"replicas": 1}) is None
+
+
+async def test_a_token_is_that_of_one_cluster(stand):
+    """And of one key: the same in all controllers of an installation, another one after it was replaced."""
+    cluster_of = stand.group._replace
+    records = [
+        cluster_of(key=Key(DASK_CLUSTERS, namespace, name), uid=uid)
+        for namespace in ("ns", "other")
+        for name in ("c", "d")
+        for uid in ("1", "2")
+    ]
+    tokens = {(each.key.namespace, each.uid): stand.world.agent_token(each) for each in records}
+    assert len(set(tokens.values())) == 4
+    again = Stand()
+    await again.operator.signing_key.load()
+    assert not set(tokens.values()) & {again.world.agent_token(each) for each in records}
