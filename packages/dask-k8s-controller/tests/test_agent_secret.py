@@ -3,11 +3,13 @@
 import pytest
 
 from dask_k8s_controller.dask.cluster.desired import agent_secret
+from dask_k8s_controller.dask.cluster.observe import Observed
 from dask_k8s_controller.dask.cluster.reconcile import reconcile
 from dask_k8s_controller.dask.scheduler import agent_delivery
 from dask_k8s_controller.dask.scheduler.agent_client import AgentEndpoint, Agents
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.plan import Create, Plan
+from dask_k8s_controller.runtime.results import WriteError
 from dask_k8s_controller.testing import FakeWorld
 from dask_k8s_crds import DaskCluster, names
 from dask_k8s_crds.api_errors import ApiError
@@ -158,7 +160,10 @@ def test_no_text_contains_a_token():
     create = Create(SECRETS, agent_secret(DaskCluster.parse(cluster()), token), named_by_content=True)
     data = create.body["data"]["token"]
     endpoint = AgentEndpoint("c-scheduler", "127.0.0.1:1", token)
-    for value in (create, Plan(create=(create,)), endpoint, Agents().at(endpoint), endpoint.error("A", "b")):
+    error = WriteError(create, ApiError(403, "Forbidden", "no"))
+    observed = Observed((), token, None, (), frozenset())
+    plan = Plan(create=(create,))
+    for value in (create, plan, error, observed, endpoint, Agents().at(endpoint), endpoint.error("A", "b")):
         for text in (str(value), repr(value)):
             assert token not in text
             assert data not in text

@@ -108,6 +108,16 @@ async def test_signatures_differ_by_key_and_text(server):
     assert {len(each) for each in signatures} == {64}
 
 
+async def test_no_text_contains_it(server, caplog):
+    caplog.set_level("DEBUG")
+    key = await loaded(server)
+    stored = server.stored()["data"]["key"]
+    key.api = None
+    for text in (repr(key), str(key), caplog.text):
+        for secret in (stored, base64.b64decode(stored).hex(), repr(base64.b64decode(stored))):
+            assert secret not in text
+
+
 async def test_nothing_is_signed_without_it(server):
     with pytest.raises(RuntimeError, match=f"the key in the Secret home/{names.AGENT_KEY} is not loaded"):
         SigningKey(server, SECRET).sign("text")
