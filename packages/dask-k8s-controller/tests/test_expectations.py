@@ -6,8 +6,7 @@ import pytest
 
 from dask_k8s_controller.runtime.cache import Cache, Change
 from dask_k8s_controller.runtime.expectations import Expectations
-from dask_k8s_controller.runtime.objects import Key
-from dask_k8s_crds.resources import DASK_WORKER_GROUPS, PODS, SECRETS
+from dask_k8s_crds.resources import DASK_WORKER_GROUPS, PODS
 
 from .builders import WATCHES, group, owned_by, pod, record
 
@@ -142,25 +141,3 @@ def test_a_lagging_watch_never_shows_less_than_there_is():
         apply(record)
     assert {record.key for record in cache.owned(GROUP, PODS)} == set(world)
     assert expectations.creations("owner", now=now) == set()
-
-
-def test_what_no_watch_shows_is_forgotten_with_its_owner(expectations):
-    """As a Secret, which is created and never read."""
-    secret = Key(SECRETS, "ns", "s")
-    for owner in map(str, range(100)):
-        expectations.expect_creation(owner, secret._replace(name=owner), now=0)
-        if int(owner) % 2:
-            assert not expectations.creations(owner, now=31)
-            assert expectations.doubted(owner) == [secret._replace(name=owner)]
-        expectations.observe(Change(GROUP._replace(uid=owner), deleted=True))
-    assert expectations == Expectations()
-
-
-def test_another_owner_expects_the_same_name(expectations):
-    expectations.expect_creation("earlier", KEY, now=0)
-    assert not expectations.creations("earlier", now=30)
-    expectations.expect_creation("owner", KEY, now=31)
-    assert expectations.doubted("earlier") == []
-    assert expectations.creations("owner", now=31) == {KEY}
-    expectations.observe(shown())
-    assert expectations == Expectations()

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
 
 from dask_k8s_controller.runtime.cache import Change
 from dask_k8s_controller.runtime.objects import Key
@@ -22,28 +21,29 @@ class Expectations:
     _creations: dict[str, dict[Key, float]] = field(default_factory=dict)
     """The time at which each expectation expires, by the uid of the owner."""
     _owner_of: dict[Key, str] = field(default_factory=dict)
-    _doubted: dict[str, dict[Key, None]] = field(default_factory=dict)
-    """The objects whose creation expired, by the uid of the owner: they may exist all the same."""
+    _doubted: dict[Key, str] = field(default_factory=dict)
+    """The owner of each object whose creation expired: it may exist all the same."""
     _deletions: dict[str, float] = field(default_factory=dict)
 
     def expect_creation(self, owner: str, key: Key, *, now: float) -> None:
         """Expect an object; call this before the request is sent."""
-        if self._owner_of.get(key, owner) != owner:
-            self.drop_creation(key)
         self._creations.setdefault(owner, {})[key] = now + self.timeout
         self._owner_of[key] = owner
 
     def drop_creation(self, key: Key) -> None:
         """Stop expecting an object: the API server refused it, or the watch has shown it."""
+        self._doubted.pop(key, None)
         owner = self._owner_of.pop(key, None)
         if owner is not None:
-            _remove(self._creations, owner, key)
-            _remove(self._doubted, owner, key)
+            creations = self._creations[owner]
+            del creations[key]
+            if not creations:
+                del self._creations[owner]
 
     def creation_unanswered(self, key: Key, *, now: float) -> None:
         """Expect an object for a short time only, since the API server did not answer the request."""
         owner = self._owner_of.get(key)
-        if owner is not None and key in self._creations.get(owner, ()):
+        if owner is not None:
             self._creations[owner][key] = now + self.unanswered_timeout
 
     def expect_deletion(self, uid: str, *, now: float) -> None:
@@ -66,31 +66,22 @@ class Expectations:
         if record.deleting or change.deleted:
             self.drop_deletion(record.uid)
         if change.deleted:
-            # Also those of resources that are not watched, which no change ever fulfils.
-            for key in (*self._creations.get(record.uid, ()), *self.doubted(record.uid)):
-                self.drop_creation(key)
+            for key in self.doubted(record.uid):
+                del self._doubted[key]
 
     def creations(self, owner: str, *, now: float) -> frozenset[Key]:
         """Return the objects of an owner that we created and the watch has not shown yet."""
         for key in [key for key, expires in self._creations.get(owner, {}).items() if expires <= now]:
-            _remove(self._creations, owner, key)
-            self._doubted.setdefault(owner, {})[key] = None
+            self.drop_creation(key)
+            self._doubted[key] = owner
         return frozenset(self._creations.get(owner, ()))
 
     def doubted(self, owner: str) -> list[Key]:
         """Return the objects of an owner whose creation expired, in the order of their creation."""
-        return list(self._doubted.get(owner, ()))
+        return [key for key, owner_uid in self._doubted.items() if owner_uid == owner]
 
     def expects_deletion(self, uid: str, *, now: float) -> bool:
         """Return whether we deleted the object with this uid and the watch has not shown it yet."""
         if self._deletions.get(uid, math.inf) <= now:
             del self._deletions[uid]
         return uid in self._deletions
-
-
-def _remove(table: dict[str, dict[Key, Any]], owner: str, key: Key) -> None:
-    """Remove a key from those of its owner, and the owner if it has no other."""
-    keys = table.get(owner, {})
-    keys.pop(key, None)
-    if not keys:
-        table.pop(owner, None)
