@@ -11,6 +11,7 @@ from dask_k8s_controller.dask.findings import (
     conditions_of,
     invalid_status,
     refused,
+    unknown_fields,
 )
 from dask_k8s_controller.dask.pods.capacity import stuck_pods
 from dask_k8s_controller.dask.pods.template import keeps_legacy_commands, pod_spec
@@ -57,4 +58,5 @@ __all__ = [
     "refused",
     "stuck_pods",
     "troubled",
+    "unknown_fields",
 ]

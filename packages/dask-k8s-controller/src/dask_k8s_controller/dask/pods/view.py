@@ -13,6 +13,8 @@ from dask_k8s_controller.dask.pods.trouble import pod_stalled_since, pod_trouble
 from dask_k8s_controller.runtime.objects import Body
 from dask_k8s_crds import labels, names
 
+AGENT_VOLUME = "dask-k8s-agent"
+"""The volume with the scheduler's agent."""
 _NODE_REASONS = {"Evicted", "NodeLost", "NodeShutdown", "Preempting", "Shutdown", "Terminated"}
 """Reasons in the status of a pod that failed because of its node."""
 
@@ -34,6 +36,10 @@ class Pod:
     """Since when it has had this trouble, or has run without being ready; empty for other pods."""
     running: bool
     """Whether its main container runs, and so has tasks or data in memory."""
+    starting: bool
+    """Whether a node prepares it, and no container has run yet."""
+    agent_secret: str
+    """The name of the Secret with the agent that it mounts; empty if it mounts none."""
     has_pre_stop: bool
     """Whether a preStop hook lets its main container run on after the deletion has begun."""
     ips: tuple[str, ...]
@@ -96,6 +102,8 @@ def trim(body: Body) -> Pod:
         trouble=trouble,
         stalled_since=pod_stalled_since(trouble, body, conditions, failures) if stalled else "",
         running=running,
+        starting=bool(body["spec"].get("nodeName")) and status.get("phase", "Pending") == "Pending",
+        agent_secret=_agent_secret(body["spec"]),
         has_pre_stop="preStop" in (main_container(body["spec"]).get("lifecycle") or {}),
         ips=() if shares_ip else _ips(status),
         dashboard_port=_dashboard_port(body["spec"]),
@@ -150,6 +158,11 @@ def _ended_by_node(status: Body) -> bool:
         and status.get("reason") in _NODE_REASONS
         and bool(status.get("containerStatuses"))
     )
+
+
+def _agent_secret(spec: Body) -> str:
+    volumes = (each for each in spec.get("volumes") or () if each["name"] == AGENT_VOLUME)
+    return next(((each.get("secret") or {}).get("secretName", "") for each in volumes), "")
 
 
 def _dashboard_port(spec: Body) -> int:

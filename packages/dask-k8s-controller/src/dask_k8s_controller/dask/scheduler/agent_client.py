@@ -7,7 +7,7 @@ used as an address. An answer either fits its model and its limits or is rejecte
 import asyncio
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any, Self
@@ -39,7 +39,7 @@ class AgentEndpoint:
 
     pod: str
     address: str
-    token: str
+    token: str = field(repr=False)
 
     def error(self, reason: str, message: str) -> AgentError:
         """Return an error of this agent."""
