@@ -6,7 +6,7 @@ from pathlib import Path
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given as for_all  # codespell:ignore given
 from hypothesis import strategies as st
 
 from dask_k8s_controller.dask.scheduler import dask_api, limits
@@ -175,7 +175,7 @@ def bodies(kind):
     return st.tuples(st.just(kind), valid | cut | st.binary() | JSON.map(lambda it: json.dumps(it).encode()))
 
 
-@given(st.sampled_from(sorted(ANSWERS)).flatmap(bodies))
+@for_all(st.sampled_from(sorted(ANSWERS)).flatmap(bodies))
 def test_whatever_the_answer_is_it_is_read_or_refused(case):
     kind, body = case
     try:

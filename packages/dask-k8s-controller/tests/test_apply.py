@@ -140,6 +140,7 @@ async def test_what_exists_and_is_ours_is_as_good_as_created(stand):
     "owner, whose",
     [
         pytest.param(owned_by("DaskWorkerGroup", "other", "other"), "DaskWorkerGroup other", id="another's"),
+        pytest.param(OWNER | {"kind": "DaskCluster"}, "DaskCluster c-default", id="another kind's"),
         pytest.param(None, "nobody", id="nobody's"),
     ],
 )
@@ -147,6 +148,18 @@ async def test_what_exists_and_is_not_ours_is_left_alone(stand, owner, whose):
     stand.server.model.create(Key(PODS, "ns", "w000"), pod("w000", owner=owner))
     [error] = await stand.apply(create=numbered(1))
     assert f"Pod ns/w000 exists and is controlled by {whose}: delete or rename one of the two" in error
+    assert stand.expected() == []
+
+
+async def test_what_is_named_by_its_content_is_not_read(stand, monkeypatch):
+    """One that exists is as good, whoever created it: the controller may have no right to read it."""
+    monkeypatch.setattr(stand.server, "get", None)
+    stand.server.model.create(Key(PODS, "ns", "w000"), pod("w000"))
+    create = Create(PODS, pod("w000", owner=OWNER), named_by_content=True)
+    assert await stand.apply(create=(create,)) == []
+    assert stand.expected() == ["w000"]
+    await asyncio.sleep(stand.expectations.timeout)
+    # From then on it may be created again.
     assert stand.expected() == []
 
 

@@ -142,7 +142,7 @@ def reported(now: Situation):
     body = cluster()
     body["spec"]["suspend"] = now.suspend == "yes"
     parsed = DaskCluster.parse(body)
-    observed = Observed(scheduler_of(now), None, service_of(now), (group_of(now),), frozenset())
+    observed = Observed(scheduler_of(now), "token", service_of(now), (group_of(now),), frozenset())
     found = conditions(parsed, observed, REFUSED if now.spec == "refused" else FINE)
     phase = report(parsed, observed, found, None, domain="cluster.local").phase
     return phase, {(each.type, each.reason) for each in found}
@@ -174,7 +174,7 @@ def without_trouble(pairs):
 def silent_scheduler():
     """The conditions of a cluster that is ready and whose scheduler does not say whether it is idle."""
     ready = Situation(scheduler="ready", service="there", workers="ready")
-    observed = Observed(scheduler_of(ready), None, service_of(ready), (group_of(ready),), frozenset())
+    observed = Observed(scheduler_of(ready), "token", service_of(ready), (group_of(ready),), frozenset())
     unknown = idle.unknown(AgentError("AgentMissing", "…"), None).unknown
     found = conditions(DaskCluster.parse(cluster()), observed, FINE, idleness_unknown=unknown)
     return {(each.type, each.reason) for each in found}

@@ -7,7 +7,7 @@ used as an address. An answer either fits its model and its limits or is rejecte
 import asyncio
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any, Self
@@ -47,7 +47,7 @@ class AgentEndpoint:
 
     pod: str
     address: str
-    token: str
+    token: str = field(repr=False)
 
     def error(self, reason: str, message: str) -> AgentError:
         """Return an error of this agent, and count it."""
@@ -201,7 +201,6 @@ async def _read(response: aiohttp.ClientResponse, endpoint: AgentEndpoint) -> by
 
 
 def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
-    family, kind, protocol, _, _ = address
-    made = socket.socket(family, kind, protocol)
+    made = socket.socket(*address[:3])
     made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
     return made
