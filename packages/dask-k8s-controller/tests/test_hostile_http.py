@@ -38,9 +38,12 @@ class Server:
         self.sends = [WHOLE]
         self.sent = self.connections = 0
         self.requests = []
+        self.open = {}
+        self.pause = 0.0
 
     async def serve(self, reader, writer):
         self.connections += 1
+        self.open[asyncio.current_task()] = writer
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             while True:
                 request = await reader.readuntil(b"\r\n\r\n")
@@ -50,7 +53,7 @@ class Server:
                     writer.write(part)
                     await writer.drain()
                     self.sent += len(part)
-                    await asyncio.sleep(0)
+                    await asyncio.sleep(self.pause)
         writer.close()
 
 
@@ -63,6 +66,9 @@ async def server(monkeypatch):
     server.address = f"127.0.0.1:{listener.sockets[0].getsockname()[1]}"
     yield server
     listener.close()
+    for writer in server.open.values():
+        writer.transport.abort()
+    await asyncio.gather(*server.open)
 
 
 @pytest.fixture
@@ -140,23 +146,10 @@ async def test_what_is_no_answer_is_an_error_of_the_agent(server, agent, sends, 
     assert raised.value.message.isprintable()
 
 
-@pytest.mark.usefixtures("server")
-async def test_the_time_of_an_answer_is_limited_however_steadily_it_comes(agent):
-    async def drip(reader, writer):
-        await reader.readuntil(b"\r\n\r\n")
-        with suppress(ConnectionError):
-            writer.write(CHUNKED)
-            while True:
-                writer.write(b"1\r\n \r\n")
-                await writer.drain()
-                await asyncio.sleep(0.01)
-
-    listener = await asyncio.start_server(drip, "127.0.0.1", 0)
-    address = f"127.0.0.1:{listener.sockets[0].getsockname()[1]}"
-    slow = agent.agents.at(AgentEndpoint("c-scheduler", address, "s3cret"))
+async def test_the_time_of_an_answer_is_limited_however_steadily_it_comes(server, agent):
+    server.sends, server.pause = lambda: endless(CHUNKED, b"1\r\n \r\n"), 0.01
     with pytest.raises(AgentError, match="no answer in 1 s"):
-        await slow.idle()
-    listener.close()
+        await agent.idle()
 
 
 async def test_no_cookie_is_kept_and_no_compression_is_asked_for(server, agent):

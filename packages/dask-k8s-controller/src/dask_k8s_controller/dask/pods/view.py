@@ -43,8 +43,8 @@ class Pod:
     has_pre_stop: bool
     """Whether a preStop hook lets its main container run on after the deletion has begun."""
     ips: tuple[str, ...]
-    """Its own IP addresses, one of each family, the primary one first; none for a worker with hostNetwork,
-    which shares those of its node."""
+    """Its own IP addresses, one of each IP version, the primary one first. A worker with hostNetwork has
+    none, since it shares those of its node."""
     dashboard_port: int
     """The port of the dashboard, on which a scheduler's agent answers too."""
     ended_by_node: bool

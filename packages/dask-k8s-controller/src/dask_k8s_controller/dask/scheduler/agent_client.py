@@ -14,11 +14,15 @@ from typing import Any, Self
 
 import aiohttp
 import orjson
+from prometheus_client import Counter
 
 from dask_k8s_controller.dask.scheduler import dask_api
-from dask_k8s_controller.dask.scheduler.answers import A, AgentError, Demand, Idle, Known, Retired
+from dask_k8s_controller.dask.scheduler.answers import REASONS, A, AgentError, Demand, Idle, Known, Retired
 from dask_k8s_controller.dask.scheduler.limits import LARGEST_ANSWER, shorten
 
+AGENT_ERRORS = Counter(
+    "dask_k8s_agent_errors", "Requests to schedulers without a valid answer, by the reason.", ["reason"]
+)
 BASE = "/dask-k8s/v1"
 ANSWER_SECONDS = 3.0
 """Timeout of a request."""
@@ -33,6 +37,10 @@ LARGE = 2**16
 """Answers of more bytes are parsed in a thread, so that the event loop goes on meanwhile."""
 
 
+for each in REASONS:
+    AGENT_ERRORS.labels(each)  # a counter that starts at 0 shows the first error as an increase
+
+
 @dataclass(frozen=True, slots=True)
 class AgentEndpoint:
     """Where an agent listens: the scheduler's pod, ``host:port`` of its dashboard, and the token."""
@@ -42,7 +50,8 @@ class AgentEndpoint:
     token: str = field(repr=False)
 
     def error(self, reason: str, message: str) -> AgentError:
-        """Return an error of this agent."""
+        """Return an error of this agent, and count it."""
+        AGENT_ERRORS.labels(reason).inc()
         return AgentError(reason, f"scheduler pod {self.pod} at {self.address}: {message}")
 
 
@@ -192,7 +201,6 @@ async def _read(response: aiohttp.ClientResponse, endpoint: AgentEndpoint) -> by
 
 
 def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
-    family, kind, protocol, _, _ = address
-    made = socket.socket(family, kind, protocol)
+    made = socket.socket(*address[:3])
     made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
     return made

@@ -25,12 +25,14 @@ from dask_k8s_controller.dask.scheduler.limits import (
 A = TypeVar("A", bound="Answer")
 
 
+REASONS = ("SchedulerUnreachable", "SchedulerSilent", "Unauthorized", "AgentMissing", "BadAnswer")
+
+
 class AgentError(Exception):
     """The scheduler's agent did not answer, or its answer is invalid.
 
     Attributes:
-        reason: A reason for conditions: ``SchedulerUnreachable``, ``SchedulerSilent``, ``Unauthorized``,
-            ``AgentMissing`` or ``BadAnswer``.
+        reason: A reason for conditions, one of `REASONS`.
         message: A message that names the scheduler's pod.
     """
 

@@ -37,7 +37,7 @@ def by_pod(workers: Workers, pods: Mapping[str, str]) -> dict[str, list[str]]:
     """Return the addresses of the workers in each pod; ``pods`` are IP addresses by name."""
     ips = [(_ip(ip), pod) for pod, own in pods.items() for ip in own.split(",")]
     shared = Counter(ip for ip, _ in ips)  # a pod that has ended shows an address that another may have now
-    pod_by_ip = {ip: pod for ip, pod in ips if ip and shared[ip] == 1}
+    pod_by_ip: dict[object, str] = {ip: pod for ip, pod in ips if ip and shared[ip] == 1}
     found: dict[str, list[str]] = {pod: [] for pod in pods}
     for worker in workers.workers:
         pod = pod_by_ip.get(_ip(_host(worker.address))) or _pod_by_name(str(worker.name), pods)

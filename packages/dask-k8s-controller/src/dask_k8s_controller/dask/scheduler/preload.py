@@ -109,10 +109,10 @@ async def dask_teardown(scheduler: Scheduler) -> None:
 
 def listen_on_ipv6(scheduler: Scheduler) -> None:
     """Let the HTTP server listen on IPv6 too: newer versions of distributed take "all addresses" for IPv4."""
-    server = scheduler.http_server
+    server: Any = scheduler.http_server
     if server.address == "0.0.0.0":  # noqa: S104
         try:
-            server.add_sockets(bind_sockets(server.port, address="::", family=socket.AF_INET6))
+            server.add_sockets(bind_sockets(server.port, "::", socket.AF_INET6))
         except OSError as error:  # it does so already, or the pod has no IPv6
             logger.info("The HTTP server needs no further socket for IPv6: %s", error)
 
