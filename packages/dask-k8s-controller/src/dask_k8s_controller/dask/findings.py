@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from dask_k8s_controller.runtime.cache import Record
+from dask_k8s_controller.runtime.object_errors import valid_conditions
 from dask_k8s_controller.runtime.objects import Body
 from dask_k8s_controller.runtime.plan import Event
 from dask_k8s_controller.runtime.results import Outcome, WriteError
@@ -59,8 +60,8 @@ def conditions(generation: int | None, **found: tuple[bool | None, Finding]) -> 
 
 
 def conditions_of(body: Body) -> list[Condition]:
-    """Parse the conditions in the status of an object."""
-    return [Condition.model_validate(entry) for entry in (body.get("status") or {}).get("conditions") or ()]
+    """Parse the conditions in the status of an object, without those that are not valid."""
+    return valid_conditions((body.get("status") or {}).get("conditions"))
 
 
 def last_status(model: type[S], body: Body) -> S:

@@ -55,6 +55,12 @@ class ReconcileLoop:
             with RECONCILE_SECONDS.labels(key.resource.kind).time():
                 after = await self.reconcilers[key.resource](key, self.world)
             again_after = after.seconds if after else None
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Something that it awaited was cancelled, not the reconcile.
+            self._retry(key, RuntimeError(f"the reconcile ended with {error!r}"))
         except Exception as error:  # noqa: BLE001  # a defect in one reconcile must not stop the others
             self._retry(key, error)
         else:

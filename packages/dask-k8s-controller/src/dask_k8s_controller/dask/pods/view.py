@@ -1,15 +1,15 @@
 """The view of a pod that the cache keeps: what reconcilers read, and nothing else. Pure."""
 
-import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from dask_k8s_controller.dask import last_applied
 from dask_k8s_controller.dask.findings import Finding
 from dask_k8s_controller.dask.pods.template import main_container
-from dask_k8s_controller.runtime.objects import Body
+from dask_k8s_controller.runtime.objects import Body, bounded
 from dask_k8s_crds import labels, names
 
 _PULL_REASONS = {
@@ -21,6 +21,14 @@ _PULL_REASONS = {
 }
 _NODE_REASONS = {"Evicted", "NodeLost", "NodeShutdown", "Preempting", "Shutdown", "Terminated"}
 """Reasons in the status of a pod that failed because of its node."""
+
+
+MAX_MESSAGE = 512
+"""Of the message about what keeps a pod from running."""
+MAX_WORD = 64
+"""Of a reason, a phase, an address, a digest or a time."""
+MAX_FAILURES = 9
+"""Of the digits of a number of failures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,23 +91,28 @@ def trim(body: Body) -> Pod:
     shares_ip = component == labels.WORKER and body["spec"].get("hostNetwork")
     return Pod(
         name=metadata["name"],
-        component=component,
+        component=_shared(bounded(component, MAX_WORD)),
         created=metadata["creationTimestamp"],
-        phase=status.get("phase", "Pending"),
+        phase=_shared(bounded(status.get("phase", "Pending"), MAX_WORD)),
         ready=conditions.get("Ready", {}).get("status") == "True",
         deletion=metadata.get("deletionTimestamp"),
         trouble=_trouble(body["spec"], status, conditions),
         running=_is_running(body["spec"], status),
         has_pre_stop="preStop" in (main_container(body["spec"]).get("lifecycle") or {}),
-        ip="" if shares_ip else status.get("podIP", ""),
+        ip="" if shares_ip else bounded(status.get("podIP"), MAX_WORD),
         dashboard_port=_dashboard_port(body["spec"]),
         ended_by_node=_ended_by_node(status),
-        # All pods of a group have the same; interned, it is one object in memory.
-        digest=sys.intern(annotations.get(labels.TEMPLATE_DIGEST, "")),
-        last_applied=sys.intern(last_applied.recorded(body)),
-        draining_since=annotations.get(labels.DRAINING_SINCE),
+        digest=_shared(bounded(annotations.get(labels.TEMPLATE_DIGEST), MAX_WORD)),
+        last_applied=_shared(last_applied.short(last_applied.recorded(body))),
+        draining_since=bounded(annotations.get(labels.DRAINING_SINCE), MAX_WORD) or None,
         failures=_failures(annotations),
     )
+
+
+@lru_cache(maxsize=4096)
+def _shared(text: str) -> str:
+    """Return an equal string that is in memory already: all pods of a group have the same ones."""
+    return text
 
 
 def troubled(pods: Iterable[Pod]) -> Finding | None:
@@ -125,7 +138,7 @@ def _is_running(spec: Body, status: Body) -> bool:
 def _failures(annotations: Body) -> int:
     """Return the number in the annotation; 0 if it is unreadable, as anybody may edit it."""
     text = annotations.get(labels.FAILURES, "")
-    return int(text) if text.isdecimal() else 0
+    return int(text) if text.isdecimal() and len(text) <= MAX_FAILURES else 0
 
 
 def _ended_by_node(status: Body) -> bool:
@@ -148,6 +161,11 @@ def _dashboard_port(spec: Body) -> int:
 
 
 def _trouble(spec: Body, status: Body, conditions: Mapping[str, Body]) -> Finding | None:
+    found = _first_trouble(spec, status, conditions)
+    return found and Finding(bounded(found.reason, MAX_WORD), bounded(found.message, MAX_MESSAGE))
+
+
+def _first_trouble(spec: Body, status: Body, conditions: Mapping[str, Body]) -> Finding | None:
     scheduled = conditions.get("PodScheduled", {})
     if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
         return Finding("Unschedulable", scheduled.get("message", ""))
