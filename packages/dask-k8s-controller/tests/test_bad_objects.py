@@ -32,7 +32,7 @@ FAST = Backoff(first=0.001, longest=0.01)
 
 
 def errors_of(resource):
-    return REGISTRY.get_sample_value("dask_k8s_object_errors_total", {"resource": str(resource)})
+    return REGISTRY.get_sample_value("dask_k8s_object_errors_total", {"resource": str(resource)}) or 0
 
 
 def changed(**metadata):

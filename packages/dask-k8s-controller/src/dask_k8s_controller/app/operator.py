@@ -20,10 +20,10 @@ from dask_k8s_controller.runtime.leader_election import Election
 from dask_k8s_controller.runtime.object_errors import ObjectErrors
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.plugin import Plugin
+from dask_k8s_controller.runtime.reconcile_guard import guarded
 from dask_k8s_controller.runtime.reconcile_loop import ReconcileLoop
 from dask_k8s_controller.runtime.throttle import Throttle
 from dask_k8s_controller.runtime.triggers import Triggers
-from dask_k8s_controller.runtime.unreadable import guarded
 from dask_k8s_controller.runtime.work_queue import WorkQueue
 
 logger = logging.getLogger(__name__)

@@ -61,7 +61,7 @@ def conditions(generation: int | None, **found: tuple[bool | None, Finding]) -> 
 
 def conditions_of(body: Body) -> list[Condition]:
     """Parse the conditions in the status of an object, without those that are not valid."""
-    return valid_conditions((body.get("status") or {}).get("conditions"))
+    return valid_conditions(body)
 
 
 def last_status(model: type[S], body: Body) -> S:

@@ -14,9 +14,6 @@ import orjson
 from dask_k8s_controller.runtime.objects import Body
 from dask_k8s_crds import labels
 
-MAX_RECORD = 1024
-"""The longest record that the cache keeps for each pod."""
-
 
 def digest(value: Any) -> str:
     """Return a short hash of a JSON value, which does not depend on the order of fields."""
@@ -38,13 +35,18 @@ def recorded(body: Body) -> str:
     return text
 
 
-def short(text: str) -> str:
+def short(text: str, limit: int) -> str:
     """Return a record as the cache keeps it for each pod: a digest instead of one that is too long.
 
-    With a digest, labels and annotations that are removed from a template stay on its pods until these are
-    replaced. A pod has a long record if its owner has some 25 labels and annotations, or a stranger wrote it.
+    The record of a pod with the usual labels and annotations has some 200 bytes, and 40 more for each further
+    one. With a digest, labels and annotations that are removed from a template stay on its pods until these
+    are replaced.
     """
-    return text if len(text) <= MAX_RECORD and text.isascii() else f"sha256:{digest(text)}"
+    return text if len(text) <= limit and text.isascii() else _digest_of(text)
+
+
+def _digest_of(text: str) -> str:
+    return f"sha256:{digest(text)}"
 
 
 def differs(before: str, desired: Body, section: str) -> bool:
@@ -65,7 +67,7 @@ def metadata_patch(before: str, desired: Body) -> dict[str, Any]:
 
     Our bookkeeping annotations, apart from the record, are left out: they belong to that one child.
     """
-    if before in (recorded(desired), short(recorded(desired))):
+    if before in (recorded(desired), _digest_of(recorded(desired))):
         return {}
     patch: dict[str, dict[str, Any]] = {}
     for section in ("labels", "annotations"):

@@ -26,8 +26,6 @@ logger = logging.getLogger(__name__)
 OBJECT_ERRORS = Counter(
     "dask_k8s_object_errors", "Failures to process one object, by the resource of the object.", ["resource"]
 )
-UNREADABLE = "Unreadable"
-"""The reason of the condition ``Degraded`` of an object that the controller cannot read."""
 MAX_LOGGED = 1000
 """How many objects are remembered whose first error was logged."""
 MAX_MESSAGE = 300
@@ -35,29 +33,37 @@ MAX_CONDITIONS = 50
 """How many conditions of an object are read."""
 
 
-class Unreadable(NamedTuple):
-    """What is known of an object whose newest state the controller cannot read."""
+class ShownStatus(NamedTuple):
+    """The part of the status of any object of ours that shows an error."""
 
-    uid: str
     generation: int | None
     conditions: tuple[Condition, ...]
-    message: str
 
-    def report(self, now: datetime) -> dict[str, Any] | None:
-        """Return the status patch that shows the error; None if the status shows it already."""
+    def degraded(self, reason: str, message: str, now: datetime) -> dict[str, Any] | None:
+        """Return the status patch that sets the condition ``Degraded``; None if it has this reason already.
+
+        The message of an error may differ from one time to the next, and is not compared.
+        """
         shown = find(self.conditions, "Degraded")
-        # The message of an error may differ from one time to the next.
-        if shown is not None and (shown.reason, shown.observed_generation) == (UNREADABLE, self.generation):
+        if shown is not None and (shown.reason, shown.observed_generation) == (reason, self.generation):
             return None
         condition = Condition(
             type="Degraded",
             status="True",
-            reason=UNREADABLE,
-            message=f"the controller does nothing for this object, because it cannot read it: {self.message}",
+            reason=reason,
+            message=message,
             observed_generation=self.generation,
         )
         merged = merge(self.conditions, [condition], now=now)
         return {"conditions": [each.to_dict() for each in merged]}
+
+
+class Unreadable(NamedTuple):
+    """What is known of an object whose newest state the controller cannot read."""
+
+    uid: str
+    status: ShownStatus
+    message: str
 
 
 @dataclass(slots=True)
@@ -87,7 +93,7 @@ class ObjectErrors:
         key, uid = identify(resource, body)
         self.add(key, uid, "the object cannot be read, and its last readable state counts", error)
         if resource in self.reported and uid:
-            self.unreadable[key] = Unreadable(uid, _generation(body), _conditions(body), message(error))
+            self.unreadable[key] = Unreadable(uid, status_of(body), message(error))
             self.on_unreadable(key)
 
     def readable(self, key: Key) -> None:
@@ -119,10 +125,22 @@ def message(error: Exception) -> str:
     return full if len(full) <= MAX_MESSAGE else f"{full[: MAX_MESSAGE - 1]}…"
 
 
-def valid_conditions(entries: Any) -> list[Condition]:
-    """Return the conditions in a status, without those that are not valid, since anybody may write it."""
+def status_of(body: Any) -> ShownStatus:
+    """Return what the status of an object of any shape shows."""
+    metadata = body.get("metadata") if isinstance(body, dict) else None
+    generation = metadata.get("generation") if isinstance(metadata, dict) else None
+    return ShownStatus(generation if isinstance(generation, int) else None, tuple(valid_conditions(body)))
+
+
+def valid_conditions(body: Any) -> list[Condition]:
+    """Return the conditions in the status of an object, without those that are not valid.
+
+    An older CRD may have admitted a status of any shape.
+    """
+    status = body.get("status") if isinstance(body, dict) else None
+    entries = status.get("conditions") if isinstance(status, dict) else None
     found = []
-    for entry in entries[:MAX_CONDITIONS] if isinstance(entries, list | tuple) else ():
+    for entry in entries[:MAX_CONDITIONS] if isinstance(entries, list) else ():
         try:
             found.append(Condition.model_validate(entry))
         except ValidationError:
@@ -134,13 +152,3 @@ def _place(error: Exception) -> str:
     """Return file and line where an error was raised; a traceback for each odd object would be too much."""
     *_, (frame, line) = [*walk_tb(error.__traceback__)] or [(None, 0)]
     return f"{PurePath(frame.f_code.co_filename).name}:{line}" if frame else "unknown place"
-
-
-def _generation(body: Any) -> int | None:
-    generation = body["metadata"].get("generation")
-    return generation if isinstance(generation, int) else None
-
-
-def _conditions(body: Any) -> tuple[Condition, ...]:
-    status = body.get("status")
-    return tuple(valid_conditions(status.get("conditions") if isinstance(status, dict) else None))

@@ -23,12 +23,18 @@ _NODE_REASONS = {"Evicted", "NodeLost", "NodeShutdown", "Preempting", "Shutdown"
 """Reasons in the status of a pod that failed because of its node."""
 
 
+# Bytes that the cache keeps of strings, since anybody can create a pod with our labels and a megabyte in it.
+MAX_WORD = 32
+"""Of a component, a phase, a digest or a time."""
+MAX_ADDRESS = 46
+"""The length of the longest IP address."""
+MAX_REASON = 64
 MAX_MESSAGE = 512
 """Of the message about what keeps a pod from running."""
-MAX_WORD = 64
-"""Of a reason, a phase, an address, a digest or a time."""
-MAX_FAILURES = 9
-"""Of the digits of a number of failures."""
+MAX_TEXT = 640
+"""Of this message and the record of what we applied last, together."""
+MAX_DIGITS = 9
+"""Of the number of failures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,8 @@ def trim(body: Body) -> Pod:
     conditions = {condition["type"]: condition for condition in status.get("conditions") or ()}
     annotations = metadata.get("annotations") or {}
     component = (metadata.get("labels") or {}).get(labels.COMPONENT, "")
+    trouble = _trouble(body["spec"], status, conditions)
+    left = MAX_TEXT - (len(trouble.message) if trouble else 0)
     shares_ip = component == labels.WORKER and body["spec"].get("hostNetwork")
     return Pod(
         name=metadata["name"],
@@ -96,14 +104,14 @@ def trim(body: Body) -> Pod:
         phase=_shared(bounded(status.get("phase", "Pending"), MAX_WORD)),
         ready=conditions.get("Ready", {}).get("status") == "True",
         deletion=metadata.get("deletionTimestamp"),
-        trouble=_trouble(body["spec"], status, conditions),
+        trouble=trouble,
         running=_is_running(body["spec"], status),
         has_pre_stop="preStop" in (main_container(body["spec"]).get("lifecycle") or {}),
-        ip="" if shares_ip else bounded(status.get("podIP"), MAX_WORD),
+        ip="" if shares_ip else bounded(status.get("podIP"), MAX_ADDRESS),
         dashboard_port=_dashboard_port(body["spec"]),
         ended_by_node=_ended_by_node(status),
         digest=_shared(bounded(annotations.get(labels.TEMPLATE_DIGEST), MAX_WORD)),
-        last_applied=_shared(last_applied.short(last_applied.recorded(body))),
+        last_applied=_shared(last_applied.short(last_applied.recorded(body), left)),
         draining_since=bounded(annotations.get(labels.DRAINING_SINCE), MAX_WORD) or None,
         failures=_failures(annotations),
     )
@@ -138,7 +146,7 @@ def _is_running(spec: Body, status: Body) -> bool:
 def _failures(annotations: Body) -> int:
     """Return the number in the annotation; 0 if it is unreadable, as anybody may edit it."""
     text = annotations.get(labels.FAILURES, "")
-    return int(text) if text.isdecimal() and len(text) <= MAX_FAILURES else 0
+    return int(text) if text.isdecimal() and len(text) <= MAX_DIGITS else 0
 
 
 def _ended_by_node(status: Body) -> bool:
@@ -162,7 +170,7 @@ def _dashboard_port(spec: Body) -> int:
 
 def _trouble(spec: Body, status: Body, conditions: Mapping[str, Body]) -> Finding | None:
     found = _first_trouble(spec, status, conditions)
-    return found and Finding(bounded(found.reason, MAX_WORD), bounded(found.message, MAX_MESSAGE))
+    return found and Finding(bounded(found.reason, MAX_REASON), bounded(found.message, MAX_MESSAGE))
 
 
 def _first_trouble(spec: Body, status: Body, conditions: Mapping[str, Body]) -> Finding | None:

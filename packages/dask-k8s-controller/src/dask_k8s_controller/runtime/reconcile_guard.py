@@ -1,0 +1,52 @@
+"""What the status of an object shows if the controller cannot read it, or fails because of it."""
+
+from typing import Any
+
+from dask_k8s_controller.runtime.apply import Applier
+from dask_k8s_controller.runtime.object_errors import message, status_of
+from dask_k8s_controller.runtime.objects import Key
+from dask_k8s_controller.runtime.plugin import Reconcile
+from dask_k8s_controller.runtime.results import After, flattened
+from dask_k8s_crds.api_errors import ApiError
+
+UNREADABLE = "Unreadable"
+INTERNAL_ERROR = "InternalError"
+"""Reasons of the condition ``Degraded``."""
+
+
+def guarded(reconcile: Reconcile[Any], applier: Applier) -> Reconcile[Any]:
+    """Return a reconcile that shows in the status of an object what is wrong with it.
+
+    An object whose newest state cannot be read is left alone. Its spec may say anything, and a reconcile of
+    the last readable state could delete what the spec asks for.
+    """
+
+    async def guarded(key: Key, world: Any) -> After | None:
+        unreadable = applier.cache.errors.unreadable.get(key)
+        if unreadable is not None:
+            text = f"the controller cannot read this object, and does nothing for it: {unreadable.message}"
+            patch = unreadable.status.degraded(UNREADABLE, text, world.now())
+            if patch is not None:
+                await applier.patch_status(key, patch)
+            return None
+        try:
+            return await reconcile(key, world)
+        except Exception as error:
+            if defects := [each for each in flattened(error) if not isinstance(each, ApiError)]:
+                await _show_defect(key, defects[0], world)
+            raise
+
+    async def _show_defect(key: Key, defect: Exception, world: Any) -> None:
+        record = applier.cache.get(key)
+        if record is None:
+            return
+        text = f"the controller failed to process this object, and tries again: {message(defect)}"
+        patch = status_of(record.value).degraded(INTERNAL_ERROR, text, world.now())
+        if patch is None:
+            return
+        try:
+            await applier.patch_status(key, patch)
+        except ApiError as error:
+            raise ExceptionGroup("the error cannot be shown in the status", [defect, error]) from defect
+
+    return guarded
