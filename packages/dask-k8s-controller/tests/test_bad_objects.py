@@ -18,10 +18,11 @@ from dask_k8s_controller.runtime.cache import Cache, Watched
 from dask_k8s_controller.runtime.informer import Informer
 from dask_k8s_controller.runtime.object_errors import ObjectErrors
 from dask_k8s_controller.runtime.objects import Key
-from dask_k8s_controller.runtime.plugin import Reconciler
+from dask_k8s_controller.runtime.plugin import Plugin, Reconciler
 from dask_k8s_controller.runtime.triggers import Triggers
 from dask_k8s_controller.runtime.work_queue import WorkQueue
 from dask_k8s_crds import labels
+from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SERVICES
 
 from .builders import WATCHES, cluster, group, owned_by, pod
@@ -296,10 +297,10 @@ def test_a_trigger_that_fails_stops_no_other(trigger):
 class Stand:
     """A controller on an API server in virtual time."""
 
-    def __init__(self, *plugins):
+    def __init__(self, plugins=(plugin.PLUGIN,)):
         self.model = Model(Random(1))
         self.server = ModelApi(self.model, Faults(latency=0.0, lag=0.0))
-        self.operator = Operator(self.server, [plugin.PLUGIN, *plugins], Settings(namespaces=("ns",)))
+        self.operator = Operator(self.server, plugins, Settings(namespaces=("ns",)))
 
     def create(self, body, resource):
         key = Key(resource, "ns", body["metadata"]["name"])
@@ -364,6 +365,33 @@ async def test_an_object_that_cannot_be_read_is_left_as_it_is(stand):
     stand.model.delete(default)
     await asyncio.sleep(60)
     assert default not in stand.operator.cache.errors.unreadable
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(
+    "error, shown",
+    [
+        pytest.param(ValueError("no such thing"), ("True", "InternalError"), id="a defect"),
+        pytest.param(asyncio.CancelledError(), None, id="something else was cancelled"),
+        pytest.param(ApiError(403, "Forbidden", "no"), None, id="a refusal"),
+    ],
+)
+async def test_a_reconcile_that_fails_is_tried_again_and_a_defect_is_shown(error, shown):
+    async def fail(key, world):
+        turns.append(key)
+        raise error
+
+    turns = []
+    reconciler = Reconciler(DASK_WORKER_GROUPS, fail)
+    stand = Stand(plugins=[Plugin(watches=plugin.PLUGIN.watches, reconcilers=(reconciler,))])
+    task = asyncio.create_task(stand.operator.run())
+    key = stand.create(group(), DASK_WORKER_GROUPS)
+    await asyncio.sleep(60)
+    assert not task.done()
+    assert len(turns) > 3
+    assert stand.degraded(key) == shown
+    task.cancel()
+    await asyncio.wait([task])
 
 
 @pytest.mark.looptime
