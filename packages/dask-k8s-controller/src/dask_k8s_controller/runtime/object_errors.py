@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from pathlib import PurePath
-from traceback import walk_tb
+from traceback import StackSummary, walk_tb
 from typing import Any, NamedTuple
 
 from prometheus_client import Counter
@@ -150,5 +150,6 @@ def valid_conditions(body: Any) -> list[Condition]:
 
 def _place(error: Exception) -> str:
     """Return file and line where an error was raised; a traceback for each odd object would be too much."""
-    *_, (frame, line) = [*walk_tb(error.__traceback__)] or [(None, 0)]
-    return f"{PurePath(frame.f_code.co_filename).name}:{line}" if frame else "unknown place"
+    for frame in StackSummary.extract(walk_tb(error.__traceback__), limit=-1, lookup_lines=False):
+        return f"{PurePath(frame.filename).name}:{frame.lineno}"
+    return "unknown place"

@@ -54,7 +54,7 @@ class Triggers:
                 for key in keys:
                     self.queue.put(key)
 
-    def _checked(self, key: Key) -> Key:
+    def _checked(self, key: object) -> Key:
         """Return a key that a trigger returned; raise `TypeError` if no reconciler can handle it."""
         if not isinstance(key, Key) or key.resource not in self._reconciled.values():
             raise TypeError(f"the trigger returned {key!r}, which is not the key of a reconciled resource")
