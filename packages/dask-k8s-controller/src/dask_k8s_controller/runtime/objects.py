@@ -81,8 +81,9 @@ def bounded(text: Any, limit: int) -> str:
     """
     if not isinstance(text, str):
         return ""
-    start = text[:limit]
-    highest = max(start, default="") if not start.isascii() else ""
+    if len(text) <= limit and text.isascii():
+        return text
+    highest = max(text[:limit])
     # As CPython stores a string: all of its characters as wide as the widest one.
     characters = limit // (1 if highest <= "\xff" else 2 if highest <= "\uffff" else 4)
     return text if len(text) <= characters else f"{text[: characters - 3]}..."
