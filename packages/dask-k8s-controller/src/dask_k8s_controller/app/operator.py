@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from dask_k8s_controller.app.settings import Settings
+from dask_k8s_controller.dask.reconcile_guard import guarded
 from dask_k8s_controller.dask.scheduler.agent_client import Agents
 from dask_k8s_controller.dask.world import LiveDaskWorld
 from dask_k8s_controller.runtime.api import Api
@@ -20,7 +21,6 @@ from dask_k8s_controller.runtime.leader_election import Election
 from dask_k8s_controller.runtime.object_errors import ObjectErrors
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.plugin import Plugin
-from dask_k8s_controller.runtime.reconcile_guard import guarded
 from dask_k8s_controller.runtime.reconcile_loop import ReconcileLoop
 from dask_k8s_controller.runtime.throttle import Throttle
 from dask_k8s_controller.runtime.triggers import Triggers

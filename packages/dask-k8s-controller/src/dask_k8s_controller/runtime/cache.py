@@ -3,7 +3,7 @@
 An object that cannot be read is skipped. If an earlier state of it is in the cache, that state stays, as if
 the watch lagged behind for this object: without it, a scheduler that holds data would seem to be gone, and
 its workers would be deleted. What is deleted because of a stale state is safe for the same reasons as behind
-a lagging watch. The object itself is not reconciled until it can be read (`reconcile_guard.guarded`).
+a lagging watch. The object itself is not reconciled until it can be read (`dask.reconcile_guard`).
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping

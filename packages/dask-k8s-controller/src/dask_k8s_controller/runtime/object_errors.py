@@ -7,7 +7,6 @@ index, a trigger or a listener, may fail for it, and must not fail for the other
 import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from datetime import datetime
 from itertools import islice
 from pathlib import PurePath
 from traceback import StackSummary, walk_tb
@@ -18,7 +17,6 @@ from pydantic import ValidationError
 
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_crds import Condition
-from dask_k8s_crds.conditions import find, merge
 from dask_k8s_crds.resources import Resource
 
 logger = logging.getLogger(__name__)
@@ -38,24 +36,6 @@ class ShownStatus(NamedTuple):
 
     generation: int | None
     conditions: tuple[Condition, ...]
-
-    def degraded(self, reason: str, message: str, now: datetime) -> dict[str, Any] | None:
-        """Return the status patch that sets the condition ``Degraded``; None if it has this reason already.
-
-        The message of an error may differ from one time to the next, and is not compared.
-        """
-        shown = find(self.conditions, "Degraded")
-        if shown is not None and (shown.reason, shown.observed_generation) == (reason, self.generation):
-            return None
-        condition = Condition(
-            type="Degraded",
-            status="True",
-            reason=reason,
-            message=message,
-            observed_generation=self.generation,
-        )
-        merged = merge(self.conditions, [condition], now=now)
-        return {"conditions": [each.to_dict() for each in merged]}
 
 
 class Unreadable(NamedTuple):

@@ -1,17 +1,16 @@
 """What the status of an object shows if the controller cannot read it, or fails because of it."""
 
+from datetime import datetime
 from typing import Any
 
+from dask_k8s_controller.dask.findings import Finding, conditions
 from dask_k8s_controller.runtime.apply import Applier
-from dask_k8s_controller.runtime.object_errors import message, status_of
+from dask_k8s_controller.runtime.object_errors import ShownStatus, message, status_of
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.plugin import Reconcile
 from dask_k8s_controller.runtime.results import After, flattened
 from dask_k8s_crds.api_errors import ApiError
-
-UNREADABLE = "Unreadable"
-INTERNAL_ERROR = "InternalError"
-"""Reasons of the condition ``Degraded``."""
+from dask_k8s_crds.conditions import find, merge
 
 
 def guarded(reconcile: Reconcile[Any], applier: Applier) -> Reconcile[Any]:
@@ -25,7 +24,7 @@ def guarded(reconcile: Reconcile[Any], applier: Applier) -> Reconcile[Any]:
         unreadable = applier.cache.errors.unreadable.get(key)
         if unreadable is not None:
             text = f"the controller cannot read this object, and does nothing for it: {unreadable.message}"
-            patch = unreadable.status.degraded(UNREADABLE, text, world.now())
+            patch = _degraded(unreadable.status, Finding("Unreadable", text), world.now())
             if patch is not None:
                 await applier.patch_status(key, patch)
             return None
@@ -41,7 +40,7 @@ def guarded(reconcile: Reconcile[Any], applier: Applier) -> Reconcile[Any]:
         if record is None:
             return
         text = f"the controller failed to process this object, and tries again: {message(defect)}"
-        patch = status_of(record.value).degraded(INTERNAL_ERROR, text, world.now())
+        patch = _degraded(status_of(record.value), Finding("InternalError", text), world.now())
         if patch is None:
             return
         try:
@@ -50,3 +49,16 @@ def guarded(reconcile: Reconcile[Any], applier: Applier) -> Reconcile[Any]:
             raise ExceptionGroup("the error cannot be shown in the status", [defect, error]) from defect
 
     return guarded
+
+
+def _degraded(status: ShownStatus, finding: Finding, now: datetime) -> dict[str, Any] | None:
+    """Return the patch that sets the condition ``Degraded``; None if it has this reason already.
+
+    The message of an error may differ from one time to the next, and is not compared.
+    """
+    shown = find(status.conditions, "Degraded")
+    if shown is not None and (shown.reason, shown.observed_generation) == (finding.reason, status.generation):
+        return None
+    found = conditions(status.generation, Degraded=(True, finding))
+    merged = merge(status.conditions, found, now=now)
+    return {"conditions": [each.to_dict() for each in merged]}
