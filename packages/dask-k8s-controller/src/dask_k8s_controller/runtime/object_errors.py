@@ -122,7 +122,7 @@ def valid_conditions(body: Any) -> list[Condition]:
     found = []
     for entry in entries[:MAX_CONDITIONS] if isinstance(entries, list) else ():
         try:
-            found.append(Condition.model_validate(entry))
+            found.append(Condition.model_validate(entry, by_alias=True, by_name=False))
         except ValidationError:
             continue
     return found
