@@ -23,9 +23,11 @@ from dask_k8s_controller.dask import plugin
 from dask_k8s_controller.dask.scheduler.answers import AgentError
 from dask_k8s_controller.runtime.cache import Cache
 from dask_k8s_controller.runtime.decode import MAX_DEPTH, decode
-from dask_k8s_controller.runtime.objects import key_of
+from dask_k8s_controller.runtime.objects import Key, key_of
+from dask_k8s_controller.runtime.signing_key import SigningKey
 from dask_k8s_crds.api_errors import ApiError
-from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, Resource
+from dask_k8s_crds.names import AGENT_KEY
+from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SECRETS, Resource
 
 from .builders import WATCHES
 from .odd_objects import FEW, GOOD, GOOD_OBJECTS, PLACES_OF_STRINGS, PODS_ONLY, RESOURCES_OF_GOOD, odd_objects
@@ -101,7 +103,9 @@ class Stand:
         self.cluster = self.operator.cache.get(key_of(DASK_CLUSTERS, GOOD))
 
     async def _start(self):
-        operator = Operator(self.server, [plugin.PLUGIN], Settings(api_rate=1e9), agents=Agents())
+        key = SigningKey(self.server, Key(SECRETS, "home", AGENT_KEY))
+        settings = Settings(api_rate=1e9)
+        operator = Operator(self.server, [plugin.PLUGIN], settings, key, agents=Agents())
         self.task = asyncio.create_task(operator.run())
         return operator
 

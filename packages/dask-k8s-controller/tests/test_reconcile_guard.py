@@ -10,9 +10,11 @@ from dask_k8s_controller.app.settings import Settings
 from dask_k8s_controller.dask import plugin
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.plugin import Plugin, Reconciler
+from dask_k8s_controller.runtime.signing_key import SigningKey
 from dask_k8s_crds import labels
 from dask_k8s_crds.api_errors import ApiError
-from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS
+from dask_k8s_crds.names import AGENT_KEY
+from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SECRETS
 
 from .builders import cluster, group, pod
 from .properties import nested
@@ -28,7 +30,8 @@ class Stand:
     def __init__(self, plugins=(plugin.PLUGIN,)):
         self.model = Model(Random(1))
         self.server = ModelApi(self.model, Faults(latency=0.0, lag=0.0))
-        self.operator = Operator(self.server, plugins, Settings(namespaces=("ns",)))
+        key = SigningKey(self.server, Key(SECRETS, "home", AGENT_KEY))
+        self.operator = Operator(self.server, plugins, Settings(namespaces=("ns",)), key)
 
     def create(self, body, resource):
         key = Key(resource, "ns", body["metadata"]["name"])
