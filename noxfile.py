@@ -114,7 +114,8 @@ def full(session: nox.Session) -> None:
     run = (sys.executable, "-m", "nox", "--session")
     tests = [f"tests({package})" for package in PACKAGES]
     session.run(*run, "lint", "whole", "chart")
-    session.run(*run, "wheels", *tests, "examples", "--", "-m", "", *session.posargs)
+    examples = {"DASK_K8S_EXAMPLES": "20000"}  # of all property tests together
+    session.run(*run, "wheels", *tests, "examples", "--", "-m", "", *session.posargs, env=examples)
 
 
 @nox.session(default=False)

@@ -88,3 +88,24 @@ def test_merge_patch(old, new, patch):
 def test_a_digest_does_not_depend_on_the_order_of_fields():
     assert last_applied.digest({"a": 1, "b": [1, 2]}) == last_applied.digest({"b": [1, 2], "a": 1})
     assert last_applied.digest({"a": [1, 2]}) != last_applied.digest({"a": [2, 1]})
+
+
+def test_a_pod_whose_record_is_kept_as_a_digest_is_patched_only_if_it_differs():
+    many = {f"example.org/label-{at}": "1" for at in range(100)}
+    before, same, after = child(many), child(many), child({"a": "1"})
+    short = last_applied.short(last_applied.recorded(before), 640)
+    assert len(short) < 100
+    assert last_applied.metadata_patch(short, same) == {}
+    assert last_applied.metadata_patch(short, after)["labels"] == {"a": "1"}
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        pytest.param("[" * 1000, id="deep"),
+        pytest.param('{"labels": {"keys": [[], {}, 5]}}', id="keys are no strings"),
+        pytest.param('{"labels": {"keys": 5}}', id="keys are a number"),
+    ],
+)
+def test_a_record_of_a_stranger_removes_nothing(record):
+    assert last_applied.removed_keys(record, child({"a": "1"}), "labels") == {}

@@ -35,7 +35,7 @@ def change():
     """Change the cache, and return the queue."""
     queue = Queue()
     cache = Cache(WATCHES, lambda change: triggers.enqueue(change))  # noqa: PLW0108  # triggers are created after the cache
-    triggers = Triggers(plugin.PLUGIN.reconcilers, queue, cache)
+    triggers = Triggers(plugin.PLUGIN.reconcilers, queue, cache, cache.errors)
     cache.set(cache.record(DASK_WORKER_GROUPS, group(ownerReferences=[OF_CLUSTER])))
     cache.set(cache.record(DASK_WORKER_GROUPS, group("c-more")))
 

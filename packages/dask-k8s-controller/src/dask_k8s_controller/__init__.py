@@ -19,7 +19,7 @@ from dask_k8s_controller.dask.pods.view import Pod, troubled
 from dask_k8s_controller.dask.scheduler.answers import AgentError, Demand, Load, Retired, Waiting
 from dask_k8s_controller.dask.world import Agent, World
 from dask_k8s_controller.runtime.cache import Record, Watched
-from dask_k8s_controller.runtime.objects import Key
+from dask_k8s_controller.runtime.objects import Key, bounded
 from dask_k8s_controller.runtime.plan import Create, Delete, Event, Patch, Plan
 from dask_k8s_controller.runtime.plugin import Plugin, Reconcile, Reconciler, Rule
 from dask_k8s_controller.runtime.results import After, Outcome, WriteError
@@ -50,6 +50,7 @@ __all__ = [
     "Watched",
     "World",
     "WriteError",
+    "bounded",
     "conditions",
     "conditions_of",
     "invalid_status",

@@ -5,10 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, Self
 
-from dask_k8s_controller import Key, Record, World
+from dask_k8s_controller import Key, Record, World, bounded
 from dask_k8s_crds import DaskClusterStatus, DaskJob, DaskJobStatus, names
 from dask_k8s_crds.conditions import find
 from dask_k8s_crds.resources import DASK_CLUSTERS, JOBS, PODS, Resource
+
+MAX_REASON = 128
+MAX_MESSAGE = 1024
+"""Bytes of reason and message of a Job that the cache keeps; anybody who may write its status sets them."""
 
 
 class JobResult(NamedTuple):
@@ -56,8 +60,9 @@ def _runner_result(status: Mapping[str, Any]) -> JobResult | None:
         if each["type"] in {"Complete", "Failed"} and each["status"] == "True":
             succeeded = each["type"] == "Complete"
             time = (status.get("completionTime") if succeeded else None) or each["lastTransitionTime"]
-            reason = each.get("reason") or each["type"]
-            return JobResult(succeeded, reason, each.get("message", ""), datetime.fromisoformat(time))
+            reason = bounded(each.get("reason") or each["type"], MAX_REASON)
+            message = bounded(each.get("message"), MAX_MESSAGE)
+            return JobResult(succeeded, reason, message, datetime.fromisoformat(time))
     return None
 
 

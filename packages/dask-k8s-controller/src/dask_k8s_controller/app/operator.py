@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from dask_k8s_controller.app.settings import Settings
+from dask_k8s_controller.dask.reconcile_guard import guarded
 from dask_k8s_controller.dask.scheduler.agent_client import Agents
 from dask_k8s_controller.dask.world import LiveDaskWorld
 from dask_k8s_controller.runtime.api import Api
@@ -16,6 +17,7 @@ from dask_k8s_controller.runtime.clock import Clock
 from dask_k8s_controller.runtime.expectations import Expectations
 from dask_k8s_controller.runtime.informer import Informer
 from dask_k8s_controller.runtime.leader_election import Election
+from dask_k8s_controller.runtime.object_errors import ObjectErrors
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.plugin import Plugin
 from dask_k8s_controller.runtime.reconcile_loop import ReconcileLoop
@@ -68,31 +70,37 @@ class Operator:
             if self.leading.is_set():
                 triggers.enqueue(change)
 
+        def on_unreadable(key: Key) -> None:
+            if self.leading.is_set():
+                self.queue.put(key)
+
         def enqueue_after(key: Key, seconds: float) -> None:
             # Not `queue.put_after`: an earlier turn would replace this one.
             asyncio.get_running_loop().call_later(seconds, self.queue.put, key)
 
         watches = {watched.resource: watched for plugin in self.plugins for watched in plugin.watches}
         reconcilers = [reconciler for plugin in self.plugins for reconciler in plugin.reconcilers]
-        self.cache = Cache(watches, on_change)
+        errors = ObjectErrors({reconciler.resource for reconciler in reconcilers}, on_unreadable)
+        self.cache = Cache(watches, on_change, errors)
         expectations = Expectations()
         throttle = Throttle(
             slots=self.settings.api_concurrency,
             rate=self.settings.api_rate,
             may_write=self.election.is_leader if self.election else self.leading.is_set,
         )
+        applier = Applier(self.api, self.cache, throttle, expectations, self.clock)
         world = LiveDaskWorld(
             self.cache,
             expectations,
-            Applier(self.api, self.cache, throttle, expectations, self.clock),
+            applier,
             self.clock,
             enqueue_after,
             agents=self.agents,
             signing_key=self.signing_key,
             cluster_domain=self.settings.cluster_domain,
         )
-        triggers = Triggers(reconcilers, self.queue, world)
-        reconciles = {reconciler.resource: reconciler.reconcile for reconciler in reconcilers}
+        triggers = Triggers(reconcilers, self.queue, world, errors)
+        reconciles = {each.resource: guarded(each.reconcile, applier) for each in reconcilers}
         self.loop = ReconcileLoop(self.queue, reconciles, world)
         seconds = self.settings.watch_seconds
         self.informers = tuple(
@@ -160,4 +168,6 @@ class Operator:
                 self.queue.put_after(key, self.random.uniform(0, RESYNC_SECONDS / 5))
 
     def _keys(self) -> Iterator[Key]:
-        return (record.key for resource in self.loop.reconcilers for record in self.cache.all(resource))
+        for resource in self.loop.reconcilers:
+            yield from (record.key for record in self.cache.all(resource))
+        yield from self.cache.errors.unreadable

@@ -5,13 +5,13 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from dask_k8s_controller.runtime.cache import Record
+from dask_k8s_controller.runtime.object_errors import valid_conditions
 from dask_k8s_controller.runtime.objects import Body
 from dask_k8s_controller.runtime.plan import Event
 from dask_k8s_controller.runtime.results import Outcome, WriteError
 from dask_k8s_crds import Condition, CustomResource, InvalidObject
 from dask_k8s_crds.api_errors import ApiError
-from dask_k8s_crds.conditions import Conditions, find, merge
-from dask_k8s_crds.model import Status
+from dask_k8s_crds.conditions import find, merge
 
 
 class Finding(NamedTuple):
@@ -59,14 +59,8 @@ def conditions(generation: int | None, **found: tuple[bool | None, Finding]) -> 
 
 
 def conditions_of(body: Body) -> list[Condition]:
-    """Parse the conditions in the status of an object; none if somebody else wrote unreadable ones."""
-    return list(_Conditions.of(body).conditions)
-
-
-class _Conditions(Status):
-    """The part of a status that all resources have."""
-
-    conditions: Conditions = ()
+    """Parse the conditions in the status of an object, without those that are not valid."""
+    return valid_conditions(body)
 
 
 def unknown_fields(parsed: CustomResource, known: Sequence[Condition]) -> tuple[Condition, ...]:

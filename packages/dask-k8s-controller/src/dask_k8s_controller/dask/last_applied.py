@@ -9,6 +9,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 from dask_k8s_controller.runtime.objects import Body
 from dask_k8s_crds import labels
 
@@ -33,6 +35,20 @@ def recorded(body: Body) -> str:
     return text
 
 
+def short(text: str, limit: int) -> str:
+    """Return a record as the cache keeps it for each pod: a digest instead of one that is too long.
+
+    The record of a pod with the usual labels and annotations has some 200 bytes, and 40 more for each further
+    one. With a digest, labels and annotations that are removed from a template stay on its pods until these
+    are replaced.
+    """
+    return text if len(text) <= limit and text.isascii() else _digest_of(text)
+
+
+def _digest_of(text: str) -> str:
+    return f"sha256:{digest(text)}"
+
+
 def differs(before: str, desired: Body, section: str) -> bool:
     """Return whether a section of the desired child differs from the record ``before``."""
     return _section(before, section).get("digest") != _section(recorded(desired), section).get("digest")
@@ -41,7 +57,9 @@ def differs(before: str, desired: Body, section: str) -> bool:
 def removed_keys(before: str, desired: Body, section: str) -> dict[str, None]:
     """Return the merge patch that removes the keys that we set before and no longer set."""
     current = _section(recorded(desired), section).get("keys", ())
-    return dict.fromkeys(key for key in _section(before, section).get("keys", ()) if key not in current)
+    keys = _section(before, section).get("keys")
+    ours = [key for key in keys if isinstance(key, str)] if isinstance(keys, list) else []
+    return dict.fromkeys(key for key in ours if key not in current)
 
 
 def metadata_patch(before: str, desired: Body) -> dict[str, Any]:
@@ -49,7 +67,7 @@ def metadata_patch(before: str, desired: Body) -> dict[str, Any]:
 
     Our bookkeeping annotations, apart from the record, are left out: they belong to that one child.
     """
-    if before == recorded(desired):
+    if before in (recorded(desired), _digest_of(recorded(desired))):
         return {}
     patch: dict[str, dict[str, Any]] = {}
     for section in ("labels", "annotations"):
@@ -64,7 +82,7 @@ def metadata_patch(before: str, desired: Body) -> dict[str, Any]:
 def _section(text: str, section: str) -> dict[str, Any]:
     """Return a section of a record; empty if it is unreadable, as anybody may edit the annotation."""
     try:
-        found = json.loads(text or "{}")[section]
+        found = orjson.loads(text or "{}")[section]
     except (KeyError, TypeError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

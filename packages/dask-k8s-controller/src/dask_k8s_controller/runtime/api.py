@@ -15,6 +15,7 @@ import aiohttp
 import orjson
 from prometheus_client import Counter, Histogram
 
+from dask_k8s_controller.runtime.decode import decode
 from dask_k8s_controller.runtime.login import Credentials, has_proxy
 from dask_k8s_crds.api_errors import ApiError
 
@@ -110,14 +111,19 @@ class Api:
             async for chunk in response.content.iter_any():
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:
-                    event = orjson.loads(line)
-                    if event["type"] == "ERROR":
-                        raise ApiError.from_status(event["object"], status=500, reason="WatchError")
-                    yield event
+                    match await _decode(line):
+                        case {"type": "ERROR", "object": dict(status)}:
+                            raise ApiError.from_status(status, status=500, reason="WatchError")
+                        case {"type": str(), "object": dict()} as event:
+                            yield event
+                        case _:
+                            raise ApiError(0, "InvalidResponse", f"{request}: this is not a watch event")
 
     async def _json(self, request: _Request) -> dict[str, Any]:
         async with self._send(request) as response:
-            answer: dict[str, Any] = orjson.loads(await response.read())
+            answer = await _decode(await response.read())
+        if not isinstance(answer, dict):
+            raise ApiError(0, "InvalidResponse", f"{request}: the response is not an object")
         return answer
 
     @asynccontextmanager
@@ -209,3 +215,11 @@ class Api:
             logger.error("%s; loading the credentials again until they are accepted", problem)
         self.login_problem = problem
         return ApiError(401, "Unauthorized", problem)
+
+
+async def _decode(text: bytes) -> Any:
+    """Decode JSON; what orjson cannot read takes longer, and so is read in a thread."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return await asyncio.to_thread(decode, text)

@@ -15,12 +15,12 @@ from dask_k8s_controller.runtime.api import Api
 from dask_k8s_controller.runtime.cache import Cache
 from dask_k8s_controller.runtime.clock import Clock
 from dask_k8s_controller.runtime.expectations import Expectations
-from dask_k8s_controller.runtime.objects import Key, Owner, controller_of
+from dask_k8s_controller.runtime.objects import Body, Key, Owner, controller_of
 from dask_k8s_controller.runtime.plan import Action, Create, Delete, Event, Patch, Plan
 from dask_k8s_controller.runtime.results import Outcome, WriteError
 from dask_k8s_controller.runtime.throttle import Throttle
 from dask_k8s_crds.api_errors import ApiError
-from dask_k8s_crds.resources import EVENTS
+from dask_k8s_crds.resources import EVENTS, Resource
 
 
 @dataclass(slots=True)
@@ -81,7 +81,7 @@ class Applier:
                     return
                 message = f"{key.resource} has no status subresource; apply the CRDs of this version"
                 raise ApiError(error.status, error.reason, message) from error
-        self.cache.set_from_response(self.cache.record(key.resource, body))
+        self._show(key.resource, body)
 
     async def _collect(self, key: Key, uid: str, action: Action, errors: list[WriteError]) -> None:
         try:
@@ -134,7 +134,12 @@ class Applier:
             if error.status != 404 and error.reason != "Conflict":
                 raise
         else:
-            self.cache.set_from_response(self.cache.record(key.resource, body))
+            self._show(key.resource, body)
+
+    def _show(self, resource: Resource, body: Body) -> None:
+        """Store the state that the API server returned for a write."""
+        if (record := self.cache.read(resource, body)) is not None:
+            self.cache.set_from_response(record)
 
     async def _exists(self, owner: Key, uid: str) -> bool:
         """Ask the API server: an object that a deleted owner adopted would be garbage-collected."""

@@ -11,7 +11,9 @@ from dask_k8s_controller.runtime.api import Api
 from dask_k8s_controller.runtime.backoff import Backoff
 from dask_k8s_controller.runtime.cache import Cache, Watched
 from dask_k8s_controller.runtime.clock import Clock
+from dask_k8s_controller.runtime.object_errors import identify
 from dask_k8s_crds.api_errors import ApiError
+from dask_k8s_crds.resources import Resource
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +56,8 @@ class Informer:
                 started = self.clock.monotonic()
                 await self._watch()
                 failures = 0
-            except ApiError as error:
+            except Exception as raised:  # noqa: BLE001  # whatever happens, the watch goes on
+                error = self._as_api_error(raised)
                 if self.clock.monotonic() - started > delay:
                     # The watch worked for a while, as with a proxy that cuts every watch after a minute.
                     failures = 0
@@ -87,22 +90,27 @@ class Informer:
         return {"labelSelector": self.watched.selector} if self.watched.selector else {}
 
     async def _list(self) -> None:
-        records, resource = [], self.watched.resource
+        records, unreadable, resource = [], set(), self.watched.resource
         parameters = {"limit": PAGE_SIZE} | self._selector
         while True:
             page = await self.api.get(resource.path(self.namespace), **parameters)
             self._record_contact()
-            for body in page["items"]:
-                # Items of a list lack both fields; trimmed objects must not depend on how they were read.
-                body.setdefault("apiVersion", resource.api_version)
-                body.setdefault("kind", resource.kind)
-                records.append(self.cache.record(resource, body))
-            next_page = page["metadata"].get("continue")
-            if not next_page:
+            items, metadata = _page(page, resource)
+            for body in items:
+                if isinstance(body, dict):
+                    # Items of a list lack both; trimmed objects must not depend on how they were read.
+                    body.setdefault("apiVersion", resource.api_version)
+                    body.setdefault("kind", resource.kind)
+                record = self.cache.read(resource, body)
+                if record is None:
+                    unreadable.add(identify(resource, body))
+                else:
+                    records.append(record)
+            if not metadata.get("continue"):
                 break
-            parameters["continue"] = next_page
-        self.cache.replace(resource, self.namespace, records)
-        self._version = page["metadata"]["resourceVersion"]
+            parameters["continue"] = metadata["continue"]
+        self.cache.replace(resource, self.namespace, records, unreadable)
+        self._version = metadata["resourceVersion"]
         self.synced.set()
 
     async def _watch(self) -> None:
@@ -121,13 +129,23 @@ class Informer:
         self._record_contact()
 
     def _handle(self, event_type: str, body: dict[str, Any]) -> None:
-        if event_type != "BOOKMARK":
-            record = self.cache.record(self.watched.resource, body)
-            if event_type == "DELETED":
-                self.cache.remove(record)
-            else:
-                self.cache.set(record)
-        self._version = body["metadata"]["resourceVersion"]
+        resource = self.watched.resource
+        if event_type == "DELETED":
+            self.cache.remove_body(resource, body)
+        elif event_type != "BOOKMARK" and (record := self.cache.read(resource, body)) is not None:
+            self.cache.set(record)
+        metadata = body.get("metadata")
+        version = metadata.get("resourceVersion") if isinstance(metadata, dict) else None
+        # Without one, the next watch begins before this event, which then comes again.
+        self._version = version if isinstance(version, str) else self._version
+
+    def _as_api_error(self, error: Exception) -> ApiError:
+        """Return an `ApiError` as it is; log any other error, which is a defect, and list again."""
+        if isinstance(error, ApiError):
+            return error
+        logger.error("the watch of %s failed", self, exc_info=error)
+        self._version = None
+        return ApiError(0, "InternalError", str(error))
 
     def _record_contact(self) -> None:
         self._last_contact = self.clock.monotonic()
@@ -140,3 +158,13 @@ class Informer:
         if error.status == 404:
             message = f"the API server does not know them; install the CRDs ({error.message})"
         logger.log(level, "cannot watch %s: %s; retrying in %.1f s", self, message, delay)
+
+
+def _page(page: Any, resource: Resource) -> tuple[list[Any], dict[str, Any]]:
+    """Return items and metadata of one page of a list."""
+    match page:
+        case {"metadata": {"resourceVersion": str()} as metadata, "items": list(items)}:
+            return items, metadata
+        case {"metadata": {"resourceVersion": str()} as metadata, "items": None}:
+            return [], metadata
+    raise ApiError(0, "InvalidResponse", f"the answer is not a list of {resource}")

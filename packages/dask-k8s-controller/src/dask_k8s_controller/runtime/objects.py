@@ -5,6 +5,11 @@ from typing import Any, NamedTuple, Self
 
 from dask_k8s_crds.resources import Resource
 
+MAX_NAME = 253
+"""The length of the longest name that an object, or a group of resources, can have."""
+MAX_UID = 128
+"""Longer than any uid or kind: the API server's uids have 36 characters, and kinds at most 63."""
+
 Body = Mapping[str, Any]
 """An object as the API server sends it: plain JSON, never mutated."""
 
@@ -55,8 +60,33 @@ def controller_of(body: Body) -> Owner | None:
     for reference in body["metadata"].get("ownerReferences") or ():
         if reference.get("controller"):
             group, _, _ = reference["apiVersion"].rpartition("/")
-            return Owner(group, reference["kind"], reference["name"], reference["uid"])
+            return Owner(
+                _identifier(group, MAX_NAME),
+                _identifier(reference["kind"], MAX_UID),
+                _identifier(reference["name"], MAX_NAME),
+                _identifier(reference["uid"], MAX_UID),
+            )
     return None
+
+
+def _identifier(text: str, limit: int) -> str:
+    """Return a part of a reference; empty if no object has such a one, since the API server takes any."""
+    return text if len(text) <= limit and text.isascii() else ""
+
+
+def bounded(text: Any, limit: int) -> str:
+    """Return the beginning of a text, in at most about ``limit`` bytes; empty if it is not a string.
+
+    The cache keeps strings of objects that anybody may write, and that may have a megabyte.
+    """
+    if not isinstance(text, str):
+        return ""
+    if len(text) <= limit and text.isascii():
+        return text
+    highest = max(text[:limit])
+    # As CPython stores a string: all of its characters as wide as the widest one.
+    characters = limit // (1 if highest <= "\xff" else 2 if highest <= "\uffff" else 4)
+    return text if len(text) <= characters else f"{text[: characters - 3]}..."
 
 
 def key_of(resource: Resource, body: Body) -> Key:

@@ -11,6 +11,7 @@ from prometheus_client import Counter, Histogram
 
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.plugin import Reconcile
+from dask_k8s_controller.runtime.results import flattened
 from dask_k8s_controller.runtime.work_queue import WorkQueue
 from dask_k8s_controller.runtime.world import World
 from dask_k8s_crds.api_errors import ApiError
@@ -55,13 +56,19 @@ class ReconcileLoop:
             with RECONCILE_SECONDS.labels(key.resource.kind).time():
                 after = await self.reconcilers[key.resource](key, self.world)
             again_after = after.seconds if after else None
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Something that it awaited was cancelled, not the reconcile.
+            self._retry(key, RuntimeError(f"the reconcile ended with {error!r}"))
         except Exception as error:  # noqa: BLE001  # a defect in one reconcile must not stop the others
             self._retry(key, error)
         else:
             self.queue.done(key, again_after=again_after)
 
     def _retry(self, key: Key, error: Exception) -> None:
-        errors = _flatten(error)
+        errors = flattened(error)
         api_errors = [error for error in errors if isinstance(error, ApiError)]
         retry_after = max((error.retry_after or 0.0 for error in api_errors), default=0.0)
         delay = self.queue.failed(key, at_least=retry_after)
@@ -75,10 +82,3 @@ class ReconcileLoop:
             level = logging.DEBUG if rejected else logging.WARNING
             more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
             logger.log(level, "%s: %s%s; retrying in %.1f s", key, errors[0], more, delay)
-
-
-def _flatten(error: Exception) -> list[Exception]:
-    """Return the errors of nested groups as one list."""
-    if isinstance(error, ExceptionGroup):
-        return [each for nested in error.exceptions for each in _flatten(nested)]
-    return [error]

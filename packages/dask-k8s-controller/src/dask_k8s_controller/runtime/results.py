@@ -48,3 +48,10 @@ class Outcome:
         """Raise all errors as one group, so that the key is retried with back-off."""
         if self.errors:
             raise ExceptionGroup("not all could be written", self.errors)
+
+
+def flattened(error: Exception) -> list[Exception]:
+    """Return the errors of nested groups as one list."""
+    if isinstance(error, ExceptionGroup):
+        return [each for nested in error.exceptions for each in flattened(nested)]
+    return [error]

@@ -5,6 +5,7 @@ from dataclasses import InitVar, dataclass, field
 from typing import Any
 
 from dask_k8s_controller.runtime.cache import Change
+from dask_k8s_controller.runtime.object_errors import ObjectErrors
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.plugin import Reconciler, Trigger
 from dask_k8s_controller.runtime.work_queue import WorkQueue
@@ -19,6 +20,7 @@ class Triggers:
     reconcilers: InitVar[Sequence[Reconciler[Any]]]
     queue: WorkQueue
     world: World
+    errors: ObjectErrors
     _reconciled: dict[tuple[str, str], Resource] = field(default_factory=dict)
     """Reconciled resources by group and kind, as owner references name them."""
     _triggers: dict[Resource, list[Trigger[Any]]] = field(default_factory=dict)
@@ -44,5 +46,16 @@ class Triggers:
             if owner is not None:
                 self.queue.put(Key(owner, namespace, record.owner.name))
         for trigger in self._triggers.get(resource, ()):
-            for key in trigger(record, self.world):
-                self.queue.put(key)
+            try:
+                keys = [self._checked(key) for key in trigger(record, self.world)]
+            except Exception as error:  # noqa: BLE001  # one trigger must not stop the others
+                self.errors.add(record.key, record.uid, "a trigger failed for the object", error)
+            else:
+                for key in keys:
+                    self.queue.put(key)
+
+    def _checked(self, key: object) -> Key:
+        """Return a key that a trigger returned; raise `TypeError` if no reconciler can handle it."""
+        if not isinstance(key, Key) or key.resource not in self._reconciled.values():
+            raise TypeError(f"the trigger returned {key!r}, which is not the key of a reconciled resource")
+        return key

@@ -4,12 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
+import orjson
+
 from dask_k8s_controller.dask.last_applied import recorded
 from dask_k8s_controller.dask.world import World
 from dask_k8s_controller.runtime.cache import Record
-from dask_k8s_controller.runtime.objects import Body, Key
+from dask_k8s_controller.runtime.objects import Body, Key, controller_of
 from dask_k8s_crds import DaskCluster, DaskWorkerGroupStatus, names
-from dask_k8s_crds.resources import DASK_WORKER_GROUPS, PODS, SECRETS, SERVICES
+from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SECRETS, SERVICES
+
+MAX_SERVICE = 2**16
+"""Bytes of the largest spec of a scheduler's Service, with the record of what we applied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,13 @@ class Service:
 def trim_service(body: Body) -> Service:
     """Return what the cache keeps of a Service."""
     ingress = ((body.get("status") or {}).get("loadBalancer") or {}).get("ingress")
+    owner = controller_of(body)
+    if owner is None or (owner.group, owner.kind) != (DASK_CLUSTERS.group, DASK_CLUSTERS.kind):
+        # Of others it only counts that they exist: anybody can create one with our labels.
+        return Service(spec={}, has_ingress=bool(ingress))
+    size = len(orjson.dumps(body["spec"])) + len(recorded(body))
+    if size > MAX_SERVICE:
+        raise ValueError(f"its spec and our record of it have {size} bytes, more than {MAX_SERVICE}")
     return Service(spec=body["spec"], has_ingress=bool(ingress), last_applied=recorded(body))
 
 

@@ -1,22 +1,39 @@
 """The view of a pod that the cache keeps: what reconcilers read, and nothing else. Pure."""
 
-import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
+from itertools import islice
 
 from dask_k8s_controller.dask import last_applied
 from dask_k8s_controller.dask.findings import Finding
 from dask_k8s_controller.dask.pods.template import main_container
 from dask_k8s_controller.dask.pods.trouble import pod_stalled_since, pod_trouble
-from dask_k8s_controller.runtime.objects import Body
+from dask_k8s_controller.runtime.objects import Body, bounded
 from dask_k8s_crds import labels, names
 
 AGENT_VOLUME = "dask-k8s-agent"
 """The volume with the scheduler's agent."""
 _NODE_REASONS = {"Evicted", "NodeLost", "NodeShutdown", "Preempting", "Shutdown", "Terminated"}
 """Reasons in the status of a pod that failed because of its node."""
+
+
+# Bytes that the cache keeps of strings, since anybody can create a pod with our labels and a megabyte in it.
+MAX_WORD = 32
+"""Of a component, a phase, a digest or a time."""
+MAX_ADDRESS = 46
+"""The length of the longest IP address."""
+MAX_ADDRESSES = 2
+"""A pod has at most one IPv4 and one IPv6 address."""
+MAX_REASON = 64
+MAX_MESSAGE = 512
+"""Of the message about what keeps a pod from running."""
+MAX_TEXT = 640
+"""Of this message and the record of what we applied last, together."""
+MAX_DIGITS = 9
+"""Of the number of failures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +106,15 @@ def trim(body: Body) -> Pod:
     annotations = metadata.get("annotations") or {}
     component = (metadata.get("labels") or {}).get(labels.COMPONENT, "")
     shares_ip = component == labels.WORKER and body["spec"].get("hostNetwork")
-    trouble, failures = pod_trouble(body["spec"], status, conditions), _failures(annotations)
+    trouble, failures = _trouble(body["spec"], status, conditions), _failures(annotations)
+    left = MAX_TEXT - (len(trouble.message) if trouble else 0)
     running, ready = _is_running(body["spec"], status), conditions.get("Ready", {}).get("status") == "True"
     stalled = trouble is not None or (running and not ready)
     return Pod(
         name=metadata["name"],
-        component=component,
+        component=_shared(bounded(component, MAX_WORD)),
         created=metadata["creationTimestamp"],
-        phase=status.get("phase", "Pending"),
+        phase=_shared(bounded(status.get("phase", "Pending"), MAX_WORD)),
         ready=ready,
         deletion=metadata.get("deletionTimestamp"),
         trouble=trouble,
@@ -108,12 +126,17 @@ def trim(body: Body) -> Pod:
         ips=() if shares_ip else _ips(status),
         dashboard_port=_dashboard_port(body["spec"]),
         ended_by_node=_ended_by_node(status),
-        # All pods of a group have the same; interned, it is one object in memory.
-        digest=sys.intern(annotations.get(labels.TEMPLATE_DIGEST, "")),
-        last_applied=sys.intern(last_applied.recorded(body)),
-        draining_since=annotations.get(labels.DRAINING_SINCE),
+        digest=_shared(bounded(annotations.get(labels.TEMPLATE_DIGEST), MAX_WORD)),
+        last_applied=_shared(last_applied.short(last_applied.recorded(body), left)),
+        draining_since=bounded(annotations.get(labels.DRAINING_SINCE), MAX_WORD) or None,
         failures=failures,
     )
+
+
+@lru_cache(maxsize=4096)
+def _shared(text: str) -> str:
+    """Return an equal string that is in memory already: all pods of a group have the same ones."""
+    return text
 
 
 def troubled(pods: Iterable[Pod]) -> Finding | None:
@@ -138,13 +161,14 @@ def _is_running(spec: Body, status: Body) -> bool:
 
 def _ips(status: Body) -> tuple[str, ...]:
     found = (status.get("podIP"), *(each.get("ip") for each in status.get("podIPs") or ()))
-    return tuple(dict.fromkeys(filter(None, found)))
+    addresses = dict.fromkeys(bounded(address, MAX_ADDRESS) for address in found if address)
+    return tuple(islice(addresses, MAX_ADDRESSES))
 
 
 def _failures(annotations: Body) -> int:
     """Return the number in the annotation; 0 if it is unreadable, as anybody may edit it."""
     text = annotations.get(labels.FAILURES, "")
-    return int(text) if text.isdecimal() else 0
+    return int(text) if text.isdecimal() and len(text) <= MAX_DIGITS else 0
 
 
 def _ended_by_node(status: Body) -> bool:
@@ -169,3 +193,8 @@ def _dashboard_port(spec: Body) -> int:
     ports = (port for container in spec["containers"] for port in container.get("ports") or ())
     named = (port["containerPort"] for port in ports if port.get("name") == "http-dashboard")
     return next(named, names.DASHBOARD_PORT)
+
+
+def _trouble(spec: Body, status: Body, conditions: Mapping[str, Body]) -> Finding | None:
+    found = pod_trouble(spec, status, conditions)
+    return found and Finding(bounded(found.reason, MAX_REASON), bounded(found.message, MAX_MESSAGE))
