@@ -63,4 +63,4 @@ class LiveDaskWorld(LiveWorld):
             return None
         token = next((secret.value.token for secret in self.owned(cluster.uid, SECRETS)), "")
         address = f"{pod.value.ip}:{pod.value.dashboard_port}"
-        return self.agents.at(AgentEndpoint(pod.key.name, address, token))
+        return self.agents.at(AgentEndpoint(pod.key, address, token))

@@ -5,7 +5,8 @@ either fits its model or is rejected.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Self
@@ -15,6 +16,9 @@ import orjson
 
 from dask_k8s_controller.dask.scheduler import dask_api
 from dask_k8s_controller.dask.scheduler.answers import A, AgentError, Demand, Idle, Known, Retired
+from dask_k8s_controller.runtime.fence import FENCED, fence
+from dask_k8s_controller.runtime.objects import Key
+from dask_k8s_controller.runtime.throttle import Throttle
 
 BASE = "/dask-k8s/v1"
 ANSWER_SECONDS = 3.0
@@ -24,31 +28,41 @@ RETIRE_WAIT_SECONDS = 0.5
 REST_SECONDS = 5.0
 """How long a scheduler that did not answer is left alone, so that it does not delay other clusters."""
 LARGEST_ANSWER = 2**22
+MAX_CONCURRENT_REQUESTS = 256
+"""Each needs a file descriptor, and many schedulers may be silent until the timeout at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
 class AgentEndpoint:
     """Where an agent listens: the scheduler's pod, ``host:port`` of its dashboard, and the token."""
 
-    pod: str
+    pod: Key
     address: str
     token: str
 
     def error(self, reason: str, message: str) -> AgentError:
         """Return an error of this agent."""
-        return AgentError(reason, f"scheduler pod {self.pod} at {self.address}: {message}")
+        return AgentError(reason, f"scheduler pod {self.pod.name} at {self.address}: {message}")
 
 
 class Agents:
-    """The HTTP session for all agents, as an async context manager, and those that did not answer lately."""
+    """The HTTP session for all agents, as an async context manager, and those that did not answer lately.
+
+    A request is sent only if ``may_send`` returns True at that moment, because it may change a scheduler.
+    """
 
     def __init__(self) -> None:
+        self.may_send: Callable[[], bool] = lambda: True
+        self.throttle = Throttle(slots=MAX_CONCURRENT_REQUESTS)
         self._session: aiohttp.ClientSession | None = None
-        self._silent: dict[AgentEndpoint, tuple[float, AgentError]] = {}
+        self._silent: OrderedDict[AgentEndpoint, tuple[float, AgentError]] = OrderedDict()
+        """In the order in which they may be asked again."""
 
     async def __aenter__(self) -> Self:
         # Without the environment's proxies: pods are reached directly, and no proxy may see the token.
-        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60))
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
+        traces = [fence(lambda: self.may_send())]  # noqa: PLW0108  # the attribute may be set later
+        self._session = aiohttp.ClientSession(connector=connector, trace_configs=traces)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -69,13 +83,14 @@ class Agents:
         if error is not None and until > asyncio.get_running_loop().time():
             raise error
         try:
-            async with self._session.request(
+            async with self.throttle.slot(endpoint.pod), self._session.request(
                 method,
                 f"http://{endpoint.address}{path}",
                 data=None if body is None else orjson.dumps(body),
                 headers={"Authorization": f"Bearer {endpoint.token}", "Content-Type": "application/json"},
                 timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS),
                 allow_redirects=False,
+                trace_request_ctx=FENCED,
             ) as response:
                 return await _read(response, endpoint)
         except TimeoutError:
@@ -88,8 +103,10 @@ class Agents:
     def _leave_alone(self, error: AgentError, endpoint: AgentEndpoint) -> AgentError:
         """Let requests to an endpoint fail with this error for a while; return it."""
         now = asyncio.get_running_loop().time()
-        self._silent = {each: entry for each, entry in self._silent.items() if entry[0] > now}
+        while self._silent and next(iter(self._silent.values()))[0] <= now:
+            self._silent.popitem(last=False)
         self._silent[endpoint] = (now + REST_SECONDS, error)
+        self._silent.move_to_end(endpoint)
         return error
 
 
