@@ -58,7 +58,7 @@ async def turns_of(*answers):
     "answers, times",
     [
         pytest.param([None], [0], id="done"),
-        pytest.param([After(5.0), After(0.0)], [0, 5, 5], id="again after a while, and at once"),
+        pytest.param([After(5.0), After(0.0)], [0, 5, 5.1], id="again after a while, and at once"),
         pytest.param([REFUSED, REFUSED], [0, 0.25, 0.75], id="refused: back-off"),
         pytest.param([LATER], [0, 7], id="the server asked to wait"),
         pytest.param([WRITE], [0, 7], id="a write that the server asked to wait with"),

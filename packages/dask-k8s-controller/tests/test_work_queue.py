@@ -146,6 +146,12 @@ async def test_again_after_a_turn(queue):
     assert await turns(queue, 1) == [(A, 5)]
 
 
+async def test_again_at_once_is_after_the_gap(queue):
+    queue.put(A)
+    queue.done(await queue.get(), again_after=1e-9)
+    assert await turns(queue, 1) == [(A, 1)]
+
+
 async def test_what_was_put_meanwhile_comes_before_the_next_look(queue):
     queue.put(A)
     await queue.get()

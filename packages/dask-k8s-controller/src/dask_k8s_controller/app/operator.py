@@ -14,6 +14,7 @@ from dask_k8s_controller.runtime.api import Api
 from dask_k8s_controller.runtime.apply import Applier
 from dask_k8s_controller.runtime.cache import Cache, Change
 from dask_k8s_controller.runtime.clock import Clock
+from dask_k8s_controller.runtime.coverage import Coverage
 from dask_k8s_controller.runtime.expectations import Expectations
 from dask_k8s_controller.runtime.informer import Informer
 from dask_k8s_controller.runtime.leader_election import Election
@@ -29,7 +30,7 @@ logger = logging.getLogger(__name__)
 RESYNC_SECONDS = 300.0
 """Time after which every object is reconciled again from the cache, in case a trigger was missed."""
 STUCK_SECONDS = 180.0
-"""The work queue is stuck if a key waits, or a reconcile runs, for longer than this."""
+"""The work queue is stuck if there is work, and no reconcile and no write has ended for longer than this."""
 
 
 @dataclass(slots=True)
@@ -37,7 +38,8 @@ class Operator:
     """A controller; nothing runs until `run` is called.
 
     With an ``election``, it is a standby until it is elected: it only watches, so that its cache is filled
-    when it becomes the leader.
+    when it becomes the leader. A reconciler runs in a namespace once all that it reads there is in the cache;
+    namespaces and resources that cannot be watched do not delay the others.
     """
 
     api: Api
@@ -48,16 +50,21 @@ class Operator:
     clock: Clock = field(default_factory=Clock)
     random: Random = field(default_factory=Random)
     ready: asyncio.Event = field(init=False, default_factory=asyncio.Event)
-    """Set once the cache has been filled."""
+    """Set once a list of each resource was tried, and at least one namespace can be served."""
     leading: asyncio.Event = field(init=False, default_factory=asyncio.Event)
     cache: Cache = field(init=False)
     queue: WorkQueue = field(init=False, default_factory=WorkQueue)
     loop: ReconcileLoop = field(init=False)
+    throttle: Throttle = field(init=False)
     informers: tuple[Informer, ...] = field(init=False)
+    coverage: Coverage = field(init=False)
+    _served: asyncio.Event = field(init=False, default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         if self.election is None:
             self.leading.set()
+        else:
+            self.api.may_write = self.agents.may_send = self.election.is_leader
 
         def on_change(change: Change) -> None:
             expectations.observe(change)
@@ -74,29 +81,35 @@ class Operator:
         reconcilers = [reconciler for plugin in self.plugins for reconciler in plugin.reconcilers]
         self.cache = Cache(watches, on_change)
         expectations = Expectations()
-        throttle = Throttle(
-            slots=self.settings.api_concurrency,
-            rate=self.settings.api_rate,
-            may_write=self.election.is_leader if self.election else self.leading.is_set,
-        )
+        self.throttle = Throttle(slots=self.settings.api_concurrency, rate=self.settings.api_rate)
         world = LiveDaskWorld(
             self.cache,
             expectations,
-            Applier(self.api, self.cache, throttle, expectations, self.clock),
+            Applier(self.api, self.cache, self.throttle, expectations, self.clock),
             self.clock,
             enqueue_after,
             agents=self.agents,
             cluster_domain=self.settings.cluster_domain,
         )
         triggers = Triggers(reconcilers, self.queue, world)
-        reconciles = {reconciler.resource: reconciler.reconcile for reconciler in reconcilers}
-        self.loop = ReconcileLoop(self.queue, reconciles, world)
         seconds = self.settings.watch_seconds
         self.informers = tuple(
-            Informer(self.api, self.cache, watched, namespace, seconds, self.clock, self.random)
+            Informer(
+                self.api,
+                self.cache,
+                watched,
+                namespace,
+                seconds,
+                self.clock,
+                self.random,
+                on_synced=self._on_synced,
+            )
             for watched in watches.values()
             for namespace in self.settings.namespaces or (None,)
         )
+        self.coverage = Coverage(self.plugins, self.informers)
+        reconciles = {reconciler.resource: reconciler.reconcile for reconciler in reconcilers}
+        self.loop = ReconcileLoop(self.queue, reconciles, world, self.coverage.covers)
 
     async def run(self) -> None:
         """Fill the cache, wait until elected, then reconcile until cancelled."""
@@ -104,11 +117,25 @@ class Operator:
             for informer in self.informers:
                 tasks.create_task(informer.run())
             for informer in self.informers:
-                await informer.synced.wait()
+                await informer.tried.wait()
+            await self._served.wait()
             self.ready.set()
             logger.info("Ready")
+            for gap in self.coverage.gaps():
+                logger.warning("%s", gap)
             async with self.election.leadership() if self.election else nullcontext():
                 await self._lead()
+
+    def _on_synced(self, informer: Informer) -> None:
+        """Reconcile the objects whose reconcilers have waited for this informer."""
+        if self.ready.is_set():
+            logger.info("%s can be watched now", informer)
+        if self.coverage.serves_any():
+            self._served.set()
+        if self.leading.is_set():
+            for key in self._keys():
+                if informer.namespace in (None, key.namespace):
+                    self.queue.put(key)
 
     async def _lead(self) -> None:
         self.leading.set()
@@ -119,21 +146,30 @@ class Operator:
             tasks.create_task(self._resync())
 
     def problems(self) -> list[str]:
-        """Return the problems that only a restart may solve: a watch without data, a stuck work queue."""
-        problems = [
+        """Return the problems that only a restart may solve: no watch has data, or the work queue is stuck."""
+        silent = self._silent()
+        problems = silent if len(silent) == len(self.informers) else []
+        now = self.clock.monotonic()
+        idle = now - max(self.queue.last_end, self.throttle.last_end)
+        if (stuck := min(self.queue.longest_wait(), idle)) > STUCK_SECONDS:
+            problems.append(f"the work queue has been stuck for {stuck:.0f} s")
+        return problems
+
+    def unready(self) -> list[str]:
+        """Return the problems that may pass without a restart, and because of which nothing is reconciled."""
+        gaps = [] if self.coverage.serves_any() else list(self.coverage.gaps())
+        return gaps + ([self.api.login_problem] if self.api.login_problem else [])
+
+    def limitations(self) -> list[str]:
+        """Return what is not reconciled, or perhaps late, while the rest is."""
+        return [*self.coverage.gaps(), *self._silent()]
+
+    def _silent(self) -> list[str]:
+        return [
             f"nothing received from the API server for {informer} for {seconds:.0f} s"
             for informer in self.informers
             if (seconds := informer.seconds_since_contact()) > informer.idle_timeout
         ]
-        if (longest_wait := self.queue.longest_wait()) > STUCK_SECONDS:
-            problems.append(f"the work queue has been stuck for {longest_wait:.0f} s")
-        return problems
-
-    def unready(self) -> list[str]:
-        """Return the problems that may pass without a restart."""
-        unlisted = [informer for informer in self.informers if not informer.synced.is_set()]
-        login_problem = [self.api.login_problem] if self.api.login_problem else []
-        return [f"{informer} not listed yet" for informer in unlisted] + login_problem
 
     def role(self) -> str:
         """Return ``leader`` or ``standby``, or an empty string without an election."""

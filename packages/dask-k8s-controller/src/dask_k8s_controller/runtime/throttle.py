@@ -59,7 +59,8 @@ class Throttle:
             delay = self._delay()
             if delay > 0:
                 if self._timer is None:
-                    self._timer = asyncio.get_running_loop().call_later(delay, self._on_timer)
+                    # Event loops measure time in milliseconds at best.
+                    self._timer = asyncio.get_running_loop().call_later(max(delay, 0.001), self._on_timer)
                 return
             waiter = self._waiters.pop()
             if waiter.cancelled():

@@ -40,17 +40,16 @@ class WorkQueue:
         if key in self._active:
             self._put_again.add(key)
         elif key not in self._ready:
-            delay = self._not_before.get(key, 0.0) - _now()
-            if delay > 0:
-                self.put_after(key, delay)
+            if self._not_before.get(key, 0.0) > _now():
+                self.put_after(key, 0.0)
             else:
                 self._make_ready(key)
 
     def put_after(self, key: Key, seconds: float) -> None:
-        """Queue a key after some seconds, unless it is queued earlier."""
+        """Queue a key after some seconds, and as ``min_interval`` allows it, unless it is queued earlier."""
         if key in self._ready:
             return
-        when = _now() + seconds
+        when = max(_now() + seconds, self._not_before.get(key, 0.0))
         timer = self._timers.get(key)
         if timer is not None:
             if timer.when() <= when:
