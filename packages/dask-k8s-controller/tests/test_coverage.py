@@ -161,7 +161,9 @@ async def test_a_plugin_whose_kind_is_missing_does_not_stop_the_others():
 
     other = Plugin(
         watches=(Watched(OTHER),),
-        reconcilers=(Reconciler(OTHER, reconcile, triggers={DASK_CLUSTERS: lambda *_: [Key(OTHER, "a", "x")]}),),
+        reconcilers=(
+            Reconciler(OTHER, reconcile, triggers={DASK_CLUSTERS: lambda *_: [Key(OTHER, "a", "x")]}),
+        ),
     )
     api.refused = {OTHER.path("a"): UNKNOWN}
     make_cluster(api, "a")

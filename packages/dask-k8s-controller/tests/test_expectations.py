@@ -91,6 +91,7 @@ def test_a_watch_that_shows_one_object_does_not_look_at_all_others(expectations)
     """The time of an operation does not grow with the number of expectations."""
 
     class Counted(str):
+        __slots__ = ()
         compared = 0
 
         def __eq__(self, other):

@@ -30,7 +30,9 @@ def operator_of():
     """An operator of which nothing runs, and the API server is never asked."""
 
     def make(*namespaces, election=None):
-        return Operator(SimpleNamespace(), [plugin.PLUGIN], Settings(namespaces=namespaces), election=election)
+        return Operator(
+            SimpleNamespace(), [plugin.PLUGIN], Settings(namespaces=namespaces), election=election
+        )
 
     return make
 

@@ -150,8 +150,14 @@ async def test_causes(api, server):
         pytest.param(html(503, **{"Retry-After": "soon"}), None, id="not a number"),
         pytest.param(html(429, **{"Retry-After": "-5"}), None, id="negative"),
         pytest.param(html(429, **{"Retry-After": "1000000000"}), MAX_RETRY_AFTER_SECONDS, id="years"),
-        pytest.param(html(429, **{"Retry-After": 1000 * "9"}), MAX_RETRY_AFTER_SECONDS, id="a thousand digits"),
-        pytest.param(refusal(429, "TooManyRequests", retryAfterSeconds=10**400), MAX_RETRY_AFTER_SECONDS, id="400 digits"),
+        pytest.param(
+            html(429, **{"Retry-After": 1000 * "9"}), MAX_RETRY_AFTER_SECONDS, id="a thousand digits"
+        ),
+        pytest.param(
+            refusal(429, "TooManyRequests", retryAfterSeconds=10**400),
+            MAX_RETRY_AFTER_SECONDS,
+            id="400 digits",
+        ),
         pytest.param(refusal(429, "TooManyRequests", retryAfterSeconds=["7"]), None, id="a list"),
     ],
 )

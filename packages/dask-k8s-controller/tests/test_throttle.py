@@ -19,6 +19,8 @@ KEY = Key(PODS, "ns", "w")
 class Name(str):
     """A name that can be seen to be forgotten."""
 
+    __slots__ = ("__weakref__",)
+
 
 class Server:
     """Counts what runs, and remembers who started when."""

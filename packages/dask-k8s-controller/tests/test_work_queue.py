@@ -23,6 +23,8 @@ A, B, C = (Key(PODS, "ns", name) for name in "abc")
 class Name(str):
     """A name that can be seen to be forgotten."""
 
+    __slots__ = ("__weakref__",)
+
 
 @pytest.fixture
 async def queue():

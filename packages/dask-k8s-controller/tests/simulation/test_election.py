@@ -184,7 +184,7 @@ async def only_one_leads(candidates, seconds):
 
 
 async def test_a_leader_whose_lease_was_deleted_does_not_lead_while_it_looks():
-    """The first renewal after the deletion is refused; from then on another one may have created the lease."""
+    """After the first renewal that is refused, another one may have created the lease."""
     async with pair() as (leader, standby):
         standby.cut()
         leader.api.model.delete(KEY)

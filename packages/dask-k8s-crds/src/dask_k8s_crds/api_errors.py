@@ -7,8 +7,8 @@ from http.client import responses
 from typing import Any, Self
 
 MAX_RETRY_AFTER_SECONDS = 30.0
-"""The longest wait that a server can ask for. API servers ask for a few seconds; a broken or hostile proxy could
-otherwise stop all requests for years."""
+"""The longest wait that a server can ask for. API servers ask for a few seconds; a broken or hostile proxy
+could otherwise stop all requests for years."""
 
 
 class ApiError(Exception):

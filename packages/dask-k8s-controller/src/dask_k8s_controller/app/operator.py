@@ -146,7 +146,7 @@ class Operator:
             tasks.create_task(self._resync())
 
     def problems(self) -> list[str]:
-        """Return the problems that only a restart may solve: no watch has data, or the work queue is stuck."""
+        """Return the problems that only a restart may solve: no watch has data, or work is stuck."""
         silent = self._silent()
         problems = silent if len(silent) == len(self.informers) else []
         now = self.clock.monotonic()

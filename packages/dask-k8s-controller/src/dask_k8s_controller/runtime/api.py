@@ -59,8 +59,8 @@ class _Request:
 class Api:
     """A session with the API server, as an async context manager; objects go in and come out as dicts.
 
-    Writes are ``fenced``, except those by which a controller becomes the leader: one is sent only if ``may_write``
-    returns True at that moment.
+    Writes are ``fenced``, except those that a controller needs before it leads: one is sent only if
+    ``may_write`` returns True at that moment.
     """
 
     def __init__(self) -> None:

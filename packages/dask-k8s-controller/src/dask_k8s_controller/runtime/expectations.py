@@ -97,7 +97,7 @@ class Expectations:
         return self._deletions.get(uid, now) > now
 
     def _drop_old(self, now: float) -> None:
-        """Drop what has expired of objects and owners that do not exist any more, and so are not asked for."""
+        """Drop what has expired, also of objects and owners for which nobody asks any more."""
         while self._deletions and next(iter(self._deletions.values())) <= now:
             self._deletions.popitem(last=False)
         while self._creations:

@@ -1,9 +1,9 @@
-"""A queue whose groups take turns, so that a group with many items does not delay another one's first. No I/O."""
+"""A queue whose groups take turns, so that one with many items does not delay the others. No I/O."""
 
 from collections import OrderedDict, deque
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Generic, Self, TypeVar
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -16,20 +16,20 @@ class FairQueue(Generic[T]):
     """
 
     _items: deque[T] = field(default_factory=deque)
-    _groups: "OrderedDict[Hashable, Self]" = field(default_factory=OrderedDict)
+    _groups: "OrderedDict[Hashable, FairQueue[T]]" = field(default_factory=OrderedDict)
 
     def __bool__(self) -> bool:
         return bool(self._items or self._groups)
 
     def put(self, item: T, *path: Hashable) -> None:
         """Add an item to the group at this path, from the outermost group to the innermost."""
-        queue = self
-        for group in path:
-            inner = queue._groups.get(group)
-            if inner is None:
-                inner = queue._groups[group] = type(self)()
-            queue = inner
-        queue._items.append(item)
+        if not path:
+            self._items.append(item)
+            return
+        group, *rest = path
+        if group not in self._groups:
+            self._groups[group] = FairQueue()
+        self._groups[group].put(item, *rest)
 
     def pop(self) -> T:
         """Remove and return the item whose turn it is."""

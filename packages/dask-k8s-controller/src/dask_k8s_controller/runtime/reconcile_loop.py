@@ -54,7 +54,7 @@ class ReconcileLoop:
                     tasks.create_task(self._reconcile(key))
                 else:
                     self.queue.done(key)
-                # One reconcile begins per pass of the event loop: many keys delay neither requests nor probes.
+                # One begins per pass of the event loop, so that many do not delay requests and probes.
                 await asyncio.sleep(0)
 
     async def _reconcile(self, key: Key) -> None:

@@ -83,15 +83,18 @@ class Agents:
         if error is not None and until > asyncio.get_running_loop().time():
             raise error
         try:
-            async with self.throttle.slot(endpoint.pod), self._session.request(
-                method,
-                f"http://{endpoint.address}{path}",
-                data=None if body is None else orjson.dumps(body),
-                headers={"Authorization": f"Bearer {endpoint.token}", "Content-Type": "application/json"},
-                timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS),
-                allow_redirects=False,
-                trace_request_ctx=FENCED,
-            ) as response:
+            async with (
+                self.throttle.slot(endpoint.pod),
+                self._session.request(
+                    method,
+                    f"http://{endpoint.address}{path}",
+                    data=None if body is None else orjson.dumps(body),
+                    headers={"Authorization": f"Bearer {endpoint.token}", "Content-Type": "application/json"},
+                    timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS),
+                    allow_redirects=False,
+                    trace_request_ctx=FENCED,
+                ) as response,
+            ):
                 return await _read(response, endpoint)
         except TimeoutError:
             silent = endpoint.error("SchedulerSilent", f"no answer in {ANSWER_SECONDS:.0f} s")
