@@ -101,6 +101,8 @@ def _observe(record: Record, parsed: _ParsedAutoscaler, world: World, cache: Par
         for each in world.find(DASK_WORKER_GROUPS, record.key.namespace, spec.cluster)
         if not each.deleting and (each.owner is None or each.is_controlled_by(cluster))
     }
+    for uid in cache.groups.keys() - {each.uid for each in found.values()}:
+        del cache.groups[uid]
     bounds = {names.default_group(spec.cluster): (Bounds(spec.minimum, spec.maximum), 0)}
     bounds |= {each.name: (Bounds(each.minimum, each.maximum), each.priority) for each in spec.groups}
     scaled = [_group(found[name], cache, *of_group) for name, of_group in bounds.items() if name in found]

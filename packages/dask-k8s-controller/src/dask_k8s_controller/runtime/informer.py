@@ -37,7 +37,7 @@ class Informer:
     on_synced: "Callable[[Informer], None]" = lambda _: None
     """Called each time that ``synced`` is set."""
     synced: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set while the cache is complete: from the first list until the API server refuses the next one or a watch."""
+    """Set while the cache is complete: from the first list until the API server refuses another request."""
     tried: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once the first list is in the cache, or the first attempt has failed."""
     problem: str = "not listed yet"
