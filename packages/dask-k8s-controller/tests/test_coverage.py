@@ -12,6 +12,8 @@ from dask_k8s_controller.runtime.cache import Watched
 from dask_k8s_controller.runtime.coverage import needed
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.plugin import Plugin, Reconciler
+from dask_k8s_controller.runtime.signing_key import SigningKey
+from dask_k8s_crds import names
 from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import (
     DASK_AUTOSCALERS,
@@ -19,6 +21,7 @@ from dask_k8s_crds.resources import (
     DASK_WORKER_GROUPS,
     JOBS,
     PODS,
+    SECRETS,
     SERVICES,
     Resource,
 )
@@ -75,6 +78,7 @@ def start(api, *namespaces, plugins=(plugin.PLUGIN,), **settings):
         api,
         plugins,
         Settings(namespaces=namespaces, **settings),
+        SigningKey(api, Key(SECRETS, "home", names.AGENT_KEY)),
         agents=Agents(Random(1)),
         clock=VirtualClock(),
         random=Random(1),

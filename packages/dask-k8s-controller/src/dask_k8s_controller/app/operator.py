@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from random import Random
 
@@ -21,6 +20,7 @@ from dask_k8s_controller.runtime.leader_election import Election
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.plugin import Plugin
 from dask_k8s_controller.runtime.reconcile_loop import ReconcileLoop
+from dask_k8s_controller.runtime.signing_key import SigningKey
 from dask_k8s_controller.runtime.throttle import Throttle
 from dask_k8s_controller.runtime.triggers import Triggers
 from dask_k8s_controller.runtime.work_queue import WorkQueue
@@ -45,6 +45,8 @@ class Operator:
     api: Api
     plugins: Sequence[Plugin]
     settings: Settings
+    signing_key: SigningKey
+    """From it the tokens of agents are derived."""
     agents: Agents = field(default_factory=Agents)
     election: Election | None = None
     clock: Clock = field(default_factory=Clock)
@@ -89,6 +91,7 @@ class Operator:
             self.clock,
             enqueue_after,
             agents=self.agents,
+            signing_key=self.signing_key,
             cluster_domain=self.settings.cluster_domain,
         )
         triggers = Triggers(reconcilers, self.queue, world)
@@ -112,19 +115,26 @@ class Operator:
         self.loop = ReconcileLoop(self.queue, reconciles, world, self.coverage.covers)
 
     async def run(self) -> None:
-        """Fill the cache, wait until elected, then reconcile until cancelled."""
+        """Fill the cache and read the key, wait until elected, then reconcile until cancelled."""
         async with self.agents, asyncio.TaskGroup() as tasks:
+            loading = tasks.create_task(self.signing_key.load())
             for informer in self.informers:
                 tasks.create_task(informer.run())
             for informer in self.informers:
                 await informer.tried.wait()
             await self._served.wait()
+            await loading
             self.ready.set()
             logger.info("Ready")
             for gap in self.coverage.gaps():
                 logger.warning("%s", gap)
-            async with self.election.leadership() if self.election else nullcontext():
+            if self.election is None:
                 await self._lead()
+            else:
+                async with self.election.leadership():
+                    # It may have been replaced since, and the leader before may have used the new one.
+                    await self.signing_key.load()
+                    await self._lead()
 
     def _on_synced(self, informer: Informer) -> None:
         """Reconcile the objects whose reconcilers have waited for this informer."""
@@ -158,7 +168,7 @@ class Operator:
     def unready(self) -> list[str]:
         """Return the problems that may pass without a restart, and because of which nothing is reconciled."""
         gaps = [] if self.coverage.serves_any() else list(self.coverage.gaps())
-        return gaps + ([self.api.login_problem] if self.api.login_problem else [])
+        return gaps + list(filter(None, [self.api.login_problem, self.signing_key.problem]))
 
     def limitations(self) -> list[str]:
         """Return what is not reconciled, or perhaps late, while the rest is."""

@@ -7,7 +7,7 @@ either fits its model or is rejected.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Self
 
@@ -38,7 +38,7 @@ class AgentEndpoint:
 
     pod: Key
     address: str
-    token: str
+    token: str = field(repr=False)
 
     def error(self, reason: str, message: str) -> AgentError:
         """Return an error of this agent."""
