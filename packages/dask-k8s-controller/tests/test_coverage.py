@@ -137,7 +137,8 @@ async def test_a_namespace_in_which_rights_are_lost_is_left_alone_until_they_are
 @pytest.mark.looptime
 async def test_nothing_can_be_watched():
     api = Api()
-    api.refused = {DASK_CLUSTERS.path(namespace): UNKNOWN for namespace in "ab"}
+    api.refused = {PODS.path(namespace): UNKNOWN for namespace in "ab"}
+    make_cluster(api, "a")  # it waits, which is no reason for a restart
     operator, task = start(api, "a", "b")
     await asyncio.sleep(300)
     assert not operator.ready.is_set()

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -61,6 +62,8 @@ class Operator:
     informers: tuple[Informer, ...] = field(init=False)
     coverage: Coverage = field(init=False)
     _served: asyncio.Event = field(init=False, default_factory=asyncio.Event)
+    _begun: float = field(init=False, default=math.inf)
+    """When it began to reconcile; until then keys only wait."""
 
     def __post_init__(self) -> None:
         if self.election is None:
@@ -149,6 +152,7 @@ class Operator:
 
     async def _lead(self) -> None:
         self.leading.set()
+        self._begun = self.clock.monotonic()
         for key in self._keys():
             self.queue.put(key)
         async with asyncio.TaskGroup() as tasks:
@@ -160,15 +164,17 @@ class Operator:
         silent = self._silent()
         problems = silent if len(silent) == len(self.informers) else []
         now = self.clock.monotonic()
-        idle = now - max(self.queue.last_end, self.throttle.last_end)
+        idle = now - max(self.queue.last_end, self.throttle.last_end, self._begun)
         if (stuck := min(self.queue.longest_wait(), idle)) > STUCK_SECONDS:
             problems.append(f"the work queue has been stuck for {stuck:.0f} s")
         return problems
 
     def unready(self) -> list[str]:
         """Return the problems that may pass without a restart, and because of which nothing is reconciled."""
-        gaps = [] if self.coverage.serves_any() else list(self.coverage.gaps())
-        return gaps + list(filter(None, [self.api.login_problem, self.signing_key.problem]))
+        problems = [problem for problem in (self.api.login_problem, self.signing_key.problem) if problem]
+        if self.ready.is_set() and self.coverage.serves_any():
+            return problems
+        return [*self.coverage.gaps(), *problems] or ["the controller is starting"]
 
     def limitations(self) -> list[str]:
         """Return what is not reconciled, or perhaps late, while the rest is."""
