@@ -74,7 +74,11 @@ def test_a_namespace_without_a_role(world, another, run_controller, proxy_as, cl
     )
     world.apply(*first)
     proxy = proxy_as(f"system:serviceaccount:{world.namespace}:dask-k8s-controller")
-    controller = run_controller(namespaces=(world.namespace, second.namespace), kubeconfig=proxy.kubeconfig)
+    controller = run_controller(
+        *("--lease-namespace", world.namespace),
+        namespaces=(world.namespace, second.namespace),
+        kubeconfig=proxy.kubeconfig,
+    )
     for one in (world, second):
         one.apply(cluster(hold=True))
     world.workers("demo-default", 2, ready=False)
