@@ -228,16 +228,19 @@ async def test_liveness_is_green_while_pods_are_created_slowly():
 @pytest.mark.looptime
 async def test_liveness_is_red_if_there_is_work_and_nothing_ends():
     class Hanging(Api):
-        async def create(self, *_arguments, **_options):
-            await asyncio.Event().wait()
+        async def create(self, path, body, **options):
+            if path in {PODS.path("a"), SERVICES.path("a"), DASK_WORKER_GROUPS.path("a")}:
+                await asyncio.Event().wait()
+            return await super().create(path, body, **options)
 
     api = Hanging()
     make_cluster(api, "a")
     operator, task = start(api, "a")
     await asyncio.sleep(STUCK_SECONDS - 1)
     assert operator.problems() == []
-    await asyncio.sleep(5)
-    assert operator.problems() == [f"the work queue has been stuck for {STUCK_SECONDS + 4:.0f} s"]
+    await asyncio.sleep(60)
+    [problem] = operator.problems()
+    assert problem.startswith("the work queue has been stuck for")
     task.cancel()
 
 
