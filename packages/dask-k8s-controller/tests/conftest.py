@@ -1,7 +1,9 @@
 """For all tests of the controller: the test kit, a server with set answers, no event loop left over."""
 
 import asyncio
+from types import SimpleNamespace
 
+import aiohttp
 import pytest
 from kubernetes.aio.config import kube_config
 
@@ -31,3 +33,19 @@ async def api(server):
     """A session with that server."""
     async with Api() as api:
         yield api
+
+
+@pytest.fixture
+def slow_connections(monkeypatch):
+    """Connections that are there once ``go_on`` is set; ``connected`` is set when one would be."""
+    state = SimpleNamespace(connected=asyncio.Event(), go_on=asyncio.Event())
+    connect = aiohttp.TCPConnector.connect
+
+    async def wait(*arguments, **options):
+        connection = await connect(*arguments, **options)
+        state.connected.set()
+        await state.go_on.wait()
+        return connection
+
+    monkeypatch.setattr(aiohttp.TCPConnector, "connect", wait)
+    return state

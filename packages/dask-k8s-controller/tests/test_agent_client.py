@@ -2,6 +2,7 @@
 
 import asyncio
 import pickle
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -10,7 +11,11 @@ from aiohttp import web
 from dask_k8s_controller.dask.scheduler import agent_client
 from dask_k8s_controller.dask.scheduler.agent_client import BASE, LARGEST_ANSWER, AgentEndpoint, Agents
 from dask_k8s_controller.dask.scheduler.answers import AgentError, Demand, Load, Waiting
+from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_crds import names
+from dask_k8s_crds.resources import PODS
+
+POD = Key(PODS, "ns", "c-scheduler")
 
 LOAD = {
     "resources": {"GPU": 1},
@@ -70,7 +75,7 @@ async def scheduler(request):
     await runner.setup()
     await web.TCPSite(runner, getattr(request, "param", "127.0.0.1"), 0).start()
     host, port = runner.addresses[0][:2]
-    yield AgentEndpoint("c-scheduler", names.host_port(host, port), "s3cret"), answers, asked
+    yield AgentEndpoint(POD, names.host_port(host, port), "s3cret"), answers, asked
     await runner.cleanup()
 
 
@@ -205,7 +210,7 @@ async def test_bad_answers(agents, scheduler, capfd, answer, reason, message):
 
 
 async def test_a_scheduler_that_is_not_there_is_left_alone_for_a_while(agents):
-    endpoint = AgentEndpoint("c-scheduler", "127.0.0.1:1", "s3cret")
+    endpoint = AgentEndpoint(POD, "127.0.0.1:1", "s3cret")
     with pytest.raises(AgentError) as first:
         await agents.at(endpoint).idle()
     with pytest.raises(AgentError) as second:
@@ -278,3 +283,45 @@ async def test_without_any_route_it_says_so(agents, scheduler):
     with pytest.raises(AgentError) as raised:
         await agents.at(endpoint).retire({"a": ""}, 1)
     assert raised.value.reason == "AgentMissing"
+
+
+async def test_a_controller_that_leads_no_more_while_it_connects_retires_nobody(
+    agents, scheduler, slow_connections
+):
+    endpoint, answers, asked = scheduler
+    answers["POST", f"{BASE}/retire"] = {"gone": ["w"], "retiring": [], "stuck": {}}
+    retirement = asyncio.create_task(agents.at(endpoint).retire({"w": "10.0.0.1"}, 1))
+    await slow_connections.connected.wait()
+    agents.may_send = lambda: False
+    slow_connections.go_on.set()
+    with pytest.raises(AgentError, match="another controller may lead"):
+        await retirement
+    assert asked == []
+
+
+async def test_schedulers_that_hang_in_one_namespace_do_not_delay_another(agents, scheduler, monkeypatch):
+    endpoint, answers, _ = scheduler
+    monkeypatch.setattr(agents.throttle, "slots", 4)
+    monkeypatch.setattr(agent_client, "ANSWER_SECONDS", 0.5)
+    hang = asyncio.Event()
+
+    async def wait(_):
+        await hang.wait()
+        return web.json_response({"idle_seconds": None})
+
+    answers["GET", f"{BASE}/idle"] = wait
+    answers["GET", f"{BASE}/demand"] = DEMAND
+    hanging = [
+        replace(endpoint, pod=Key(PODS, "many", f"c{number}-scheduler"), token=str(number))
+        for number in range(40)
+    ]
+    waiting = [asyncio.create_task(agents.at(each).idle()) for each in hanging]
+    await asyncio.sleep(0)
+    asked = asyncio.create_task(agents.at(endpoint).demand())
+    done, _ = await asyncio.wait([asked, *waiting], return_when=asyncio.FIRST_COMPLETED)
+    assert done
+    # It has the first slot that becomes free, although 36 others have waited for longer.
+    assert await asked
+    assert sum(task.done() for task in waiting) <= 4
+    hang.set()
+    await asyncio.gather(*waiting, return_exceptions=True)

@@ -56,21 +56,56 @@ def test_what_is_never_seen_counts_until_the_deadline(expectations):
 def test_what_is_never_seen_may_exist_all_the_same(expectations):
     expectations.expect_creation("owner", KEY, now=0)
     expectations.creation_unanswered(KEY, now=0)
-    assert expectations.doubted("owner") == []
+    assert expectations.doubted("owner", now=2) == []
     assert expectations.creations("owner", now=3) == set()
-    assert expectations.doubted("owner") == [KEY]
-    assert expectations.doubted("other") == []
+    assert expectations.doubted("owner", now=3) == [KEY]
+    assert expectations.doubted("other", now=3) == []
     expectations.observe(shown())
-    assert expectations.doubted("owner") == []
+    assert expectations.doubted("owner", now=3) == []
 
 
 def test_an_owner_that_is_gone_leaves_no_doubt(expectations):
     expectations.expect_creation("owner", KEY, now=0)
     assert expectations.creations("owner", now=30) == set()
     expectations.observe(gone("another"))
-    assert expectations.doubted("owner") == [KEY]
+    assert expectations.doubted("owner", now=30) == [KEY]
     expectations.observe(Change(shown("o").record._replace(uid="owner"), deleted=True))
-    assert expectations.doubted("owner") == []
+    assert expectations.doubted("owner", now=30) == []
+
+
+def test_what_nobody_asks_for_any_more_is_forgotten(expectations):
+    """As of owners and objects that were deleted before our own request about them ended."""
+    for number in range(100):
+        key = KEY._replace(name=f"w{number}")
+        expectations.expect_creation(f"owner-{number}", key, now=number)
+        expectations.expect_deletion(f"uid-{number}", now=number)
+    for now in (1000.0, 2000.0):
+        expectations.expect_creation("last", KEY, now=now)
+        expectations.expect_deletion("last", now=now)
+        tables = (getattr(expectations, name) for name in expectations.__slots__)
+        assert [len(table) for table in tables if not isinstance(table, float)] == [1, 1, 1]
+    assert expectations.creations("last", now=2001) == {KEY}
+
+
+def test_a_watch_that_shows_one_object_does_not_look_at_all_others(expectations):
+    """The time of an operation does not grow with the number of expectations."""
+
+    class Counted(str):
+        __slots__ = ()
+        compared = 0
+
+        def __eq__(self, other):
+            Counted.compared += 1
+            return super().__eq__(other)
+
+        __hash__ = str.__hash__
+
+    for number in range(1000):
+        expectations.expect_creation(Counted("owner"), KEY._replace(name=f"w{number}"), now=0)
+    expectations.creations("owner", now=31)
+    Counted.compared = 0
+    expectations.observe(gone("another"))
+    assert Counted.compared < 10
 
 
 def test_a_ghost_that_came_and_went_before_the_answer_does_not_count(expectations):

@@ -284,3 +284,63 @@ async def test_silence_is_counted_from_the_last_response(informer_of, error, sil
     await asyncio.sleep(1005)
     assert informer.synced.is_set()
     assert informer.seconds_since_contact() == pytest.approx(silent, abs=31)
+
+
+class Quiet(Stub):
+    """Its watches are opened and then have no events, as those of kinds of which nothing changes."""
+
+    def __init__(self, *answers):
+        super().__init__(0.0, CUT)
+        self.answers = list(answers)
+        self.refused = asyncio.Event()
+
+    async def watch(self, *_, on_open, **__):
+        error = self.answers.pop(0) if self.answers else None
+        if not self.answers:
+            self.refused.set()
+        if error:
+            raise error
+        on_open()
+        await asyncio.Event().wait()
+        yield
+
+
+@pytest.mark.looptime
+async def test_a_watch_that_has_been_opened_again_counts_as_contact(informer_of):
+    """At once, and not only with its first event."""
+    server = Quiet(*[CUT] * 12)
+    informer = informer_of(server)
+    await server.refused.wait()
+    assert informer.seconds_since_contact() > 100
+    await asyncio.sleep(40)
+    assert informer.seconds_since_contact() < 40
+
+
+@pytest.mark.looptime
+async def test_a_pause_that_the_server_asks_for_is_no_silence(informer_of):
+    server = Quiet(ApiError(429, "TooManyRequests", "later", retry_after=30.0))
+    informer = informer_of(server)
+    for _ in range(34):
+        await asyncio.sleep(1)
+        assert informer.seconds_since_contact() <= 5
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(
+    "error, synced",
+    [
+        pytest.param(ApiError(403, "Forbidden", "no"), False, id="forbidden"),
+        pytest.param(ApiError(404, "", "404 page not found"), False, id="no such kind any more"),
+        pytest.param(CUT, True, id="not reached"),
+        pytest.param(LATER, True, id="busy"),
+        pytest.param(ApiError(500, "InternalError", "?"), True, id="broken"),
+    ],
+)
+async def test_the_cache_is_not_complete_while_the_server_refuses(informer_of, error, synced):
+    server = Quiet(None)
+    informer = informer_of(server)
+    server.answers = [error] * 6
+    await asyncio.sleep(6)
+    assert informer.synced.is_set() == synced
+    await asyncio.sleep(100)
+    assert informer.synced.is_set()

@@ -1,6 +1,7 @@
 """The metrics of an operator in various states. Time is virtual."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client import REGISTRY
@@ -32,7 +33,8 @@ def operator_of():
 
     def make(*namespaces, election=None):
         key = SigningKey(None, Key(SECRETS, "home", names.AGENT_KEY))
-        return Operator(None, [plugin.PLUGIN], Settings(namespaces=namespaces), key, election=election)
+        settings = Settings(namespaces=namespaces)
+        return Operator(SimpleNamespace(), [plugin.PLUGIN], settings, key, election=election)
 
     return make
 
@@ -107,6 +109,17 @@ async def test_the_watch_that_is_silent_for_longest(operator_of):
     assert ages.pop("pods") == 4
     assert set(ages.values()) == {1}
     assert "daskclusters.kubernetes.dask.org" in ages
+
+
+async def test_watches_that_are_not_complete(operator_of):
+    operator = operator_of("a", "b")
+    for informer in operator.informers:
+        if informer.namespace == "a" or informer.watched.resource != PODS:
+            informer.synced.set()
+    with metrics.registered(operator):
+        unsynced = metric("dask_k8s_unsynced_watches")
+    assert unsynced.pop("pods") == 1
+    assert set(unsynced.values()) == {0}
 
 
 async def test_one_operator_after_the_other(operator_of):

@@ -9,6 +9,7 @@ from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.plan import Create
 from dask_k8s_controller.runtime.reconcile_loop import ReconcileLoop
 from dask_k8s_controller.runtime.results import After, WriteError
+from dask_k8s_controller.runtime.throttle import Throttle
 from dask_k8s_controller.runtime.work_queue import WorkQueue
 from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import PODS
@@ -57,7 +58,7 @@ async def turns_of(*answers):
     "answers, times",
     [
         pytest.param([None], [0], id="done"),
-        pytest.param([After(5.0), After(0.0)], [0, 5, 5], id="again after a while, and at once"),
+        pytest.param([After(5.0), After(0.0)], [0, 5, 5.1], id="again after a while, and at once"),
         pytest.param([REFUSED, REFUSED], [0, 0.25, 0.75], id="refused: back-off"),
         pytest.param([LATER], [0, 7], id="the server asked to wait"),
         pytest.param([WRITE], [0, 7], id="a write that the server asked to wait with"),
@@ -119,3 +120,62 @@ async def test_keys_are_reconciled_at_the_same_time_and_each_only_once():
     task.cancel()
     await asyncio.wait([task])
     assert not running or task.cancelled()
+
+
+async def test_a_key_is_not_delayed_by_others_whose_writes_wait():
+    """Nor does its namespace matter. Each of the others has a hundred objects to create, one per second."""
+    throttle, ended = Throttle(slots=1, rate=1.0), {}
+
+    async def reconcile(key, _):
+        for _ in range(1 if key.name.startswith("small") else 100):
+            async with throttle.slot(key):
+                pass
+        ended[key.namespace] = asyncio.get_running_loop().time()
+
+    queue = WorkQueue()
+    task = asyncio.create_task(ReconcileLoop(queue, {PODS: reconcile}, None).run())
+    for number in range(400):
+        queue.put(Key(PODS, "large", f"large-{number}"))
+    await asyncio.sleep(10)
+    queue.put(Key(PODS, "small", "small"))
+    await asyncio.sleep(10)
+    assert ended == {"small": pytest.approx(12, abs=1)}
+    queue.put(Key(PODS, "large", "small"))
+    await asyncio.sleep(402)  # each of the others may write once before
+    assert ended["large"] <= 422
+    task.cancel()
+
+
+async def test_timers_and_others_run_between_the_beginnings_of_many_reconciles():
+    begun = 0
+
+    async def reconcile(key, _):
+        nonlocal begun
+        begun += 1
+
+    queue = WorkQueue()
+    for number in range(1000):
+        queue.put(Key(PODS, "ns", f"w{number}"))
+    task = asyncio.create_task(ReconcileLoop(queue, {PODS: reconcile}, None).run())
+    for step in range(500):
+        assert begun <= step + 1
+        await asyncio.sleep(0)
+    assert begun > 400
+    task.cancel()
+
+
+async def test_keys_that_must_not_be_reconciled_are_left_out():
+    reconciled = []
+
+    async def reconcile(key, _):
+        reconciled.append(key)
+
+    queue, served = WorkQueue(), Key(PODS, "served", "w")
+    loop = ReconcileLoop(queue, {PODS: reconcile}, None, lambda key: key.namespace == "served")
+    task = asyncio.create_task(loop.run())
+    queue.put(KEY)
+    queue.put(served)
+    await asyncio.sleep(1)
+    assert reconciled == [served]
+    assert queue.longest_wait() == 0
+    task.cancel()

@@ -11,7 +11,7 @@ from kubernetes.aio.config import incluster_config, kube_config
 from prometheus_client import REGISTRY
 
 from dask_k8s_controller.runtime.api import Api
-from dask_k8s_crds.api_errors import ApiError
+from dask_k8s_crds.api_errors import MAX_RETRY_AFTER_SECONDS, ApiError
 
 from .fake_server import status
 
@@ -147,6 +147,18 @@ async def test_causes(api, server):
         pytest.param(refusal(429, "TooManyRequests"), None, id="not specified"),
         pytest.param(html(429, **{"Retry-After": "5"}), 5.0, id="a proxy's own page"),
         pytest.param(html(503, **{"Retry-After": "Mon, 23 Nov 2026 12:00:00 GMT"}), None, id="a date"),
+        pytest.param(html(503, **{"Retry-After": "soon"}), None, id="not a number"),
+        pytest.param(html(429, **{"Retry-After": "-5"}), None, id="negative"),
+        pytest.param(html(429, **{"Retry-After": "1000000000"}), MAX_RETRY_AFTER_SECONDS, id="years"),
+        pytest.param(
+            html(429, **{"Retry-After": 1000 * "9"}), MAX_RETRY_AFTER_SECONDS, id="a thousand digits"
+        ),
+        pytest.param(
+            refusal(429, "TooManyRequests", retryAfterSeconds=10**400),
+            MAX_RETRY_AFTER_SECONDS,
+            id="400 digits",
+        ),
+        pytest.param(refusal(429, "TooManyRequests", retryAfterSeconds=["7"]), None, id="a list"),
     ],
 )
 async def test_retry_after(api, server, answer, seconds):
@@ -316,3 +328,34 @@ async def test_without_any_kubernetes_the_message_says_what_to_set(tmp_path, mon
 async def test_a_closed_session_says_how_to_open_it():
     with pytest.raises(RuntimeError, match="async with Api"):
         await Api().get(PODS)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        pytest.param(lambda api: api.create(PODS, {}), id="create"),
+        pytest.param(lambda api: api.patch(f"{PODS}/p", {}), id="patch"),
+        pytest.param(lambda api: api.delete(f"{PODS}/p", "uid"), id="delete"),
+    ],
+)
+async def test_a_controller_that_leads_no_more_while_it_connects_writes_nothing(
+    api, server, slow_connections, write
+):
+    server.answer = answering(ok(kind="Pod"))
+    writing = asyncio.create_task(write(api))
+    await slow_connections.connected.wait()
+    api.may_write = lambda: False
+    slow_connections.go_on.set()
+    with pytest.raises(ApiError, match="another controller may lead") as caught:
+        await writing
+    assert not caught.value.answered
+    assert server.requests == []
+
+
+async def test_a_controller_that_does_not_lead_reads_and_competes(api, server):
+    server.answer = answering(ok(kind="Lease"))
+    api.may_write = lambda: False
+    await api.get(PODS)
+    await api.create(PODS, {}, fenced=False)
+    await api.patch(f"{PODS}/p", {}, fenced=False)
+    assert [request.method for request in server.requests] == ["GET", "POST", "PATCH"]

@@ -41,15 +41,15 @@ class Server(ModelApi):
         async for event in super().watch(path, **parameters):
             yield event
 
-    async def create(self, path, body):
+    async def create(self, path, body, **options):
         if error := self.errors.get("create"):
             raise error
-        return await super().create(path, body)
+        return await super().create(path, body, **options)
 
-    async def patch(self, path, body):
+    async def patch(self, path, body, **options):
         if error := self.errors.get("patch"):
             raise error
-        return await super().patch(path, body)
+        return await super().patch(path, body, **options)
 
     def stored(self):
         return self.model.get(SECRET)

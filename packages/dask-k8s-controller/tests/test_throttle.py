@@ -1,4 +1,4 @@
-"""Requests in turn by key, so many at a time and per second. Time is virtual."""
+"""Requests in turn by namespace and key, so many at a time and per second. Time is virtual."""
 
 import asyncio
 import gc
@@ -7,13 +7,19 @@ from collections import Counter
 
 import pytest
 
+from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.throttle import Throttle
+from dask_k8s_crds.resources import PODS
 
 pytestmark = pytest.mark.looptime(start=1000)
 
+KEY = Key(PODS, "ns", "w")
 
-class Key:
-    """A key that can be seen to be forgotten."""
+
+class Name(str):
+    """A name that can be seen to be forgotten."""
+
+    __slots__ = ("__weakref__",)
 
 
 class Server:
@@ -25,9 +31,9 @@ class Server:
         self.running = self.most = 0
         self.started = []
 
-    async def request(self, key):
-        async with self.throttle.slot(key):
-            self.started.append((key, asyncio.get_running_loop().time() - 1000))
+    async def request(self, name, namespace="ns"):
+        async with self.throttle.slot(Key(PODS, namespace, name)):
+            self.started.append((name, asyncio.get_running_loop().time() - 1000))
             self.running += 1
             self.most = max(self.most, self.running)
             try:
@@ -66,6 +72,17 @@ async def test_keys_share_the_slots_evenly():
     await asyncio.gather(*tasks)
 
 
+async def test_namespaces_share_the_slots_evenly_however_many_keys_they_have():
+    server = Server(Throttle(slots=1, rate=1e6))
+    tasks = [asyncio.create_task(server.request(f"m{key}", "many")) for key in range(300) for _ in range(2)]
+    await asyncio.sleep(0.5)
+    tasks += [asyncio.create_task(server.request(f"f{key}", "few")) for key in range(2) for _ in range(5)]
+    await asyncio.gather(*tasks)
+    few = [time for name, time in server.started if name.startswith("f")]
+    assert few == [2 * turn for turn in range(1, 11)]
+    assert [name for name, _ in server.started if name.startswith("f")] == ["f0", "f1"] * 5
+
+
 async def test_the_rate_holds_after_a_burst_of_one_second():
     server = Server(Throttle(slots=1000, rate=8.0), seconds=0)
     await asyncio.gather(*(server.request("a") for _ in range(24)))
@@ -95,7 +112,7 @@ async def test_a_failing_request_frees_its_slot():
     throttle = Throttle(slots=1)
     for _ in range(3):
         with pytest.raises(ValueError):
-            async with throttle.slot("a"):
+            async with throttle.slot(KEY):
                 raise ValueError
     await Server(throttle).request("a")
 
@@ -122,7 +139,7 @@ async def test_who_is_cancelled_leaves_no_trace(when):
 async def test_who_is_cancelled_in_the_moment_of_its_turn_passes_it_on():
     throttle = Throttle(slots=1, rate=1e6)
     server = Server(throttle, seconds=0)
-    async with throttle.slot("first"):
+    async with throttle.slot(KEY):
         waiting = asyncio.create_task(server.request("cancelled"))
         await asyncio.sleep(0)
     waiting.cancel()  # it has got the slot, but has not run yet
@@ -132,22 +149,14 @@ async def test_who_is_cancelled_in_the_moment_of_its_turn_passes_it_on():
 
 async def test_nothing_is_remembered_of_keys_that_wait_no_more():
     throttle = Throttle(slots=2, rate=1e6)
-    keys = [Key() for _ in range(50)]
-    remembered = weakref.WeakSet(keys)
-    await asyncio.gather(*(Server(throttle).request(key) for key in keys))
+    keys = [Key(PODS, "ns", Name(number)) for number in range(50)]
+    remembered = weakref.WeakSet(key.name for key in keys)
+
+    async def request(key):
+        async with throttle.slot(key):
+            await asyncio.sleep(1)
+
+    await asyncio.gather(*map(request, keys))
     del keys
     gc.collect()
     assert not remembered
-
-
-async def test_who_must_not_write_gets_no_slot():
-    """Also not for what waited while it might."""
-    may = [True]
-    server = Server(Throttle(slots=1, rate=1e6, may_write=lambda: may[0]))
-    tasks = [asyncio.create_task(server.request("a")) for _ in range(3)]
-    await asyncio.sleep(0.5)
-    may[0] = False
-    await asyncio.sleep(100)
-    assert server.of("a") == [0]
-    for task in tasks:
-        task.cancel()

@@ -1,4 +1,4 @@
-"""Keys in the queue: merged, one at a time, in turn, with back-off and pace. Time is virtual."""
+"""Keys in the queue: merged, one at a time, in turn by namespace, with back-off and pace. Time is virtual."""
 
 import asyncio
 import gc
@@ -8,15 +8,22 @@ from itertools import pairwise
 import pytest
 
 from dask_k8s_controller.runtime.backoff import Backoff
+from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.work_queue import WorkQueue
+from dask_k8s_crds.resources import PODS
 
 pytestmark = pytest.mark.looptime(start=1000)
 
 MIN_INTERVAL = 1.0
 
 
-class Key:
-    """A key that can be seen to be forgotten."""
+A, B, C = (Key(PODS, "ns", name) for name in "abc")
+
+
+class Name(str):
+    """A name that can be seen to be forgotten."""
+
+    __slots__ = ("__weakref__",)
 
 
 @pytest.fixture
@@ -50,47 +57,57 @@ async def empty(queue, seconds=1000.0):
 
 
 async def test_first_come_first_served(queue):
-    for key in "bac":
+    for key in (B, A, C):
         queue.put(key)
-    assert await turns(queue, 3) == [("b", 0), ("a", 0), ("c", 0)]
+    assert await turns(queue, 3) == [(B, 0), (A, 0), (C, 0)]
+
+
+async def test_namespaces_take_turns(queue):
+    """A namespace with a thousand keys does not delay the keys of another one."""
+    many = [Key(PODS, "many", f"w{number}") for number in range(1000)]
+    for key in (*many, A, B, Key(PODS, "other", "w")):
+        queue.put(key)
+    taken = [key for key, _ in await turns(queue, 1003)]
+    assert taken[:6] == [many[0], A, Key(PODS, "other", "w"), many[1], B, many[2]]
+    assert [key for key in taken if key.namespace == "many"] == many
 
 
 async def test_a_key_that_waits_is_there_once(queue):
-    for key in "abaaba":
+    for key in (A, B, A, A, B, A):
         queue.put(key)
     assert len(queue.waiting()) == 2
-    assert await turns(queue, 2) == [("a", 0), ("b", 0)]
+    assert await turns(queue, 2) == [(A, 0), (B, 0)]
     assert await empty(queue)
 
 
 async def test_who_waits_is_woken(queue):
-    asyncio.get_running_loop().call_later(7, queue.put, "a")
-    assert await turns(queue, 1) == [("a", 7)]
+    asyncio.get_running_loop().call_later(7, queue.put, A)
+    assert await turns(queue, 1) == [(A, 7)]
 
 
 async def test_a_key_is_never_handed_out_twice_at_a_time(queue):
-    queue.put("a")
-    assert await queue.get() == "a"
-    queue.put("a")
-    queue.put_after("a", 0.5)
+    queue.put(A)
+    assert await queue.get() == A
+    queue.put(A)
+    queue.put_after(A, 0.5)
     assert await empty(queue, 50)
-    queue.done("a")
-    assert await turns(queue, 1) == [("a", 51)]
+    queue.done(A)
+    assert await turns(queue, 1) == [(A, 51)]
     assert await empty(queue)
 
 
 async def test_between_two_turns_of_a_key_there_is_a_gap(queue):
-    queue.put("a")
+    queue.put(A)
     await turns(queue, 1)
-    queue.put("a")
-    queue.put("b")
-    assert await turns(queue, 2) == [("b", 0), ("a", 1)]
+    queue.put(A)
+    queue.put(B)
+    assert await turns(queue, 2) == [(B, 0), (A, 1)]
 
 
 async def test_a_key_that_is_put_all_the_time_has_a_turn_per_gap(queue):
     async def put():
         while True:
-            queue.put("a")
+            queue.put(A)
             await asyncio.sleep(0.01)
 
     task = asyncio.create_task(put())
@@ -112,109 +129,115 @@ async def test_a_key_that_is_put_all_the_time_has_a_turn_per_gap(queue):
 )
 async def test_put_after(queue, asked, at):
     for seconds in asked:
-        queue.put_after("a", seconds)
-    assert await turns(queue, 1) == [("a", at)]
+        queue.put_after(A, seconds)
+    assert await turns(queue, 1) == [(A, at)]
     assert await empty(queue)
 
 
 async def test_a_turn_now_replaces_the_one_later(queue):
-    queue.put_after("a", 5)
-    queue.put("a")
-    queue.put_after("a", 7)
-    assert await turns(queue, 1) == [("a", 0)]
+    queue.put_after(A, 5)
+    queue.put(A)
+    queue.put_after(A, 7)
+    assert await turns(queue, 1) == [(A, 0)]
     assert await empty(queue)
 
 
 async def test_again_after_a_turn(queue):
-    queue.put("a")
+    queue.put(A)
     queue.done(await queue.get(), again_after=5)
-    assert await turns(queue, 1) == [("a", 5)]
+    assert await turns(queue, 1) == [(A, 5)]
+
+
+async def test_again_at_once_is_after_the_gap(queue):
+    queue.put(A)
+    queue.done(await queue.get(), again_after=1e-9)
+    assert await turns(queue, 1) == [(A, 1)]
 
 
 async def test_what_was_put_meanwhile_comes_before_the_next_look(queue):
-    queue.put("a")
+    queue.put(A)
     await queue.get()
-    queue.put("a")
-    queue.done("a", again_after=5)
-    assert await turns(queue, 1) == [("a", 1)]
+    queue.put(A)
+    queue.done(A, again_after=5)
+    assert await turns(queue, 1) == [(A, 1)]
 
 
 async def test_back_off_doubles_up_to_a_limit_and_ends_with_a_success(queue):
-    queue.put("a")
+    queue.put(A)
     waits = []
     for _ in range(6):
         await queue.get()
-        waits.append(queue.failed("a"))
+        waits.append(queue.failed(A))
     assert waits == [4, 8, 16, 30, 30, 30]
-    assert await turns(queue, 1) == [("a", sum(waits))]
-    queue.put("a")
+    assert await turns(queue, 1) == [(A, sum(waits))]
+    queue.put(A)
     await queue.get()
-    assert queue.failed("a") == 4
+    assert queue.failed(A) == 4
 
 
 async def test_back_off_is_at_least_what_the_server_asked_for(queue):
-    queue.put("a")
+    queue.put(A)
     await queue.get()
-    assert queue.failed("a", at_least=100) == 100
-    assert await turns(queue, 1) == [("a", 100)]
+    assert queue.failed(A, at_least=100) == 100
+    assert await turns(queue, 1) == [(A, 100)]
 
 
 async def test_what_was_put_during_a_failing_turn_waits_too(queue):
-    queue.put("a")
+    queue.put(A)
     await queue.get()
-    queue.put("a")
-    queue.failed("a")
-    assert await turns(queue, 1) == [("a", 4)]
+    queue.put(A)
+    queue.failed(A)
+    assert await turns(queue, 1) == [(A, 4)]
 
 
 async def test_an_event_after_a_failure_is_not_held_up(queue):
-    queue.put("a")
+    queue.put(A)
     await queue.get()
-    queue.failed("a")
+    queue.failed(A)
     await asyncio.sleep(2)
-    queue.put("a")
-    assert await turns(queue, 1) == [("a", 2)]
+    queue.put(A)
+    assert await turns(queue, 1) == [(A, 2)]
 
 
 async def test_the_failure_of_one_key_does_not_hold_up_another(queue):
-    queue.put("a")
-    queue.put("b")
+    queue.put(A)
+    queue.put(B)
     await queue.get()
-    queue.failed("a")
-    assert await turns(queue, 2) == [("b", 0), ("a", 4)]
+    queue.failed(A)
+    assert await turns(queue, 2) == [(B, 0), (A, 4)]
 
 
 async def test_a_forgotten_key_starts_afresh(queue):
-    queue.put("a")
+    queue.put(A)
     await queue.get()
-    queue.failed("a")
-    queue.forget("a")
+    queue.failed(A)
+    queue.forget(A)
     assert await empty(queue)
-    queue.put("a")
-    assert await turns(queue, 1) == [("a", 1000)]
+    queue.put(A)
+    assert await turns(queue, 1) == [(A, 1000)]
 
 
 async def test_longest_wait(queue):
     assert queue.longest_wait() == 0
-    queue.put("a")
+    queue.put(A)
     await asyncio.sleep(5)
-    queue.put("b")
+    queue.put(B)
     assert queue.longest_wait() == 5
     await queue.get()
     assert queue.longest_wait() == 0
     await asyncio.sleep(3)
     assert queue.longest_wait() == 3
-    queue.done("a")
+    queue.done(A)
     await queue.get()
     assert queue.longest_wait() == 0
-    queue.done("b", again_after=60)
+    queue.done(B, again_after=60)
     await asyncio.sleep(50)
     assert queue.longest_wait() == 0
 
 
 async def test_nothing_is_remembered_of_keys_that_are_done(queue):
-    keys = [Key() for _ in range(50)]
-    remembered = weakref.WeakSet(keys)
+    keys = [Key(PODS, "ns", Name(number)) for number in range(50)]
+    remembered = weakref.WeakSet(key.name for key in keys)
     for key in keys:
         queue.put(key)
     await turns(queue, 50)

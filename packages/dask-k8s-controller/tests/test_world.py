@@ -92,7 +92,7 @@ async def test_a_pod_that_only_claims_the_cluster_is_not_its_scheduler(stand, na
     stand.model.create(own, pod("c-scheduler", owner=owner))
     stand.model.patch(own, running, status=True)
     stand.see(own)
-    assert stand.world.agent(stand.see(key)).endpoint.pod == "c-scheduler"
+    assert stand.world.agent(stand.see(key)).endpoint.pod.name == "c-scheduler"
 
 
 async def test_what_was_deleted_counts_as_going(stand):

@@ -110,6 +110,8 @@ def _observe(record: Record, parsed: _ParsedAutoscaler, world: World, cache: Par
         for each in world.find(DASK_WORKER_GROUPS, record.key.namespace, spec.cluster)
         if not each.deleting and (each.owner is None or each.is_controlled_by(cluster))
     }
+    for uid in cache.groups.keys() - {each.uid for each in found.values()}:
+        del cache.groups[uid]
     default = _Entry(spec.fallback_seconds, Bounds(spec.minimum, spec.maximum))
     entries = {names.default_group(spec.cluster): default}
     for each in spec.groups:

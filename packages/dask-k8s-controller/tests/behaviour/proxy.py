@@ -28,6 +28,8 @@ class Proxy(ThreadingHTTPServer):
         """Methods and paths, in the order of their arrival."""
         self.hidden: str | None = None
         """The API server does not know paths that begin so."""
+        self.forbidden: str | None = None
+        """Paths that contain this are forbidden."""
         self.connections: set[socket.socket] = set()
         self.refusal: int | None = None
         self.token: str | None = None
@@ -145,6 +147,8 @@ class _Forward(BaseHTTPRequestHandler):
         refusal = self.server.refusal
         if self.server.hidden is not None and path.startswith(self.server.hidden):
             refusal = 404
+        if self.server.forbidden is not None and self.server.forbidden in path:
+            refusal = 403
         if refusal is not None:
             if refusal:
                 self.send_error(refusal)

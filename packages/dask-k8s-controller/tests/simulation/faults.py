@@ -1,7 +1,7 @@
 """Requests to the API server in virtual time: slow, and as unreliable as a test sets them."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -31,6 +31,8 @@ class ModelApi:
     model: Model
     faults: Faults = field(default_factory=Faults)
     writes: int = 0
+    may_write: Callable[[], bool] = lambda: True
+    login_problem: str = ""
     let_go: set[str] = field(default_factory=set)
     """Uids of what the controller tried to delete, whether or not that arrived."""
 
@@ -45,25 +47,30 @@ class ModelApi:
             return self.model.listing(key.resource)
         return self.model.get(key)
 
-    async def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        return await self._write(self.model.create, key_of(_key(path).resource, body), body)
+    async def create(self, path: str, body: dict[str, Any], *, fenced: bool = True) -> dict[str, Any]:
+        return await self._write(self.model.create, key_of(_key(path).resource, body), body, fenced=fenced)
 
-    async def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        return await self._write(self.model.patch, _key(path), body, status=path.endswith("/status"))
+    async def patch(self, path: str, body: dict[str, Any], *, fenced: bool = True) -> dict[str, Any]:
+        is_status = path.endswith("/status")
+        return await self._write(self.model.patch, _key(path), body, status=is_status, fenced=fenced)
 
     async def delete(self, path: str, uid: str, version: int | None = None) -> None:
         self.let_go.add(uid)
         await self._write(self.model.delete, _key(path), uid, version)
 
-    async def watch(self, path: str, **parameters: str) -> AsyncGenerator[dict[str, Any]]:
+    async def watch(
+        self, path: str, *, on_open: Callable[[], None] = lambda: None, **parameters: str
+    ) -> AsyncGenerator[dict[str, Any]]:
         """Yield events in order, each as late as the lag at its time."""
         await self._way()
+        on_open()
         until = asyncio.get_running_loop().time() + float(parameters["timeoutSeconds"])
+        since = int(parameters["resourceVersion"] or self.model.version)
         late: asyncio.Queue[tuple[float, dict[str, Any] | ApiError]] = asyncio.Queue()
 
         async def listen() -> None:
             try:
-                async for event in self.model.events(_key(path).resource, int(parameters["resourceVersion"])):
+                async for event in self.model.events(_key(path).resource, since):
                     late.put_nowait((asyncio.get_running_loop().time() + self._draw(self.faults.lag), event))
             except ApiError as error:
                 late.put_nowait((0.0, error))
@@ -84,7 +91,9 @@ class ModelApi:
         finally:
             listening.cancel()
 
-    async def _write(self, verb: Any, key: Key, *args: Any, **more: Any) -> Any:
+    async def _write(self, verb: Any, key: Key, *args: Any, fenced: bool = True, **more: Any) -> Any:
+        if fenced and not self.may_write():
+            raise ApiError(0, "Unreachable", "another controller may lead")
         self.writes += 1
         await self._way()
         answer = verb(key, *args, **more)

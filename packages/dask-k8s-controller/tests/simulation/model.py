@@ -65,7 +65,7 @@ class Model:
     floor: int = 0
     """Watches from before this version are refused."""
     _versions: Any = field(default_factory=lambda: itertools.count(1))
-    _version: int = 0
+    version: int = 0
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def all(self, resource: Resource) -> list[dict[str, Any]]:
@@ -81,7 +81,7 @@ class Model:
             raise ApiError(409, "AlreadyExists", f"{key} already exists")
         new = copy.deepcopy(dict(body))
         new["metadata"] |= {
-            "uid": f"{key.name}/{self._version}",
+            "uid": f"{key.name}/{self.version}",
             "creationTimestamp": _timestamp(),
             "generation": 1,
         }
@@ -134,7 +134,7 @@ class Model:
 
     def listing(self, resource: Resource) -> dict[str, Any]:
         items = [dict(body) for body in self.all(resource)]
-        return {"metadata": {"resourceVersion": str(self._version)}, "items": items}
+        return {"metadata": {"resourceVersion": str(self.version)}, "items": items}
 
     async def events(self, resource: Resource, since: int) -> Any:
         """Yield what happened after a version, for ever."""
@@ -151,15 +151,15 @@ class Model:
             await changed.wait()
 
     def _write(self, kind: str, key: Key, body: dict[str, Any]) -> dict[str, Any]:
-        self._version = next(self._versions)
-        body["metadata"] = body["metadata"] | {"resourceVersion": str(self._version)}
+        self.version = next(self._versions)
+        body["metadata"] = body["metadata"] | {"resourceVersion": str(self.version)}
         if kind == "DELETED":
             del self.objects[key]
         else:
             self.objects[key] = body
             for owner in owners(body) - {body["metadata"]["uid"] for body in self.objects.values()}:
                 self._later(5.0, self._collect, owner)
-        self.history.append((self._version, kind, key, body))
+        self.history.append((self.version, kind, key, body))
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
         self.check(key)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -14,6 +15,7 @@ from dask_k8s_controller.runtime.leader_election import (
     LeaseLost,
 )
 from dask_k8s_controller.runtime.objects import Key
+from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import LEASES
 
 from .faults import Faults, ModelApi
@@ -34,6 +36,7 @@ class Candidate:
         self.elected = asyncio.Event()
         self.lost = []
         self.election = Election(self.api, KEY, on_lost=lambda: self.lost.append(now()))
+        self.api.may_write = self.election.is_leader
         self.task = asyncio.create_task(self.run())
 
     async def run(self):
@@ -165,11 +168,72 @@ async def test_the_leader_keeps_a_lease_that_somebody_touches(there_is):
         if there_is:
             leader.api.model.patch(KEY, {"metadata": {"labels": {"a": "b"}}})
         else:
-            standby.cut()  # else either may be the faster
             leader.api.model.delete(KEY)
-        await asyncio.sleep(30)
+        newcomer = Candidate(leader.api.model)
+        await only_one_leads([leader, standby, newcomer], 30)
         assert leader.leads
         assert spec(leader)["holderIdentity"] == leader.election.identity
+        await newcomer.stop()
+
+
+async def only_one_leads(candidates, seconds):
+    until = now() + seconds
+    while now() < until:
+        assert sum(each.leads for each in candidates) <= 1, now()
+        await asyncio.sleep(GRAIN)
+
+
+async def test_a_leader_whose_lease_was_deleted_does_not_lead_while_it_looks():
+    """After the first renewal that is refused, another one may have created the lease."""
+    async with pair() as (leader, standby):
+        standby.cut()
+        leader.api.model.delete(KEY)
+        leader.api.faults = replace(leader.api.faults, latency=2.0)
+        refused = asyncio.Event()
+        patch = leader.api.patch
+
+        async def patch_and_report(*arguments, **options):
+            try:
+                return await patch(*arguments, **options)
+            except ApiError:
+                refused.set()
+                raise
+
+        leader.api.patch = patch_and_report
+        await refused.wait()
+        await asyncio.sleep(0)
+        assert not leader.leads
+        with pytest.raises(ApiError, match="another controller may lead"):
+            await leader.api.create(KEY.collection_path, {"metadata": {"name": "x", "namespace": "home"}})
+        await asyncio.sleep(30)
+        assert leader.leads
+
+
+async def test_a_leader_whose_lease_was_deleted_and_taken_ends_at_its_next_renewal():
+    async with pair() as (leader, standby):
+        standby.cut()
+        model = leader.api.model
+        model.delete(KEY)
+        taken = {"holderIdentity": "somebody", "leaseDurationSeconds": LEASE_DURATION_SECONDS}
+        model.create(KEY, {"metadata": {"namespace": "home", "name": "lease"}, "spec": taken})
+        start = now()
+        assert await leader.ended()
+        assert now() - start < RETRY_PERIOD_SECONDS + 1
+
+
+@pytest.mark.parametrize("leader_lives", [True, False], ids=["its holder lives", "its holder was killed"])
+async def test_who_finds_no_lease_waits_as_long_as_somebody_may_lead(leader_lives):
+    async with pair() as (leader, standby):
+        if not leader_lives:
+            await leader.kill()
+        else:
+            leader.cut()
+        leader.api.model.delete(KEY)
+        newcomer = Candidate(leader.api.model)
+        candidates = [leader, standby, newcomer]
+        await only_one_leads(candidates, LEASE_DURATION_SECONDS + 3)
+        assert sum(each.leads for each in candidates) == 1
+        await newcomer.stop()
 
 
 async def test_a_lease_that_nobody_holds_is_taken():
@@ -201,6 +265,8 @@ async def test_never_two(seed):
             alive[alive.index(victim)] = Candidate(model, faults)
         if leading and random.random() < GRAIN / 60:
             leading[0].cut()
+        if KEY in model.objects and random.random() < GRAIN / 60:
+            model.delete(KEY)
         for each in alive:
             if each.task.done():
                 assert each.task.exception().split(LeaseLost)[1] is None

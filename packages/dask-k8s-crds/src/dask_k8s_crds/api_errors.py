@@ -6,6 +6,10 @@ from http import HTTPStatus
 from http.client import responses
 from typing import Any, Self
 
+MAX_RETRY_AFTER_SECONDS = 30.0
+"""The longest wait that a server can ask for. API servers ask for a few seconds; a broken or hostile proxy
+could otherwise stop all requests for years."""
+
 
 class ApiError(Exception):
     """The API server refused a request, or did not answer it.
@@ -16,7 +20,8 @@ class ApiError(Exception):
             response has none.
         message: The message of the server.
         causes: The reasons of the causes in ``details``.
-        retry_after: Seconds that the server asked the client to wait, None where it did not ask.
+        retry_after: Seconds that the server asked the client to wait, at most `MAX_RETRY_AFTER_SECONDS`, None
+            where it did not ask.
         about: Name of the object in ``details``; empty where the error concerns the path.
     """
 
@@ -90,5 +95,8 @@ class ApiError(Exception):
         return self.status == HTTPStatus.NOT_FOUND and not self.reason
 
 
-def _seconds(retry_after: str | int | None) -> float | None:
-    return float(retry_after) if retry_after and str(retry_after).isdecimal() else None
+def _seconds(retry_after: object) -> float | None:
+    """Return a number of seconds; None for 0, and for anything else that a header or a field may contain."""
+    text = str(retry_after)
+    seconds = float(text) if text.isdecimal() else 0.0  # infinity if it has hundreds of digits
+    return min(seconds, MAX_RETRY_AFTER_SECONDS) or None

@@ -1,6 +1,6 @@
 """The HTTP endpoints `/livez`, `/readyz` and `/metrics`. What they report is decided by `Operator`."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from aiohttp import web
@@ -25,7 +25,8 @@ async def serve(operator: Operator, address: str) -> AsyncIterator[None]:
         return _response(operator, operator.problems())
 
     async def readyz(_: web.Request) -> web.Response:
-        return _response(operator, operator.unready() + operator.problems())
+        problems = operator.unready() + operator.problems()
+        return _response(operator, problems, operator.limitations())
 
     application = web.Application()
     routes = {"/livez": livez, "/readyz": readyz, "/metrics": make_aiohttp_handler()}
@@ -40,6 +41,7 @@ async def serve(operator: Operator, address: str) -> AsyncIterator[None]:
         await runner.cleanup()
 
 
-def _response(operator: Operator, problems: list[str]) -> web.Response:
+def _response(operator: Operator, problems: list[str], limitations: Sequence[str] = ()) -> web.Response:
     healthy = ", ".join(filter(None, ["ok", operator.role()]))
-    return web.Response(text="\n".join(problems) or healthy, status=503 if problems else 200)
+    text = "\n".join(problems or [healthy, *limitations])
+    return web.Response(text=text, status=503 if problems else 200)

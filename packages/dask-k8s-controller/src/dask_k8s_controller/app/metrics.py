@@ -56,11 +56,15 @@ class _Collector(Collector):
         yield GaugeMetricFamily("dask_k8s_queue_oldest_key_seconds", oldest, queue.longest_wait())
 
         ages: dict[str, float] = {}
+        unsynced: dict[str, float] = {}
         for informer in operator.informers:
             resource = str(informer.watched.resource)
             ages[resource] = max(ages.get(resource, 0.0), informer.seconds_since_contact())
+            unsynced[resource] = unsynced.get(resource, 0.0) + (not informer.synced.is_set())
         age = "Time since the API server last sent something about the resource."
         yield _gauges("dask_k8s_watch_age_seconds", age, "resource", ages)
+        missing = "Watches that the API server refuses or has not answered, by resource."
+        yield _gauges("dask_k8s_unsynced_watches", missing, "resource", unsynced)
 
         statuses = (record.value.get("status") or {} for record in cache.all(DASK_CLUSTERS) if leading)
         clusters = (status.get("phase") or UNKNOWN for status in statuses)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -14,6 +15,7 @@ from dask_k8s_controller.runtime.api import Api
 from dask_k8s_controller.runtime.apply import Applier
 from dask_k8s_controller.runtime.cache import Cache, Change
 from dask_k8s_controller.runtime.clock import Clock
+from dask_k8s_controller.runtime.coverage import Coverage
 from dask_k8s_controller.runtime.expectations import Expectations
 from dask_k8s_controller.runtime.informer import Informer
 from dask_k8s_controller.runtime.leader_election import Election
@@ -31,7 +33,7 @@ logger = logging.getLogger(__name__)
 RESYNC_SECONDS = 300.0
 """Time after which every object is reconciled again from the cache, in case a trigger was missed."""
 STUCK_SECONDS = 180.0
-"""The work queue is stuck if a key waits, or a reconcile runs, for longer than this."""
+"""The work queue is stuck if there is work, and no reconcile and no write has ended for longer than this."""
 
 
 @dataclass(slots=True)
@@ -39,7 +41,8 @@ class Operator:
     """A controller; nothing runs until `run` is called.
 
     With an ``election``, it is a standby until it is elected: it only watches, so that its cache is filled
-    when it becomes the leader.
+    when it becomes the leader. A reconciler runs in a namespace once all that it reads there is in the cache;
+    namespaces and resources that cannot be watched do not delay the others.
     """
 
     api: Api
@@ -52,16 +55,23 @@ class Operator:
     clock: Clock = field(default_factory=Clock)
     random: Random = field(default_factory=Random)
     ready: asyncio.Event = field(init=False, default_factory=asyncio.Event)
-    """Set once the cache has been filled."""
+    """Set once a list of each resource was tried, and at least one namespace can be served."""
     leading: asyncio.Event = field(init=False, default_factory=asyncio.Event)
     cache: Cache = field(init=False)
     queue: WorkQueue = field(init=False, default_factory=WorkQueue)
     loop: ReconcileLoop = field(init=False)
+    throttle: Throttle = field(init=False)
     informers: tuple[Informer, ...] = field(init=False)
+    coverage: Coverage = field(init=False)
+    _served: asyncio.Event = field(init=False, default_factory=asyncio.Event)
+    _begun: float = field(init=False, default=math.inf)
+    """When it began to reconcile; until then keys only wait."""
 
     def __post_init__(self) -> None:
         if self.election is None:
             self.leading.set()
+        else:
+            self.api.may_write = self.agents.may_send = self.election.is_leader
 
         def on_change(change: Change) -> None:
             expectations.observe(change)
@@ -83,12 +93,8 @@ class Operator:
         errors = ObjectErrors({reconciler.resource for reconciler in reconcilers}, on_unreadable)
         self.cache = Cache(watches, on_change, errors)
         expectations = Expectations()
-        throttle = Throttle(
-            slots=self.settings.api_concurrency,
-            rate=self.settings.api_rate,
-            may_write=self.election.is_leader if self.election else self.leading.is_set,
-        )
-        applier = Applier(self.api, self.cache, throttle, expectations, self.clock)
+        self.throttle = Throttle(slots=self.settings.api_concurrency, rate=self.settings.api_rate)
+        applier = Applier(self.api, self.cache, self.throttle, expectations, self.clock)
         world = LiveDaskWorld(
             self.cache,
             expectations,
@@ -100,14 +106,24 @@ class Operator:
             cluster_domain=self.settings.cluster_domain,
         )
         triggers = Triggers(reconcilers, self.queue, world, errors)
-        reconciles = {each.resource: guarded(each.reconcile, applier) for each in reconcilers}
-        self.loop = ReconcileLoop(self.queue, reconciles, world)
         seconds = self.settings.watch_seconds
         self.informers = tuple(
-            Informer(self.api, self.cache, watched, namespace, seconds, self.clock, self.random)
+            Informer(
+                self.api,
+                self.cache,
+                watched,
+                namespace,
+                seconds,
+                self.clock,
+                self.random,
+                on_synced=self._on_synced,
+            )
             for watched in watches.values()
             for namespace in self.settings.namespaces or (None,)
         )
+        self.coverage = Coverage(self.plugins, self.informers)
+        reconciles = {each.resource: guarded(each.reconcile, applier) for each in reconcilers}
+        self.loop = ReconcileLoop(self.queue, reconciles, world, self.coverage.covers)
 
     async def run(self) -> None:
         """Fill the cache and read the key, wait until elected, then reconcile until cancelled."""
@@ -116,10 +132,13 @@ class Operator:
             for informer in self.informers:
                 tasks.create_task(informer.run())
             for informer in self.informers:
-                await informer.synced.wait()
+                await informer.tried.wait()
+            await self._served.wait()
             await loading
             self.ready.set()
             logger.info("Ready")
+            for gap in self.coverage.gaps():
+                logger.warning("%s", gap)
             if self.election is None:
                 await self._lead()
             else:
@@ -128,8 +147,20 @@ class Operator:
                     await self.signing_key.load()
                     await self._lead()
 
+    def _on_synced(self, informer: Informer) -> None:
+        """Reconcile the objects whose reconcilers have waited for this informer."""
+        if self.ready.is_set():
+            logger.info("%s can be watched now", informer)
+        if self.coverage.serves_any():
+            self._served.set()
+        if self.leading.is_set():
+            for key in self._keys():
+                if informer.namespace in (None, key.namespace):
+                    self.queue.put(key)
+
     async def _lead(self) -> None:
         self.leading.set()
+        self._begun = self.clock.monotonic()
         for key in self._keys():
             self.queue.put(key)
         async with asyncio.TaskGroup() as tasks:
@@ -137,22 +168,32 @@ class Operator:
             tasks.create_task(self._resync())
 
     def problems(self) -> list[str]:
-        """Return the problems that only a restart may solve: a watch without data, a stuck work queue."""
-        problems = [
+        """Return the problems that only a restart may solve: no watch has data, or work is stuck."""
+        silent = self._silent()
+        problems = silent if len(silent) == len(self.informers) else []
+        now = self.clock.monotonic()
+        idle = now - max(self.queue.last_end, self.throttle.last_end, self._begun)
+        if (stuck := min(self.queue.longest_wait(), idle)) > STUCK_SECONDS:
+            problems.append(f"the work queue has been stuck for {stuck:.0f} s")
+        return problems
+
+    def unready(self) -> list[str]:
+        """Return the problems that may pass without a restart, and because of which nothing is reconciled."""
+        problems = [problem for problem in (self.api.login_problem, self.signing_key.problem) if problem]
+        if self.ready.is_set() and self.coverage.serves_any():
+            return problems
+        return [*self.coverage.gaps(), *problems] or ["the controller is starting"]
+
+    def limitations(self) -> list[str]:
+        """Return what is not reconciled, or perhaps late, while the rest is."""
+        return [*self.coverage.gaps(), *self._silent()]
+
+    def _silent(self) -> list[str]:
+        return [
             f"nothing received from the API server for {informer} for {seconds:.0f} s"
             for informer in self.informers
             if (seconds := informer.seconds_since_contact()) > informer.idle_timeout
         ]
-        if (longest_wait := self.queue.longest_wait()) > STUCK_SECONDS:
-            problems.append(f"the work queue has been stuck for {longest_wait:.0f} s")
-        return problems
-
-    def unready(self) -> list[str]:
-        """Return the problems that may pass without a restart."""
-        unlisted = [informer for informer in self.informers if not informer.synced.is_set()]
-        login_problem = [self.api.login_problem] if self.api.login_problem else []
-        key_problem = [self.signing_key.problem] if self.signing_key.problem else []
-        return [f"{informer} not listed yet" for informer in unlisted] + login_problem + key_problem
 
     def role(self) -> str:
         """Return ``leader`` or ``standby``, or an empty string without an election."""

@@ -68,4 +68,4 @@ class LiveDaskWorld(LiveWorld):
         if pod is None:
             return None
         address = names.host_port(pod.value.ip, pod.value.dashboard_port)
-        return self.agents.at(AgentEndpoint(pod.key.name, address, self.agent_token(cluster)))
+        return self.agents.at(AgentEndpoint(pod.key, address, self.agent_token(cluster)))

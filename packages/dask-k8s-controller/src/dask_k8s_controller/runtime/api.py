@@ -6,7 +6,7 @@ Transport only: it does not know what a request means, and nothing is retried bu
 import asyncio
 import logging
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -16,6 +16,7 @@ import orjson
 from prometheus_client import Counter, Histogram
 
 from dask_k8s_controller.runtime.decode import decode
+from dask_k8s_controller.runtime.fence import FENCED, fence
 from dask_k8s_controller.runtime.login import Credentials, has_proxy
 from dask_k8s_crds.api_errors import ApiError
 
@@ -49,19 +50,26 @@ class _Request:
     timeout: aiohttp.ClientTimeout = _TIMEOUT
     verb: str = ""
     """The verb in metrics, if it is not the method."""
+    fenced: bool = False
+    """Whether only the leader may send it."""
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
 
 
 class Api:
-    """A session with the API server, as an async context manager; objects go in and come out as dicts."""
+    """A session with the API server, as an async context manager; objects go in and come out as dicts.
+
+    Writes are ``fenced``, except those that a controller needs before it leads: one is sent only if
+    ``may_write`` returns True at that moment.
+    """
 
     def __init__(self) -> None:
         self.credentials = Credentials()
         self._session: aiohttp.ClientSession | None = None
         self._ssl: ssl.SSLContext | bool = True
         self._login_lock = asyncio.Lock()
+        self.may_write: Callable[[], bool] = lambda: True
         self.login_problem = ""
         """Why the API server does not accept the credentials; empty while it does."""
 
@@ -69,7 +77,10 @@ class Api:
         await self._login()
         # No limit of connections here: each watch holds one, and writes are bounded by the throttle.
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
-        self._session = aiohttp.ClientSession(connector=connector, trust_env=has_proxy())
+        traces = [fence(lambda: self.may_write())]  # noqa: PLW0108  # the attribute may be set later
+        self._session = aiohttp.ClientSession(
+            connector=connector, trust_env=has_proxy(), trace_configs=traces
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -80,26 +91,33 @@ class Api:
         """GET an object or a list."""
         return await self._json(_Request("GET", path, parameters))
 
-    async def create(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    async def create(self, path: str, body: Mapping[str, Any], *, fenced: bool = True) -> dict[str, Any]:
         """POST an object; the API server refuses unknown fields (``fieldValidation=Strict``)."""
         parameters = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
-        return await self._json(_Request("POST", path, parameters, orjson.dumps(body), _JSON))
+        content = orjson.dumps(body)
+        return await self._json(_Request("POST", path, parameters, content, _JSON, fenced=fenced))
 
-    async def patch(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    async def patch(self, path: str, body: Mapping[str, Any], *, fenced: bool = True) -> dict[str, Any]:
         """PATCH an object with a JSON merge patch."""
         parameters = {"fieldManager": FIELD_MANAGER}
-        return await self._json(_Request("PATCH", path, parameters, orjson.dumps(body), MERGE_PATCH))
+        content = orjson.dumps(body)
+        return await self._json(_Request("PATCH", path, parameters, content, MERGE_PATCH, fenced=fenced))
 
     async def delete(self, path: str, uid: str, version: int | None = None) -> None:
         """DELETE the object with this ``uid`` (and resource version); its dependents follow."""
         preconditions = {"uid": uid} | ({} if version is None else {"resourceVersion": str(version)})
         body = {"propagationPolicy": "Background", "preconditions": preconditions}
-        await self._json(_Request("DELETE", path, {}, orjson.dumps(body), _JSON))
+        await self._json(_Request("DELETE", path, {}, orjson.dumps(body), _JSON, fenced=True))
 
     async def watch(
-        self, path: str, *, idle_timeout: float, **parameters: str
+        self,
+        path: str,
+        *,
+        idle_timeout: float,
+        on_open: Callable[[], None] = lambda: None,
+        **parameters: str,
     ) -> AsyncGenerator[dict[str, Any]]:
-        """Yield watch events as dicts until the server ends the watch.
+        """Yield watch events as dicts until the server ends the watch; call ``on_open`` once it has begun.
 
         Raise `ApiError`, with status 0 if nothing was received for ``idle_timeout`` seconds, and with status
         410 if the resource version is too old.
@@ -107,6 +125,7 @@ class Api:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_REQUEST_TIMEOUT, sock_read=idle_timeout)
         request = _Request("GET", path, {"watch": "1"} | parameters, timeout=timeout, verb="WATCH")
         async with self._send(request) as response:
+            on_open()
             rest = b""
             async for chunk in response.content.iter_any():
                 *lines, rest = (rest + chunk).split(b"\n")
@@ -188,6 +207,7 @@ class Api:
                     timeout=request.timeout,
                     allow_redirects=False,
                     ssl=self._ssl,
+                    trace_request_ctx=FENCED if request.fenced else None,
                 )
             code = str(response.status)
         finally:

@@ -1,10 +1,19 @@
 """Our writes that the watch has not shown yet, so that a lagging cache causes no second one. No I/O."""
 
-import math
+from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from dask_k8s_controller.runtime.cache import Change
 from dask_k8s_controller.runtime.objects import Key
+
+DOUBT_SECONDS = 600.0
+"""For how long an object that never appeared may exist all the same; a watch does not lag by so much."""
+
+
+class _Creation(NamedTuple):
+    owner: str
+    expires: float
 
 
 @dataclass(slots=True)
@@ -13,42 +22,45 @@ class Expectations:
 
     An expectation expires after ``timeout`` seconds, or after ``unanswered_timeout`` seconds if the API
     server did not answer the request. From then on only the cache counts. Even then nothing is created
-    twice, because the next attempt uses the same names.
+    twice, because the next attempt uses the same names. Entries that nobody asks for are dropped in time.
     """
 
     timeout: float = 30.0
     unanswered_timeout: float = 3.0
-    _creations: dict[str, dict[Key, float]] = field(default_factory=dict)
-    """The time at which each expectation expires, by the uid of the owner."""
-    _owner_of: dict[Key, str] = field(default_factory=dict)
-    _doubted: dict[Key, str] = field(default_factory=dict)
-    """The owner of each object whose creation expired: it may exist all the same."""
-    _deletions: dict[str, float] = field(default_factory=dict)
+    _creations: OrderedDict[Key, _Creation] = field(default_factory=OrderedDict)
+    """In the order in which they were expected; those that have expired are in doubt."""
+    _of_owner: dict[str, dict[Key, None]] = field(default_factory=dict)
+    """The keys of the creations by the uid of the owner, in the same order."""
+    _deletions: OrderedDict[str, float] = field(default_factory=OrderedDict)
+    """When each expires, in the order in which they were expected."""
 
     def expect_creation(self, owner: str, key: Key, *, now: float) -> None:
         """Expect an object; call this before the request is sent."""
-        self._creations.setdefault(owner, {})[key] = now + self.timeout
-        self._owner_of[key] = owner
+        self._drop_old(now)
+        self.drop_creation(key)
+        self._creations[key] = _Creation(owner, now + self.timeout)
+        self._of_owner.setdefault(owner, {})[key] = None
 
     def drop_creation(self, key: Key) -> None:
         """Stop expecting an object: the API server refused it, or the watch has shown it."""
-        self._doubted.pop(key, None)
-        owner = self._owner_of.pop(key, None)
-        if owner is not None:
-            creations = self._creations[owner]
-            del creations[key]
-            if not creations:
-                del self._creations[owner]
+        creation = self._creations.pop(key, None)
+        if creation is not None:
+            keys = self._of_owner[creation.owner]
+            del keys[key]
+            if not keys:
+                del self._of_owner[creation.owner]
 
     def creation_unanswered(self, key: Key, *, now: float) -> None:
         """Expect an object for a short time only, since the API server did not answer the request."""
-        owner = self._owner_of.get(key)
-        if owner is not None:
-            self._creations[owner][key] = now + self.unanswered_timeout
+        creation = self._creations.get(key)
+        if creation is not None:
+            self._creations[key] = creation._replace(expires=now + self.unanswered_timeout)
 
     def expect_deletion(self, uid: str, *, now: float) -> None:
         """Expect the deletion of the object with this uid; call this before the request is sent."""
+        self._drop_old(now)
         self._deletions[uid] = now + self.timeout
+        self._deletions.move_to_end(uid)
 
     def drop_deletion(self, uid: str) -> None:
         """Stop expecting a deletion: the API server refused it, or the watch has shown it."""
@@ -66,22 +78,30 @@ class Expectations:
         if record.deleting or change.deleted:
             self.drop_deletion(record.uid)
         if change.deleted:
-            for key in self.doubted(record.uid):
-                del self._doubted[key]
+            for key in list(self._of_owner.get(record.uid, ())):
+                self.drop_creation(key)
 
     def creations(self, owner: str, *, now: float) -> frozenset[Key]:
         """Return the objects of an owner that we created and the watch has not shown yet."""
-        for key in [key for key, expires in self._creations.get(owner, {}).items() if expires <= now]:
-            self.drop_creation(key)
-            self._doubted[key] = owner
-        return frozenset(self._creations.get(owner, ()))
+        return frozenset(key for key in self._of_owner.get(owner, ()) if self._creations[key].expires > now)
 
-    def doubted(self, owner: str) -> list[Key]:
-        """Return the objects of an owner whose creation expired, in the order of their creation."""
-        return [key for key, owner_uid in self._doubted.items() if owner_uid == owner]
+    def doubted(self, owner: str, *, now: float) -> list[Key]:
+        """Return the objects of an owner whose creation expired, in the order of their creation.
+
+        They may exist all the same.
+        """
+        return [key for key in self._of_owner.get(owner, ()) if self._creations[key].expires <= now]
 
     def expects_deletion(self, uid: str, *, now: float) -> bool:
         """Return whether we deleted the object with this uid and the watch has not shown it yet."""
-        if self._deletions.get(uid, math.inf) <= now:
-            del self._deletions[uid]
-        return uid in self._deletions
+        return self._deletions.get(uid, now) > now
+
+    def _drop_old(self, now: float) -> None:
+        """Drop what has expired, also of objects and owners for which nobody asks any more."""
+        while self._deletions and next(iter(self._deletions.values())) <= now:
+            self._deletions.popitem(last=False)
+        while self._creations:
+            key, creation = next(iter(self._creations.items()))
+            if creation.expires + DOUBT_SECONDS > now:
+                break
+            self.drop_creation(key)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from random import Random
@@ -35,8 +36,14 @@ class Informer:
     clock: Clock = field(default_factory=Clock)
     random: Random = field(default_factory=Random)
     backoff: Backoff = field(default_factory=Backoff)
+    on_synced: "Callable[[Informer], None]" = lambda _: None
+    """Called each time that ``synced`` is set."""
     synced: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set once the first list is in the cache."""
+    """Set while the cache is complete: from the first list until the API server refuses another request."""
+    tried: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once the first list is in the cache, or the first attempt has failed."""
+    problem: str = "not listed yet"
+    """Why it is not synced."""
     _version: str | None = None
     """The resource version from which to watch; None if a list is needed first."""
     _last_contact: float = field(init=False)
@@ -66,11 +73,12 @@ class Informer:
                     self._version = None
                     if failures == 1:
                         continue
-                if error.answered and error.status != 401:
-                    self._record_contact()
                 jittered = self.backoff.delay(failures) * self.random.uniform(0.8, 1.2)
                 delay = max(jittered, error.retry_after or 0.0)
+                if error.answered and error.status != 401:
+                    self._record_contact(silence=delay)
                 self._log(error, failures, delay)
+                self._fail(error)
                 await asyncio.sleep(delay)
 
     @property
@@ -79,8 +87,8 @@ class Informer:
         return self.watch_seconds * 1.5
 
     def seconds_since_contact(self) -> float:
-        """Return the seconds since the API server last answered this informer."""
-        return self.clock.monotonic() - self._last_contact
+        """Return the seconds since the API server last answered this informer, except while it pauses."""
+        return max(0.0, self.clock.monotonic() - self._last_contact)
 
     def __str__(self) -> str:
         return f"{self.watched.resource} in {self.namespace or 'all namespaces'}"
@@ -111,7 +119,7 @@ class Informer:
             parameters["continue"] = metadata["continue"]
         self.cache.replace(resource, self.namespace, records, unreadable)
         self._version = metadata["resourceVersion"]
-        self.synced.set()
+        self._succeed()
 
     async def _watch(self) -> None:
         seconds = max(1, self.watch_seconds * self.random.uniform(0.8, 1.2))
@@ -121,7 +129,7 @@ class Informer:
             "timeoutSeconds": str(int(seconds)),
         } | self._selector
         path = self.watched.resource.path(self.namespace)
-        events = self.api.watch(path, idle_timeout=self.idle_timeout, **parameters)
+        events = self.api.watch(path, idle_timeout=self.idle_timeout, on_open=self._succeed, **parameters)
         async with aclosing(events):
             async for event in events:
                 self._record_contact()
@@ -147,8 +155,24 @@ class Informer:
         self._version = None
         return ApiError(0, "InternalError", str(error))
 
-    def _record_contact(self) -> None:
-        self._last_contact = self.clock.monotonic()
+    def _succeed(self) -> None:
+        self._record_contact()
+        self.tried.set()
+        if not self.synced.is_set():
+            self.synced.set()
+            self.on_synced(self)
+
+    def _fail(self, error: ApiError) -> None:
+        self.tried.set()
+        state = "not listed yet" if self._version is None else "not watched any more"
+        self.problem = f"{state}: {error}"
+        if error.status in (403, 404):
+            # Not a failure that passes soon: until the API server shows the objects again, they may change.
+            self.synced.clear()
+
+    def _record_contact(self, silence: float = 0.0) -> None:
+        """Record that the API server has answered; no answer is due for some seconds after that."""
+        self._last_contact = self.clock.monotonic() + silence
 
     def _log(self, error: ApiError, failures: int, delay: float) -> None:
         level = logging.WARNING if failures > 2 or error.answered else logging.INFO

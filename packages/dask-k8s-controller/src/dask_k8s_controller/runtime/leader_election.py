@@ -55,13 +55,18 @@ class Election:
     """The Lease as last observed, or None if it does not exist."""
     _observed_at: float = 0.0
     """When the Lease was first observed as it is now."""
+    _held_until: float | None = None
+    """Until when another one may lead although the Lease does not exist; None if it was never missing."""
     _renewed_at: float | None = None
     """When the last successful renewal was sent; None for a standby."""
+    _contested: bool = False
+    """Whether another one may have changed or deleted the Lease since the last renewal."""
 
     def is_leader(self) -> bool:
         """Return whether this candidate leads; while it does, no other one can."""
         now, renewed_at = self.clock.monotonic(), self._renewed_at
-        return renewed_at is not None and now < renewed_at + RENEW_DEADLINE_SECONDS
+        in_time = renewed_at is not None and now < renewed_at + RENEW_DEADLINE_SECONDS
+        return in_time and not self._contested
 
     @asynccontextmanager
     async def leadership(self) -> AsyncIterator[None]:
@@ -106,10 +111,19 @@ class Election:
                 self._lose(f"it could not be renewed in {RENEW_DEADLINE_SECONDS:.0f} s")
 
     async def _renew(self) -> None:
+        """Renew the lease; if it was changed or deleted, stop leading, look at it, and compete for it."""
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
-                if self._lease is None:
-                    await self._read()
+                if self._lease is not None:
+                    try:
+                        await self._acquire_or_renew()
+                    except ApiError as error:
+                        if error.status not in (404, 409):
+                            raise
+                        self._contested = True
+                    else:
+                        return
+                await self._read()
                 if self._lease is not None and self._holder != self.identity:
                     self._lose(f"{self._holder or 'nobody'} holds it")
                 await self._acquire_or_renew()
@@ -152,10 +166,13 @@ class Election:
     @property
     def _expires_at(self) -> float:
         """When the lease expires, counted from when it was observed, since clocks of machines differ."""
+        if self._lease is None:
+            return self._held_until or 0.0
         return self._observed_at + (self._spec.get("leaseDurationSeconds") or LEASE_DURATION_SECONDS)
 
     def _is_free(self) -> bool:
-        return self._holder in ("", self.identity) or self._expires_at <= self.clock.monotonic()
+        released = self._lease is not None and self._holder in ("", self.identity)
+        return released or self._expires_at <= self.clock.monotonic()
 
     async def _read(self) -> None:
         try:
@@ -163,7 +180,15 @@ class Election:
         except ApiError as error:
             if error.status != 404:
                 raise
-            self._lease = None
+            self._observe_deletion()
+
+    def _observe_deletion(self) -> None:
+        """Record that the lease does not exist. If it was deleted, its holder leads until it notices that."""
+        if self._holder not in ("", self.identity):
+            self._held_until = self._expires_at
+        elif self._lease is None and self._held_until is None:
+            self._held_until = self.clock.monotonic() + RENEW_DEADLINE_SECONDS
+        self._lease = None
 
     def _observe(self, body: Body) -> None:
         if self._lease is None or _version(self._lease) != _version(body):
@@ -182,8 +207,11 @@ class Election:
             try:
                 async with asyncio.timeout_at(self._expires_at) as timeout:
                     async for event in events:
+                        if event["type"] == "DELETED":
+                            self._observe_deletion()
+                            return
                         self._observe(event["object"])
-                        if event["type"] == "DELETED" or not self._holder:
+                        if not self._holder:
                             return
                         timeout.reschedule(self._expires_at)
             except TimeoutError:
@@ -193,7 +221,7 @@ class Election:
         """Write the lease; the API server refuses it if another candidate was faster."""
         sent_at = self.clock.monotonic()
         await self._write(self.identity, seconds=LEASE_DURATION_SECONDS)
-        self._renewed_at = sent_at
+        self._renewed_at, self._contested = sent_at, False
 
     async def _write(self, holder: str | None, *, seconds: int) -> None:
         time = self.clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -205,10 +233,10 @@ class Election:
             resource, namespace, name = self.key
             kind = {"apiVersion": resource.api_version, "kind": resource.kind}
             body = {**kind, "metadata": {"namespace": namespace, "name": name}, "spec": spec}
-            self._observe(await self.api.create(self.key.collection_path, body))
+            self._observe(await self.api.create(self.key.collection_path, body, fenced=False))
         else:
             patch = {"metadata": {"resourceVersion": _version(self._lease)}, "spec": spec}
-            self._observe(await self.api.patch(self.key.path(), patch))
+            self._observe(await self.api.patch(self.key.path(), patch, fenced=False))
 
 
 def _version(body: Body) -> str:

@@ -53,7 +53,8 @@ class LiveWorld:
         return frozenset(key.name for key in keys if key.resource == resource)
 
     def doubted(self, owner: Record, resource: Resource) -> list[str]:
-        return [key.name for key in self.expectations.doubted(owner.uid) if key.resource == resource]
+        keys = self.expectations.doubted(owner.uid, now=self.clock.monotonic())
+        return [key.name for key in keys if key.resource == resource]
 
     async def apply(self, key: Key, uid: str, plan: Plan) -> Outcome:
         if not plan:

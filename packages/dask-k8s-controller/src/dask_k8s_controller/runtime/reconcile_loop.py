@@ -1,8 +1,13 @@
-"""Reconciles the keys of the work queue, many at a time, without knowing what a reconcile does."""
+"""Reconciles the keys of the work queue, all at the same time, without knowing what a reconcile does.
+
+The number of reconciles that run is not limited: one that has begun only waits, for a write or for an agent.
+Those share the slots of a throttle; a slot of its own would let reconciles that wait delay all others. A key
+runs once at a time, so there are at most as many as objects in the cache, each of which takes more memory.
+"""
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -19,8 +24,6 @@ from dask_k8s_crds.resources import Resource
 
 logger = logging.getLogger(__name__)
 
-MAX_CONCURRENT_RECONCILES = 256
-"""Reconciles that run at the same time; their writes share the throttle."""
 RECONCILE_SECONDS = Histogram(
     "dask_k8s_reconcile_duration_seconds",
     "Duration of a reconcile.",
@@ -33,23 +36,27 @@ _API, _DEFECT = "api", "defect"
 
 @dataclass(frozen=True, slots=True)
 class ReconcileLoop:
-    """Reconciles the keys of the work queue."""
+    """Reconciles the keys of the work queue, except those for which ``may_reconcile`` returns False."""
 
     queue: WorkQueue
     reconcilers: Mapping[Resource, Reconcile[Any]]
     world: World
+    may_reconcile: Callable[[Key], bool] = lambda _: True
 
     async def run(self) -> None:
         """Run until cancelled."""
         for resource, cause in product(self.reconcilers, (_API, _DEFECT)):
             # Export 0 from the start: Prometheus sees no increase in a series that begins with 1.
             RECONCILE_ERRORS.labels(resource.kind, cause)
-        slots = asyncio.Semaphore(MAX_CONCURRENT_RECONCILES)
         async with asyncio.TaskGroup() as tasks:
             while True:
-                await slots.acquire()
-                task = tasks.create_task(self._reconcile(await self.queue.get()))
-                task.add_done_callback(lambda _: slots.release())
+                key = await self.queue.get()
+                if self.may_reconcile(key):
+                    tasks.create_task(self._reconcile(key))
+                else:
+                    self.queue.done(key)
+                # One begins per pass of the event loop, so that many do not delay requests and probes.
+                await asyncio.sleep(0)
 
     async def _reconcile(self, key: Key) -> None:
         try:

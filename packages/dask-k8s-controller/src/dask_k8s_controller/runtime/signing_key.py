@@ -63,11 +63,11 @@ class SigningKey:
 
     async def _create_or_read(self) -> bytes:
         try:
-            body = await self.api.create(self.secret.collection_path, self._manifest())
+            body = await self.api.create(self.secret.collection_path, self._manifest(), fenced=False)
         except ApiError as error:
             if error.reason != "AlreadyExists":
                 raise
-            body = await self.api.patch(self.secret.path(), {})
+            body = await self.api.patch(self.secret.path(), {}, fenced=False)
         else:
             logger.info("Created a new key in the %s", self.secret)
         return self._decode(body)

@@ -1,36 +1,38 @@
-"""Limits how many requests run at the same time and per second, shared fairly between keys. No I/O."""
+"""Limits how many requests run at a time and per second, shared fairly by namespace and key. No I/O."""
 
 import asyncio
-from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+
+from dask_k8s_controller.runtime.fair_queue import FairQueue
+from dask_k8s_controller.runtime.objects import Key
 
 
 @dataclass(slots=True)
 class Throttle:
     """At most ``slots`` requests at a time and ``rate`` per second, with bursts of up to one second's worth.
 
-    Waiting keys take turns, one request each, so that a key with a thousand requests does not delay another
-    key's first one.
+    Namespaces that wait take turns, one request each, and so do the keys of a namespace, so that a key with a
+    thousand requests does not delay another key's first one.
     """
 
     slots: int = 32
     rate: float = 1000.0
-    may_write: Callable[[], bool] = lambda: True
-    """While this returns False, no request gets a slot."""
+    last_end: float = 0.0
+    """When a request last ended, whatever came of it."""
     _used: int = 0
     _tokens: float | None = None
     _refilled: float = 0.0
     _paused_until: float = 0.0
-    _waiters: OrderedDict[Hashable, deque[asyncio.Future[None]]] = field(default_factory=OrderedDict)
+    _waiters: FairQueue[asyncio.Future[None]] = field(default_factory=FairQueue)
     _timer: asyncio.TimerHandle | None = None
 
     @asynccontextmanager
-    async def slot(self, key: Hashable) -> AsyncIterator[None]:
+    async def slot(self, key: Key) -> AsyncIterator[None]:
         """Wait for a slot, and hold it while the context lasts."""
         waiter = asyncio.get_running_loop().create_future()
-        self._waiters.setdefault(key, deque()).append(waiter)
+        self._waiters.put(waiter, key.namespace, key)
         self._grant()
         try:
             await waiter
@@ -41,6 +43,7 @@ class Throttle:
         try:
             yield
         finally:
+            self.last_end = asyncio.get_running_loop().time()
             self._release()
 
     def pause(self, seconds: float) -> None:
@@ -52,18 +55,14 @@ class Throttle:
         self._grant()
 
     def _grant(self) -> None:
-        while self._waiters and self._used < self.slots and self.may_write():
+        while self._waiters and self._used < self.slots:
             delay = self._delay()
             if delay > 0:
                 if self._timer is None:
-                    self._timer = asyncio.get_running_loop().call_later(delay, self._on_timer)
+                    # Event loops measure time in milliseconds at best.
+                    self._timer = asyncio.get_running_loop().call_later(max(delay, 0.001), self._on_timer)
                 return
-            key, waiters = next(iter(self._waiters.items()))
-            waiter = waiters.popleft()
-            if waiters:
-                self._waiters.move_to_end(key)
-            else:
-                del self._waiters[key]
+            waiter = self._waiters.pop()
             if waiter.cancelled():
                 continue
             self._used += 1

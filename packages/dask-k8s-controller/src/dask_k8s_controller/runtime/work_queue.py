@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from dask_k8s_controller.runtime.backoff import Backoff
+from dask_k8s_controller.runtime.fair_queue import FairQueue
 from dask_k8s_controller.runtime.objects import Key
 
 
@@ -11,14 +12,20 @@ from dask_k8s_controller.runtime.objects import Key
 class WorkQueue:
     """A queue that holds each key once, however often it is put.
 
-    A key that is being processed is not returned a second time: if it is put meanwhile, it is queued again
-    after `done`. Two turns of a key are at least ``min_interval`` seconds apart.
+    Namespaces take turns, one key each; the keys of a namespace come in the order in which they were put. A
+    key that is being processed is not returned a second time: if it is put meanwhile, it is queued again
+    after `done`. Two turns of a key are at least ``min_interval`` seconds apart. No operation takes longer
+    because other keys are queued or processed.
     """
 
     backoff: Backoff = field(default_factory=Backoff)
     min_interval: float = 0.1
+    last_end: float = 0.0
+    """When a turn last ended."""
     _ready: dict[Key, float] = field(default_factory=dict)
-    """Keys in the order of their turns, with the time at which each was queued."""
+    """Keys that wait for their turn, with the time at which each was queued."""
+    _order: FairQueue[Key] = field(default_factory=FairQueue)
+    """The same keys, by namespace."""
     _active: dict[Key, float] = field(default_factory=dict)
     """Keys that are being processed, with the time at which each turn started."""
     _put_again: set[Key] = field(default_factory=set)
@@ -33,17 +40,16 @@ class WorkQueue:
         if key in self._active:
             self._put_again.add(key)
         elif key not in self._ready:
-            delay = self._not_before.get(key, 0.0) - _now()
-            if delay > 0:
-                self.put_after(key, delay)
+            if self._not_before.get(key, 0.0) > _now():
+                self.put_after(key, 0.0)
             else:
                 self._make_ready(key)
 
     def put_after(self, key: Key, seconds: float) -> None:
-        """Queue a key after some seconds, unless it is queued earlier."""
+        """Queue a key after some seconds, and as ``min_interval`` allows it, unless it is queued earlier."""
         if key in self._ready:
             return
-        when = _now() + seconds
+        when = max(_now() + seconds, self._not_before.get(key, 0.0))
         timer = self._timers.get(key)
         if timer is not None:
             if timer.when() <= when:
@@ -56,7 +62,7 @@ class WorkQueue:
         while not self._ready:
             self._not_empty.clear()
             await self._not_empty.wait()
-        key = next(iter(self._ready))
+        key = self._order.pop()
         del self._ready[key]
         self._active[key] = _now()
         return key
@@ -87,12 +93,12 @@ class WorkQueue:
         self._cancel_timer(key)
 
     def longest_wait(self) -> float:
-        """Return for how many seconds the first key has waited, or the longest turn has lasted."""
+        """Return for how many seconds a key has waited, or a turn has lasted, at most."""
         since = min((*self._ready.values(), *self._active.values()), default=_now())
         return _now() - since
 
     def waiting(self) -> list[Key]:
-        """Return the keys that wait for their turn, in order."""
+        """Return the keys that wait for their turn, in the order in which they were put."""
         return list(self._ready)
 
     def _on_timer(self, key: Key) -> None:
@@ -104,7 +110,9 @@ class WorkQueue:
 
     def _make_ready(self, key: Key) -> None:
         self._cancel_timer(key)
-        self._ready.setdefault(key, _now())
+        if key not in self._ready:
+            self._ready[key] = _now()
+            self._order.put(key, key.namespace)
         self._not_empty.set()
 
     def _cancel_timer(self, key: Key) -> None:
@@ -113,6 +121,7 @@ class WorkQueue:
 
     def _end_turn(self, key: Key) -> None:
         del self._active[key]
+        self.last_end = _now()
         self._not_before[key] = _now() + self.min_interval
         asyncio.get_running_loop().call_later(self.min_interval, self._not_before.pop, key, None)
         if key in self._put_again:

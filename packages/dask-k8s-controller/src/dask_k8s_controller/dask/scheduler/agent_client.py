@@ -6,7 +6,8 @@ used as an address. An answer either fits its model and its limits or is rejecte
 
 import asyncio
 import socket
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from io import BytesIO
@@ -19,6 +20,9 @@ from prometheus_client import Counter
 from dask_k8s_controller.dask.scheduler import dask_api
 from dask_k8s_controller.dask.scheduler.answers import REASONS, A, AgentError, Demand, Idle, Known, Retired
 from dask_k8s_controller.dask.scheduler.limits import LARGEST_ANSWER, shorten
+from dask_k8s_controller.runtime.fence import FENCED, fence
+from dask_k8s_controller.runtime.objects import Key
+from dask_k8s_controller.runtime.throttle import Throttle
 
 AGENT_ERRORS = Counter(
     "dask_k8s_agent_errors", "Requests to schedulers without a valid answer, by the reason.", ["reason"]
@@ -35,6 +39,8 @@ RECEIVE_BUFFER = 2**14
 how long it is busy with an answer in chunks of one byte."""
 LARGE = 2**16
 """Answers of more bytes are parsed in a thread, so that the event loop goes on meanwhile."""
+MAX_CONCURRENT_REQUESTS = 256
+"""Each needs a file descriptor, and many schedulers may be silent until the timeout at the same time."""
 
 
 for each in REASONS:
@@ -45,22 +51,28 @@ for each in REASONS:
 class AgentEndpoint:
     """Where an agent listens: the scheduler's pod, ``host:port`` of its dashboard, and the token."""
 
-    pod: str
+    pod: Key
     address: str
     token: str = field(repr=False)
 
     def error(self, reason: str, message: str) -> AgentError:
         """Return an error of this agent, and count it."""
         AGENT_ERRORS.labels(reason).inc()
-        return AgentError(reason, f"scheduler pod {self.pod} at {self.address}: {message}")
+        return AgentError(reason, f"scheduler pod {self.pod.name} at {self.address}: {message}")
 
 
 class Agents:
-    """The HTTP session for all agents, as an async context manager, and those that did not answer lately."""
+    """The HTTP session for all agents, as an async context manager, and those that did not answer lately.
+
+    A request is sent only if ``may_send`` returns True at that moment, because it may change a scheduler.
+    """
 
     def __init__(self) -> None:
+        self.may_send: Callable[[], bool] = lambda: True
+        self.throttle = Throttle(slots=MAX_CONCURRENT_REQUESTS)
         self._session: aiohttp.ClientSession | None = None
-        self._silent: dict[AgentEndpoint, tuple[float, AgentError]] = {}
+        self._silent: OrderedDict[AgentEndpoint, tuple[float, AgentError]] = OrderedDict()
+        """In the order in which they may be asked again."""
 
     async def __aenter__(self) -> Self:
         # Without the environment's proxies: pods are reached directly, and no proxy may see the token.
@@ -69,6 +81,7 @@ class Agents:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             headers={"Accept-Encoding": "identity", "User-Agent": "dask-k8s-controller"},
+            trace_configs=[fence(lambda: self.may_send())],  # noqa: PLW0108  # the attribute may be set later
         )
         return self
 
@@ -90,14 +103,18 @@ class Agents:
         if error is not None and until > asyncio.get_running_loop().time():
             raise error
         try:
-            async with self._session.request(
-                method,
-                f"http://{endpoint.address}{path}",
-                data=None if body is None else BytesIO(orjson.dumps(body)),
-                headers={"Authorization": f"Bearer {endpoint.token}", "Content-Type": "application/json"},
-                timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS),
-                allow_redirects=False,
-            ) as response:
+            async with (
+                self.throttle.slot(endpoint.pod),
+                self._session.request(
+                    method,
+                    f"http://{endpoint.address}{path}",
+                    data=None if body is None else BytesIO(orjson.dumps(body)),
+                    headers={"Authorization": f"Bearer {endpoint.token}", "Content-Type": "application/json"},
+                    timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS),
+                    allow_redirects=False,
+                    trace_request_ctx=FENCED,
+                ) as response,
+            ):
                 return await _read(response, endpoint)
         except TimeoutError:
             silent = endpoint.error("SchedulerSilent", f"no answer in {ANSWER_SECONDS:.0f} s")
@@ -109,8 +126,10 @@ class Agents:
     def _leave_alone(self, error: AgentError, endpoint: AgentEndpoint) -> AgentError:
         """Let requests to an endpoint fail with this error for a while; return it."""
         now = asyncio.get_running_loop().time()
-        self._silent = {each: entry for each, entry in self._silent.items() if entry[0] > now}
+        while self._silent and next(iter(self._silent.values()))[0] <= now:
+            self._silent.popitem(last=False)
         self._silent[endpoint] = (now + REST_SECONDS, error)
+        self._silent.move_to_end(endpoint)
         return error
 
 
