@@ -6,7 +6,7 @@ either fits its model or is rejected.
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from typing import Any, Self
 
@@ -24,6 +24,19 @@ RETIRE_WAIT_SECONDS = 0.5
 REST_SECONDS = 5.0
 """How long a scheduler that did not answer is left alone, so that it does not delay other clusters."""
 LARGEST_ANSWER = 2**22
+
+
+@dataclass(frozen=True, slots=True)
+class Successors:
+    """Workers that will take the data of those that retire.
+
+    Attributes:
+        count: How many workers the cluster will have besides those that retire.
+        seconds: For how long those that retire wait for the first of them, if no other worker stays.
+    """
+
+    count: int = 0
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +132,14 @@ class SchedulerAgent:
             return frozenset(pod for pod, own in addresses.items() if own)
         return answer.known & pods.keys()
 
-    async def retire(self, pods: Mapping[str, str], count: int) -> Retired:
+    async def retire(self, pods: Mapping[str, str], count: int, successors: Successors) -> Retired:
         """Retire the workers of ``count`` pods; without an agent, by Dask's own API."""
-        request = {"pods": dict(pods), "count": count, "wait": RETIRE_WAIT_SECONDS}
+        request = {
+            "pods": dict(pods),
+            "count": count,
+            "wait": RETIRE_WAIT_SECONDS,
+            "successors": asdict(successors),
+        }
         try:
             answer = await self._ask(Retired, "POST", f"{BASE}/retire", request)
         except AgentError as error:

@@ -122,13 +122,16 @@ class Retired(Answer):
         gone: Pods that hold no tasks or data any more and may be deleted.
         retiring: Pods that are still moving their data or finishing their tasks.
         stuck: Pods that cannot move their data, each with the reason.
+        waiting: Pods that keep their tasks and data until a successor registers.
     """
 
     gone: frozenset[str] = frozenset()
     retiring: frozenset[str] = frozenset()
     stuck: Mapping[str, str] = Field(default_factory=dict)
+    waiting: frozenset[str] = frozenset()
 
     def only(self, pods: Collection[str]) -> Self:
         """Return the answer without pods that the scheduler was not asked about."""
         stuck = {pod: reason for pod, reason in self.stuck.items() if pod in pods}
-        return type(self)(gone=self.gone & set(pods), retiring=self.retiring & set(pods), stuck=stuck)
+        gone, retiring, waiting = (found & set(pods) for found in (self.gone, self.retiring, self.waiting))
+        return type(self)(gone=gone, retiring=retiring, stuck=stuck, waiting=waiting)
