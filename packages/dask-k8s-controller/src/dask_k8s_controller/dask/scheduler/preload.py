@@ -430,16 +430,19 @@ class Retirement:
         workers = {worker for pod in pods.values() for worker in pod}
         present = (each for each in self.scheduler.workers.values() if each not in workers)
         others = [other for other in present if other.status in (Status.init, *STAYING)]
+        is_alone = not any(
+            other.status in STAYING for other in others
+        )  # one that registers takes no data yet
         has_recipients = any(other.status == Status.running for other in others)
         for worker in workers:
             state = self.workers.setdefault(worker.address, RetiringWorker(since=monotonic()))
             state.lease = monotonic() + LEASE
-            if others:
+            if not is_alone:
                 state.alone_since = None
-            state.waits = not others and self._waits(worker, state, successors)
+            state.waits = is_alone and self._waits(worker, state, successors)
             # If no worker stays or comes, the cluster is scaled to zero, and its data is not saved.
             holds = bool(others) and holds_last_copy(worker)
-            if holds and not state.stuck:
+            if holds and not state.stuck and not state.waits:
                 state.stuck = why_stuck(worker, state, has_recipients=has_recipients)
             if not state.stuck and not state.waits:
                 self._drain(worker, state, holds=holds)
