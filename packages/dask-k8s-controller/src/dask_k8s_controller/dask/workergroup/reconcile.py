@@ -48,7 +48,7 @@ async def reconcile(key: Key, world: World) -> After | None:
     retired = await _retire(observed, desired, cluster, world)
     planned, plan_again = plan(record, observed, desired, retired, world.now())
     outcome = await world.apply(key, record.uid, planned)
-    if refusals := surge.refusals(outcome, observed.count, desired.replicas):
+    if refusals := surge.refusals(outcome, planned.create, desired.replicas - observed.count):
         observed = Observed.of(record, world, desired.digest)
         retired = await _retire(observed, desired, cluster, world, surge_refused=True)
         planned, _ = plan(record, observed, desired, retired, world.now())

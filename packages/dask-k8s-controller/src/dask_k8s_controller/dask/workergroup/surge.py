@@ -38,17 +38,15 @@ def look_again(observed: Observed, strategy: UpdateStrategy, now: datetime) -> f
     return min((left for left in _seconds_left(observed, strategy, now) if left > 0), default=None)
 
 
-def refusals(outcome: Outcome, present: int, replicas: int) -> tuple[WriteError, ...]:
+def refusals(outcome: Outcome, create: Sequence[Create], missing: int) -> tuple[WriteError, ...]:
     """Return the errors with which a quota refused additional workers.
 
-    ``present`` workers were there before. If desired ones were missing, the refusal is an error like others.
+    The first ``missing`` ones are desired workers: their refusal is an error like others.
     """
-    if present < replicas:
-        return ()
+    additional = {action.key for action in create[max(0, missing) :]}
+    errors = (error for error in outcome.errors if isinstance(error, WriteError) and exceeds_quota(error))
     return tuple(
-        error
-        for error in outcome.errors
-        if isinstance(error, WriteError) and isinstance(error.action, Create) and exceeds_quota(error)
+        error for error in errors if isinstance(error.action, Create) and error.action.key in additional
     )
 
 
