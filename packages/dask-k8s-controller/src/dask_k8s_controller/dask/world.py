@@ -58,9 +58,9 @@ class LiveDaskWorld(LiveWorld):
         return secrets.token_urlsafe(32)
 
     def agent(self, cluster: Record) -> Agent | None:  # noqa: D102  # documented in `World`
-        pod = answering(self.owned(cluster.uid, PODS), self.now())
+        pod = answering(self.owned(cluster, PODS), self.now())
         if pod is None:
             return None
-        token = next((secret.value.token for secret in self.owned(cluster.uid, SECRETS)), "")
+        token = next((secret.value.token for secret in self.owned(cluster, SECRETS)), "")
         address = f"{pod.value.ip}:{pod.value.dashboard_port}"
         return self.agents.at(AgentEndpoint(pod.key.name, address, token))

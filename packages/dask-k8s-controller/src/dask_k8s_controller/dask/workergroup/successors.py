@@ -32,7 +32,7 @@ def expected(step: Step, observed: Observed, desired: Desired, cluster: Cluster,
 
 
 def _of_another(record: Record, cluster: Cluster, world: World) -> int:
-    if record.deleting or (record.owner is not None and record.owner.uid != cluster.record.uid):
+    if record.deleting or (record.owner is not None and not record.is_controlled_by(cluster.record)):
         return 0
     try:
         group = DaskWorkerGroup.parse(record.value)
