@@ -15,6 +15,7 @@ from dask_k8s_controller.dask.workergroup.desired import Desired
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_crds import DaskCluster, DaskWorkerGroup, labels
 from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SERVICES
+from dask_k8s_crds.updates import UpdateStrategy
 
 from .agents import Agents
 from .faults import Faults, ModelApi
@@ -118,7 +119,8 @@ class Simulation:
         changes = self.replicas[uid]
         since = asyncio.get_running_loop().time() - MEMORY
         before = [replicas for time, replicas in changes if time < since][-1:]
-        return max([*before, *(replicas for time, replicas in changes if time >= since)])
+        most = max([*before, *(replicas for time, replicas in changes if time >= since)])
+        return most + UpdateStrategy().surge(most)
 
     def story(self):
         """The last changes, for the person who has to find out."""

@@ -1,0 +1,85 @@
+"""Whatever happens: never two schedulers, and no data is given up while a worker is expected that could take it."""
+
+import asyncio
+
+import pytest
+
+from dask_k8s_crds.resources import PODS
+
+from .data import Schedulers
+from .faults import Faults
+from .test_random_histories import CLUSTER, DEFAULT, EXTRA, FAULTS, MEMORY, Simulation, component, living
+
+pytestmark = pytest.mark.looptime
+DRAIN_TIMEOUT = 300.0
+
+
+class WithData(Simulation):
+    """All workers hold data."""
+
+    def __init__(self, seed, faults):
+        super().__init__(seed, faults)
+        self.desired = [(0.0, 0)]
+        self.schedulers_changed = 0.0
+        self.agents = Schedulers(self.model, self.random, self.lose, silent=faults.lost)
+
+    def check(self, key):
+        super().check(key)
+        now = asyncio.get_running_loop().time()
+        if self.total() != self.desired[-1][1]:
+            self.desired.append((now, self.total()))
+        schedulers = [body for body in self.model.all(PODS) if component(body) == "scheduler"]
+        alive = [body for body in schedulers if living(body)]
+        if len(alive) > 1:
+            self.broken.append(f"{len(alive)} schedulers\n{self.story()}")
+
+    def total(self):
+        """How many workers users ask for."""
+        objects = self.model.objects
+        if CLUSTER not in objects or objects[CLUSTER]["spec"].get("suspend"):
+            return 0
+        return sum(objects[key]["spec"]["worker"]["replicas"] for key in (DEFAULT, EXTRA) if key in objects)
+
+    def lose(self, pod, waited):
+        """Data is given up: users have lately asked for no workers, or none has come for too long."""
+        since = asyncio.get_running_loop().time() - MEMORY
+        before = [total for time, total in self.desired if time < since][-1:]
+        lately = [*before, *(total for time, total in self.desired if time >= since)]
+        if min(lately) > 0 and waited < DRAIN_TIMEOUT:
+            self.broken.append(f"the data of {pod} is given up after {waited:.0f} s\n{self.story()}")
+
+    def something_happens_to_a_pod(self):
+        """Nodes are lost, too."""
+        pods = sorted(key for key in self.model.objects if key.resource == PODS)
+        if pods and self.random.random() < 0.4:
+            self.model.lose(self.random.choice(pods))
+        else:
+            super().something_happens_to_a_pod()
+
+
+async def run(seed, faults):
+    simulation = WithData(seed, faults)
+    simulation.make(simulation.random.randrange(4))
+    await simulation.begin()
+    await asyncio.sleep(30)
+    for _ in range(40):
+        await simulation.something_happens()
+        assert not simulation.broken, simulation.broken[0]
+    simulation.api.calm()
+    simulation.agents.silent = 0.0
+    await asyncio.sleep(1000)
+    simulation.settled()
+    assert not simulation.broken, simulation.broken[0]
+    await simulation.kill()
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_no_data_is_given_up(seed):
+    await run(seed, Faults())
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("faults", FAULTS.values(), ids=FAULTS)
+@pytest.mark.parametrize("seed", range(1000, 1167))
+async def test_a_thousand_histories(seed, faults):
+    await run(seed, faults)
