@@ -29,8 +29,8 @@ class Retiring:
 class Schedulers:
     """`dask_k8s_controller.dask.scheduler.agent_client.Agents` for the pods of a model.
 
-    Every worker that has registered holds data. ``lose`` is called with the seconds that it has waited when data
-    is given up, because no other worker is there.
+    Every worker that has registered holds data. ``lose`` is called when the data of one is given up, because
+    no other worker is there, with the seconds for which it has waited.
     """
 
     model: Model

@@ -130,7 +130,7 @@ class Model:
         self._write("MODIFIED", key, old | {"status": {"phase": "Failed"}})
 
     def lose(self, key: Key) -> None:
-        """A pod's node is lost: Kubernetes deletes the pod, and it stays until somebody deletes it by force."""
+        """A pod's node is lost: the pod is deleted, and stays until somebody deletes it by force."""
         old = self.objects[key]
         uid, metadata = old["metadata"]["uid"], old["metadata"] | {"deletionTimestamp": _timestamp(1)}
         conditions = [{"type": "Ready", "status": "False"}]

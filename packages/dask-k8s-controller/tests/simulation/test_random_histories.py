@@ -1,7 +1,6 @@
 """Whatever happens in whatever order: never one is too many, and in the end there is what was asked for."""
 
 import asyncio
-import itertools
 from collections import defaultdict
 from random import Random
 
@@ -21,21 +20,13 @@ from .agents import Agents
 from .faults import Faults, ModelApi
 from .model import Model, VirtualClock, owners
 
-pytestmark = pytest.mark.looptime
+pytestmark = [pytest.mark.looptime, pytest.mark.usefixtures("virtual_time")]
 SETTINGS = Settings(namespaces=("ns",))
 CLUSTER = Key(DASK_CLUSTERS, "ns", "c")
 EXTRA = Key(DASK_WORKER_GROUPS, "ns", "c-extra")
 DEFAULT = Key(DASK_WORKER_GROUPS, "ns", "c-default")
 MEMORY = 20.0
 """For so many seconds, the controller may still act on an earlier number of replicas."""
-
-
-@pytest.fixture(autouse=True)
-async def _virtual_time(monkeypatch):
-    """Virtual time advances a little whenever it is read, as real time does."""
-    loop = asyncio.get_running_loop()
-    time, looks = loop.time, itertools.count()
-    monkeypatch.setattr(loop, "time", lambda: time() + next(looks) * 1e-9)
 
 
 def living(body):
