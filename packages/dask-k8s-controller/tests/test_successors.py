@@ -155,7 +155,7 @@ async def test_a_quota_that_refuses_desired_workers_is_an_error():
     assert stand.condition("Degraded").reason == "QuotaExceeded"
 
 
-async def test_an_additional_worker_without_a_node_is_given_up_after_the_time_for_draining():
+async def test_an_additional_worker_without_a_node_is_not_awaited_after_the_time_for_draining():
     stand = Stand(1, drainTimeoutSeconds=100)
     await stand.turn()
     stand.new_template()

@@ -29,7 +29,7 @@ class Retiring:
 class Schedulers:
     """`dask_k8s_controller.dask.scheduler.agent_client.Agents` for the pods of a model.
 
-    Every worker that has registered holds data. ``lose`` is called when the data of one is given up, because
+    Every worker that has registered holds data. ``lose`` is called when the data of one is abandoned, because
     no other worker is there, with the seconds for which it has waited.
     """
 

@@ -1,4 +1,4 @@
-"""Never two schedulers, and no data is given up while a worker is expected that could take it."""
+"""Never two schedulers, and no data is abandoned while a worker is expected that could take it."""
 
 import asyncio
 from collections import Counter
@@ -42,12 +42,12 @@ class WithData(Simulation):
         return sum(objects[key]["spec"]["worker"]["replicas"] for key in (DEFAULT, EXTRA) if key in objects)
 
     def lose(self, pod, waited):
-        """Data is given up: users have lately asked for no workers, or none has come for too long."""
+        """Data is abandoned: users have lately asked for no workers, or none has come for too long."""
         since = asyncio.get_running_loop().time() - MEMORY
         before = [total for time, total in self.desired if time < since][-1:]
         lately = [*before, *(total for time, total in self.desired if time >= since)]
         if min(lately) > 0 and waited < DRAIN_TIMEOUT:
-            self.broken.append(f"the data of {pod} is given up after {waited:.0f} s\n{self.story()}")
+            self.broken.append(f"the data of {pod} is abandoned after {waited:.0f} s\n{self.story()}")
 
     def something_happens_to_a_pod(self):
         """Nodes are lost, too."""
@@ -75,7 +75,7 @@ async def run(seed, faults):
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_no_data_is_given_up(seed):
+async def test_no_data_is_abandoned(seed):
     await run(seed, Faults())
 
 
