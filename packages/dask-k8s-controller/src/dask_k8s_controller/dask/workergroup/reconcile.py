@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
-from dask_k8s_controller.dask.findings import conditions_of, invalid_status
+from dask_k8s_controller.dask.findings import conditions_of, invalid_status, unknown_fields
 from dask_k8s_controller.dask.scheduler.agent_client import Successors
 from dask_k8s_controller.dask.scheduler.answers import AgentError, Retired
 from dask_k8s_controller.dask.workergroup import status, surge
@@ -41,7 +41,7 @@ async def reconcile(key: Key, world: World) -> After | None:
     if cluster is None:
         observed = Observed.of(record, world)
         waiting = status.report(group, observed, Retirement(), status.waiting(group))
-        return await _report(record, waiting, world)
+        return await _report(record, group, waiting, world)
 
     desired = Desired(group, cluster.value, world.cluster_domain)
     observed = Observed.of(record, world, desired.digest)
@@ -65,7 +65,7 @@ async def reconcile(key: Key, world: World) -> After | None:
         if leaving := run_on(observed.terminating, world.now()):
             successors = expected(Step(), observed, desired, cluster, world)
             drain_again = await drain_terminating(leaving, world.agent(cluster.record), successors)
-    later = await _report(record, status.report(group, observed, retired, found), world)
+    later = await _report(record, group, status.report(group, observed, retired, found), world)
     outcome.raise_errors()
     return After.soonest(later, After.of(plan_again), After.of(drain_again))
 
@@ -83,9 +83,12 @@ async def _retire(
     return retirement(step, answers, world.now(), successors)
 
 
-async def _report(record: Record, report: DaskWorkerGroupStatus, world: World) -> After | None:
+async def _report(
+    record: Record, group: DaskWorkerGroup, report: DaskWorkerGroupStatus, world: World
+) -> After | None:
     """Write the status, with the times of its conditions and the conditions of others."""
-    merged = merge(conditions_of(record.value), report.conditions, now=world.now())
+    before = conditions_of(record.value)
+    merged = merge(before, (*report.conditions, *unknown_fields(group, before)), now=world.now())
     return await world.report(record.key, report.model_copy(update={"conditions": merged}).to_dict())
 
 
