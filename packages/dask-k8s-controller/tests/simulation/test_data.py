@@ -49,6 +49,15 @@ class WithData(Simulation):
         if min(lately) > 0 and waited < DRAIN_TIMEOUT:
             self.broken.append(f"the data of {pod} is abandoned after {waited:.0f} s\n{self.story()}")
 
+    async def something_happens(self):
+        """Now and then all workers move from one group to the other."""
+        if self.random.random() < 0.2 and {DEFAULT, EXTRA} <= self.model.objects.keys():
+            for key, replicas in zip(self.random.sample([DEFAULT, EXTRA], 2), (2, 0), strict=True):
+                self.model.patch(key, {"spec": {"worker": {"replicas": replicas}}})
+            await asyncio.sleep(self.random.uniform(0, 60))
+        else:
+            await super().something_happens()
+
     def something_happens_to_a_pod(self):
         """Nodes are lost, too."""
         pods = sorted(key for key in self.model.objects if key.resource == PODS)
