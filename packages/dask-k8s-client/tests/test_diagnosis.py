@@ -216,14 +216,27 @@ CASES = [
     pytest.param(
         seen(
             (
-                pod(waiting("ErrImagePull", "x"), name="old"),
+                pod(phase="Running", conditions=RUNNING, name="old"),
+                pod(waiting("ErrImagePull", "x"), made=SECOND),
+            ),
+        ),
+        None,
+        None,
+        "",
+        id="the oldest pod is the scheduler",
+    ),
+    pytest.param(
+        seen(
+            (
+                pod(waiting("ErrImagePull", "x"), name="old", deletionTimestamp="x"),
+                pod(phase="Failed", name="ended"),
                 pod(phase="Running", conditions=RUNNING, made=SECOND),
             ),
         ),
         None,
         None,
         "",
-        id="the newest pod counts",
+        id="pods that terminate or have ended are not the scheduler",
     ),
     pytest.param(
         seen((pod(phase="Running", conditions=RUNNING, deletionTimestamp="x"),)),

@@ -9,7 +9,13 @@ import pytest
 from aiohttp import web
 
 from dask_k8s_controller.dask.scheduler import agent_client
-from dask_k8s_controller.dask.scheduler.agent_client import BASE, LARGEST_ANSWER, AgentEndpoint, Agents
+from dask_k8s_controller.dask.scheduler.agent_client import (
+    BASE,
+    LARGEST_ANSWER,
+    AgentEndpoint,
+    Agents,
+    Successors,
+)
 from dask_k8s_controller.dask.scheduler.answers import AgentError, Demand, Load, Waiting
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_crds import names
@@ -37,6 +43,9 @@ DEMAND = {
     "waiting": [{"resources": {}, "tasks": 4, "seconds": 2.0}],
     "of a later release": True,
 }
+
+
+SUCCESSORS = Successors(2, 300.0)
 
 
 class Bomb:
@@ -105,11 +114,14 @@ async def test_idle(agents, scheduler, answer, seconds):
 @BOTH_FAMILIES
 async def test_retire(agents, scheduler):
     endpoint, answers, asked = scheduler
-    answers["POST", f"{BASE}/retire"] = {"gone": ["a"], "retiring": ["b"], "stuck": {"c": "why"}}
-    found = await agents.at(endpoint).retire({"a": "10.0.0.1", "b": "", "c": "", "d": ""}, 3)
+    states = {"gone": ["a"], "retiring": ["b"], "stuck": {"c": "why"}, "waiting": ["d"]}
+    answers["POST", f"{BASE}/retire"] = states
+    found = await agents.at(endpoint).retire({"a": "10.0.0.1", "b": "", "c": "", "d": ""}, 3, SUCCESSORS)
     assert (found.gone, found.retiring, found.stuck) == ({"a"}, {"b"}, {"c": "why"})
+    assert found.waiting == {"d"}
     question = orjson.loads(asked[0][3])
     assert (question["pods"], question["count"]) == ({"a": "10.0.0.1", "b": "", "c": "", "d": ""}, 3)
+    assert question["successors"] == {"count": 2, "seconds": 300.0}
 
 
 async def test_known(agents, scheduler):
@@ -150,9 +162,11 @@ async def test_known_where_there_is_no_agent(agents, scheduler, address, ips):
 
 async def test_a_scheduler_has_no_say_in_pods_that_it_was_not_asked_about(agents, scheduler):
     endpoint, answers, _ = scheduler
-    answers["POST", f"{BASE}/retire"] = {"gone": ["a", "other"], "retiring": ["x"], "stuck": {"y": ""}}
-    found = await agents.at(endpoint).retire({"a": ""}, 1)
+    states = {"gone": ["a", "other"], "retiring": ["x"], "stuck": {"y": ""}, "waiting": ["z"]}
+    answers["POST", f"{BASE}/retire"] = states
+    found = await agents.at(endpoint).retire({"a": ""}, 1, SUCCESSORS)
     assert (found.gone, found.retiring, found.stuck) == ({"a"}, frozenset(), {})
+    assert not found.waiting
 
 
 @pytest.mark.parametrize(
@@ -271,7 +285,9 @@ async def test_without_an_agent_by_the_api_of_dask(
     endpoint, answers, asked = scheduler
     answers["GET", WORKERS] = [{"workers": before}, {"workers": after}]
     answers["POST", "/api/v1/retire_workers"] = {}
-    found = await agents.at(endpoint).retire({"a": "10.0.0.1", "b": "10.0.0.2", "c": "10.0.0.3"}, count)
+    found = await agents.at(endpoint).retire(
+        {"a": "10.0.0.1", "b": "10.0.0.2", "c": "10.0.0.3"}, count, SUCCESSORS
+    )
     assert found.gone == gone
     assert list(found.stuck) == stuck
     bodies = [orjson.loads(body) for _, path, _, body in asked if path.endswith("retire_workers")]
@@ -281,7 +297,7 @@ async def test_without_an_agent_by_the_api_of_dask(
 async def test_without_any_route_it_says_so(agents, scheduler):
     endpoint, _, _ = scheduler
     with pytest.raises(AgentError) as raised:
-        await agents.at(endpoint).retire({"a": ""}, 1)
+        await agents.at(endpoint).retire({"a": ""}, 1, SUCCESSORS)
     assert raised.value.reason == "AgentMissing"
 
 

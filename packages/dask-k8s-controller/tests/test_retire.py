@@ -4,7 +4,10 @@ from datetime import timedelta
 
 import pytest
 
+from dask_k8s_controller.dask.pods.view import LOST_SECONDS
+from dask_k8s_controller.dask.scheduler.agent_client import Successors
 from dask_k8s_controller.dask.scheduler.answers import AgentError, Retired
+from dask_k8s_controller.dask.workergroup.observe import run_on
 from dask_k8s_controller.dask.workergroup.reconcile import (
     drain_terminating,
     retire_workers,
@@ -39,29 +42,34 @@ def unready(name, **more):
     return record(PODS, pod(name, **more))
 
 
+NONE = Successors()
+
+
 class Agent:
     """A scheduler in which the workers of ``free`` pods hold nothing, and others retire for ever."""
 
-    def __init__(self, *free, stuck=(), error=None, says=()):
-        self.free, self.stuck, self.error, self.says = free, stuck, error, says
+    def __init__(self, *free, stuck=(), error=None, says=(), alone=()):
+        self.free, self.stuck, self.error, self.says, self.alone = free, stuck, error, says, alone
 
     async def known(self, pods):
         if self.error:
             raise self.error
         return frozenset(self.free).intersection(pods)
 
-    async def retire(self, pods, count):
+    async def retire(self, pods, count, successors):
         if self.error:
             raise self.error
         order = sorted(pods, key=lambda name: (name not in self.free, name))[:count]
         gone = frozenset(order).intersection(self.free) | set(self.says)
         stuck = {name: "no room" for name in order if name in self.stuck}
-        return Retired(gone=gone, retiring=frozenset(order) - gone - set(stuck), stuck=stuck)
+        waiting = frozenset(self.alone) & set(order) if successors.count else frozenset()
+        retiring = frozenset(order) - gone - set(stuck) - waiting
+        return Retired(gone=gone, retiring=retiring, stuck=stuck, waiting=waiting)
 
 
-async def retired(step, agent):
+async def retired(step, agent, successors=NONE):
     """Do as a reconcile does: ask the agent, and read its answers."""
-    return retirement(step, await retire_workers(step.drains, agent), NOW)
+    return retirement(step, await retire_workers(step.drains, agent, successors), NOW, successors)
 
 
 async def scaled_down(living, surplus, agent, digest=""):
@@ -287,9 +295,28 @@ PRE_STOP = {"containers": [{"name": "dask", "lifecycle": {"preStop": {"sleep": {
             id="the scheduler does not answer",
         ),
         pytest.param(running("a", spec=PRE_STOP, deletion=-9), None, None, id="there is no scheduler"),
+        pytest.param(
+            running("a", spec=PRE_STOP, deletion=LOST_SECONDS), Agent(), None, id="it is on a lost node"
+        ),
         pytest.param(running("a", deletion=-9), Agent(), None, id="its process is ending already"),
         pytest.param(pending("a", spec=PRE_STOP, deletion=-9), Agent(), None, id="its process has never run"),
     ],
 )
 async def test_drain_terminating(terminating, agent, look_again):
-    assert await drain_terminating([terminating], agent) == look_again
+    leaving = run_on([terminating], NOW)
+    assert (await drain_terminating(leaving, agent, NONE) if leaving else None) == look_again
+
+
+@pytest.mark.parametrize(
+    "count, message",
+    [
+        pytest.param(1, "waiting for 1 successor to take the data of a and 1 more", id="one"),
+        pytest.param(3, "waiting for one of 3 successors to take the data of a and 1 more", id="several"),
+    ],
+)
+async def test_workers_wait_for_successors(count, message):
+    step = Step(drains=(Drain((outdated("a"), outdated("b")), 2),), rollout=UpdateStrategy())
+    result = await retired(step, Agent(alone=["a", "b"]), Successors(count, 300))
+    assert (result.pods, result.retiring, result.finding) == ((), 2, ("WaitingForSuccessors", message))
+    # Their time to drain begins when a successor is there.
+    assert (result.draining, result.look_again) == ((), REGISTER_SECONDS)

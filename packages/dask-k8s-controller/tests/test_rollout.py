@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 
+from dask_k8s_controller.dask.workergroup import surge
 from dask_k8s_controller.dask.workergroup.observe import Observed
 from dask_k8s_controller.dask.workergroup.retirement import is_overdue, seconds_left
 from dask_k8s_controller.dask.workergroup.rollout import next_step
@@ -42,8 +43,16 @@ def group(text):
     return [worker(f"w{at}", revision, states[state]) for at, (revision, state) in enumerate(workers)]
 
 
-def strategy(unavailable="25%", type="RollingUpdate"):
-    return UpdateStrategy(type=type, max_unavailable=unavailable)
+def strategy(unavailable="25%", type="RollingUpdate", surge=0):
+    """By default without additional workers."""
+    return UpdateStrategy(type=type, max_unavailable=unavailable, max_surge=surge)
+
+
+DEFAULT = UpdateStrategy()
+
+
+def step_of(living, replicas, asked, **more):
+    return next_step(living, replicas - asked.unavailable(replicas), "new", asked, **more)
 
 
 @pytest.mark.parametrize(
@@ -86,10 +95,16 @@ def strategy(unavailable="25%", type="RollingUpdate"):
         pytest.param("old.r old.p", 2, strategy(type="Recreate"), ["w0", "w1"], [], id="all at once"),
         pytest.param("old.r old.p", 2, strategy(type="OnDelete"), [], [], id="whoever is deleted"),
         pytest.param("old.r old.r", 0, strategy(1), [], [("w0 w1", 2)], id="none desired"),
+        pytest.param("old.r", 1, DEFAULT, [], [], id="the only one stays until another has come"),
+        pytest.param("old.r new.p", 1, DEFAULT, [], [], id="and is ready"),
+        pytest.param("old.r new.c", 1, DEFAULT, [], [], id="and works"),
+        pytest.param("old.r new.r", 1, DEFAULT, [], [("w0", 1)], id="another takes its data"),
+        pytest.param("old.r old.r old.r new.r", 3, DEFAULT, [], [("w0 w1 w2", 1)], id="one of three"),
+        pytest.param("old.r", 1, strategy(1, surge=1), [], [("w0", 1)], id="it may go at once"),
     ],
 )
 def test_next_step(living, replicas, asked, deleted, drains):
-    step = next_step(group(living), replicas, "new", asked)
+    step = step_of(group(living), replicas, asked)
     assert sorted(each.key.name for each in step.delete) == deleted
     found = [
         (" ".join(sorted(each.key.name for each in drain.candidates)), drain.count) for drain in step.drains
@@ -99,8 +114,8 @@ def test_next_step(living, replicas, asked, deleted, drains):
 
 def test_an_unregistered_worker_is_missing():
     old, new = worker("a", "old"), worker("b")
-    assert next_step([old, new], 2, "new", strategy(1)).drains
-    assert not next_step([old, new], 2, "new", strategy(1), unregistered=[new]).drains
+    assert step_of([old, new], 2, strategy(1)).drains
+    assert not step_of([old, new], 2, strategy(1), unregistered=[new]).drains
 
 
 @dataclass
@@ -124,14 +139,17 @@ class Rollout:
         """One pass of the controller, then some time."""
         living = self.living()
         observed = Observed.of_pods(living, digest=self.revision)
-        decision = decide(observed, self.replicas, NOW)
-        floor = min(self.ready(), self.replicas - self.strategy.unavailable(self.replicas))
-        if surplus := observed.surplus(self.replicas):
+        limit = surge.limit(observed, self.replicas, self.strategy)
+        decision = decide(observed, limit, NOW)
+        surges = surge.coming(observed, self.replicas, self.strategy, NOW) > self.replicas
+        least = self.replicas - self.strategy.unavailable(self.replicas, surges=surges)
+        floor = min(self.ready(), least)
+        if surplus := observed.surplus(limit):
             gone = sorted(living, key=lambda each: (not each.value.outdated(self.revision), each.key.name))
             gone = gone[:surplus]
             floor = 0
         else:
-            step = next_step(living, self.replicas, self.revision, self.strategy)
+            step = next_step(living, least, self.revision, self.strategy)
             gone = [*step.delete]
             for drain in step.drains:
                 # Draining takes as long as it takes.
@@ -142,6 +160,7 @@ class Rollout:
         if self.strategy.type == "RollingUpdate":
             assert self.ready() >= floor
         created = [f"w{next(self.names)}" for _ in range(decision.create)]
+        assert len(self.workers) + len(created) <= max(limit, len(living))
         for name, (revision, _) in list(self.workers.items()):
             if random is None or random.random() < 0.7:
                 self.workers[name] = (revision, "crashing" if revision in self.broken else "ready")
@@ -206,6 +225,26 @@ def shapes(rollout, most=30):
             ],
             id="four, two by two",
         ),
+        pytest.param(
+            1, DEFAULT, ["1 old.r", "1 new.p 1 old.r", "1 new.r 1 old.r", "1 new.r"], id="one, never none"
+        ),
+        pytest.param(
+            3,
+            DEFAULT,
+            [
+                "3 old.r",
+                "1 new.p 3 old.r",
+                "1 new.r 3 old.r",
+                "1 new.r 2 old.r",
+                "1 new.p 1 new.r 2 old.r",
+                "2 new.r 2 old.r",
+                "2 new.r 1 old.r",
+                "1 new.p 2 new.r 1 old.r",
+                "3 new.r 1 old.r",
+                "3 new.r",
+            ],
+            id="three, with one more",
+        ),
         pytest.param(3, strategy("100%"), ["3 old.r", "", "3 new.p", "3 new.r"], id="all may be missing"),
         pytest.param(3, strategy(type="Recreate"), ["3 old.r", "", "3 new.p", "3 new.r"], id="all at once"),
         pytest.param(3, strategy(type="OnDelete"), ["3 old.r"], id="on deletion: nothing"),
@@ -222,6 +261,11 @@ def test_a_broken_template_stops_and_goes_back():
     assert shapes(rollout) == ["1 new.c 3 old.r", "3 old.r", "1 old.p 3 old.r", "4 old.r"]
 
 
+def test_a_broken_template_costs_a_small_group_nothing():
+    rollout = rolling(3, DEFAULT, broken=frozenset({"new"}))
+    assert shapes(rollout) == ["3 old.r", "1 new.p 3 old.r", "1 new.c 3 old.r"]
+
+
 def test_a_broken_template_is_mended():
     rollout = rolling(4, strategy(), broken=frozenset({"new"}))
     shapes(rollout)
@@ -236,6 +280,7 @@ def test_any_mixture_and_any_edits_come_to_an_end(seed):
     asked = strategy(
         random.choice([1, 2, "10%", "25%", "60%", "100%"]),
         random.choice(["RollingUpdate"] * 3 + ["Recreate"]),
+        random.choice([0, 1, 3, "0%", "25%", "100%"]),
     )
     rollout = Rollout(random.randrange(12), asked, broken=frozenset({"x"}))
     for _ in range(random.randrange(14)):

@@ -4,7 +4,8 @@ import pytest
 
 from dask_k8s_controller.dask.cluster.desired import scheduler_digest
 from dask_k8s_controller.dask.cluster.observe import Observed, WorkerGroup
-from dask_k8s_controller.dask.cluster.plan import RESTART_SECONDS, STUCK_SECONDS, plan_scheduler
+from dask_k8s_controller.dask.cluster.plan import RESTART_SECONDS, plan_scheduler
+from dask_k8s_controller.dask.pods.view import LOST_SECONDS
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_crds import DaskCluster, labels, names
 from dask_k8s_crds.resources import DASK_WORKER_GROUPS, PODS, SERVICES
@@ -16,7 +17,7 @@ USUAL = names.scheduler("c")
 NEXT = names.scheduler_successor("c", "uid-1")
 CURRENT = {labels.TEMPLATE_DIGEST: scheduler_digest(CLUSTER)}
 OLD = {labels.TEMPLATE_DIGEST: "other"}
-STUCK = STUCK_SECONDS + 1
+LOST = LOST_SECONDS + 1
 
 
 def scheduler(name=USUAL, uid="uid-1", **more):
@@ -46,11 +47,11 @@ def planned(schedulers, expected=(), cluster=CLUSTER, groups=()):
         pytest.param([scheduler(annotations=OLD)], {"outdated": "uid-1"}, id="one is outdated"),
         pytest.param(
             [scheduler(annotations=OLD, deletion=-20)],
-            {"look_again": STUCK_SECONDS + 20},
+            {"look_again": LOST_SECONDS + 20},
             id="an outdated one terminates",
         ),
         pytest.param(
-            [scheduler(annotations=OLD, deletion=STUCK)], {"name": NEXT}, id="an outdated one is stuck"
+            [scheduler(annotations=OLD, deletion=LOST)], {"name": NEXT}, id="an outdated one is lost"
         ),
         pytest.param(
             [scheduler(annotations=OLD, created=9), scheduler(NEXT, "uid-2", created=5)],
@@ -64,32 +65,32 @@ def planned(schedulers, expected=(), cluster=CLUSTER, groups=()):
         ),
         pytest.param(
             [scheduler(deletion=-20)],
-            {"look_again": STUCK_SECONDS + 20},
+            {"look_again": LOST_SECONDS + 20},
             id="one terminates within its grace period",
         ),
-        pytest.param([scheduler(deletion=4)], {"look_again": STUCK_SECONDS - 4}, id="one is late"),
-        pytest.param([scheduler(deletion=STUCK)], {"name": NEXT}, id="one is stuck"),
+        pytest.param([scheduler(deletion=4)], {"look_again": LOST_SECONDS - 4}, id="one is late"),
+        pytest.param([scheduler(deletion=LOST)], {"name": NEXT}, id="one is lost"),
         pytest.param(
-            [scheduler(deletion=STUCK), scheduler(NEXT, "uid-2")], {}, id="the successor of a stuck one runs"
+            [scheduler(deletion=LOST), scheduler(NEXT, "uid-2")], {}, id="the successor of a lost one runs"
         ),
         pytest.param(
-            [scheduler(deletion=STUCK), scheduler(NEXT, "uid-2", deletion=STUCK)],
+            [scheduler(deletion=LOST), scheduler(NEXT, "uid-2", deletion=LOST)],
             {"name": names.scheduler_successor("c", "uid-2")},
-            id="the successor is stuck, too",
+            id="the successor is lost, too",
         ),
         pytest.param(
-            [scheduler(NEXT, "uid-2", deletion=STUCK)],
+            [scheduler(NEXT, "uid-2", deletion=LOST)],
             {"name": USUAL},
-            id="the usual name is free while a successor is stuck",
+            id="the usual name is free while a successor is lost",
         ),
         pytest.param(
-            [scheduler(deletion=STUCK), scheduler(NEXT, "uid-2", deletion=-5)],
-            {"look_again": STUCK_SECONDS + 5},
-            id="one is stuck, the other terminates",
+            [scheduler(deletion=LOST), scheduler(NEXT, "uid-2", deletion=-5)],
+            {"look_again": LOST_SECONDS + 5},
+            id="one is lost, the other terminates",
         ),
         pytest.param(
             [scheduler()._replace(deleting=True)],
-            {"look_again": STUCK_SECONDS},
+            {"look_again": LOST_SECONDS},
             id="we deleted it and the watch does not know",
         ),
         pytest.param(
@@ -120,7 +121,7 @@ def test_plan(schedulers, plan):
     "schedulers",
     [
         pytest.param([], id="nothing seen yet"),
-        pytest.param([scheduler(deletion=STUCK)], id="the one before is stuck"),
+        pytest.param([scheduler(deletion=LOST)], id="the one before is lost"),
     ],
 )
 def test_one_that_was_made_and_not_seen_yet_is_one(schedulers):

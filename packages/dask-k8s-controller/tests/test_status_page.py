@@ -83,6 +83,8 @@ STEPS = {
             "edited",
             "Retiring",
             "RollingUpdate",
+            "SurgeRefused",
+            "WaitingForSuccessors",
             "WorkersNotRegistered",
             "WorkersStuck",
             "none",
@@ -192,7 +194,7 @@ def test_reasons_of_a_group():
     parsed = DaskWorkerGroup.parse(group(replicas=2))
     stays = [
         *("SchedulerUnreachable", "SchedulerSilent", "Unauthorized", "AgentMissing", "BadAnswer"),
-        *("Retiring", "WorkersNotRegistered", "WorkersStuck"),
+        *("Retiring", "SurgeRefused", "WaitingForSuccessors", "WorkersNotRegistered", "WorkersStuck"),
     ]
     retirements = [Retirement(), *(Retirement(retiring=1, finding=Finding(reason, "…")) for reason in stays)]
     old = {labels.TEMPLATE_DIGEST: "old"}

@@ -77,7 +77,7 @@ def scheduler_crashes(o: Observed) -> Diagnosis | None:
 
 def scheduler_has_ended(o: Observed) -> Diagnosis | None:
     """The pod has failed or succeeded. After an eviction it has a reason, and the controller replaces it."""
-    if o.pod is None or observed.phase(o.pod) not in ("Failed", "Succeeded"):
+    if o.pod is None or not observed.is_finished(o.pod):
         return None
     status = o.pod["status"]
     if status.get("reason"):

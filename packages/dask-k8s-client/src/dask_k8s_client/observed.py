@@ -1,12 +1,13 @@
 """What is observed of a cluster, its pods and its service. No requests, no decisions."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from dask_k8s_client.api.requests import Selector
 from dask_k8s_client.arguments import JSON
-from dask_k8s_crds import labels
+from dask_k8s_crds import labels, scheduler_pod
+from dask_k8s_crds.scheduler_pod import PodState
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +28,10 @@ class Observed:
 
     @property
     def pod(self) -> JSON | None:
-        """The newest scheduler pod that is not being deleted."""
-        running = [each for each in self.pods or () if not is_terminating(each)]
-        return max(running, key=lambda each: each["metadata"]["creationTimestamp"], default=None)
+        """The pod that is the scheduler; if there is none, the newest that has ended."""
+        ended = (each for each in self.pods or () if not is_terminating(each) and is_finished(each))
+        newest = max(ended, key=lambda each: each["metadata"]["creationTimestamp"], default=None)
+        return scheduler_of(self.pods or ()) or newest
 
     @property
     def is_ready(self) -> bool:
@@ -69,6 +71,16 @@ def scheduler_pods_of(cluster: Mapping[str, Any]) -> Selector:
     return Selector(labels=labels.selector(labels.scheduler(cluster["metadata"]["name"])))
 
 
+def scheduler_of(pods: Iterable[JSON]) -> JSON | None:
+    """Return the pod that is the scheduler among those of a cluster."""
+    return scheduler_pod.current(pods, _state)
+
+
+def _state(pod: JSON) -> PodState:
+    metadata = pod["metadata"]
+    return PodState(metadata["creationTimestamp"], metadata["name"], is_terminating(pod), is_finished(pod))
+
+
 def is_terminating(obj: Mapping[str, Any]) -> bool:
     """Return whether an object is being deleted."""
     return bool(obj["metadata"].get("deletionTimestamp"))
@@ -98,6 +110,11 @@ def explanation(condition: Mapping[str, Any]) -> str:
 def phase(pod: Mapping[str, Any]) -> str:
     """Return ``Pending``, ``Running``, ``Succeeded`` or ``Failed``."""
     return str((pod.get("status") or {}).get("phase", "Pending"))
+
+
+def is_finished(pod: Mapping[str, Any]) -> bool:
+    """Return whether none of a pod's containers will ever run again."""
+    return phase(pod) in ("Succeeded", "Failed")
 
 
 def containers(pod: Mapping[str, Any] | None) -> Iterator[Container]:

@@ -205,13 +205,16 @@ dask_setup, dask_teardown = agent.dask_setup, agent.dask_teardown
         return answer
 
     async def retire(
-        self, pods: Iterable[str] | dict[str, str], count: int, wait: float = 5
+        self, pods: Iterable[str] | dict[str, str], count: int, wait: float = 5, **more: Any
     ) -> dict[str, Any]:
-        """Ask once for the retirement of pods."""
+        """Ask once for the retirement of pods; states that no pod has are left out."""
         pods = pods if isinstance(pods, dict) else dict.fromkeys(pods, "")
-        status, answer = await self.ask("POST", "retire", json={"pods": pods, "count": count, "wait": wait})
+        question = {"pods": pods, "count": count, "wait": wait, **more}
+        status, answer = await self.ask("POST", "retire", json=question)
         assert status == 200, answer
-        return {kind: sorted(answer[kind]) for kind in ("gone", "retiring")} | {"stuck": answer["stuck"]}
+        waiting = {"waiting": sorted(answer["waiting"])} if answer["waiting"] else {}
+        states = {kind: sorted(answer[kind]) for kind in ("gone", "retiring")}
+        return {**states, "stuck": answer["stuck"], **waiting}
 
     async def until(self, path: str, condition: Callable[[Any], bool]) -> Any:
         """Ask until the answer is the one awaited."""

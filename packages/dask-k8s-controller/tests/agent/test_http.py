@@ -96,6 +96,9 @@ MALFORMED = {
     "long-wait": (b'{"pods": {}, "count": 1, "wait": 5.1}', "wait"),
     "nan": (b'{"pods": {}, "count": 1, "wait": NaN}', "wait"),
     "word": (b'{"pods": {}, "count": 1, "wait": "1"}', "wait"),
+    "successors-number": (b'{"pods": {}, "count": 1, "successors": 1}', "successors"),
+    "successors-negative": (b'{"pods": {}, "count": 1, "successors": {"count": -1}}', "successors.count"),
+    "successors-nan": (b'{"pods": {}, "count": 1, "successors": {"seconds": NaN}}', "successors.seconds"),
 }
 
 

@@ -7,10 +7,10 @@ import pytest
 SIX = [f"pod-{number}" for number in range(6)]
 
 
-async def retired(dask, pods, count):
+async def retired(dask, pods, count, **more):
     """Ask until the requested number has retired."""
     async with asyncio.timeout(30):
-        while len((answer := await dask.retire(pods, count))["gone"]) < count:
+        while len((answer := await dask.retire(pods, count, **more))["gone"]) < count:
             assert not answer["stuck"]
     return answer["gone"]
 
@@ -205,6 +205,76 @@ async def test_scaling_to_zero_gives_up_the_data(dask):
     dask.let_go()
     await dask.workers("c")
     assert await dask.run("answer = len(client.gather(data))") == 10  # computed again
+
+
+async def test_the_last_worker_keeps_everything_until_a_successor_has_registered(dask):
+    await dask.workers("last")
+    await dask.run(
+        """
+        data = client.map(make, [record] * 10, range(10))
+        scattered = client.scatter(list(range(100)))
+        wait(data)
+        held = client.submit(hold, record, 0, until=go)
+        """
+    )
+    await dask.executes("hold 0")
+    for _ in range(2):
+        answer = await dask.retire(["last"], 1, wait=0, successors={"count": 1, "seconds": 300})
+        assert answer == {"gone": [], "retiring": [], "stuck": {}, "waiting": ["last"]}
+    dask.let_go()
+    # It goes on computing, since nobody else does.
+    assert await dask.run("answer = held.result(), client.submit(total, record, 0, *data).result()") == [
+        0,
+        10_000,
+    ]
+    await dask.workers("successor")
+    assert await retired(dask, ["last"], 1, successors={"count": 1, "seconds": 300}) == ["last"]
+    await dask.kill("last")
+    assert await dask.run("answer = client.gather(scattered)") == list(range(100))
+    assert await dask.run("answer = len(client.gather(data))") == 10
+    assert len(dask.executions) == 12
+
+
+async def test_two_groups_that_leave_wait_for_the_third(dask):
+    """Each request alone has the others' worker as one that stays, for as long as that does not retire."""
+    await dask.workers("a", "b")
+    await dask.run("data = client.map(make, [record] * 20, range(20)); wait(data)")
+    expected = {"count": 1, "seconds": 300}
+    gone = [*await retired(dask, ["a"], 1, successors=expected)]
+    assert (await dask.retire(["b"], 1, wait=0, successors=expected))["waiting"] == ["b"]
+    await dask.workers("c")
+    gone += await retired(dask, ["b"], 1, successors=expected)
+    await dask.kill(*gone)
+    assert await dask.run("answer = len(client.gather(data))") == 20
+    assert len(dask.executions) == 20
+
+
+async def test_a_successor_that_does_not_come_is_waited_for_in_vain_for_a_limited_time(dask):
+    await dask.workers("empty", "full")
+    await dask.run("data = client.submit(make, record, 0, workers='full'); wait(data)")
+    expected = {"count": 1, "seconds": 1}
+    first = await dask.retire(["empty", "full"], 2, wait=0, successors=expected)
+    assert first == {"gone": ["empty"], "retiring": [], "stuck": {}, "waiting": ["full"]}
+    assert await retired(dask, ["empty", "full"], 2, successors=expected) == ["empty", "full"]
+
+
+async def test_data_goes_to_a_successor_without_the_resources_of_its_task(dask):
+    await dask.workers("gpu", resources={"GPU": 1})
+    await dask.run(
+        """
+        data = client.submit(make, record, 0, resources={"GPU": 1})
+        wait(data)
+        """
+    )
+    await dask.workers("cpu")
+    await retired(dask, ["gpu"], 1, successors={"count": 1, "seconds": 300})
+    await dask.run("more = client.submit(make, record, 1, resources={'GPU': 1})")
+    await dask.kill("gpu")
+    assert await dask.run("answer = len(data.result())") == 1000
+    await dask.until("demand", lambda demand: demand["waiting"] and demand["waiting"][0]["resources"])
+    await dask.workers("another-gpu", resources={"GPU": 1})
+    assert await dask.run("answer = len(more.result())") == 1000
+    assert dask.executions == ["make 0", "make 1"]
 
 
 async def test_a_worker_whose_data_fits_nowhere_is_stuck_and_gets_tasks_again(dask):

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
 
+from dask_k8s_controller.dask.scheduler.agent_client import Successors
 from dask_k8s_controller.dask.scheduler.answers import AgentError, Demand, Retired
 
 
@@ -38,7 +39,7 @@ class Agents:
     async def known(self, pods: Mapping[str, str]) -> frozenset[str]:
         return frozenset(pods)
 
-    async def retire(self, pods: Mapping[str, str], count: int) -> Retired:
+    async def retire(self, pods: Mapping[str, str], count: int, _successors: Successors) -> Retired:
         now = asyncio.get_running_loop().time()
         if self.random.random() < self.silent:
             raise AgentError("SchedulerUnreachable", "no answer")

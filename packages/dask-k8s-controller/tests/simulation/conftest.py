@@ -1,5 +1,7 @@
-"""A stage on the Kubernetes that the tests run on, with the CRDs."""
+"""Virtual time, and a stage on the Kubernetes that the tests run on, with the CRDs."""
 
+import asyncio
+import itertools
 import os
 
 import pytest
@@ -10,6 +12,14 @@ from dask_k8s_controller.runtime.login import Credentials
 
 from .line import Client, Proxy
 from .stage import Stage
+
+
+@pytest.fixture
+async def virtual_time(monkeypatch):
+    """Virtual time advances a little whenever it is read, as real time does."""
+    loop = asyncio.get_running_loop()
+    time, looks = loop.time, itertools.count()
+    monkeypatch.setattr(loop, "time", lambda: time() + next(looks) * 1e-9)
 
 
 @pytest.fixture

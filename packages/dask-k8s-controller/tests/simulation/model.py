@@ -62,6 +62,8 @@ class Model:
     check: Callable[[Key], None] = lambda _: None
     objects: dict[Key, dict[str, Any]] = field(default_factory=dict)
     history: list[tuple[int, str, Key, dict[str, Any]]] = field(default_factory=list)
+    lost: set[str] = field(default_factory=set)
+    """Uids of pods on lost nodes."""
     floor: int = 0
     """Watches from before this version are refused."""
     _versions: Any = field(default_factory=lambda: itertools.count(1))
@@ -127,6 +129,16 @@ class Model:
         old = self.get(key)
         self._write("MODIFIED", key, old | {"status": {"phase": "Failed"}})
 
+    def lose(self, key: Key) -> None:
+        """A pod's node is lost: the pod is deleted, and stays until somebody deletes it by force."""
+        old = self.objects[key]
+        uid, metadata = old["metadata"]["uid"], old["metadata"] | {"deletionTimestamp": _timestamp(1)}
+        conditions = [{"type": "Ready", "status": "False"}]
+        status = old["status"] | {"conditions": conditions}
+        self.lost.add(uid)
+        self._write("MODIFIED", key, old | {"metadata": metadata, "status": status})
+        self._later(90.0, self._end, key, uid, True)
+
     def vanish(self, key: Key) -> None:
         """An object is gone without a grace period, as after `kubectl delete --force`."""
         if key in self.objects:
@@ -183,9 +195,10 @@ class Model:
             status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
             self._write("MODIFIED", key, body | {"status": status})
 
-    def _end(self, key: Key, uid: str) -> None:
-        """The kubelet: a pod has terminated."""
-        if key in self.objects and self.objects[key]["metadata"]["uid"] == uid:
+    def _end(self, key: Key, uid: str, by_force: bool = False) -> None:
+        """The kubelet: a pod has terminated; or a user deletes one on a lost node."""
+        is_it = key in self.objects and self.objects[key]["metadata"]["uid"] == uid
+        if is_it and (by_force or uid not in self.lost):
             self._remove(key)
 
     def _later(self, at_most: float, act: Callable[..., None], *args: Any) -> None:

@@ -1,7 +1,6 @@
 """Whatever happens in whatever order: never one is too many, and in the end there is what was asked for."""
 
 import asyncio
-import itertools
 from collections import defaultdict
 from random import Random
 
@@ -16,12 +15,13 @@ from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.signing_key import SigningKey
 from dask_k8s_crds import DaskCluster, DaskWorkerGroup, labels, names
 from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SECRETS, SERVICES
+from dask_k8s_crds.updates import UpdateStrategy
 
 from .agents import Agents
 from .faults import Faults, ModelApi
 from .model import Model, VirtualClock, owners
 
-pytestmark = pytest.mark.looptime
+pytestmark = [pytest.mark.looptime, pytest.mark.usefixtures("virtual_time")]
 SETTINGS = Settings(namespaces=("ns",))
 CLUSTER = Key(DASK_CLUSTERS, "ns", "c")
 EXTRA = Key(DASK_WORKER_GROUPS, "ns", "c-extra")
@@ -29,14 +29,6 @@ KEY = Key(SECRETS, "home", names.AGENT_KEY)
 DEFAULT = Key(DASK_WORKER_GROUPS, "ns", "c-default")
 MEMORY = 20.0
 """For so many seconds, the controller may still act on an earlier number of replicas."""
-
-
-@pytest.fixture(autouse=True)
-async def _virtual_time(monkeypatch):
-    """Virtual time advances a little whenever it is read, as real time does."""
-    loop = asyncio.get_running_loop()
-    time, looks = loop.time, itertools.count()
-    monkeypatch.setattr(loop, "time", lambda: time() + next(looks) * 1e-9)
 
 
 def living(body):
@@ -126,7 +118,8 @@ class Simulation:
         changes = self.replicas[uid]
         since = asyncio.get_running_loop().time() - MEMORY
         before = [replicas for time, replicas in changes if time < since][-1:]
-        return max([*before, *(replicas for time, replicas in changes if time >= since)])
+        most = max([*before, *(replicas for time, replicas in changes if time >= since)])
+        return most + UpdateStrategy().surge(most)
 
     def story(self):
         """The last changes, for the person who has to find out."""

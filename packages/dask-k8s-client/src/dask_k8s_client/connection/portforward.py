@@ -21,7 +21,7 @@ import aiohttp
 from dask_k8s_client.api.requests import Api, Objects
 from dask_k8s_client.api.watching import until
 from dask_k8s_client.arguments import JSON
-from dask_k8s_client.observed import container_port, is_owned, is_ready, scheduler_pods_of
+from dask_k8s_client.observed import container_port, is_owned, is_ready, scheduler_of, scheduler_pods_of
 from dask_k8s_client.waiting import RETRY_SECONDS
 from dask_k8s_crds import names
 from dask_k8s_crds.api_errors import ApiError
@@ -193,11 +193,11 @@ def scheduler_tunnel(api: Api, cluster: JSON, service: JSON | None, port_name: s
 
 
 async def ready_pod(api: Api, cluster: JSON) -> JSON:
-    """Wait for a scheduler pod that is ready, and return the newest."""
+    """Wait until the scheduler is ready, and return its pod."""
     metadata = cluster["metadata"]
 
-    def newest(objects: Objects) -> JSON | None:
-        ready = [each for each in objects.values() if is_ready(each) and is_owned(each, metadata["uid"])]
-        return max(ready, key=lambda each: each["metadata"]["creationTimestamp"], default=None)
+    def ready(objects: Objects) -> JSON | None:
+        scheduler = scheduler_of(each for each in objects.values() if is_owned(each, metadata["uid"]))
+        return scheduler if scheduler is not None and is_ready(scheduler) else None
 
-    return await until(api, PODS, metadata["namespace"], scheduler_pods_of(cluster), newest)
+    return await until(api, PODS, metadata["namespace"], scheduler_pods_of(cluster), ready)

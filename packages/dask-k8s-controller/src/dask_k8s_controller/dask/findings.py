@@ -34,8 +34,13 @@ def refused(outcome: Outcome) -> Finding | None:
     return None
 
 
+def exceeds_quota(error: ApiError) -> bool:
+    """Return whether the API server refused an object because of a ResourceQuota."""
+    return error.status == 403 and "exceeded quota" in error.message
+
+
 def _reason(error: ApiError) -> str:
-    if error.status == 403 and "exceeded quota" in error.message:
+    if exceeds_quota(error):
         return "QuotaExceeded"
     if "NamespaceTerminating" in error.causes:
         return "NamespaceTerminating"

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from dask_k8s_controller.dask.scheduler.agent_client import AgentEndpoint, Agents
+from dask_k8s_controller.dask.scheduler.agent_client import AgentEndpoint, Agents, Successors
 from dask_k8s_controller.dask.scheduler.answers import Demand, Retired
+from dask_k8s_controller.dask.scheduler.pod import answering
 from dask_k8s_controller.runtime import world as runtime_world
 from dask_k8s_controller.runtime.cache import Record
 from dask_k8s_controller.runtime.live_world import LiveWorld
@@ -29,10 +30,11 @@ class Agent(Protocol):
     async def known(self, pods: Mapping[str, str]) -> frozenset[str]:
         """Return which of these pods have a registered worker."""
 
-    async def retire(self, pods: Mapping[str, str], count: int) -> Retired:
+    async def retire(self, pods: Mapping[str, str], count: int, successors: Successors) -> Retired:
         """Retire the workers of ``count`` of these pods: they finish their tasks and move their data.
 
-        The scheduler chooses those that lose least. Ask again until the pods are deleted.
+        The scheduler chooses those that lose least. While no other worker stays, they wait for one of the
+        ``successors``. Ask again until the pods are deleted.
         """
 
 
@@ -62,9 +64,7 @@ class LiveDaskWorld(LiveWorld):
         return self.signing_key.sign(f"agent-token/{cluster.key.namespace}/{cluster.uid}")
 
     def agent(self, cluster: Record) -> Agent | None:  # noqa: D102  # documented in `World`
-        # The oldest that runs, also while it is being deleted: until then it has data in memory.
-        running = (pod for pod in self.owned(cluster, PODS) if pod.value.running)
-        pod = min(running, key=lambda pod: pod.value.created, default=None)
+        pod = answering(self.owned(cluster, PODS), self.now())
         if pod is None:
             return None
         address = names.host_port(pod.value.ip, pod.value.dashboard_port)

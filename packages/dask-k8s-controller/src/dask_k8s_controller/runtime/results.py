@@ -1,5 +1,6 @@
 """Results of a reconcile and of applying a plan: when to reconcile again, which writes failed. No I/O."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Self
 
@@ -43,6 +44,10 @@ class Outcome:
 
     def __add__(self, other: Self) -> Self:
         return type(self)((*self.errors, *other.errors))
+
+    def without(self, errors: Collection[Exception]) -> Self:
+        """Return the outcome without these errors."""
+        return type(self)(tuple(error for error in self.errors if error not in errors))
 
     def raise_errors(self) -> None:
         """Raise all errors as one group, so that the key is retried with back-off."""

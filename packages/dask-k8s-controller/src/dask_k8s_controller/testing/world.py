@@ -32,7 +32,7 @@ class FakeAgent:
             "demand": Demand(target_duration=5.0, idle_seconds=None, loads=(), waiting=()),
             "idle": None,
             "known": frozenset,
-            "retire": lambda pods, count: Retired(gone=frozenset(sorted(pods)[:count])),
+            "retire": lambda pods, count, _successors: Retired(gone=frozenset(sorted(pods)[:count])),
         } | answers
 
     def __getattr__(self, method: str) -> Callable[..., Awaitable[Any]]:

@@ -7,6 +7,7 @@ from typing import Self
 import orjson
 
 from dask_k8s_controller.dask.last_applied import recorded
+from dask_k8s_controller.dask.scheduler.pod import current
 from dask_k8s_controller.dask.world import World
 from dask_k8s_controller.runtime.cache import Record
 from dask_k8s_controller.runtime.objects import Body, Key, controller_of
@@ -119,9 +120,8 @@ class Observed:
 
     @property
     def scheduler(self) -> Record | None:
-        """The oldest scheduler that is neither being deleted nor finished, if there is one."""
-        current = (pod for pod in self.schedulers if not pod.deleting and not pod.value.finished)
-        return min(current, key=lambda pod: (pod.value.created, pod.key.name), default=None)
+        """The pod that is the scheduler, if there is one."""
+        return current(self.schedulers)
 
     @property
     def pods(self) -> int:

@@ -9,7 +9,7 @@ from dask_k8s_controller.dask.cluster import service_edits
 from dask_k8s_controller.dask.cluster.desired import Children, children, scheduler_digest
 from dask_k8s_controller.dask.cluster.observe import Observed, WorkerGroup
 from dask_k8s_controller.dask.pods.template import legacy_command_events
-from dask_k8s_controller.dask.pods.view import seconds_since
+from dask_k8s_controller.dask.pods.view import seconds_until_lost
 from dask_k8s_controller.runtime.cache import Record
 from dask_k8s_controller.runtime.objects import Body
 from dask_k8s_controller.runtime.plan import Create, Delete, Event, Patch, Plan
@@ -17,8 +17,6 @@ from dask_k8s_crds import DaskCluster, labels, names
 from dask_k8s_crds.metadata import owner_reference
 from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SERVICES
 
-STUCK_SECONDS = 10.0
-"""A pod that exists for so long after its grace period is stuck, for example on a lost node."""
 RESTART_SECONDS = 10.0
 """The least age at which a finished scheduler is replaced, so that there is no tight loop."""
 
@@ -36,7 +34,7 @@ class SchedulerPlan:
 
 
 def plan_scheduler(cluster: DaskCluster, observed: Observed, now: datetime) -> SchedulerPlan:
-    """Keep one scheduler, never two; a terminating pod delays its successor unless it is stuck."""
+    """Keep one scheduler, never two; a terminating pod delays its successor unless it is lost."""
     present = [pod for pod in observed.schedulers if not pod.deleting]
     if cluster.spec.suspend:
         # After the workers, which would try to reconnect to it until they are killed.
@@ -54,20 +52,13 @@ def plan_scheduler(cluster: DaskCluster, observed: Observed, now: datetime) -> S
         old = tuple(pod for pod, wait in zip(finished, waits, strict=True) if wait <= 0)
         return SchedulerPlan(delete=old, look_again=max(0.0, *waits) or None)
     terminating = {pod.key.name: pod for pod in observed.schedulers}
-    wait = max((_seconds_until_stuck(pod, now) for pod in terminating.values()), default=0.0)
+    wait = max((seconds_until_lost(pod, now) for pod in terminating.values()), default=0.0)
     if wait > 0:
         return SchedulerPlan(look_again=wait)
     name = names.scheduler(cluster.metadata.name)
     while name in terminating:
         name = names.scheduler_successor(cluster.metadata.name, terminating[name].uid)
     return SchedulerPlan(name=name)
-
-
-def _seconds_until_stuck(pod: Record, now: datetime) -> float:
-    if pod.value.deletion is None:
-        # We have deleted it, and the cache does not show the end of its grace period yet.
-        return STUCK_SECONDS
-    return STUCK_SECONDS - seconds_since(pod.value.deletion, now)
 
 
 def plan(cluster: DaskCluster, record: Record, observed: Observed, scheduler: SchedulerPlan) -> Plan:

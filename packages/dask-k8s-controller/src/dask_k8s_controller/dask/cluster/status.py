@@ -15,7 +15,14 @@ from dask_k8s_crds.cluster import ClusterPhase
 
 _PASSED_ON = Finding("Updating", "an edit has just been passed on to the workers' group")
 _SCHEDULER_READY = Finding("SchedulerReady", "the scheduler is ready")
-_ROLLOUT = {"Retiring", "RollingUpdate", "WorkersNotRegistered", "WorkersStuck"}
+_ROLLOUT = {
+    "Retiring",
+    "RollingUpdate",
+    "SurgeRefused",
+    "WaitingForSuccessors",
+    "WorkersNotRegistered",
+    "WorkersStuck",
+}
 
 
 def report(

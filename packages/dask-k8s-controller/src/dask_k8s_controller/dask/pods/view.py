@@ -11,11 +11,14 @@ from dask_k8s_controller.dask import last_applied
 from dask_k8s_controller.dask.findings import Finding
 from dask_k8s_controller.dask.pods.template import main_container
 from dask_k8s_controller.dask.pods.trouble import pod_stalled_since, pod_trouble
+from dask_k8s_controller.runtime.cache import Record
 from dask_k8s_controller.runtime.objects import Body, bounded
 from dask_k8s_crds import labels, names
 
 AGENT_VOLUME = "dask-k8s-agent"
 """The volume with the scheduler's agent."""
+LOST_SECONDS = 10.0
+"""A pod that still exists for so long after its grace period is lost: its node does not end it."""
 _NODE_REASONS = {"Evicted", "NodeLost", "NodeShutdown", "Preempting", "Shutdown", "Terminated"}
 """Reasons in the status of a pod that failed because of its node."""
 
@@ -97,6 +100,19 @@ class Pod:
 def seconds_since(time: str, now: datetime) -> float:
     """Return the seconds since a time that the API server or we wrote."""
     return (now - datetime.fromisoformat(time)) / timedelta(seconds=1)
+
+
+def is_lost(pod: Record, now: datetime) -> bool:
+    """Return whether a terminating pod is lost, for example because its node is."""
+    return pod.deleting and seconds_until_lost(pod, now) <= 0
+
+
+def seconds_until_lost(pod: Record, now: datetime) -> float:
+    """Return after how many seconds a terminating pod is lost if it still exists then."""
+    if pod.value.deletion is None:
+        # We have deleted it, and the cache does not show the end of its grace period yet.
+        return LOST_SECONDS
+    return LOST_SECONDS - seconds_since(pod.value.deletion, now)
 
 
 def trim(body: Body) -> Pod:

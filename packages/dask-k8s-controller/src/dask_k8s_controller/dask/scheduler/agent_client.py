@@ -8,7 +8,7 @@ import asyncio
 import socket
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any, Self
@@ -45,6 +45,19 @@ MAX_CONCURRENT_REQUESTS = 256
 
 for each in REASONS:
     AGENT_ERRORS.labels(each)  # a counter that starts at 0 shows the first error as an increase
+
+
+@dataclass(frozen=True, slots=True)
+class Successors:
+    """Workers that will take the data of those that retire.
+
+    Attributes:
+        count: How many workers the cluster will have besides those that retire.
+        seconds: For how long those that retire wait for the first of them, if no other worker stays.
+    """
+
+    count: int = 0
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +173,13 @@ class SchedulerAgent:
             return frozenset(pod for pod, own in addresses.items() if own)
         return answer.known & pods.keys()
 
-    async def retire(self, pods: Mapping[str, str], count: int) -> Retired:
+    async def retire(self, pods: Mapping[str, str], count: int, successors: Successors) -> Retired:
         """Retire the workers of ``count`` pods; without an agent, by Dask's own API."""
-        request = _question(pods) | {"count": count, "wait": RETIRE_WAIT_SECONDS}
+        request = _question(pods) | {
+            "count": count,
+            "wait": RETIRE_WAIT_SECONDS,
+            "successors": asdict(successors),
+        }
         try:
             answer = await self._ask(Retired, "POST", f"{BASE}/retire", request)
         except AgentError as error:

@@ -158,6 +158,7 @@ class Retired(Answer):
         gone: Pods that hold no tasks or data any more and may be deleted.
         retiring: Pods that are still moving their data or finishing their tasks.
         stuck: Pods that cannot move their data, each with the reason.
+        waiting: Pods that keep their tasks and data until a successor registers.
     """
 
     elements_per_pod = 4  # reasons may contain commas, and commas are counted
@@ -165,8 +166,10 @@ class Retired(Answer):
     gone: PodNames = frozenset()
     retiring: PodNames = frozenset()
     stuck: PodReasons = Field(default_factory=dict)
+    waiting: PodNames = frozenset()
 
     def only(self, pods: Collection[str]) -> Self:
         """Return the answer without pods that the scheduler was not asked about."""
         stuck = {pod: reason for pod, reason in self.stuck.items() if pod in pods}
-        return type(self)(gone=self.gone & set(pods), retiring=self.retiring & set(pods), stuck=stuck)
+        gone, retiring, waiting = (found & set(pods) for found in (self.gone, self.retiring, self.waiting))
+        return type(self)(gone=gone, retiring=retiring, stuck=stuck, waiting=waiting)

@@ -514,7 +514,15 @@ def parse_body(body: bytes) -> dict[str, Any]:
     return request
 
 
-def parse_retire(body: bytes) -> tuple[dict[str, str], int, float]:
+@dataclass(frozen=True)
+class Successors:
+    """How many workers are expected, and for how many seconds a retiring worker waits for the first."""
+
+    count: int = 0
+    seconds: float = 0.0
+
+
+def parse_retire(body: bytes) -> tuple[dict[str, str], int, float, Successors]:
     """Parse the arguments of `Retirement.retire`; raise `Refused`."""
     request = parse_body(body)
     count, wait = request.get("count"), request.get("wait", 0)
@@ -522,7 +530,19 @@ def parse_retire(body: bytes) -> tuple[dict[str, str], int, float]:
         raise Refused(400, "count: not a number of pods")
     if not isinstance(wait, (int, float)) or isinstance(wait, bool) or not 0 <= wait <= LONGEST_WAIT:
         raise Refused(400, f"wait: not a number of seconds from 0 to {LONGEST_WAIT:g}")
-    return request["pods"], count, wait
+    return request["pods"], count, wait, parse_successors(request.get("successors", {}))
+
+
+def parse_successors(successors: Any) -> Successors:
+    """Parse the workers that the controller expects; an older controller does not name any."""
+    if not isinstance(successors, dict):
+        raise Refused(400, "successors: not an object")
+    count, seconds = successors.get("count", 0), successors.get("seconds", 0)
+    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+        raise Refused(400, "successors.count: not a number of workers")
+    if not isinstance(seconds, (int, float)) or isinstance(seconds, bool) or not seconds >= 0:
+        raise Refused(400, "successors.seconds: not a number of seconds")
+    return Successors(count, seconds)
 
 
 @dataclass
@@ -538,6 +558,10 @@ class RetiringWorker:
     """The memory manager's policy that moves its data."""
     stuck: str = ""
     """Why it cannot retire; empty if it can."""
+    alone_since: float | None = None
+    """Since when it has waited for a successor, because no other worker stays."""
+    waits: bool = False
+    """Whether it keeps its tasks and data until a successor has registered."""
 
 
 class Retirement:
@@ -564,8 +588,13 @@ class Retirement:
         self._steal_response = scheduler.stream_handlers.get("steal-response")
         scheduler.stream_handlers["steal-response"] = self._task_given_back
 
-    async def retire(self, pods: Mapping[str, str], count: int, wait: float) -> dict[str, Any]:
-        """Retire the workers of ``count`` pods; return when all have retired, or after ``wait`` seconds."""
+    async def retire(
+        self, pods: Mapping[str, str], count: int, wait: float, successors: Successors
+    ) -> dict[str, Any]:
+        """Retire the workers of ``count`` pods; return when all have retired, or after ``wait`` seconds.
+
+        While no other worker stays, they wait for one of the expected ``successors``.
+        """
         deadline = monotonic() + wait
         workers = self._by_pod(pods)
         shuffling = shuffling_workers(self.scheduler)
@@ -576,7 +605,7 @@ class Retirement:
         pause = 0.02
         while True:
             workers = self._by_pod(pods)  # again, since workers come and go
-            answer = self._advance({pod: workers[pod] for pod in chosen})
+            answer = self._advance({pod: workers[pod] for pod in chosen}, successors)
             left = deadline - monotonic()
             if len(answer["gone"]) == len(chosen) or left <= 0:
                 return answer
@@ -599,9 +628,13 @@ class Retirement:
 
     def forget(self, address: str) -> None:
         """Drop the state of a retiring worker."""
-        state = self.workers.pop(address, None)
-        if state is not None and state.policy is not None:
+        if state := self.workers.pop(address, None):
+            self._stop_moving(state)
+
+    def _stop_moving(self, state: RetiringWorker) -> None:
+        if state.policy is not None:
             self.mover.policies.discard(state.policy)
+            state.policy = None
 
     def _by_pod(self, pods: Mapping[str, str]) -> dict[str, list[WorkerState]]:
         own = [(ip_address(ip), pod) for pod, ips in pods.items() for ip in ips.split(",")]
@@ -627,35 +660,57 @@ class Retirement:
             return 5, data
         return (4 if any(worker.processing for worker in workers) else 3), data
 
-    def _advance(self, pods: Mapping[str, Collection[WorkerState]]) -> dict[str, Any]:
+    def _advance(self, pods: Mapping[str, Collection[WorkerState]], successors: Successors) -> dict[str, Any]:
         """Continue the retirement of the workers in these pods; return the state of each pod."""
         workers = {worker for pod in pods.values() for worker in pod}
         present = (each for each in self.scheduler.workers.values() if each not in workers)
         others = [other for other in present if other.status in (Status.init, *STAYING)]
+        is_alone = not any(
+            other.status in STAYING for other in others
+        )  # one that registers takes no data yet
         has_recipients = any(other.status == Status.running for other in others)
         for worker in workers:
             state = self.workers.setdefault(worker.address, RetiringWorker(since=monotonic()))
             state.lease = monotonic() + LEASE
-            # If no worker stays, the group is scaled to zero, and its data is not saved.
+            if not is_alone:
+                state.alone_since = None
+            state.waits = is_alone and self._waits(worker, state, successors)
+            # If no worker stays or comes, the cluster is scaled to zero, and its data is not saved.
             holds = bool(others) and holds_last_copy(worker)
-            if holds and not state.stuck:
+            if holds and not state.stuck and not state.waits:
                 state.stuck = why_stuck(worker, state, has_recipients=has_recipients)
-            if not state.stuck:
+            if not state.stuck and not state.waits:
                 self._drain(worker, state, holds=holds)
             elif worker.status == Status.closing_gracefully:
                 self._set_status(worker, Status.running)
         if self.mover.policies and monotonic() >= self.moved + MOVE_SECONDS:
             self.moved = monotonic()
             self.mover.run_once()
-        answer: dict[str, Any] = {"gone": [], "retiring": [], "stuck": {}}
+        answer: dict[str, Any] = {"gone": [], "retiring": [], "stuck": {}, "waiting": []}
         for pod, own in pods.items():
-            reasons = [self.workers[worker.address].stuck for worker in own]
+            states = [self.workers[worker.address] for worker in own]
+            reasons = [state.stuck for state in states]
             if any(reasons):
                 answer["stuck"][pod] = next(filter(None, reasons))
+            elif any(state.waits for state in states):
+                answer["waiting"].append(pod)
             else:
                 gone = not others or all(map(self._has_retired, own))
                 answer["gone" if gone else "retiring"].append(pod)
         return answer
+
+    def _waits(self, worker: WorkerState, state: RetiringWorker, successors: Successors) -> bool:
+        """Return whether a worker has to wait for a successor, which takes over its tasks and data."""
+        if not successors.count or not (worker.processing or worker.has_what):
+            return False
+        now = monotonic()
+        if state.alone_since is None:
+            state.alone_since = now
+        if now >= state.alone_since + successors.seconds:
+            return False
+        state.since = now  # its tasks have their full time once it retires
+        self._stop_moving(state)
+        return True
 
     def _drain(self, worker: WorkerState, state: RetiringWorker, *, holds: bool) -> None:
         """Ask a worker for the tasks that it has not started; have its data moved if it ``holds`` any."""

@@ -2,8 +2,10 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple, Self
 
+from dask_k8s_controller.dask.pods.view import is_lost
 from dask_k8s_controller.dask.world import World
 from dask_k8s_controller.runtime.cache import Record
 from dask_k8s_controller.runtime.objects import Key
@@ -93,6 +95,12 @@ class Observed:
     def names(self) -> set[str]:
         """Names of pods that exist or are expected."""
         return {pod.key.name for pod in (*self.living, *self.finished, *self.terminating)} | self.expected
+
+
+def run_on(terminating: Sequence[Record], now: datetime) -> tuple[Record, ...]:
+    """Return the terminating workers that still run, in a preStop hook; not lost ones."""
+    alive = (pod for pod in terminating if pod.value.has_pre_stop and pod.value.running)
+    return tuple(pod for pod in alive if not is_lost(pod, now))
 
 
 def newest_first(pods: Sequence[Record]) -> list[Record]:

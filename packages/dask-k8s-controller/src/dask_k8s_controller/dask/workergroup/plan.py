@@ -1,12 +1,13 @@
 """Which workers to create, patch, retire and delete. Pure; the time and the agent's answers are passed in."""
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 
 from dask_k8s_controller.dask import last_applied
 from dask_k8s_controller.dask.pods.template import legacy_command_events
-from dask_k8s_controller.dask.workergroup import rollout
+from dask_k8s_controller.dask.workergroup import rollout, surge
 from dask_k8s_controller.dask.workergroup.desired import Desired, worker_names
 from dask_k8s_controller.dask.workergroup.observe import Observed
 from dask_k8s_controller.dask.workergroup.retirement import Retirement, Step
@@ -19,25 +20,33 @@ from dask_k8s_crds.resources import PODS
 
 
 def next_step(
-    observed: Observed, desired: Desired, now: datetime, unregistered: Sequence[Record] = ()
+    observed: Observed,
+    desired: Desired,
+    now: datetime,
+    unregistered: Sequence[Record] = (),
+    *,
+    surge_refused: bool = False,
 ) -> Step:
     """Return which workers leave next: those that are too many, or else outdated ones."""
+    replicas, strategy = desired.replicas, desired.strategy
     if desired.suspended:
         # The scheduler goes too, and with it all data.
         return Step(delete=observed.living)
-    if surplus := observed.surplus(desired.replicas):
+    if surplus := observed.surplus(surge.limit(observed, replicas, strategy)):
         return scale_down(observed.living, surplus, desired.digest)
-    step = rollout.next_step(
-        observed.living, desired.replicas, desired.digest, desired.strategy, unregistered=unregistered
-    )
-    return rollout.delete_overdue(step, now)
+    surges = surge.coming(observed, replicas, strategy, now, refused=surge_refused) > replicas
+    least = replicas - strategy.unavailable(replicas, surges=surges)
+    step = rollout.next_step(observed.living, least, desired.digest, strategy, unregistered=unregistered)
+    return dataclasses.replace(rollout.delete_overdue(step, now), surge_refused=surge_refused)
 
 
 def plan(
     record: Record, observed: Observed, desired: Desired, retirement: Retirement, now: datetime
 ) -> tuple[Plan, float | None]:
     """Create, delete and patch workers; return also in how many seconds the next reconcile is due."""
-    scaling = decide(observed, desired.replicas, now)
+    replicas = desired.replicas
+    number = replicas if retirement.surge_refused else surge.limit(observed, replicas, desired.strategy)
+    scaling = decide(observed, number, now)
     names = worker_names(desired.group, scaling.create, observed.names, observed.doubted)
     create = tuple(Create(PODS, pod) for pod in desired.pods(names, failures=scaling.failures))
     patch = tuple(islice(edits(observed.living, desired.example, retirement, now), SLICE))
@@ -50,7 +59,12 @@ def plan(
     if create and not observed.names:
         template, annotations = desired.group.spec.worker.spec, desired.group.metadata.annotations
         events = legacy_command_events(record.value, template, annotations)
-    waits = (scaling.look_again, retirement.look_again, 0.0 if len(patch) == SLICE else None)
+    waits = (
+        scaling.look_again,
+        retirement.look_again,
+        0.0 if len(patch) == SLICE else None,
+        surge.look_again(observed, desired.strategy, now),
+    )
     soonest = min((wait for wait in waits if wait is not None), default=None)
     return Plan(create=create, patch=patch, delete=delete, events=events), soonest
 

@@ -1,20 +1,24 @@
 """The reconcile of a DaskWorkerGroup: observe, ask the agent, plan, apply, report the status."""
 
+import dataclasses
 from collections.abc import Sequence
 
 from dask_k8s_controller.dask.findings import conditions_of, invalid_status, unknown_fields
+from dask_k8s_controller.dask.scheduler.agent_client import Successors
 from dask_k8s_controller.dask.scheduler.answers import AgentError, Retired
-from dask_k8s_controller.dask.workergroup import status
+from dask_k8s_controller.dask.workergroup import status, surge
 from dask_k8s_controller.dask.workergroup.desired import Desired
-from dask_k8s_controller.dask.workergroup.observe import Cluster, Observed
+from dask_k8s_controller.dask.workergroup.observe import Cluster, Observed, run_on
 from dask_k8s_controller.dask.workergroup.plan import next_step, plan
 from dask_k8s_controller.dask.workergroup.retirement import (
     POLL_SECONDS,
     RETRY_SECONDS,
     Drain,
     Retirement,
+    Step,
     retirement,
 )
+from dask_k8s_controller.dask.workergroup.successors import expected
 from dask_k8s_controller.dask.world import Agent, World
 from dask_k8s_controller.runtime.cache import Record
 from dask_k8s_controller.runtime.objects import Key
@@ -44,6 +48,13 @@ async def reconcile(key: Key, world: World) -> After | None:
     retired = await _retire(observed, desired, cluster, world)
     planned, plan_again = plan(record, observed, desired, retired, world.now())
     outcome = await world.apply(key, record.uid, planned)
+    if refusals := surge.refusals(outcome, planned.create, desired.replicas - observed.count):
+        observed = Observed.of(record, world, desired.digest)
+        retired = await _retire(observed, desired, cluster, world, surge_refused=True)
+        planned, _ = plan(record, observed, desired, retired, world.now())
+        outcome = outcome.without(refusals) + await world.apply(key, record.uid, planned)
+        retired = dataclasses.replace(retired, finding=surge.refused_finding(refusals, retired.finding))
+        plan_again = RETRY_SECONDS  # each attempt is one more refused request
 
     observed = Observed.of(record, world, desired.digest)
     drain_again = None
@@ -51,19 +62,25 @@ async def reconcile(key: Key, world: World) -> After | None:
         found = status.suspended(group, observed, outcome)
     else:
         found = status.running(group, observed, outcome, retired, desired.strategy)
-        drain_again = await drain_terminating(observed.terminating, world.agent(cluster.record))
+        if leaving := run_on(observed.terminating, world.now()):
+            successors = expected(Step(), observed, desired, cluster, world)
+            drain_again = await drain_terminating(leaving, world.agent(cluster.record), successors)
     later = await _report(record, group, status.report(group, observed, retired, found), world)
     outcome.raise_errors()
     return After.soonest(later, After.of(plan_again), After.of(drain_again))
 
 
-async def _retire(observed: Observed, desired: Desired, cluster: Cluster, world: World) -> Retirement:
+async def _retire(
+    observed: Observed, desired: Desired, cluster: Cluster, world: World, *, surge_refused: bool = False
+) -> Retirement:
     """Ask the agent to retire the workers that leave next."""
     agent = world.agent(cluster.record)
-    step = next_step(observed, desired, world.now())
+    step = next_step(observed, desired, world.now(), surge_refused=surge_refused)
     if unregistered := await unregistered_workers(step.successors, agent):
-        step = next_step(observed, desired, world.now(), unregistered)
-    return retirement(step, await retire_workers(step.drains, agent), world.now())
+        step = next_step(observed, desired, world.now(), unregistered, surge_refused=surge_refused)
+    successors = expected(step, observed, desired, cluster, world) if step.drains else Successors()
+    answers = await retire_workers(step.drains, agent, successors)
+    return retirement(step, answers, world.now(), successors)
 
 
 async def _report(
@@ -89,29 +106,34 @@ async def unregistered_workers(workers: Sequence[Record], agent: Agent | None) -
     return tuple(pod for pod in workers if pod.key.name not in known)
 
 
-async def retire_workers(drains: Sequence[Drain], agent: Agent | None) -> list[Retired | AgentError]:
+async def retire_workers(
+    drains: Sequence[Drain], agent: Agent | None, successors: Successors
+) -> list[Retired | AgentError]:
     """Retire workers; return an answer per drain. Without a scheduler there is no data to save."""
-    return [await _answer(drain, agent) for drain in drains]
+    return [await _answer(drain, agent, successors) for drain in drains]
 
 
-async def drain_terminating(terminating: Sequence[Record], agent: Agent | None) -> float | None:
-    """Retire workers that are being deleted, for example by an eviction, and run on in a preStop hook.
+async def drain_terminating(
+    pods: tuple[Record, ...], agent: Agent | None, successors: Successors
+) -> float | None:
+    """Retire workers that are being deleted, for example by an eviction, and still run.
 
     Return when to ask again. They are asked for until they are gone, so that they get no new tasks.
     """
-    pods = tuple(pod for pod in terminating if pod.deleting and pod.value.has_pre_stop and pod.value.running)
-    if agent is None or not pods:
+    if agent is None:
         return None
-    answer = await _answer(Drain(pods, len(pods)), agent)
-    return POLL_SECONDS if isinstance(answer, Retired) and answer.retiring else RETRY_SECONDS
+    answer = await _answer(Drain(pods, len(pods)), agent, successors)
+    return (
+        POLL_SECONDS if isinstance(answer, Retired) and (answer.retiring or answer.waiting) else RETRY_SECONDS
+    )
 
 
-async def _answer(drain: Drain, agent: Agent | None) -> Retired | AgentError:
+async def _answer(drain: Drain, agent: Agent | None, successors: Successors) -> Retired | AgentError:
     addresses = _addresses(drain.candidates)
     if agent is None:
         return Retired(gone=frozenset(addresses))
     try:
-        return await agent.retire(addresses, drain.count)
+        return await agent.retire(addresses, drain.count, successors)
     except AgentError as error:
         return error
 

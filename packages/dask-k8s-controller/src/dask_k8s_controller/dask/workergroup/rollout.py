@@ -1,11 +1,13 @@
 """Which outdated workers make room for new ones. Pure; the time is passed in.
 
-The next step depends on the present workers alone. Of ``replicas`` desired workers, ``ready`` are ready,
-whatever template they are created from; a new one also has to be registered with the scheduler, since
-outdated workers cannot move their data to it before. Ready outdated workers are drained as long as
+The next step depends on the present workers alone. ``ready`` workers are ready, whatever template they are
+created from; a new one also has to be registered with the scheduler, since outdated workers cannot move their
+data to it before. Ready outdated workers are drained as long as
 
-    ready - drained >= replicas - unavailable
+    ready - drained >= least
 
+where ``least`` is the number of desired workers less those that may be missing. In a small group none may be
+missing, since additional workers join it first (`surge`).
 Outdated workers that do not run are missing anyway, and are deleted at once. So a broken template costs
 ``unavailable`` workers and no more, and after it is fixed or reverted, its workers are replaced first.
 """
@@ -22,7 +24,7 @@ from dask_k8s_crds.updates import UpdateStrategy
 
 def next_step(
     living: Sequence[Record],
-    replicas: int,
+    least: int,
     digest: str,
     strategy: UpdateStrategy,
     *,
@@ -38,7 +40,7 @@ def next_step(
     if strategy.type == "Recreate":
         return Step(delete=tuple(outdated))
     ready = sum(worker.value.ready for worker in living) - len(unregistered)
-    budget = ready - (replicas - strategy.unavailable(replicas))
+    budget = ready - least
     healthy = tuple(worker for worker in outdated if worker.value.ready)
     unready = tuple(worker for worker in outdated if worker.value.running and not worker.value.ready)
     counts = ((unready, len(unready)), (healthy, min(budget, len(healthy))))

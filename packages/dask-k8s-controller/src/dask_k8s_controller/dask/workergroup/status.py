@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from dask_k8s_controller.dask.findings import HEALTHY, Finding, conditions, refused
 from dask_k8s_controller.dask.pods.view import troubled
+from dask_k8s_controller.dask.workergroup import surge
 from dask_k8s_controller.dask.workergroup.observe import Observed
 from dask_k8s_controller.dask.workergroup.retirement import Retirement
 from dask_k8s_controller.runtime.results import Outcome
@@ -21,7 +22,7 @@ def running(
     """Return the conditions of a group whose cluster exists and is not suspended."""
     replicas = group.spec.worker.replicas
     counts = f"{observed.ready} of {replicas} workers are ready"
-    complete = observed.ready == observed.count == replicas
+    complete = observed.ready >= replicas and observed.count <= surge.limit(observed, replicas, strategy)
     degraded = refused(outcome) or troubled(pod.value for pod in (*observed.living, *observed.finished))
     ready = Finding("WorkersReady", counts) if complete else degraded or Finding("WorkersNotReady", counts)
     updating = _updating(observed, strategy)
