@@ -41,11 +41,13 @@ class Applier:
         """
         errors: list[WriteError] = []
         batches = [deque(batch) for _, batch in groupby(plan.create, lambda create: create.resource)]
+        others = deque(plan.others)
         async with asyncio.TaskGroup() as tasks:
             for batch in batches:
                 _SlowStart(self, key, uid, batch, errors, tasks).start()
-            for action in plan.others:
-                tasks.create_task(self._collect(key, uid, action, errors))
+            # No more tasks than requests that may run, whatever the plan's size.
+            for _ in range(min(len(others), self.throttle.slots)):
+                tasks.create_task(self._write_all(key, uid, others, errors))
         order = {id(action): place for place, action in enumerate(plan)}
         errors.sort(key=lambda error: order[id(error.action)])
         return Outcome(tuple(errors))
@@ -89,11 +91,14 @@ class Applier:
         self.cache.set_from_response(self.cache.record(key.resource, answer))
         return True
 
-    async def _collect(self, key: Key, uid: str, action: Action, errors: list[WriteError]) -> None:
-        try:
-            await self.write(key, uid, action)
-        except WriteError as error:
-            errors.append(error)
+    async def _write_all(
+        self, key: Key, uid: str, pending: deque[Action], errors: list[WriteError]
+    ) -> None:
+        while pending:
+            try:
+                await self.write(key, uid, pending.popleft())
+            except WriteError as error:
+                errors.append(error)
 
     async def _create(self, uid: str, action: Create) -> None:
         key = action.key

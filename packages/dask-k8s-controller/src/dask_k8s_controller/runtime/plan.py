@@ -15,15 +15,28 @@ COMPONENT = "dask-k8s-controller"
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """Create an object, unless it exists and has the same controller."""
+    """Create an object, unless it exists and has the same controller.
+
+    Many objects that differ only in their name share one ``manifest``: ``name`` is that of this one, and its
+    body exists only while it is sent.
+    """
 
     resource: Resource
-    body: Body
+    manifest: Body
+    name: str | None = None
+
+    @property
+    def body(self) -> Body:
+        """The object, made at each access."""
+        if self.name is None:
+            return self.manifest
+        return {**self.manifest, "metadata": {**self.manifest["metadata"], "name": self.name}}
 
     @property
     def key(self) -> Key:
         """The key of the object that will exist."""
-        return key_of(self.resource, self.body)
+        key = key_of(self.resource, self.manifest)
+        return key if self.name is None else key._replace(name=self.name)
 
     def __str__(self) -> str:
         return f"create {self.key}"

@@ -153,9 +153,9 @@ class FakeWorld:
         match action:
             case Event():
                 self.events.append(action)
-            case Create(resource, body) if action.key not in self.objects:
+            case Create(resource) if action.key not in self.objects:
                 self._created[action.key] = owner
-                self._store(resource, body)
+                self._store(resource, action.body)
             case Patch(key, body) if self._is(key, body.get("metadata", {})):
                 self.patch(key, body)
             case Delete(key, uid, version) if self._is(key, {"uid": uid, "resourceVersion": version}):

@@ -1,6 +1,5 @@
 """The children that a DaskCluster should have, as manifests. Pure."""
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -65,7 +64,7 @@ def _agent(cluster: DaskCluster, token: str | None) -> dict[str, Any]:
 
 def _service(cluster: DaskCluster) -> dict[str, Any]:
     name, own_labels = names.scheduler(cluster.metadata.name), labels.scheduler(cluster.metadata.name)
-    spec = {"selector": own_labels, **copy.deepcopy(dict(cluster.spec.scheduler.service))}
+    spec = {"selector": own_labels, **cluster.spec.scheduler.service}
     metadata = _metadata(cluster, name, own_labels, cluster.spec.scheduler.metadata)
     last_applied.record(metadata, spec=spec)
     return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
@@ -77,7 +76,7 @@ def _default_group(cluster: DaskCluster) -> dict[str, Any]:
     own = worker.metadata
     template = {
         "metadata": {"labels": dict(own.labels), "annotations": dict(own.annotations)},
-        "spec": copy.deepcopy(dict(worker.spec)),
+        "spec": dict(worker.spec),
         **({"daskResources": dict(worker.dask_resources)} if worker.dask_resources else {}),
     }
     last_applied.record(metadata, worker=template)
