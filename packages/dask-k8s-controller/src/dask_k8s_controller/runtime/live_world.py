@@ -45,7 +45,7 @@ class LiveWorld:
     def owned(self, owner: Record, resource: Resource) -> list[Record]:
         now, expects_deletion = self.clock.monotonic(), self.expectations.expects_deletion
         return [
-            record._replace(deleting=record.deleting or expects_deletion(record.uid, now=now))
+            record._replace(deleting=True) if expects_deletion(record.uid, now=now) else record
             for record in self.cache.owned(owner, resource)
         ]
 
