@@ -20,9 +20,7 @@ def test_a_condition_that_somebody_writes_meanwhile_stays(world, run_controller,
     assert found == FOREIGN
 
 
-def test_a_report_does_not_reach_an_object_that_has_the_same_name_now(
-    world, run_controller, proxy, cluster
-):
+def test_a_report_does_not_reach_an_object_that_has_the_same_name_now(world, run_controller, proxy, cluster):
     def replace():
         controller.kill()
         world.kubectl("delete", "daskcluster/demo")

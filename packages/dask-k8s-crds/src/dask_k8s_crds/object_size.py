@@ -29,7 +29,9 @@ def too_large(kind: str, body: Mapping[str, Any]) -> Problem | None:
     try:
         size = _size(counted)
     except ValueError as error:
-        return Problem("spec", f"Invalid value: it cannot be written as JSON, with at most 250 levels: {error}")
+        return Problem(
+            "spec", f"Invalid value: it cannot be written as JSON, with at most 250 levels: {error}"
+        )
     if size <= SIZE_MAX:
         return None
     detail = (

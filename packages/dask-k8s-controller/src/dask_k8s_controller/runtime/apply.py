@@ -91,9 +91,7 @@ class Applier:
         self.cache.set_from_response(self.cache.record(key.resource, answer))
         return True
 
-    async def _write_all(
-        self, key: Key, uid: str, pending: deque[Action], errors: list[WriteError]
-    ) -> None:
+    async def _write_all(self, key: Key, uid: str, pending: deque[Action], errors: list[WriteError]) -> None:
         while pending:
             try:
                 await self.write(key, uid, pending.popleft())

@@ -104,13 +104,16 @@ class FakeWorld:
             owners = body["metadata"].get("ownerReferences", ())
             if other.namespace == key.namespace and any(owner["uid"] == uid for owner in owners):
                 self.remove(other)
-        self._show(key.resource)
+        known = self.get(key)
+        if known is not None and not self.lagging:
+            self._cache.remove(known)
 
     def relist(self) -> None:
         """End `lagging`: show the cache all changes."""
         self.lagging = False
         for resource in self._cache.watches:
-            self._show(resource)
+            found = [body for key, body in self.objects.items() if key.resource == resource]
+            self._cache.replace(resource, None, [self._cache.record(resource, body) for body in found])
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""
@@ -177,12 +180,8 @@ class FakeWorld:
         metadata = {"generation": 1, **filled, **body["metadata"], "resourceVersion": version}
         stored = {**body, "metadata": metadata}
         self.objects[key_of(resource, stored)] = stored
-        self._show(resource)
-
-    def _show(self, resource: Resource) -> None:
         if not self.lagging and resource in self._cache.watches:
-            found = [body for key, body in self.objects.items() if key.resource == resource]
-            self._cache.replace(resource, None, [self._cache.record(resource, body) for body in found])
+            self._cache.set(self._cache.record(resource, stored))
 
 
 def _merge(old: Any, change: Body) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The reconcile of a DaskWorkerGroup: observe, ask the agent, plan, apply, report the status."""
 
+import asyncio
 from collections.abc import Sequence
 
 from dask_k8s_controller.dask.findings import conditions_of, invalid_status
@@ -42,6 +43,8 @@ async def reconcile(key: Key, world: World) -> After | None:
     desired = Desired(group, cluster.value, world.cluster_domain)
     observed = Observed.of(record, world, desired.digest)
     retired = await _retire(observed, desired, cluster, world)
+    # Each of these parts takes a while for a group of thousands of workers: others take their turns between.
+    await asyncio.sleep(0)
     planned, plan_again = plan(record, observed, desired, retired, world.now())
     outcome = await world.apply(key, record.uid, planned)
 
