@@ -126,7 +126,9 @@ async def _run(installed: tuple[plugin_loading.Installed, ...], settings: Settin
     try:
         async with Api() as api:
             election = _election(api, settings) if settings.leader_elect else None
-            operator = Operator(api, plugin_loading.values(installed), settings, election=election)
+            operator = Operator(
+                api, plugin_loading.values(installed), settings, election=election, clock=api.clock
+            )
             async with health.serve(operator, settings.health_address):
                 await kopf_host.run(operator.run, settings, operator.leading)
     except ConnectionError as error:
@@ -136,7 +138,7 @@ async def _run(installed: tuple[plugin_loading.Installed, ...], settings: Settin
 def _election(api: Api, settings: Settings) -> Election:
     key = Key(LEASES, settings.lease_namespace or api.credentials.namespace(), settings.lease_name)
     # Exit at once, whatever a plugin is doing: another controller starts to write soon.
-    return Election(api, key, on_lost=lambda: os._exit(1))
+    return Election(api, key, on_lost=lambda: os._exit(1), clock=api.clock)
 
 
 @main.command("plugins")

@@ -15,6 +15,7 @@ import aiohttp
 import orjson
 from prometheus_client import Counter, Histogram
 
+from dask_k8s_controller.runtime.clock import Clock
 from dask_k8s_controller.runtime.login import Credentials, has_proxy
 from dask_k8s_crds.api_errors import ApiError
 
@@ -56,7 +57,9 @@ class _Request:
 class Api:
     """A session with the API server, as an async context manager; objects go in and come out as dicts."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.clock = clock or Clock()
+        """Learns the time of the API server from its responses."""
         self.credentials = Credentials()
         self._session: aiohttp.ClientSession | None = None
         self._ssl: ssl.SSLContext | bool = True
@@ -171,6 +174,7 @@ class Api:
         if authorization:
             headers["Authorization"] = authorization
         verb, code = request.verb or request.method, _NO_RESPONSE
+        sent = self.clock.monotonic()
         try:
             with API_REQUEST_SECONDS.labels(verb).time():
                 response = await self._session.request(
@@ -184,6 +188,7 @@ class Api:
                     ssl=self._ssl,
                 )
             code = str(response.status)
+            self.clock.observe(response.headers.get("Date"), sent)
         finally:
             API_REQUESTS.labels(verb, code).inc()
         return response

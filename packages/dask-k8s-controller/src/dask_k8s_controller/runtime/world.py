@@ -15,7 +15,7 @@ class World(Protocol):
     """What a reconcile can read and do. Reads come from the cache and never send a request."""
 
     def now(self) -> datetime:
-        """Return the time of day, in UTC."""
+        """Return the time of the API server, in UTC: the one with which its timestamps and ours compare."""
 
     def get(self, key: Key) -> Record | None:
         """Return one object of a watched resource, or None if the cache does not have it."""
