@@ -138,11 +138,16 @@ class Stand:
     """A model, and a controller at a time, each on a machine with a clock of its own."""
 
     def __init__(self):
-        self.model = LosesNodes(Median(1))
+        self.changed = asyncio.Event()
+        self.model = LosesNodes(Median(1), self.on_change)
         self.api = ModelApi(self.model, Faults(latency=0.02, lag=0.02))
         self.agents = Agents(Median(1), slow=1e9)
         self.running = None
         self.history = []
+
+    def on_change(self, _):
+        self.changed.set()
+        self.changed = asyncio.Event()
 
     def start(self, skew):
         self.api.clock = MachineClock(skew)
@@ -168,7 +173,7 @@ class Stand:
         start = asyncio.get_running_loop().time()
         async with asyncio.timeout(10_000):
             while not holds():
-                await asyncio.sleep(0.05)
+                await self.changed.wait()
         self.history.append((what, asyncio.get_running_loop().time() - start))
 
     async def replaced(self, what, component):

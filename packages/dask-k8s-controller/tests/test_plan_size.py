@@ -8,7 +8,7 @@ import tracemalloc
 from itertools import islice
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, settings  # codespell:ignore given
 from hypothesis import strategies as st
 
 from dask_k8s_controller.dask.cluster.reconcile import reconcile as reconcile_cluster
@@ -78,7 +78,7 @@ STATES = {
 
 
 @settings(deadline=None)
-@given(
+@given(  # codespell:ignore given
     size=st.integers(0, SIZE_MAX * 2),
     replicas=st.integers(0, 2000),
     pods=st.lists(st.sampled_from(sorted(STATES)), max_size=30),
@@ -231,11 +231,11 @@ def live_world(*bodies):
 
 async def test_the_memory_for_creations_is_that_of_a_few_pods():
     world, api = live_world(cluster(), body := worker_group(SLICE, SIZE_MAX // 2))
-    wanted = desired(body)
+    workers = desired(body)
     record = world.get(GROUP)
     tracemalloc.start()
     try:
-        creations = tuple(wanted.creations(worker_names(wanted.group, SLICE, ())))
+        creations = tuple(workers.creations(worker_names(workers.group, SLICE, ())))
         await world.apply(GROUP, record.uid, Plan(create=creations))
         _, peak = tracemalloc.get_traced_memory()
     finally:

@@ -1,9 +1,9 @@
 """The clock that decisions read, passed in so that a test can use another one. Timers are asyncio's own.
 
-Clocks of machines differ, by hours if something is wrong. Decisions compare the present with times that the API
-server wrote, such as ``creationTimestamp``, or that a controller wrote, which may have run on another machine.
-So there is one time for all of them: that of the API server, which each of its responses names. It goes on with
-the monotonic clock of this process. Times that nodes or other controllers write are shown, and not compared.
+Clocks of machines differ, by hours if something is wrong. Decisions compare the present with times that the
+API server wrote, such as ``creationTimestamp``, or that a controller wrote, which may have run on another
+machine. So there is one time for all of them: that of the API server, which each of its responses names. It
+advances with the monotonic clock of this process. Times that nodes or other controllers write are only shown.
 """
 
 import asyncio

@@ -60,7 +60,9 @@ class Observed:
         digest: str = "",
     ) -> Self:
         """Sort the pods of a group."""
-        living, finished, terminating = [], [], []
+        living: list[Record] = []
+        finished: list[Record] = []
+        terminating: list[Record] = []
         for pod in pods:
             (terminating if pod.deleting else finished if pod.value.finished else living).append(pod)
         return cls(

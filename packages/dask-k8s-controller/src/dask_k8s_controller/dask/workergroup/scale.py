@@ -17,7 +17,7 @@ LONGEST_RESTART_SECONDS = 300.0
 CALM_SECONDS = 600.0
 """The age at which a worker that fails is the first in a row again."""
 SLICE = 500
-"""The most workers to create, patch or delete in one reconcile, so that the next one sees edits made meanwhile."""
+"""The most workers to create, patch or delete in one reconcile: the next one sees edits made meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
