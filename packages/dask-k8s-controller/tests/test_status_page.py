@@ -141,7 +141,7 @@ def reported(now: Situation):
     body = cluster()
     body["spec"]["suspend"] = now.suspend == "yes"
     parsed = DaskCluster.parse(body)
-    observed = Observed(scheduler_of(now), None, service_of(now), (group_of(now),), frozenset())
+    observed = Observed(scheduler_of(now), "token", service_of(now), (group_of(now),), frozenset())
     found = conditions(parsed, observed, REFUSED if now.spec == "refused" else FINE)
     phase = report(parsed, observed, found, None, domain="cluster.local").phase
     return phase, {(each.type, each.reason) for each in found}

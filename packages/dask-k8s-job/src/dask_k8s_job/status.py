@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from dask_k8s_controller import HEALTHY, Finding, Outcome, conditions, refused, troubled
+from dask_k8s_controller import HEALTHY, Finding, Outcome, conditions, refused, troubled, unknown_fields
 from dask_k8s_crds import DaskJob, DaskJobStatus
 from dask_k8s_crds.conditions import dated
 from dask_k8s_crds.job import JobPhase
@@ -41,7 +41,7 @@ def report(
         end_time=result.time if result else None,
         failures=runner.failed if runner else before.failures,
         observed_generation=job.metadata.generation,
-        conditions=dated(before.conditions, found, now=now),
+        conditions=dated(before.conditions, (*found, *unknown_fields(job, before.conditions)), now=now),
     )
 
 

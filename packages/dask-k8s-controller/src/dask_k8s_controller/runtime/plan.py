@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -19,11 +19,15 @@ class Create:
 
     Many objects that differ only in their name share one ``manifest``: ``name`` is that of this one, and its
     body exists only while it is sent.
+    An object that is ``named_by_content`` has a digest of its content in its name: one that exists is as
+    good, and it is not read.
     """
 
     resource: Resource
-    manifest: Body
+    # Not in tracebacks and logs: it may be a Secret.
+    manifest: Body = field(repr=False)
     name: str | None = None
+    named_by_content: bool = False
 
     @property
     def body(self) -> Body:
