@@ -12,7 +12,9 @@ from dask_k8s_controller.app.settings import Settings
 from dask_k8s_controller.dask import plugin
 from dask_k8s_controller.runtime.clock import Clock
 from dask_k8s_controller.runtime.objects import Key
-from dask_k8s_crds.resources import DASK_CLUSTERS, PODS
+from dask_k8s_controller.runtime.signing_key import SigningKey
+from dask_k8s_crds import names
+from dask_k8s_crds.resources import DASK_CLUSTERS, PODS, SECRETS
 
 from .builders import cluster
 from .simulation.agents import Agents
@@ -152,8 +154,15 @@ class Stand:
     def start(self, skew):
         self.api.clock = MachineClock(skew)
         settings = Settings(namespaces=("ns",))
+        key = SigningKey(self.api, Key(SECRETS, "home", names.AGENT_KEY))
         operator = Operator(
-            self.api, [plugin.PLUGIN], settings, self.agents, clock=self.api.clock, random=Median(1)
+            self.api,
+            [plugin.PLUGIN],
+            settings,
+            key,
+            self.agents,
+            clock=self.api.clock,
+            random=Median(1),
         )
         self.running = asyncio.create_task(operator.run())
 
