@@ -112,7 +112,7 @@ def test_workers_of_its_default_group(name, golden):
     before = copy.deepcopy(body)
     parsed = DaskWorkerGroup.parse(body)
     desired = Desired(parsed, DaskCluster.parse(CLUSTERS[name]), "example.org")
-    golden(f"workers-{name}", list(desired.pods(worker_names(parsed, 2, ()))))
+    golden(f"workers-{name}", [each.body for each in desired.creations(worker_names(parsed, 2, ()))])
     assert body == before
 
 

@@ -14,7 +14,7 @@ from .builders import NOW, ago, cluster, group, pod, record
 def example(**metadata):
     body = group()
     body["spec"]["worker"]["metadata"] = metadata
-    return Desired(DaskWorkerGroup.parse(body), DaskCluster.parse(cluster()), "x").example
+    return Desired(DaskWorkerGroup.parse(body), DaskCluster.parse(cluster()), "x").pod
 
 
 def worker(like, **annotations):

@@ -65,6 +65,12 @@ def test_every_container_gets_the_environment_and_init_containers_do_not():
     assert spec["initContainers"] == [{"name": "init"}]
 
 
+def test_a_value_that_is_no_string_is_a_reference():
+    reference = {"fieldRef": {"fieldPath": "metadata.name"}}
+    spec = made({"name": "worker"}, env={"NAME": reference})
+    assert spec["containers"][0]["env"] == [{"name": "NAME", "valueFrom": reference}]
+
+
 def test_a_scheduler_gets_no_environment():
     assert "env" not in made({"name": "scheduler"}, env={})["containers"][0]
 

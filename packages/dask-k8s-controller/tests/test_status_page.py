@@ -23,6 +23,7 @@ from dask_k8s_controller.runtime.plan import Create
 from dask_k8s_controller.runtime.results import Outcome, WriteError
 from dask_k8s_crds import DaskCluster, DaskWorkerGroup, labels
 from dask_k8s_crds.api_errors import ApiError
+from dask_k8s_crds.object_size import SIZE_MAX
 from dask_k8s_crds.resources import DASK_WORKER_GROUPS, PODS, SERVICES
 from dask_k8s_crds.updates import UpdateStrategy
 
@@ -188,6 +189,10 @@ def test_reasons_of_a_cluster(world):
     assert {kind for kind, _ in pairs} == conditions_of("DaskCluster")
     repeating = {kind for kind, _ in pairs - without_trouble(pairs)}
     assert repeating == {"SchedulerReady", "Ready", "Progressing", "Degraded"}
+
+
+def test_the_largest_size_of_an_object():
+    assert f"at most {SIZE_MAX // 1024} KiB as JSON" in PAGE.read_text(encoding="utf-8")
 
 
 def test_reasons_of_a_group():

@@ -170,6 +170,18 @@ async def test_a_reported_result_stays():
     assert [str(plan) for plan in made.plans] == ["nothing to do", "delete DaskJob ns/demo"]
 
 
+@pytest.mark.parametrize("skew", [-3600, -60, 0, 60, 3600])
+async def test_the_time_to_live_counts_from_the_report_whatever_clock_dated_the_end(skew):
+    condition = {"type": "Complete", "status": "True", "reason": "C", "lastTransitionTime": ago(0)}
+    body = job({"endTime": ago(-skew), "conditions": [condition]}, ttlSecondsAfterFinished=30)
+    made = world(body)
+    after = await reconcile(KEY, made)
+    assert (KEY in made.objects, after.seconds) == (True, 30)
+    made.advance(30)
+    await reconcile(KEY, made)
+    assert KEY not in made.objects
+
+
 async def test_what_an_older_crd_let_in():
     body = job(clusterName="another")
     body["spec"]["cluster"] = {"spec": {}}

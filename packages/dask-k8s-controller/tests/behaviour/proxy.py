@@ -6,7 +6,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,9 @@ class Proxy(ThreadingHTTPServer):
         self._audible = threading.Event()
         self._audible.set()
         self._last: tuple[str, str, int, bool] | None = None
+        self._before: tuple[str, str, Callable[[], object]] | None = None
+        self.answered = threading.Event()
+        """Set once there is an answer to the request of `before`."""
 
     def go_silent(self) -> None:
         """From now on swallow every byte, in both directions."""
@@ -50,6 +53,19 @@ class Proxy(ThreadingHTTPServer):
     def go_silent_at(self, method: str, end: str, number: int, answer_only: bool) -> None:
         """Go silent at so many requests from now: the last one is lost, or the answer to it."""
         self._last = method, end, self.count(method, end) + number, answer_only
+
+    def before(self, method: str, end: str, act: Callable[[], object]) -> None:
+        """Do something once, after such a request has come and before it goes on."""
+        self._before = method, end, act
+
+    def meets(self, method: str, path: str) -> bool:
+        """Do what `before` was asked to do if this is the request."""
+        if self._before is None or self._before[0] != method or not path.endswith(self._before[1]):
+            return False
+        _, _, act = self._before
+        self._before = None
+        act()
+        return True
 
     def speak(self) -> None:
         """Let new requests pass; what was swallowed is lost."""
@@ -153,11 +169,14 @@ class _Forward(BaseHTTPRequestHandler):
             if refusal:
                 self.send_error(refusal)
             return
+        met = self.server.meets(self.command, path)
         headers = {name: self.headers[name] for name in ("Accept", "Content-Type") if name in self.headers}
         with contextlib.closing(http.client.HTTPConnection(self.server.upstream)) as upstream:
             upstream.request(self.command, self.path, body, headers)
             answer = upstream.getresponse()
             self.server.record(self.command, path, answered=True)
+            if met:
+                self.server.answered.set()
             if self.server.lets_pass():
                 self._answer(answer)
 

@@ -102,6 +102,19 @@ def test_a_template_that_kubernetes_refuses(world, cluster):
     assert 'spec.restartPolicy: Unsupported value: "Sometimes"' in degraded["message"]
 
 
+def test_a_template_that_is_too_large(world, cluster):
+    script = {"name": "SCRIPT", "value": "x" * 180_000}
+    large = worker(containers=[container(env=[script])])
+    world.apply(cluster("demo", large))
+    message = world.condition("daskcluster/demo", "Degraded", "InvalidSpec")["message"]
+    assert "spec.worker.spec: Too long" in message
+    assert "at most 131072; move large values" in message
+    assert world.names("pods") == set()
+    # It starts as soon as the spec is smaller.
+    world.apply(cluster("demo", SLEEPS))
+    world.workers("demo-default", 1)
+
+
 def test_a_service_that_kubernetes_refuses(world, cluster):
     world.apply(cluster("demo", service(ports=[{"name": "tcp-comm", "port": 99999}])))
     degraded = world.condition("daskcluster/demo", "Degraded", "InvalidSpec")

@@ -15,7 +15,8 @@ SELECTOR = ",".join(f"{name}={WORKER[name]}" for name in (CLUSTER, GROUP, COMPON
 
 
 def environment(pod, container=0):
-    return [(variable["name"], variable["value"]) for variable in pod["spec"]["containers"][container]["env"]]
+    variables = pod["spec"]["containers"][container]["env"]
+    return [(each["name"], each["value"] if "value" in each else each["valueFrom"]) for each in variables]
 
 
 def owner(item):
@@ -143,7 +144,12 @@ def test_the_users_environment_wins(world, cluster):
         ("DASK_WORKER_NAME", "mine"),
         ("HELLO", "$(DASK_SCHEDULER_ADDRESS)"),
     ]
-    assert dict(environment(pod, 1)) == {"DASK_WORKER_NAME": name, "DASK_SCHEDULER_ADDRESS": address}
+    (own_name, own), (_, own_address) = environment(pod, 1)
+    assert (own_name, own["fieldRef"]["fieldPath"], own_address) == (
+        "DASK_WORKER_NAME",
+        "metadata.name",
+        address,
+    )
     assert pod["spec"]["enableServiceLinks"] is False
 
 

@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field, replace
+from email.utils import format_datetime
 from typing import Any
 
+from dask_k8s_controller.runtime.clock import Clock
 from dask_k8s_controller.runtime.objects import Key, key_of
 from dask_k8s_crds.api_errors import ApiError
 
-from .model import RESOURCES, Model
+from .model import RESOURCES, Model, now
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class ModelApi:
 
     model: Model
     faults: Faults = field(default_factory=Faults)
+    clock: Clock | None = None
+    """Learns the time of the API server, as `Api.clock` does."""
     writes: int = 0
     may_write: Callable[[], bool] = lambda: True
     login_problem: str = ""
@@ -105,7 +109,10 @@ class ModelApi:
         return answer
 
     async def _way(self) -> None:
+        sent = asyncio.get_running_loop().time()
         await asyncio.sleep(self._draw(self.faults.latency))
+        if self.clock is not None:
+            self.clock.observe(format_datetime(now(), usegmt=True), sent)
         if self._happens(self.faults.lost):
             raise ApiError(
                 *self.model.random.choice([(0, "Unreachable", "lost"), (500, "InternalError", "?")])

@@ -250,7 +250,7 @@ class Simulation:
         for key in (DEFAULT, EXTRA):
             if key in self.model.objects:
                 group = DaskWorkerGroup.parse(self.model.objects[key])
-                examples[group.metadata.uid] = Desired(group, parsed, SETTINGS.cluster_domain).example
+                examples[group.metadata.uid] = Desired(group, parsed, SETTINGS.cluster_domain).pod
         for pod in self.model.all(PODS):
             [owner] = owners(pod)
             assert like(pod) == like(examples[owner])

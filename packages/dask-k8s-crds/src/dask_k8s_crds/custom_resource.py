@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from dask_k8s_crds import names, validation, validation_rules
 from dask_k8s_crds.metadata import ObjectMeta
 from dask_k8s_crds.model import Model, unknown_fields
+from dask_k8s_crds.object_size import too_large
 from dask_k8s_crds.resources import Resource
 from dask_k8s_crds.structural_schema import Schema, for_model
 from dask_k8s_crds.validation import InvalidObject, Problem
@@ -59,9 +60,11 @@ class CustomResource(Model):
         """Read an object from an API server, which has validated every PodSpec and ServiceSpec in it.
 
         Raises:
-            InvalidObject: The object cannot be read, or breaks a rule that the CustomResourceDefinition did
-                not yet have when the object was admitted.
+            InvalidObject: The object is too large or cannot be read, or breaks a rule that the
+                CustomResourceDefinition did not yet have when the object was admitted.
         """
+        if (problem := too_large(cls.resource.kind, body)) is not None:
+            raise cls._invalid(body, [problem])
         try:
             parsed = cls.model_validate(body, by_alias=True, by_name=False)
         except ValidationError as error:

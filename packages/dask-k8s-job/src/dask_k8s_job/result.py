@@ -14,11 +14,20 @@ START_SECONDS = 600.0
 
 
 def reported_result(observed: Observed) -> JobResult | None:
-    """Return the result in the status; it is final, whatever happens to the cluster and the runner later."""
+    """Return the result in the status; it is final, whatever happens to the cluster and the runner later.
+
+    Its time is that at which it was reported: the clock of the API server, as that of `World.now`. The end of
+    the runner has the time of another clock.
+    """
     status = observed.status
     for each in status.conditions:
         if each.type in {"Complete", "Failed"} and each.status == "True" and status.end_time:
-            return JobResult(each.type == "Complete", each.reason, each.message, status.end_time)
+            return JobResult(
+                each.type == "Complete",
+                each.reason,
+                each.message,
+                each.last_transition_time or status.end_time,
+            )
     return None
 
 

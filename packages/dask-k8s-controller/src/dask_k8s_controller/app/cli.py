@@ -130,7 +130,8 @@ async def _run(installed: tuple[plugin_loading.Installed, ...], settings: Settin
             namespace = settings.lease_namespace or api.credentials.namespace()
             election = _election(api, namespace, settings) if settings.leader_elect else None
             key = SigningKey(api, Key(SECRETS, namespace, names.AGENT_KEY))
-            operator = Operator(api, plugin_loading.values(installed), settings, key, election=election)
+            installed_plugins = plugin_loading.values(installed)
+            operator = Operator(api, installed_plugins, settings, key, election=election, clock=api.clock)
             async with health.serve(operator, settings.health_address):
                 await kopf_host.run(operator.run, settings, operator.leading)
     except ConnectionError as error:
@@ -140,7 +141,7 @@ async def _run(installed: tuple[plugin_loading.Installed, ...], settings: Settin
 def _election(api: Api, namespace: str, settings: Settings) -> Election:
     key = Key(LEASES, namespace, settings.lease_name)
     # Exit at once, whatever a plugin is doing: another controller starts to write soon.
-    return Election(api, key, on_lost=lambda: os._exit(1))
+    return Election(api, key, on_lost=lambda: os._exit(1), clock=api.clock)
 
 
 @main.command("plugins")

@@ -10,7 +10,7 @@ from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.plugin import Reconcile
 from dask_k8s_controller.runtime.results import After, flattened
 from dask_k8s_crds.api_errors import ApiError
-from dask_k8s_crds.conditions import find, merge
+from dask_k8s_crds.conditions import dated, find
 
 
 def guarded(reconcile: Reconcile[Any], applier: Applier) -> Reconcile[Any]:
@@ -26,7 +26,7 @@ def guarded(reconcile: Reconcile[Any], applier: Applier) -> Reconcile[Any]:
             text = f"the controller cannot read this object, and does nothing for it: {unreadable.message}"
             patch = _degraded(unreadable.status, Finding("Unreadable", text), world.now())
             if patch is not None:
-                await applier.patch_status(key, patch)
+                await applier.patch_status(key, unreadable.version, patch)
             return None
         try:
             return await reconcile(key, world)
@@ -44,7 +44,7 @@ def guarded(reconcile: Reconcile[Any], applier: Applier) -> Reconcile[Any]:
         if patch is None:
             return
         try:
-            await applier.patch_status(key, patch)
+            await applier.patch_status(key, str(record.version), patch)
         except ApiError as error:
             raise ExceptionGroup("the error cannot be shown in the status", [defect, error]) from defect
 
@@ -60,5 +60,5 @@ def _degraded(status: ShownStatus, finding: Finding, now: datetime) -> dict[str,
     if shown is not None and (shown.reason, shown.observed_generation) == (finding.reason, status.generation):
         return None
     found = conditions(status.generation, Degraded=(True, finding))
-    merged = merge(status.conditions, found, now=now)
-    return {"conditions": [each.to_dict() for each in merged]}
+    others = (each for each in status.conditions if each.type != "Degraded")
+    return {"conditions": [each.to_dict() for each in (*others, *dated(status.conditions, found, now=now))]}

@@ -15,6 +15,7 @@ import aiohttp
 import orjson
 from prometheus_client import Counter, Histogram
 
+from dask_k8s_controller.runtime.clock import Clock
 from dask_k8s_controller.runtime.decode import decode
 from dask_k8s_controller.runtime.fence import FENCED, fence
 from dask_k8s_controller.runtime.login import Credentials, has_proxy
@@ -64,7 +65,9 @@ class Api:
     ``may_write`` returns True at that moment.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.clock = clock or Clock()
+        """Learns the time of the API server from its responses."""
         self.credentials = Credentials()
         self._session: aiohttp.ClientSession | None = None
         self._ssl: ssl.SSLContext | bool = True
@@ -196,6 +199,7 @@ class Api:
         if authorization:
             headers["Authorization"] = authorization
         verb, code = request.verb or request.method, _NO_RESPONSE
+        sent = self.clock.monotonic()
         try:
             with API_REQUEST_SECONDS.labels(verb).time():
                 response = await self._session.request(
@@ -210,6 +214,7 @@ class Api:
                     trace_request_ctx=FENCED if request.fenced else None,
                 )
             code = str(response.status)
+            self.clock.observe(response.headers.get("Date"), sent)
         finally:
             API_REQUESTS.labels(verb, code).inc()
         return response

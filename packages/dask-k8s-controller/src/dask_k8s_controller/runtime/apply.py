@@ -42,11 +42,13 @@ class Applier:
         """
         errors: list[WriteError] = []
         batches = [deque(batch) for _, batch in groupby(plan.create, lambda create: create.resource)]
+        others = deque(plan.others)
         async with asyncio.TaskGroup() as tasks:
             for batch in batches:
                 _SlowStart(self, key, uid, batch, errors, tasks).start()
-            for action in plan.others:
-                tasks.create_task(self._collect(key, uid, action, errors))
+            # No more tasks than requests that may run, whatever the plan's size.
+            for _ in range(min(len(others), self.throttle.slots)):
+                tasks.create_task(self._write_all(key, uid, others, errors))
         order = {id(action): place for place, action in enumerate(plan)}
         errors.sort(key=lambda error: order[id(error.action)])
         return Outcome(tuple(errors))
@@ -69,25 +71,32 @@ class Applier:
                     self.throttle.pause(error.retry_after or 1.0)
                 raise WriteError(action, error) from error
 
-    async def patch_status(self, key: Key, patch: Mapping[str, Any]) -> None:
-        """Patch the status of an object; do nothing if the object does not exist any more."""
+    async def patch_status(self, key: Key, version: str, patch: Mapping[str, Any]) -> bool:
+        """Patch the status of an object with this resource version; return whether the API server did it.
+
+        It refuses the patch if the object has another resource version by now, or is another object of the
+        same name. The watch shows the change then, and the next reconcile reports again.
+        """
+        body = {"metadata": {"resourceVersion": version}, "status": patch}
         async with self.throttle.slot(key):
             try:
-                body = await self.api.patch(key.path("status"), {"status": patch})
+                answer = await self.api.patch(key.path("status"), body)
             except ApiError as error:
+                if error.reason == "Conflict" or (error.status == 404 and error.about == key.name):
+                    return False
                 if error.status != 404:
                     raise
-                if error.about == key.name:
-                    return
                 message = f"{key.resource} has no status subresource; apply the CRDs of this version"
                 raise ApiError(error.status, error.reason, message) from error
-        self._show(key.resource, body)
+        self._show(key.resource, answer)
+        return True
 
-    async def _collect(self, key: Key, uid: str, action: Action, errors: list[WriteError]) -> None:
-        try:
-            await self.write(key, uid, action)
-        except WriteError as error:
-            errors.append(error)
+    async def _write_all(self, key: Key, uid: str, pending: deque[Action], errors: list[WriteError]) -> None:
+        while pending:
+            try:
+                await self.write(key, uid, pending.popleft())
+            except WriteError as error:
+                errors.append(error)
 
     async def _create(self, owner: Key, uid: str, action: Create) -> None:
         key = action.key

@@ -42,6 +42,7 @@ class Unreadable(NamedTuple):
     """What is known of an object whose newest state the controller cannot read."""
 
     uid: str
+    version: str
     status: ShownStatus
     message: str
 
@@ -73,7 +74,8 @@ class ObjectErrors:
         key, uid = identify(resource, body)
         self.add(key, uid, "the object cannot be read, and its last readable state counts", error)
         if resource in self.reported and uid:
-            self.unreadable[key] = Unreadable(uid, status_of(body), message(error))
+            version = str(body["metadata"].get("resourceVersion", ""))
+            self.unreadable[key] = Unreadable(uid, version, status_of(body), message(error))
             self.on_unreadable(key)
 
     def readable(self, key: Key) -> None:

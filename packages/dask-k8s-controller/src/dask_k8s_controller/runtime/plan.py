@@ -17,19 +17,30 @@ COMPONENT = "dask-k8s-controller"
 class Create:
     """Create an object, unless it exists and has the same controller.
 
+    Many objects that differ only in their name share one ``manifest``: ``name`` is that of this one, and its
+    body exists only while it is sent.
     An object that is ``named_by_content`` has a digest of its content in its name: one that exists is as
     good, and it is not read.
     """
 
     resource: Resource
     # Not in tracebacks and logs: it may be a Secret.
-    body: Body = field(repr=False)
+    manifest: Body = field(repr=False)
+    name: str | None = None
     named_by_content: bool = False
+
+    @property
+    def body(self) -> Body:
+        """The object, made at each access."""
+        if self.name is None:
+            return self.manifest
+        return {**self.manifest, "metadata": {**self.manifest["metadata"], "name": self.name}}
 
     @property
     def key(self) -> Key:
         """The key of the object that will exist."""
-        return key_of(self.resource, self.body)
+        key = key_of(self.resource, self.manifest)
+        return key if self.name is None else key._replace(name=self.name)
 
     def __str__(self) -> str:
         return f"create {self.key}"

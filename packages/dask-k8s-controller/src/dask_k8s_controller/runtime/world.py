@@ -15,7 +15,7 @@ class World(Protocol):
     """What a reconcile can read and do. Reads come from the cache and never send a request."""
 
     def now(self) -> datetime:
-        """Return the time of day, in UTC."""
+        """Return the time of the API server, in UTC: the one with which its timestamps and ours compare."""
 
     def get(self, key: Key) -> Record | None:
         """Return one object of a watched resource, or None if the cache does not have it."""
@@ -41,5 +41,10 @@ class World(Protocol):
     async def apply(self, key: Key, uid: str, plan: Plan) -> Outcome:
         """Apply a plan of the object ``key`` with this ``uid``: concurrently, and on after a failure."""
 
-    async def report(self, key: Key, status: Mapping[str, Any]) -> After | None:
-        """Write the status if it differs, at most once a second; otherwise return when to try again."""
+    async def report(self, record: Record, status: Mapping[str, Any]) -> After | None:
+        """Write the status of the object in ``record`` if it differs, at most once a second.
+
+        Nothing is written to another object of the same name. Conditions of types that ``status`` does not
+        contain stay as others wrote them. Return when to try again if the status was not written, because
+        it is too early or because somebody else has just changed the object.
+        """

@@ -6,6 +6,7 @@ controller in every session of everybody who has it installed. Fixtures with a c
 """
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -69,9 +70,10 @@ def run_controller(
             namespaces: tuple[str, ...] = (namespace,),
             kubeconfig: Path = kubernetes.kubeconfig,
             ready: bool = True,
+            python: str | Path = sys.executable,
         ) -> ControllerProcess:
             served = (f"--namespace={name}" for name in namespaces)
-            controller = ControllerProcess(kubeconfig, *served, *options)
+            controller = ControllerProcess(kubeconfig, *served, *options, python=python)
             controller.start(ready=ready)
             stack.push(controller)
             return controller

@@ -12,6 +12,7 @@ from dask_k8s_controller.runtime.objects import Body, Key, key_of
 from dask_k8s_controller.runtime.plan import Action, Create, Delete, Event, Patch, Plan
 from dask_k8s_controller.runtime.plugin import Plugin
 from dask_k8s_controller.runtime.results import Outcome, WriteError
+from dask_k8s_controller.runtime.status_patch import status_patch
 from dask_k8s_controller.testing.objects import NOW
 from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import Resource
@@ -103,13 +104,16 @@ class FakeWorld:
             owners = body["metadata"].get("ownerReferences", ())
             if other.namespace == key.namespace and any(owner["uid"] == uid for owner in owners):
                 self.remove(other)
-        self._show(key.resource)
+        known = self.get(key)
+        if known is not None and not self.lagging:
+            self._cache.remove(known)
 
     def relist(self) -> None:
         """End `lagging`: show the cache all changes."""
         self.lagging = False
         for resource in self._cache.watches:
-            self._show(resource)
+            found = [body for key, body in self.objects.items() if key.resource == resource]
+            self._cache.replace(resource, None, [self._cache.record(resource, body) for body in found])
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""
@@ -141,20 +145,21 @@ class FakeWorld:
                 self.writes.append(str(action))
         return Outcome(tuple(errors))
 
-    async def report(self, key: Key, status: Mapping[str, Any]) -> None:
+    async def report(self, record: Record, status: Mapping[str, Any]) -> None:
         self.statuses.append(status)
-        if key in self.objects and self.objects[key].get("status") != status:
+        key, body = record.key, self.objects.get(record.key)
+        if body is not None and body["metadata"]["uid"] == record.uid and status_patch(body, status):
             self.writes.append(f"report {key}")
-            self._store(key.resource, {**self.objects[key], "status": status})
+            self._store(key.resource, _merge(body, {"status": status_patch(body, status)}))
 
     def _write(self, owner: str, action: Action) -> bool:
         """Carry out an action, if its preconditions hold; return whether they do."""
         match action:
             case Event():
                 self.events.append(action)
-            case Create(resource, body) if action.key not in self.objects:
+            case Create(resource) if action.key not in self.objects:
                 self._created[action.key] = owner
-                self._store(resource, body)
+                self._store(resource, action.body)
             case Patch(key, body) if self._is(key, body.get("metadata", {})):
                 self.patch(key, body)
             case Delete(key, uid, version) if self._is(key, {"uid": uid, "resourceVersion": version}):
@@ -175,12 +180,8 @@ class FakeWorld:
         metadata = {"generation": 1, **filled, **body["metadata"], "resourceVersion": version}
         stored = {**body, "metadata": metadata}
         self.objects[key_of(resource, stored)] = stored
-        self._show(resource)
-
-    def _show(self, resource: Resource) -> None:
         if not self.lagging and resource in self._cache.watches:
-            found = [body for key, body in self.objects.items() if key.resource == resource]
-            self._cache.replace(resource, None, [self._cache.record(resource, body) for body in found])
+            self._cache.set(self._cache.record(resource, stored))
 
 
 def _merge(old: Any, change: Body) -> dict[str, Any]:

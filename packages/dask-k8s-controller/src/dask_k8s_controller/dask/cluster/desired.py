@@ -1,6 +1,5 @@
 """The children that a DaskCluster should have, as manifests. Pure."""
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -70,7 +69,7 @@ def _scheduler(cluster: DaskCluster, name: str, token: str) -> dict[str, Any]:
 
 def _service(cluster: DaskCluster) -> dict[str, Any]:
     name, own_labels = names.scheduler(cluster.metadata.name), labels.scheduler(cluster.metadata.name)
-    spec = {"selector": own_labels, **copy.deepcopy(dict(cluster.spec.scheduler.service))}
+    spec = {"selector": own_labels, **cluster.spec.scheduler.service}
     metadata = _metadata(cluster, name, own_labels, cluster.spec.scheduler.metadata)
     last_applied.record(metadata, spec=spec)
     return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
@@ -82,10 +81,10 @@ def _default_group(cluster: DaskCluster) -> dict[str, Any]:
     own = worker.metadata
     template = {
         "metadata": {"labels": dict(own.labels), "annotations": dict(own.annotations)},
-        "spec": copy.deepcopy(dict(worker.spec)),
+        "spec": dict(worker.spec),
         **({"daskResources": dict(worker.dask_resources)} if worker.dask_resources else {}),
         # Fields of a later version, which a later controller would pass on too.
-        **copy.deepcopy(worker.model_extra or {}),
+        **(worker.model_extra or {}),
     }
     last_applied.record(metadata, worker=template)
     metadata["annotations"][labels.CLUSTER_REPLICAS] = str(worker.replicas)

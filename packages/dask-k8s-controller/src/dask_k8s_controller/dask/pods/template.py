@@ -1,6 +1,5 @@
 """From a user's pod template to the spec of a pod, with our environment and current commands. Pure."""
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,24 +12,35 @@ COMMANDS = {"dask-scheduler": ("dask", "scheduler"), "dask-worker": ("dask", "wo
 """Commands that `distributed` removed in 2026.6.0, and what starts the same program since 2022.10."""
 
 
-def pod_spec(template: Body, *, env: Mapping[str, str], legacy_commands: bool) -> dict[str, Any]:
-    """Return the spec of a pod: a copy of the user's, with our environment and current commands.
+def pod_spec(template: Body, *, env: Mapping[str, str | Body], legacy_commands: bool) -> dict[str, Any]:
+    """Return the spec of a pod: the user's, with our environment and current commands.
 
+    The result and its containers are new objects; everything in them that stays as it is, which may be large,
+    is shared with the template.
     A variable that the user sets wins over ours of the same name. Ours come first, so that the user's may
-    refer to them, for example as ``$(DASK_WORKER_NAME)``.
-    ``legacy_commands`` keeps `dask-scheduler` and `dask-worker` as they are.
+    refer to them, for example as ``$(DASK_WORKER_NAME)``. A value in ``env`` that is no string is a
+    ``valueFrom``. ``legacy_commands`` keeps `dask-scheduler` and `dask-worker` as they are.
     """
-    spec = copy.deepcopy(dict(template))
+    containers = [_container(each, env, legacy_commands=legacy_commands) for each in template["containers"]]
+    spec = {**template, "containers": containers}
     spec.setdefault("enableServiceLinks", False)
-    for container in spec["containers"]:
-        user_env = container.get("env") or []
-        user_names = {variable["name"] for variable in user_env}
-        added = [{"name": name, "value": value} for name, value in env.items() if name not in user_names]
-        if added:
-            container["env"] = added + user_env
-        if not legacy_commands:
-            _renew_command(container)
     return spec
+
+
+def _container(container: Body, env: Mapping[str, str | Body], *, legacy_commands: bool) -> dict[str, Any]:
+    changed = dict(container)
+    user_env = container.get("env") or []
+    user_names = {variable["name"] for variable in user_env}
+    added = [_variable(name, value) for name, value in env.items() if name not in user_names]
+    if added:
+        changed["env"] = [*added, *user_env]
+    if not legacy_commands:
+        _renew_command(changed)
+    return changed
+
+
+def _variable(name: str, value: str | Body) -> dict[str, Any]:
+    return {"name": name, "value" if isinstance(value, str) else "valueFrom": value}
 
 
 def template_digest(template: Body, *, env: Mapping[str, str], legacy_commands: bool) -> str:

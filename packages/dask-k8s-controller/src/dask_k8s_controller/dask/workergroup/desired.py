@@ -1,7 +1,7 @@
 """The workers that a DaskWorkerGroup should have, as manifests. Pure."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, count, islice
@@ -10,10 +10,14 @@ from typing import Any
 from dask_k8s_controller.dask import last_applied
 from dask_k8s_controller.dask.pods.template import keeps_legacy_commands, pod_spec, template_digest
 from dask_k8s_controller.dask.scheduler.addresses import scheduler_address
+from dask_k8s_controller.runtime.plan import Create
 from dask_k8s_crds import DaskCluster, DaskWorkerGroup, labels, names
 from dask_k8s_crds.metadata import child_metadata
-from dask_k8s_crds.resources import DASK_WORKER_GROUPS
+from dask_k8s_crds.resources import DASK_WORKER_GROUPS, PODS
 from dask_k8s_crds.updates import UpdateStrategy
+
+_NAME = {"DASK_WORKER_NAME": {"fieldRef": {"fieldPath": "metadata.name"}}}
+"""A reference, so that the manifests of all workers of a group are equal apart from their names."""
 
 
 def worker_names(
@@ -60,24 +64,23 @@ class Desired:
         return template_digest(template, env=self._env, legacy_commands=legacy)
 
     @cached_property
-    def example(self) -> dict[str, Any]:
+    def pod(self) -> dict[str, Any]:
         """A worker without a name: what all workers have in common."""
-        return next(self.pods([""]))
-
-    def pods(self, worker_names: Collection[str], *, failures: int = 0) -> Iterator[dict[str, Any]]:
-        """Yield a pod for each name; ``failures`` predecessors ended by themselves, one after another."""
-        metadata = self._metadata()
-        if failures:
-            metadata["annotations"][labels.FAILURES] = str(failures)
         template, legacy = self.group.spec.worker.spec, self._keeps_legacy_commands
-        for name in worker_names:
-            env = {"DASK_WORKER_NAME": name, **self._env}
-            yield {
-                "apiVersion": "v1",
-                "kind": "Pod",
-                "metadata": {**metadata, "name": name},
-                "spec": pod_spec(template, env=env, legacy_commands=legacy),
-            }
+        spec = pod_spec(template, env={**_NAME, **self._env}, legacy_commands=legacy)
+        return {"apiVersion": "v1", "kind": "Pod", "metadata": self._metadata(), "spec": spec}
+
+    def creations(self, worker_names: Iterable[str], *, failures: int = 0) -> Iterator[Create]:
+        """Yield the creation of a worker for each name; all share one manifest.
+
+        ``failures`` predecessors ended by themselves, one after another.
+        """
+        manifest = self.pod
+        if failures:
+            metadata = manifest["metadata"]
+            annotations = {**metadata["annotations"], labels.FAILURES: str(failures)}
+            manifest = {**manifest, "metadata": {**metadata, "annotations": annotations}}
+        return (Create(PODS, manifest, name) for name in worker_names)
 
     def _metadata(self) -> dict[str, Any]:
         group = self.group

@@ -62,11 +62,15 @@ class Observed:
         digest: str = "",
     ) -> Self:
         """Sort the pods of a group."""
-        present = [pod for pod in pods if not pod.deleting]
+        living: list[Record] = []
+        finished: list[Record] = []
+        terminating: list[Record] = []
+        for pod in pods:
+            (terminating if pod.deleting else finished if pod.value.finished else living).append(pod)
         return cls(
-            living=tuple(pod for pod in present if not pod.value.finished),
-            finished=tuple(pod for pod in present if pod.value.finished),
-            terminating=tuple(pod for pod in pods if pod.deleting),
+            living=tuple(living),
+            finished=tuple(finished),
+            terminating=tuple(terminating),
             expected=frozenset(expected) - {pod.key.name for pod in pods},
             doubted=tuple(doubted),
             digest=digest,

@@ -14,9 +14,8 @@ from dask_k8s_controller.dask.workergroup.retirement import Retirement, Step
 from dask_k8s_controller.dask.workergroup.scale import SLICE, decide, scale_down
 from dask_k8s_controller.runtime.cache import Record
 from dask_k8s_controller.runtime.objects import Body
-from dask_k8s_controller.runtime.plan import Create, Delete, Event, Patch, Plan
+from dask_k8s_controller.runtime.plan import Delete, Event, Patch, Plan
 from dask_k8s_crds import labels
-from dask_k8s_crds.resources import PODS
 
 
 def next_step(
@@ -48,13 +47,9 @@ def plan(
     number = replicas if retirement.surge_refused else surge.limit(observed, replicas, desired.strategy)
     scaling = decide(observed, number, now)
     names = worker_names(desired.group, scaling.create, observed.names, observed.doubted)
-    create = tuple(Create(PODS, pod) for pod in desired.pods(names, failures=scaling.failures))
-    patch = tuple(islice(edits(observed.living, desired.example, retirement, now), SLICE))
-    delete = (
-        *(Delete(pod.key, pod.uid) for pod in scaling.finished),
-        # With the version of one that does not run, the API server refuses it if by now the pod does.
-        *(Delete(pod.key, pod.uid, None if pod.value.running else pod.version) for pod in retirement.pods),
-    )
+    create = tuple(desired.creations(names, failures=scaling.failures))
+    patch = tuple(islice(edits(observed.living, desired.pod, retirement, now), SLICE))
+    delete = tuple(islice(deletions(scaling.finished, retirement.pods), SLICE))
     events: tuple[Event, ...] = ()
     if create and not observed.names:
         template, annotations = desired.group.spec.worker.spec, desired.group.metadata.annotations
@@ -62,11 +57,20 @@ def plan(
     waits = (
         scaling.look_again,
         retirement.look_again,
-        0.0 if len(patch) == SLICE else None,
+        0.0 if SLICE in (len(patch), len(delete)) else None,
         surge.look_again(observed, desired.strategy, now),
     )
     soonest = min((wait for wait in waits if wait is not None), default=None)
     return Plan(create=create, patch=patch, delete=delete, events=events), soonest
+
+
+def deletions(finished: Sequence[Record], retired: Sequence[Record]) -> Iterator[Delete]:
+    """Yield the deletion of each worker that has ended or may leave."""
+    for pod in finished:
+        yield Delete(pod.key, pod.uid)
+    for pod in retired:
+        # With the version of one that does not run, the API server refuses it if by now the pod does.
+        yield Delete(pod.key, pod.uid, None if pod.value.running else pod.version)
 
 
 def edits(living: Sequence[Record], example: Body, retirement: Retirement, now: datetime) -> Iterator[Patch]:

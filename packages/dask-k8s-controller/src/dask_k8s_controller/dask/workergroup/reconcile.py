@@ -1,5 +1,6 @@
 """The reconcile of a DaskWorkerGroup: observe, ask the agent, plan, apply, report the status."""
 
+import asyncio
 import dataclasses
 from collections.abc import Sequence
 
@@ -24,7 +25,7 @@ from dask_k8s_controller.runtime.cache import Record
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.results import After
 from dask_k8s_crds import DaskWorkerGroup, DaskWorkerGroupStatus, InvalidObject
-from dask_k8s_crds.conditions import merge
+from dask_k8s_crds.conditions import dated
 
 
 async def reconcile(key: Key, world: World) -> After | None:
@@ -36,7 +37,7 @@ async def reconcile(key: Key, world: World) -> After | None:
         group = DaskWorkerGroup.parse(record.value)
     except InvalidObject as error:
         invalid = invalid_status(record, error, world.now(), Ready=False, Progressing=False, Degraded=True)
-        return await world.report(key, invalid)
+        return await world.report(record, invalid)
     cluster = Cluster.of(record, group, world)
     if cluster is None:
         observed = Observed.of(record, world)
@@ -46,6 +47,8 @@ async def reconcile(key: Key, world: World) -> After | None:
     desired = Desired(group, cluster.value, world.cluster_domain)
     observed = Observed.of(record, world, desired.digest)
     retired = await _retire(observed, desired, cluster, world)
+    # Each of these parts takes a while for a group of thousands of workers: others take their turns between.
+    await asyncio.sleep(0)
     planned, plan_again = plan(record, observed, desired, retired, world.now())
     outcome = await world.apply(key, record.uid, planned)
     if refusals := surge.refusals(outcome, planned.create, desired.replicas - observed.count):
@@ -86,10 +89,10 @@ async def _retire(
 async def _report(
     record: Record, group: DaskWorkerGroup, report: DaskWorkerGroupStatus, world: World
 ) -> After | None:
-    """Write the status, with the times of its conditions and the conditions of others."""
+    """Write the status, with the times of its conditions."""
     before = conditions_of(record.value)
-    merged = merge(before, (*report.conditions, *unknown_fields(group, before)), now=world.now())
-    return await world.report(record.key, report.model_copy(update={"conditions": merged}).to_dict())
+    found = dated(before, (*report.conditions, *unknown_fields(group, before)), now=world.now())
+    return await world.report(record, report.model_copy(update={"conditions": found}).to_dict())
 
 
 # ---- the agent in the scheduler

@@ -14,7 +14,7 @@ from dask_k8s_controller.runtime.cache import Record
 CALM_SECONDS = 600.0
 """The age at which a worker that fails is the first in a row again."""
 SLICE = 500
-"""The most workers to create or patch in one reconcile, so that the next one sees edits made meanwhile."""
+"""The most workers to create, patch or delete in one reconcile: the next one sees edits made meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
