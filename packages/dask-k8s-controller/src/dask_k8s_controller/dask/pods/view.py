@@ -1,7 +1,7 @@
 """The view of a pod that the cache keeps: what reconcilers read, and nothing else. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -9,18 +9,12 @@ from functools import lru_cache
 from dask_k8s_controller.dask import last_applied
 from dask_k8s_controller.dask.findings import Finding
 from dask_k8s_controller.dask.pods.template import main_container
+from dask_k8s_controller.dask.pods.trouble import pod_stalled_since, pod_trouble
 from dask_k8s_controller.runtime.objects import Body, bounded
 from dask_k8s_crds import labels, names
 
 AGENT_VOLUME = "dask-k8s-agent"
 """The volume with the scheduler's agent."""
-_PULL_REASONS = {
-    "ErrImagePull",
-    "ImagePullBackOff",
-    "InvalidImageName",
-    "ErrImageNeverPull",
-    "RegistryUnavailable",
-}
 _NODE_REASONS = {"Evicted", "NodeLost", "NodeShutdown", "Preempting", "Shutdown", "Terminated"}
 """Reasons in the status of a pod that failed because of its node."""
 
@@ -35,8 +29,8 @@ MAX_MESSAGE = 512
 """Of the message about what keeps a pod from running."""
 MAX_TEXT = 640
 """Of this message and the record of what we applied last, together."""
-MAX_DIGITS = 9
-"""Of the number of failures."""
+MAX_FAILURES = 9999
+"""Failures that are counted; after so many, their number makes no difference any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +46,8 @@ class Pod:
     """When the grace period of its deletion ends, None if it is not being deleted."""
     trouble: Finding | None
     """What keeps it from running."""
+    stalled_since: str
+    """Since when it has had this trouble, or has run without being ready; empty for other pods."""
     running: bool
     """Whether its main container runs, and so has tasks or data in memory."""
     starting: bool
@@ -60,8 +56,9 @@ class Pod:
     """The name of the Secret with the agent that it mounts; empty if it mounts none."""
     has_pre_stop: bool
     """Whether a preStop hook lets its main container run on after the deletion has begun."""
-    ip: str
-    """Its own IP address; empty for a worker with hostNetwork, which shares that of its node."""
+    ips: tuple[str, ...]
+    """Its own IP addresses, one of each IP version, the primary one first. A worker with hostNetwork has
+    none, since it shares those of its node."""
     dashboard_port: int
     """The port of the dashboard, on which a scheduler's agent answers too."""
     ended_by_node: bool
@@ -74,6 +71,11 @@ class Pod:
     """Since when an outdated worker has been draining."""
     failures: int
     """How many predecessors of a worker ended by themselves, one after another."""
+
+    @property
+    def ip(self) -> str:
+        """Its primary IP address, or empty."""
+        return self.ips[0] if self.ips else ""
 
     @property
     def finished(self) -> bool:
@@ -100,28 +102,33 @@ def trim(body: Body) -> Pod:
     conditions = {condition["type"]: condition for condition in status.get("conditions") or ()}
     annotations = metadata.get("annotations") or {}
     component = (metadata.get("labels") or {}).get(labels.COMPONENT, "")
-    trouble = _trouble(body["spec"], status, conditions)
-    left = MAX_TEXT - (len(trouble.message) if trouble else 0)
     shares_ip = component == labels.WORKER and body["spec"].get("hostNetwork")
+    trouble, failures = _bounded(pod_trouble(body["spec"], status, conditions)), _failures(annotations)
+    left = MAX_TEXT - (len(trouble.message) if trouble else 0)
+    running, ready = _is_running(body["spec"], status), conditions.get("Ready", {}).get("status") == "True"
+    stalled = trouble is not None or (running and not ready)
     return Pod(
         name=metadata["name"],
         component=_shared(bounded(component, MAX_WORD)),
         created=metadata["creationTimestamp"],
         phase=_shared(bounded(status.get("phase", "Pending"), MAX_WORD)),
-        ready=conditions.get("Ready", {}).get("status") == "True",
+        ready=ready,
         deletion=metadata.get("deletionTimestamp"),
         trouble=trouble,
-        running=_is_running(body["spec"], status),
+        stalled_since=bounded(pod_stalled_since(trouble, body, conditions, failures), MAX_WORD)
+        if stalled
+        else "",
+        running=running,
         starting=bool(body["spec"].get("nodeName")) and status.get("phase", "Pending") == "Pending",
         agent_secret=_agent_secret(body["spec"]),
         has_pre_stop="preStop" in (main_container(body["spec"]).get("lifecycle") or {}),
-        ip="" if shares_ip else bounded(status.get("podIP"), MAX_ADDRESS),
+        ips=() if shares_ip else _ips(status),
         dashboard_port=_dashboard_port(body["spec"]),
         ended_by_node=_ended_by_node(status),
         digest=_shared(bounded(annotations.get(labels.TEMPLATE_DIGEST), MAX_WORD)),
         last_applied=_shared(last_applied.short(last_applied.recorded(body), left)),
         draining_since=bounded(annotations.get(labels.DRAINING_SINCE), MAX_WORD) or None,
-        failures=_failures(annotations),
+        failures=failures,
     )
 
 
@@ -151,10 +158,16 @@ def _is_running(spec: Body, status: Body) -> bool:
     return all("running" in state for state in states)
 
 
+def _ips(status: Body) -> tuple[str, ...]:
+    found = (status.get("podIP"), *(each.get("ip") for each in status.get("podIPs") or ()))
+    # The API server takes at most one of each family.
+    return tuple(dict.fromkeys(bounded(ip, MAX_ADDRESS) for ip in found if ip))[:2]
+
+
 def _failures(annotations: Body) -> int:
     """Return the number in the annotation; 0 if it is unreadable, as anybody may edit it."""
     text = annotations.get(labels.FAILURES, "")
-    return int(text) if text.isdecimal() and len(text) <= MAX_DIGITS else 0
+    return min(int(text), MAX_FAILURES) if text.isdecimal() and len(text) <= MAX_WORD else 0
 
 
 def _ended_by_node(status: Body) -> bool:
@@ -181,48 +194,5 @@ def _dashboard_port(spec: Body) -> int:
     return next(named, names.DASHBOARD_PORT)
 
 
-def _trouble(spec: Body, status: Body, conditions: Mapping[str, Body]) -> Finding | None:
-    found = _first_trouble(spec, status, conditions)
-    return found and Finding(bounded(found.reason, MAX_REASON), bounded(found.message, MAX_MESSAGE))
-
-
-def _first_trouble(spec: Body, status: Body, conditions: Mapping[str, Body]) -> Finding | None:
-    scheduled = conditions.get("PodScheduled", {})
-    if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
-        return Finding("Unschedulable", scheduled.get("message", ""))
-    if status.get("phase") == "Failed":
-        return Finding(status.get("reason") or "PodFailed", _failure(status))
-    containers = (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ()))
-    return next(filter(None, (_container_trouble(container, spec) for container in containers)), None)
-
-
-def _container_trouble(container: Body, spec: Body) -> Finding | None:
-    waiting = container.get("state", {}).get("waiting") or {}
-    reason, message = waiting.get("reason", ""), waiting.get("message", "")
-    name = container["name"]
-    if reason in _PULL_REASONS:
-        image = container.get("image") or _image(spec, name)
-        return Finding("ImagePullBackOff", f'container {name}: image "{image}": {message or reason}')
-    if reason == "CrashLoopBackOff":
-        last = container.get("lastState", {}).get("terminated") or {}
-        return Finding("CrashLoopBackOff", f"container {name} keeps ending with {_exit(last)}")
-    if reason.endswith("Error"):
-        return Finding(reason, f"container {name}: {message or reason}")
-    return None
-
-
-def _failure(status: Body) -> str:
-    if status.get("message"):
-        return str(status["message"])
-    states = (container.get("state", {}) for container in status.get("containerStatuses") or ())
-    exits = ", ".join(_exit(state["terminated"]) for state in states if state.get("terminated"))
-    return exits or "the pod failed"
-
-
-def _exit(terminated: Body) -> str:
-    return f"exit code {terminated.get('exitCode')} ({terminated.get('reason', 'Error')})"
-
-
-def _image(spec: Body, name: str) -> str:
-    containers = (*(spec.get("initContainers") or ()), *spec["containers"])
-    return next((container.get("image", "") for container in containers if container["name"] == name), "")
+def _bounded(trouble: Finding | None) -> Finding | None:
+    return trouble and Finding(bounded(trouble.reason, MAX_REASON), bounded(trouble.message, MAX_MESSAGE))
