@@ -160,7 +160,7 @@ def _is_running(spec: Body, status: Body) -> bool:
 
 def _ips(status: Body) -> tuple[str, ...]:
     found = (status.get("podIP"), *(each.get("ip") for each in status.get("podIPs") or ()))
-    # The API server takes at most one of each family.
+    # The API server takes at most one IPv4 and one IPv6 address.
     return tuple(dict.fromkeys(bounded(ip, MAX_ADDRESS) for ip in found if ip))[:2]
 
 
