@@ -1,11 +1,10 @@
 """The view of a pod that the cache keeps: what reconcilers read, and nothing else. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from itertools import islice
 
 from dask_k8s_controller.dask import last_applied
 from dask_k8s_controller.dask.findings import Finding
@@ -28,15 +27,13 @@ MAX_WORD = 32
 """Of a component, a phase, a digest or a time."""
 MAX_ADDRESS = 46
 """The length of the longest IP address."""
-MAX_ADDRESSES = 2
-"""A pod has at most one IPv4 and one IPv6 address."""
 MAX_REASON = 64
 MAX_MESSAGE = 512
 """Of the message about what keeps a pod from running."""
 MAX_TEXT = 640
 """Of this message and the record of what we applied last, together."""
-MAX_DIGITS = 9
-"""Of the number of failures."""
+MAX_FAILURES = 9999
+"""Failures that are counted; after so many, their number makes no difference any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +119,7 @@ def trim(body: Body) -> Pod:
     annotations = metadata.get("annotations") or {}
     component = (metadata.get("labels") or {}).get(labels.COMPONENT, "")
     shares_ip = component == labels.WORKER and body["spec"].get("hostNetwork")
-    trouble, failures = _trouble(body["spec"], status, conditions), _failures(annotations)
+    trouble, failures = _bounded(pod_trouble(body["spec"], status, conditions)), _failures(annotations)
     left = MAX_TEXT - (len(trouble.message) if trouble else 0)
     running, ready = _is_running(body["spec"], status), conditions.get("Ready", {}).get("status") == "True"
     stalled = trouble is not None or (running and not ready)
@@ -134,7 +131,9 @@ def trim(body: Body) -> Pod:
         ready=ready,
         deletion=metadata.get("deletionTimestamp"),
         trouble=trouble,
-        stalled_since=pod_stalled_since(trouble, body, conditions, failures) if stalled else "",
+        stalled_since=bounded(pod_stalled_since(trouble, body, conditions, failures), MAX_WORD)
+        if stalled
+        else "",
         running=running,
         starting=bool(body["spec"].get("nodeName")) and status.get("phase", "Pending") == "Pending",
         agent_secret=_agent_secret(body["spec"]),
@@ -177,14 +176,14 @@ def _is_running(spec: Body, status: Body) -> bool:
 
 def _ips(status: Body) -> tuple[str, ...]:
     found = (status.get("podIP"), *(each.get("ip") for each in status.get("podIPs") or ()))
-    addresses = dict.fromkeys(bounded(address, MAX_ADDRESS) for address in found if address)
-    return tuple(islice(addresses, MAX_ADDRESSES))
+    # The API server takes at most one IPv4 and one IPv6 address.
+    return tuple(dict.fromkeys(bounded(ip, MAX_ADDRESS) for ip in found if ip))[:2]
 
 
 def _failures(annotations: Body) -> int:
     """Return the number in the annotation; 0 if it is unreadable, as anybody may edit it."""
     text = annotations.get(labels.FAILURES, "")
-    return int(text) if text.isdecimal() and len(text) <= MAX_DIGITS else 0
+    return min(int(text), MAX_FAILURES) if text.isdecimal() and len(text) <= MAX_WORD else 0
 
 
 def _ended_by_node(status: Body) -> bool:
@@ -211,6 +210,5 @@ def _dashboard_port(spec: Body) -> int:
     return next(named, names.DASHBOARD_PORT)
 
 
-def _trouble(spec: Body, status: Body, conditions: Mapping[str, Body]) -> Finding | None:
-    found = pod_trouble(spec, status, conditions)
-    return found and Finding(bounded(found.reason, MAX_REASON), bounded(found.message, MAX_MESSAGE))
+def _bounded(trouble: Finding | None) -> Finding | None:
+    return trouble and Finding(bounded(trouble.reason, MAX_REASON), bounded(trouble.message, MAX_MESSAGE))
