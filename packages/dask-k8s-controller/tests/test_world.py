@@ -42,6 +42,13 @@ class Stand:
         self.operator.cache.set(record)
         return record
 
+    async def report(self, status):
+        """Report on the group as the cache shows it."""
+        return await self.world.report(self.world.get(GROUP), status)
+
+    def conditions(self):
+        return {each["type"]: each["status"] for each in self.status()["conditions"]}
+
     def owned(self):
         return [(record.key.name, record.deleting) for record in self.world.owned(self.uid, PODS)]
 
@@ -89,51 +96,104 @@ async def test_a_write_is_looked_after_whatever_turns_come_before(stand, lost, s
 
 
 async def test_a_report_is_written_if_it_differs(stand):
-    assert await stand.world.report(GROUP, {"replicas": 3, "retiring": 0}) is None
+    assert await stand.report({"replicas": 3, "retiring": 0}) is None
     assert stand.status() == {"replicas": 3, "retiring": 0}
     writes = stand.server.writes
     await asyncio.sleep(5)
     # The answer is in the cache: nothing has to be seen first.
-    assert await stand.world.report(GROUP, {"replicas": 3, "retiring": 0}) is None
+    assert await stand.report({"replicas": 3, "retiring": 0}) is None
     assert stand.server.writes == writes
 
 
 async def test_what_is_not_reported_any_more_is_removed(stand):
-    await stand.world.report(GROUP, {"replicas": 3, "retiring": 1})
+    await stand.report({"replicas": 3, "retiring": 1})
     await asyncio.sleep(5)
-    await stand.world.report(GROUP, {"replicas": 3})
+    await stand.report({"replicas": 3})
     assert stand.status() == {"replicas": 3}
 
 
 async def test_an_object_is_reported_on_once_a_second(stand):
-    await stand.world.report(GROUP, {"replicas": 1})
+    await stand.report({"replicas": 1})
     await asyncio.sleep(0.25)
-    assert await stand.world.report(GROUP, {"replicas": 2}) == After(pytest.approx(0.75))
+    assert await stand.report({"replicas": 2}) == After(pytest.approx(0.75))
     assert stand.status() == {"replicas": 1}
     await asyncio.sleep(0.75)
-    assert await stand.world.report(GROUP, {"replicas": 2}) is None
+    assert await stand.report({"replicas": 2}) is None
     assert stand.status() == {"replicas": 2}
 
 
 async def test_a_successor_does_not_wait_for_the_one_before(stand):
-    await stand.world.report(GROUP, {"replicas": 1})
+    await stand.report({"replicas": 1})
     stand.model.vanish(GROUP)
     stand.operator.cache.remove(stand.operator.cache.get(GROUP))
     stand.model.create(GROUP, group())
     stand.see(GROUP)
-    assert await stand.world.report(GROUP, {"replicas": 2}) is None
+    assert await stand.report({"replicas": 2}) is None
     assert stand.status() == {"replicas": 2}
 
 
-async def test_a_report_on_what_is_not_there_is_none(stand):
-    assert await stand.world.report(Key(DASK_WORKER_GROUPS, "ns", "other"), {"replicas": 1}) is None
+@pytest.mark.parametrize("seen", [pytest.param(True, id="seen"), pytest.param(False, id="not seen")])
+async def test_a_report_never_reaches_a_successor_of_the_same_name(stand, seen):
+    record = stand.world.get(GROUP)
+    stand.model.vanish(GROUP)
+    stand.model.create(GROUP, group())
+    if seen:
+        stand.see(GROUP)
+    await stand.world.report(record, {"replicas": 3})
+    assert stand.status() is None
+
+
+async def test_a_report_on_an_object_that_is_gone_writes_nothing(stand):
+    record = stand.world.get(GROUP)
+    stand.operator.cache.remove(record)
+    stand.model.vanish(GROUP)
+    assert await stand.world.report(record, {"replicas": 1}) is None
+    assert stand.server.writes == 0
+
+
+def ready(status="True"):
+    return {"type": "Ready", "status": status}
+
+
+FOREIGN = {"type": "CostsTooMuch", "status": "False"}
+
+
+async def test_conditions_of_others_stay(stand):
+    stand.model.patch(GROUP, {"status": {"conditions": [FOREIGN, ready("False")]}}, status=True)
+    stand.see(GROUP)
+    assert await stand.report({"conditions": [ready()]}) is None
+    assert stand.status()["conditions"] == [FOREIGN, ready()]
+
+
+async def test_a_condition_that_another_client_writes_during_a_turn_stays(stand):
+    record = stand.world.get(GROUP)
+    stand.model.patch(GROUP, {"status": {"conditions": [FOREIGN]}}, status=True)
+    # The cache does not show it yet: the API server refuses the report, which is tried again.
+    assert await stand.world.report(record, {"conditions": [ready()]}) == After(1.0)
+    assert stand.conditions() == {"CostsTooMuch": "False"}
+    # Now it does, while the turn still has the record from before.
+    stand.see(GROUP)
+    await asyncio.sleep(1)
+    assert await stand.world.report(record, {"conditions": [ready()]}) is None
+    assert stand.conditions() == {"CostsTooMuch": "False", "Ready": "True"}
+
+
+async def test_what_another_client_removes_or_changes_during_a_turn_is_not_written_back(stand):
+    other = FOREIGN | {"type": "Other"}
+    stand.model.patch(GROUP, {"status": {"conditions": [FOREIGN, other]}}, status=True)
+    record = stand.see(GROUP)
+    changed = FOREIGN | {"status": "True"}
+    stand.model.patch(GROUP, {"status": {"conditions": [changed]}}, status=True)
+    stand.see(GROUP)
+    await stand.world.report(record, {"conditions": [ready()]})
+    assert stand.conditions() == {"CostsTooMuch": "True", "Ready": "True"}
 
 
 async def test_a_refused_report_is_an_error_and_is_tried_again_a_second_later(stand):
     stand.server.faults = Faults(refused=1.0)
     with pytest.raises(ApiError):
-        await stand.world.report(GROUP, {"replicas": 1})
+        await stand.report({"replicas": 1})
     stand.server.faults = Faults()
-    assert isinstance(await stand.world.report(GROUP, {"replicas": 1}), After)
+    assert isinstance(await stand.report({"replicas": 1}), After)
     await asyncio.sleep(1)
-    assert await stand.world.report(GROUP, {"replicas": 1}) is None
+    assert await stand.report({"replicas": 1}) is None

@@ -11,26 +11,27 @@ def ready(status, reason="", at=None):
 
 
 def test_a_new_condition_has_the_time_of_now_to_the_second():
-    (merged,) = conditions.merge([], [ready("True")], now=NOW)
-    assert merged.last_transition_time == NOW.replace(microsecond=0)
+    (dated,) = conditions.dated([], [ready("True")], now=NOW)
+    assert dated.last_transition_time == NOW.replace(microsecond=0)
 
 
 def test_the_time_stays_where_only_the_reason_changes():
-    (merged,) = conditions.merge([ready("True", "A", THEN)], [ready("True", "B")], now=NOW)
-    assert merged == ready("True", "B", THEN)
+    (dated,) = conditions.dated([ready("True", "A", THEN)], [ready("True", "B")], now=NOW)
+    assert dated == ready("True", "B", THEN)
 
 
 def test_the_time_moves_on_a_flip():
-    (merged,) = conditions.merge([ready("True", at=THEN)], [ready("False")], now=NOW)
-    assert merged.last_transition_time > THEN
+    (dated,) = conditions.dated([ready("True", at=THEN)], [ready("False")], now=NOW)
+    assert dated.last_transition_time > THEN
 
 
-def test_conditions_of_others_stay_and_the_order_too():
+def test_conditions_of_others_are_left_out():
     other = Condition(type="Mine", status="True", last_transition_time=THEN)
-    merged = conditions.merge([other, ready("True", at=THEN)], [ready("True")], now=NOW)
-    assert merged == (other, ready("True", at=THEN))
+    assert conditions.dated([other, ready("True", at=THEN)], [ready("True")], now=NOW) == (
+        ready("True", at=THEN),
+    )
 
 
-def test_merging_twice_changes_nothing():
-    once = conditions.merge([], [ready("False", "A")], now=NOW)
-    assert conditions.merge(once, [ready("False", "A")], now=NOW + timedelta(days=1)) == once
+def test_dating_twice_changes_nothing():
+    once = conditions.dated([], [ready("False", "A")], now=NOW)
+    assert conditions.dated(once, [ready("False", "A")], now=NOW + timedelta(days=1)) == once

@@ -55,9 +55,9 @@ class World(FakeWorld):
                 await self._survive(super().apply(key, uid, Plan(delete=(action,))))
         return Outcome()
 
-    async def report(self, key, status):
-        if self.objects[key].get("status") != status:
-            await self._survive(super().report(key, status))
+    async def report(self, record, status):
+        if self.objects[record.key].get("status") != status:
+            await self._survive(super().report(record, status))
 
     async def _survive(self, request):
         self.count += 1

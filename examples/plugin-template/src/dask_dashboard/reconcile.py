@@ -22,7 +22,7 @@ async def reconcile(key: Key, world: World) -> After | None:
         outcome.raise_errors()  # then the controller calls this again, later and later
     cluster = world.get(Key(DASK_CLUSTERS, key.namespace, dashboard.spec.cluster))
     status = report(dashboard, service["metadata"]["name"], world.now(), has_cluster=cluster is not None)
-    return await world.report(key, status.to_dict())
+    return await world.report(record, status.to_dict())
 
 
 def cluster_of(body: Mapping[str, Any]) -> str | None:

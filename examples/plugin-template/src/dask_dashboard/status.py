@@ -4,7 +4,7 @@ from datetime import datetime
 
 from dask_dashboard.kind import DashboardStatus, DaskDashboard
 from dask_k8s_crds import Condition
-from dask_k8s_crds.conditions import merge
+from dask_k8s_crds.conditions import dated
 
 
 def report(dashboard: DaskDashboard, service: str, now: datetime, *, has_cluster: bool) -> DashboardStatus:
@@ -17,5 +17,5 @@ def report(dashboard: DaskDashboard, service: str, now: datetime, *, has_cluster
         message=f"service {service} leads to it" if has_cluster else f"there is no DaskCluster {cluster}",
         observed_generation=generation,
     )
-    conditions = merge(dashboard.status.conditions, [ready], now=now)
+    conditions = dated(dashboard.status.conditions, [ready], now=now)
     return DashboardStatus(service=service, observed_generation=generation, conditions=conditions)

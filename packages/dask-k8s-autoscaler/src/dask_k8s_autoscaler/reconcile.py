@@ -47,10 +47,10 @@ class Autoscaling:
         try:
             observed = observe(record, world, cache)
         except InvalidObject as error:
-            return await world.report(key, invalid_status(record, error, world.now(), Active=False))
+            return await world.report(record, invalid_status(record, error, world.now(), Active=False))
         if inactive := inactive_reason(observed):
             self._states.pop(key, None)
-            return await world.report(key, Report(observed, inactive).status(world.now()))
+            return await world.report(record, Report(observed, inactive).status(world.now()))
         if state is None or state.parse_cache is not cache:
             state = self._states[key] = State.start(observed, cache, world.now())
         if observed.cluster is not None:
@@ -135,7 +135,7 @@ async def _report(observed: Observed, state: State, outcome: Outcome, world: Wor
     nothing_yet = not (inactive or state.history.groups or state.last_change)
     if nothing_yet or state.reported == report.content:
         return None
-    later = await world.report(observed.record.key, report.status(world.now()))
+    later = await world.report(observed.record, report.status(world.now()))
     if later is None:
         state.reported = report.content
     return later

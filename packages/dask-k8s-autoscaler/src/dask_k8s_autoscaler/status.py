@@ -10,7 +10,7 @@ from dask_k8s_autoscaler.observe import Observed
 from dask_k8s_controller import Finding, conditions
 from dask_k8s_crds import DaskAutoscalerStatus
 from dask_k8s_crds.autoscaler import AutoscaledGroupStatus
-from dask_k8s_crds.conditions import find, merge
+from dask_k8s_crds.conditions import dated, find
 
 SCALED = frozenset({"ScaledUp", "ScaledDown", "BroughtIntoBounds"})
 """Reasons of `Active` that remain until the next change."""
@@ -50,7 +50,7 @@ class Report:
             groups=groups,
             last_scale_time=self.last_scale_time or before.last_scale_time,
             observed_generation=generation,
-            conditions=merge(before.conditions, found, now=now),
+            conditions=dated(before.conditions, found, now=now),
         ).to_dict()
 
     def _active(self, before: DaskAutoscalerStatus) -> tuple[bool, Finding]:

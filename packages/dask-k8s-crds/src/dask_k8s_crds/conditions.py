@@ -31,14 +31,9 @@ def find(conditions: Sequence[Condition], condition_type: str) -> Condition | No
     return next((each for each in conditions if each.type == condition_type), None)
 
 
-def merge(old: Sequence[Condition], new: Sequence[Condition], *, now: datetime) -> tuple[Condition, ...]:
-    """Set `lastTransitionTime` of the new conditions to `now` where `status` has changed.
-
-    Old conditions of other types are kept, since plugins may set conditions on the same object.
-    """
-    before = {condition.type: condition for condition in old}
-    dated = {condition.type: _dated(condition, before.get(condition.type), now) for condition in new}
-    return tuple((before | dated).values())
+def dated(old: Sequence[Condition], new: Sequence[Condition], *, now: datetime) -> tuple[Condition, ...]:
+    """Return the new conditions with `lastTransitionTime`: `now` where `status` differs from the old one."""
+    return tuple(_dated(condition, find(old, condition.type), now) for condition in new)
 
 
 def _dated(condition: Condition, before: Condition | None, now: datetime) -> Condition:

@@ -17,7 +17,7 @@ async def reconcile(key: Key, world: World) -> After | None:
     try:
         job = DaskJob.parse(record.value)
     except InvalidObject as error:
-        return await world.report(key, invalid_status(record, error, world.now(), Degraded=True))
+        return await world.report(record, invalid_status(record, error, world.now(), Degraded=True))
     observed = Observed.of(record, job, world)
     if (result := reported_result(observed)) is not None:
         return await _clean_up(job, observed, result, world)
@@ -25,14 +25,14 @@ async def reconcile(key: Key, world: World) -> After | None:
     if observed.status.job_status is None:
         # Users who watch a job see every phase of it: the first is reported before anything is created.
         # The change of the status triggers the next reconcile.
-        return await world.report(key, report(job, observed, None, outcome, world.now()).to_dict())
+        return await world.report(record, report(job, observed, None, outcome, world.now()).to_dict())
     result = job_result(job, observed, world.now())
     if result is None:
         outcome = await world.apply(key, record.uid, plan.advance(job, observed))
         observed = Observed.of(record, job, world)
         result = invalid_child(outcome, world.now())
     # The result is reported before anything is deleted, so that a later reconcile does not start again.
-    later = await world.report(key, report(job, observed, result, outcome, world.now()).to_dict())
+    later = await world.report(record, report(job, observed, result, outcome, world.now()).to_dict())
     if result is None:
         outcome.raise_errors()
     return After.soonest(later, _next_check(job, observed, world))

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from dask_k8s_controller import HEALTHY, Finding, Outcome, conditions, refused, troubled
 from dask_k8s_crds import DaskJob, DaskJobStatus
-from dask_k8s_crds.conditions import merge
+from dask_k8s_crds.conditions import dated
 from dask_k8s_crds.job import JobPhase
 from dask_k8s_job.findings import cluster_degraded, cluster_not_ready, runner_without_pod
 from dask_k8s_job.observe import JobResult, Observed
@@ -41,7 +41,7 @@ def report(
         end_time=result.time if result else None,
         failures=runner.failed if runner else before.failures,
         observed_generation=job.metadata.generation,
-        conditions=merge(before.conditions, found, now=now),
+        conditions=dated(before.conditions, found, now=now),
     )
 
 

@@ -11,7 +11,7 @@ from dask_k8s_controller.runtime.plan import Event
 from dask_k8s_controller.runtime.results import Outcome, WriteError
 from dask_k8s_crds import Condition, InvalidObject
 from dask_k8s_crds.api_errors import ApiError
-from dask_k8s_crds.conditions import merge
+from dask_k8s_crds.conditions import dated
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -45,7 +45,7 @@ def _reason(error: ApiError) -> str:
 
 
 def conditions(generation: int | None, **found: tuple[bool | None, Finding]) -> tuple[Condition, ...]:
-    """Return a condition per name: whether it holds (None: unknown), and why; `merge` sets its time."""
+    """Return a condition per name: whether it holds (None: unknown), and why; `dated` sets its time."""
     return tuple(
         Condition(
             type=kind,
@@ -80,9 +80,9 @@ def invalid_status(record: Record, error: InvalidObject, now: datetime, **holds:
     generation = body["metadata"].get("generation")
     finding = Finding("InvalidSpec", str(error))
     found = conditions(generation, **{name: (held, finding) for name, held in holds.items()})
-    merged = merge(conditions_of(body), found, now=now)
+    found = dated(conditions_of(body), found, now=now)
     return {
         **(body.get("status") or {}),
         "observedGeneration": generation,
-        "conditions": [entry.to_dict() for entry in merged],
+        "conditions": [entry.to_dict() for entry in found],
     }

@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import Any
 
 from dask_k8s_controller.runtime.api import Api
-from dask_k8s_controller.runtime.cache import Cache
+from dask_k8s_controller.runtime.cache import Cache, Record
 from dask_k8s_controller.runtime.clock import Clock
 from dask_k8s_controller.runtime.expectations import Expectations
 from dask_k8s_controller.runtime.objects import Key
@@ -68,19 +68,26 @@ class Applier:
                     self.throttle.pause(error.retry_after or 1.0)
                 raise WriteError(action, error) from error
 
-    async def patch_status(self, key: Key, patch: Mapping[str, Any]) -> None:
-        """Patch the status of an object; do nothing if the object does not exist any more."""
+    async def patch_status(self, record: Record, patch: Mapping[str, Any]) -> bool:
+        """Patch the status of the object in ``record``; return whether the API server did it.
+
+        It refuses the patch if the object has another resource version by now, or is another object of the
+        same name. The watch shows the change then, and the next reconcile reports again.
+        """
+        key = record.key
+        body = {"metadata": {"resourceVersion": str(record.version)}, "status": patch}
         async with self.throttle.slot(key):
             try:
-                body = await self.api.patch(key.path("status"), {"status": patch})
+                answer = await self.api.patch(key.path("status"), body)
             except ApiError as error:
+                if error.reason == "Conflict" or (error.status == 404 and error.about == key.name):
+                    return False
                 if error.status != 404:
                     raise
-                if error.about == key.name:
-                    return
                 message = f"{key.resource} has no status subresource; apply the CRDs of this version"
                 raise ApiError(error.status, error.reason, message) from error
-        self.cache.set_from_response(self.cache.record(key.resource, body))
+        self.cache.set_from_response(self.cache.record(key.resource, answer))
+        return True
 
     async def _collect(self, key: Key, uid: str, action: Action, errors: list[WriteError]) -> None:
         try:

@@ -12,6 +12,7 @@ from dask_k8s_controller.runtime.expectations import Expectations
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.plan import Plan
 from dask_k8s_controller.runtime.results import After, Outcome, WriteError
+from dask_k8s_controller.runtime.status_patch import status_patch
 from dask_k8s_crds.resources import Resource
 
 # ruff: noqa: D102  # the methods are documented in `World`
@@ -66,12 +67,12 @@ class LiveWorld:
             self.enqueue_after(key, self.expectations.unanswered_timeout)
         return outcome
 
-    async def report(self, key: Key, status: Mapping[str, Any]) -> After | None:
-        record = self.cache.get(key)
-        if record is None:
+    async def report(self, record: Record, status: Mapping[str, Any]) -> After | None:
+        key = record.key
+        current = self.cache.get(key)
+        if current is None or current.uid != record.uid:
             return None
-        known = record.value.get("status") or {}
-        patch = {name: status.get(name) for name in {*known, *status} if known.get(name) != status.get(name)}
+        patch = status_patch(current.value, status)
         if not patch:
             return None
         now = self.clock.monotonic()
@@ -79,8 +80,8 @@ class LiveWorld:
         if delay > 0:
             return After(delay)
         self._status_written[key] = now
-        await self.applier.patch_status(key, patch)
-        return None
+        written = await self.applier.patch_status(current, patch)
+        return None if written else After(STATUS_SECONDS)
 
     def forget(self, key: Key) -> None:
         """Drop what is remembered about an object that was deleted."""

@@ -38,5 +38,10 @@ class World(Protocol):
     async def apply(self, key: Key, uid: str, plan: Plan) -> Outcome:
         """Apply a plan of the object ``key`` with this ``uid``: concurrently, and on after a failure."""
 
-    async def report(self, key: Key, status: Mapping[str, Any]) -> After | None:
-        """Write the status if it differs, at most once a second; otherwise return when to try again."""
+    async def report(self, record: Record, status: Mapping[str, Any]) -> After | None:
+        """Write the status of the object in ``record`` if it differs, at most once a second.
+
+        Nothing is written to another object of the same name. Conditions of types that ``status`` does not
+        contain stay as others wrote them. Return when to try again if the status was not written, because
+        it is too early or because somebody else has just changed the object.
+        """

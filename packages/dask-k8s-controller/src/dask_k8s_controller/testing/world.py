@@ -12,6 +12,7 @@ from dask_k8s_controller.runtime.objects import Body, Key, key_of
 from dask_k8s_controller.runtime.plan import Action, Create, Delete, Event, Patch, Plan
 from dask_k8s_controller.runtime.plugin import Plugin
 from dask_k8s_controller.runtime.results import Outcome, WriteError
+from dask_k8s_controller.runtime.status_patch import status_patch
 from dask_k8s_controller.testing.objects import NOW
 from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import Resource
@@ -140,11 +141,12 @@ class FakeWorld:
                 self.writes.append(str(action))
         return Outcome(tuple(errors))
 
-    async def report(self, key: Key, status: Mapping[str, Any]) -> None:
+    async def report(self, record: Record, status: Mapping[str, Any]) -> None:
         self.statuses.append(status)
-        if key in self.objects and self.objects[key].get("status") != status:
+        key, body = record.key, self.objects.get(record.key)
+        if body is not None and body["metadata"]["uid"] == record.uid and status_patch(body, status):
             self.writes.append(f"report {key}")
-            self._store(key.resource, {**self.objects[key], "status": status})
+            self._store(key.resource, _merge(body, {"status": status_patch(body, status)}))
 
     def _write(self, owner: str, action: Action) -> bool:
         """Carry out an action, if its preconditions hold; return whether they do."""

@@ -11,7 +11,7 @@ from dask_k8s_controller.runtime.cache import Record
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.results import After
 from dask_k8s_crds import DaskCluster, DaskClusterStatus, InvalidObject
-from dask_k8s_crds.conditions import merge
+from dask_k8s_crds.conditions import dated
 from dask_k8s_crds.resources import DASK_WORKER_GROUPS
 
 RETRY_SECONDS = 10.0
@@ -27,7 +27,7 @@ async def reconcile(key: Key, world: World) -> After | None:
         cluster = DaskCluster.parse(record.value)
     except InvalidObject as error:
         invalid = invalid_status(record, error, world.now(), Ready=False, Progressing=False, Degraded=True)
-        return await world.report(key, {**invalid, "phase": "Error"})
+        return await world.report(record, {**invalid, "phase": "Error"})
     observed = Observed.of(record, world)
     scheduler = plan_scheduler(cluster, observed, world.now())
     token = world.new_token() if observed.lacks_token else None
@@ -44,9 +44,9 @@ async def reconcile(key: Key, world: World) -> After | None:
     edits = [patch.body for patch in planned.patch if patch.key.resource == DASK_WORKER_GROUPS]
     passed_on = any("spec" in edit for edit in edits)
     found = status.conditions(cluster, observed, outcome, passed_on=passed_on)
-    found = merge(conditions_of(record.value), found, now=world.now())
+    found = dated(conditions_of(record.value), found, now=world.now())
     report = status.report(cluster, observed, found, idle_state.since, domain=world.cluster_domain)
-    later = await world.report(key, report.to_dict())
+    later = await world.report(record, report.to_dict())
     outcome.raise_errors()
     return After.soonest(later, After.of(scheduler.look_again), After.of(idle_state.look_again))
 

@@ -20,7 +20,7 @@ from dask_k8s_controller.runtime.cache import Record
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.results import After
 from dask_k8s_crds import DaskWorkerGroup, DaskWorkerGroupStatus, InvalidObject
-from dask_k8s_crds.conditions import merge
+from dask_k8s_crds.conditions import dated
 
 
 async def reconcile(key: Key, world: World) -> After | None:
@@ -32,7 +32,7 @@ async def reconcile(key: Key, world: World) -> After | None:
         group = DaskWorkerGroup.parse(record.value)
     except InvalidObject as error:
         invalid = invalid_status(record, error, world.now(), Ready=False, Progressing=False, Degraded=True)
-        return await world.report(key, invalid)
+        return await world.report(record, invalid)
     cluster = Cluster.of(record, group, world)
     if cluster is None:
         observed = Observed.of(record, world)
@@ -67,9 +67,9 @@ async def _retire(observed: Observed, desired: Desired, cluster: Cluster, world:
 
 
 async def _report(record: Record, report: DaskWorkerGroupStatus, world: World) -> After | None:
-    """Write the status, with the times of its conditions and the conditions of others."""
-    merged = merge(conditions_of(record.value), report.conditions, now=world.now())
-    return await world.report(record.key, report.model_copy(update={"conditions": merged}).to_dict())
+    """Write the status, with the times of its conditions."""
+    found = dated(conditions_of(record.value), report.conditions, now=world.now())
+    return await world.report(record, report.model_copy(update={"conditions": found}).to_dict())
 
 
 # ---- the agent in the scheduler
