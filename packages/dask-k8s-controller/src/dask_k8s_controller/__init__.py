@@ -12,6 +12,7 @@ from dask_k8s_controller.dask.findings import (
     invalid_status,
     refused,
 )
+from dask_k8s_controller.dask.last_applied import digest
 from dask_k8s_controller.dask.pods.template import keeps_legacy_commands, pod_spec
 from dask_k8s_controller.dask.pods.view import troubled
 from dask_k8s_controller.dask.scheduler.answers import AgentError, Demand, Load, Retired, Waiting
@@ -49,6 +50,7 @@ __all__ = [
     "WriteError",
     "conditions",
     "conditions_of",
+    "digest",
     "invalid_status",
     "keeps_legacy_commands",
     "pod_spec",

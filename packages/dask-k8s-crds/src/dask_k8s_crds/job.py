@@ -46,7 +46,9 @@ class JobCluster(Closed):
 class DaskJobSpec(Closed):
     """What a user asks of a job."""
 
-    model_config = ConfigDict(json_schema_extra=schema(ONE_CLUSTER, FAILURE_POLICY, FIXED_CLUSTER, FIXED_CLUSTER_NAME))
+    model_config = ConfigDict(
+        json_schema_extra=schema(ONE_CLUSTER, FAILURE_POLICY, FIXED_CLUSTER, FIXED_CLUSTER_NAME)
+    )
 
     job: RunnerTemplate = Field(description="The pod of the client, which runs to completion.")
     cluster: JobCluster | None = Field(

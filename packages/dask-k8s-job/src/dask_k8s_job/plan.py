@@ -9,6 +9,7 @@ from dask_k8s_crds import DaskJob, labels
 from dask_k8s_crds.resources import DASK_CLUSTERS, JOBS
 from dask_k8s_job import desired
 from dask_k8s_job.observe import JobResult, Observed
+from dask_k8s_job.start import may_start, outdated_cluster, outdated_runner
 
 STOP_DEADLINE = 1
 """An `activeDeadlineSeconds` that stops a running Job at once."""
@@ -19,28 +20,33 @@ def advance(job: DaskJob, observed: Observed) -> Plan:
 
     A runner therefore finds its scheduler, and a quota that is too small for all pods leaves out workers.
 
-    The runner is created suspended, and starts only after the status names its uid and that of the cluster.
-    Another runner never starts, and another cluster never while this runner runs, whatever is deleted and
-    whatever an outdated cache shows.
+    The runner starts only after the status names it, see `start`.
     """
     if job.spec.suspend:
         return _suspend(job, observed)
+    if (outdated := outdated_cluster(job, observed)) is not None:
+        return Plan(delete=(Delete(outdated.key, outdated.uid, outdated.version),))
     create, patch, delete = [], [], []
-    cluster, runner = observed.cluster, observed.runner
-    if _is_outdated_cluster(job, observed):
-        delete += _delete_own_cluster(job, observed)
-    elif cluster is None and observed.status.cluster_uid is None and DASK_CLUSTERS not in observed.expected:
-        if (own := desired.cluster(job)) is not None:
-            create.append(Create(DASK_CLUSTERS, own))
+    runner = observed.runner
+    if _cluster_may_be_created(observed) and (own := desired.cluster(job)) is not None:
+        create.append(Create(DASK_CLUSTERS, own))
     if runner is None:
         if _runner_may_be_created(observed):
             create.append(Create(JOBS, desired.runner(job, observed.scheduler_address or "")))
-    elif _is_outdated_runner(job, observed):
+    elif outdated_runner(job, observed):
         delete.append(Delete(runner.key, runner.uid, runner.version))
     elif not runner.deleting and runner.value.result is None:
         patch += _edit_runner(runner, _runner_changes(job, observed, runner))
     patch += _release_workers(job, observed)
     return Plan(create=tuple(create), patch=tuple(patch), delete=tuple(delete))
+
+
+def _cluster_may_be_created(observed: Observed) -> bool:
+    return (
+        observed.cluster is None
+        and observed.status.cluster_uid is None
+        and DASK_CLUSTERS not in observed.expected
+    )
 
 
 def _runner_may_be_created(observed: Observed) -> bool:
@@ -51,22 +57,6 @@ def _runner_may_be_created(observed: Observed) -> bool:
     )
 
 
-def _is_outdated_runner(job: DaskJob, observed: Observed) -> bool:
-    """Whether the runner has never started, and the job was edited since the runner was created."""
-    runner = observed.runner
-    if runner is None or runner.deleting or not runner.value.suspended or observed.status.runner_uid:
-        return False
-    return bool(runner.value.digest != desired.runner_digest(job))
-
-
-def _is_outdated_cluster(job: DaskJob, observed: Observed) -> bool:
-    """Whether no runner has started on the cluster, and the job was edited since it was created."""
-    cluster = observed.live_cluster
-    if cluster is None or job.spec.cluster is None or observed.runner_may_run or observed.cluster_recorded:
-        return False
-    return bool(_annotations(cluster).get(labels.TEMPLATE_DIGEST) != desired.cluster_digest(job))
-
-
 def _runner_changes(job: DaskJob, observed: Observed, runner: Record) -> dict[str, Any]:
     """Return the fields to change in the spec of the runner: its limits, and whether it is suspended."""
     current = {
@@ -75,9 +65,7 @@ def _runner_changes(job: DaskJob, observed: Observed, runner: Record) -> dict[st
     }
     limits = desired.changeable_limits(job)
     changes: dict[str, Any] = {name: limit for name, limit in limits.items() if current[name] != limit}
-    cluster_recorded = job.spec.cluster is None or observed.cluster_recorded
-    ready = observed.scheduler_address is not None and cluster_recorded and observed.runner_recorded
-    if runner.value.suspended and ready:
+    if runner.value.suspended and may_start(job, observed):
         changes["suspend"] = False
     return changes
 

@@ -89,6 +89,20 @@ class Applier:
         self.cache.set_from_response(self.cache.record(key.resource, answer))
         return True
 
+    async def exists(self, key: Key, uid: str) -> bool:
+        """Ask the API server whether the object with this uid exists and is not being deleted."""
+        async with self.throttle.slot(key):
+            return await self._exists(key, uid)
+
+    async def _exists(self, key: Key, uid: str) -> bool:
+        try:
+            metadata = (await self.api.get(key.path()))["metadata"]
+        except ApiError as error:
+            if error.is_absence:
+                return False
+            raise
+        return metadata["uid"] == uid and "deletionTimestamp" not in metadata
+
     async def _collect(self, key: Key, uid: str, action: Action, errors: list[WriteError]) -> None:
         try:
             await self.write(key, uid, action)
@@ -130,6 +144,7 @@ class Applier:
     async def _patch(self, owner: Key, uid: str, action: Patch) -> None:
         key = action.key
         try:
+            # An object that a deleted owner adopted would be garbage-collected.
             if action.needs_owner and not await self._exists(owner, uid):
                 return
             body = await self.api.patch(key.path(), action.body)
@@ -139,11 +154,6 @@ class Applier:
                 raise
         else:
             self.cache.set_from_response(self.cache.record(key.resource, body))
-
-    async def _exists(self, owner: Key, uid: str) -> bool:
-        """Ask the API server: an object that a deleted owner adopted would be garbage-collected."""
-        metadata = (await self.api.get(owner.path()))["metadata"]
-        return metadata["uid"] == uid and "deletionTimestamp" not in metadata
 
     async def _create_event(self, action: Event) -> None:
         body = action.manifest(self.clock.now())
