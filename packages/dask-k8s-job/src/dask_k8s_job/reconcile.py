@@ -13,6 +13,7 @@ from dask_k8s_job.result import (
     reported_result,
     start_seconds_left,
 )
+from dask_k8s_job.start import new_cluster
 from dask_k8s_job.status import report
 
 LAG_SECONDS = 1.0
@@ -47,17 +48,32 @@ async def reconcile(key: Key, world: World) -> After | None:
 
 async def _advance(job: DaskJob, observed: Observed, world: World) -> After | None:
     record = observed.record
-    outcome = await world.apply(record.key, record.uid, plan.advance(job, observed))
+    planned = plan.advance(job, observed)
+    if planned and (job.spec.suspend or planned.delete) and not await _is_current(observed, world):
+        return After(LAG_SECONDS)
+    outcome = await world.apply(record.key, record.uid, planned)
     observed = Observed.of(record, job, world)
     if JOBS in observed.expected and not outcome.errors:
         # The runner starts sooner if the next turn, in which the cache shows it, writes the status: there is
         # at most one write a second.
         return None
+    cluster = new_cluster(job, observed)
+    if cluster is not None and not await world.exists(cluster.key, cluster.uid):
+        return After(LAG_SECONDS)
     result = invalid_child(outcome, world.now())
     later = await _report(job, observed, result, outcome, world)
     if result is None:
         outcome.raise_errors()
     return After.soonest(later, _next_check(job, observed, world))
+
+
+async def _is_current(observed: Observed, world: World) -> bool:
+    """Ask the API server whether the job and its runner are as the cache shows them.
+
+    A cache that lags may show that a job is suspended which has been resumed since, and runs.
+    """
+    records = [record for record in (observed.record, observed.runner) if record is not None]
+    return all([await world.exists(*record[:3]) for record in records])
 
 
 async def _report(

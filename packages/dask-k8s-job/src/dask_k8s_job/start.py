@@ -59,3 +59,9 @@ def recorded(job: DaskJob, observed: Observed) -> Recorded:
     if job.spec.suspend and not observed.runner_may_run:
         return Recorded(before.runner_uid, None)
     return Recorded(before.runner_uid or runner_uid, before.cluster_uid or cluster_uid)
+
+
+def new_cluster(job: DaskJob, observed: Observed) -> Record | None:
+    """Return the cluster whose uid is written to the status next, None if it is there already."""
+    uid = recorded(job, observed).cluster
+    return None if uid is None or uid == observed.status.cluster_uid else observed.cluster

@@ -89,19 +89,20 @@ class Applier:
         self.cache.set_from_response(self.cache.record(key.resource, answer))
         return True
 
-    async def exists(self, key: Key, uid: str) -> bool:
-        """Ask the API server whether the object with this uid exists and is not being deleted."""
+    async def exists(self, key: Key, uid: str, version: int | None = None) -> bool:
+        """Ask the API server whether this object, or this version of it, exists and is not being deleted."""
         async with self.throttle.slot(key):
-            return await self._exists(key, uid)
+            return await self._exists(key, uid, version)
 
-    async def _exists(self, key: Key, uid: str) -> bool:
+    async def _exists(self, key: Key, uid: str, version: int | None = None) -> bool:
         try:
             metadata = (await self.api.get(key.path()))["metadata"]
         except ApiError as error:
             if error.is_absence:
                 return False
             raise
-        return metadata["uid"] == uid and "deletionTimestamp" not in metadata
+        is_current = version is None or metadata["resourceVersion"] == str(version)
+        return is_current and metadata["uid"] == uid and "deletionTimestamp" not in metadata
 
     async def _collect(self, key: Key, uid: str, action: Action, errors: list[WriteError]) -> None:
         try:

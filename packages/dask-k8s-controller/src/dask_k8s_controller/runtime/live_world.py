@@ -56,8 +56,8 @@ class LiveWorld:
     def doubted(self, uid: str, resource: Resource) -> list[str]:
         return [key.name for key in self.expectations.doubted(uid) if key.resource == resource]
 
-    async def exists(self, key: Key, uid: str) -> bool:
-        return await self.applier.exists(key, uid)
+    async def exists(self, key: Key, uid: str, version: int | None = None) -> bool:
+        return await self.applier.exists(key, uid, version)
 
     async def apply(self, key: Key, uid: str, plan: Plan) -> Outcome:
         if not plan:

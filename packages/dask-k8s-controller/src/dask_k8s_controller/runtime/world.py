@@ -35,8 +35,8 @@ class World(Protocol):
         Use these names first: if such an object exists, the API server refuses to create it twice.
         """
 
-    async def exists(self, key: Key, uid: str) -> bool:
-        """Ask the API server whether the object with this uid exists and is not being deleted.
+    async def exists(self, key: Key, uid: str, version: int | None = None) -> bool:
+        """Ask the API server whether this object, or this version of it, exists and is not being deleted.
 
         Use this only before a decision that cannot be undone: the cache may lag, and this sends a request.
         """

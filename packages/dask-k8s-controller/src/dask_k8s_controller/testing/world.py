@@ -135,9 +135,10 @@ class FakeWorld:
     def doubted(self, uid: str, resource: Resource) -> list[str]:  # noqa: ARG002  # every write is answered
         return []
 
-    async def exists(self, key: Key, uid: str) -> bool:
-        metadata = self.objects[key]["metadata"] if key in self.objects else {}
-        return metadata.get("uid") == uid and "deletionTimestamp" not in metadata
+    async def exists(self, key: Key, uid: str, version: int | None = None) -> bool:
+        if not self._is(key, {"uid": uid, "resourceVersion": version}):
+            return False
+        return "deletionTimestamp" not in self.objects[key]["metadata"]
 
     async def apply(self, key: Key, uid: str, plan: Plan) -> Outcome:  # noqa: ARG002
         self.plans.append(plan)
