@@ -10,6 +10,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LINK = re.compile(r"\[`(test_\w+)`\]\(([^)]+)\)")
+TABLE = re.compile(r"^\|.*\| Test \|\n\|[-| ]+\n((?:\|.*\n)*)", re.MULTILINE)
+NEED_KUBERNETES = {"kubernetes", "namespace", "kubectl", "here"}
+"""Fixtures of tests that need a Kubernetes."""
 MARKER = re.compile(r"\bpytest\.mark\.(\w+)")
 PAGES = sorted(ROOT.glob("docs/*.md"))
 LINKS = [(page, *found) for page in PAGES for found in LINK.findall(page.read_text(encoding="utf-8"))]
@@ -43,12 +46,11 @@ def found_in(path: Path) -> dict[str, list[str]]:
     }
 
 
-def failures() -> list[list[str]]:
-    """The cells of the page's lines."""
-    page = (ROOT / "docs/failures.md").read_text(encoding="utf-8")
-    lines = [line.strip("|") for line in page.splitlines() if line.startswith("|")]
-    rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)] for line in lines]
-    return [row for row in rows if row[0] not in {"What is wrong", "---"}]
+def rows(page: str) -> list[list[str]]:
+    """The cells of each row of the tables of a page that have a column of tests."""
+    text = (ROOT / f"docs/{page}.md").read_text(encoding="utf-8")
+    lines = "".join(TABLE.findall(text)).splitlines()
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip("|"))] for line in lines]
 
 
 @pytest.mark.parametrize("page, test, path", LINKS, ids=lambda value: getattr(value, "stem", value))
@@ -60,10 +62,7 @@ def test_a_test_that_a_page_names_is_there(page, test, path):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_a_line_that_is_to_have_a_test_has_one(page):
-    tables = re.findall(
-        r"^\|.*\| Test \|\n\|[-| ]+\n((?:\|.*\n)*)", page.read_text(encoding="utf-8"), re.MULTILINE
-    )
-    assert [line for table in tables for line in table.splitlines() if not LINK.search(line)] == []
+    assert [row for row in rows(page.stem) if not LINK.search(row[-1])] == []
 
 
 def test_a_failure_is_a_test_and_the_other_way_round():
@@ -74,24 +73,25 @@ def test_a_failure_is_a_test_and_the_other_way_round():
         for name, arguments in found_in(file).items()
         if {"documented", "fails"} & {*arguments}  # `fails` uses `documented`
     ]
-    rows = [
+    named = [
         (test, Path(path.removeprefix("../")))
-        for _, _, _, _, cell in failures()
+        for _, _, _, _, cell in rows("failures")
         for test, path in LINK.findall(cell)
     ]
-    assert sorted(rows) == sorted(documented)
-    assert len(rows) == len(failures())
+    assert sorted(named) == sorted(documented)
+    assert len(named) == len(rows("failures"))
 
 
-@pytest.mark.parametrize("row", failures(), ids=lambda row: row[0])
-def test_a_failure_has_a_test_in_the_default_tier(row):
-    """It is a unit test or has the marker `core`, or its marker `real` says why not."""
+@pytest.mark.parametrize("row", [*rows("failures"), *rows("features")], ids=lambda row: row[0])
+def test_a_row_has_a_test_in_the_default_tier(row):
+    """It needs no Kubernetes or has the marker `core`, or its marker `real` says why not."""
     ((test, path),) = LINK.findall(row[-1])
     file = (ROOT / "docs" / path).resolve()
-    assert "behaviour" not in file.parts or {"core", "real"} & markers_in(file)[test]
+    needs_kubernetes = "behaviour" in file.parts or NEED_KUBERNETES.intersection(found_in(file)[test])
+    assert not needs_kubernetes or {"core", "real"} & markers_in(file)[test]
 
 
-@pytest.mark.parametrize("row", failures(), ids=lambda row: row[0])
+@pytest.mark.parametrize("row", rows("failures"), ids=lambda row: row[0])
 def test_an_exception_can_be_caught(row):
     """It is Python's own, or has a name that people can import."""
     public = ast.parse((CLIENT / "src/dask_k8s_client/__init__.py").read_text(encoding="utf-8"))

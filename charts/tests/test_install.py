@@ -26,6 +26,7 @@ def home(kubectl, namespace) -> Iterator[str]:
     kubectl("delete", "namespace", name, "--wait=false")
 
 
+@pytest.mark.real("the local Kubernetes runs no images")
 @pytest.mark.parametrize(
     "everywhere",
     [

@@ -140,6 +140,7 @@ async def test_what_exists_and_is_ours_is_as_good_as_created(stand):
     "owner, whose",
     [
         pytest.param(owned_by("DaskWorkerGroup", "other", "other"), "DaskWorkerGroup other", id="another's"),
+        pytest.param(OWNER | {"kind": "DaskCluster"}, "DaskCluster c-default", id="another kind's"),
         pytest.param(None, "nobody", id="nobody's"),
     ],
 )

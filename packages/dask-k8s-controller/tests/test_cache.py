@@ -10,10 +10,12 @@ from dask_k8s_controller.runtime.cache import Cache
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_crds.resources import DASK_WORKER_GROUPS, PODS, SERVICES
 
-from .builders import WATCHES, group, owned_by, pod, service
+from .builders import WATCHES, group, owned_by, pod, record, service
 
 OWNER = owned_by("DaskWorkerGroup", "c-default", "owner")
 OTHER = owned_by("DaskWorkerGroup", "c-other", "other")
+OWNER_RECORD = record(DASK_WORKER_GROUPS, group("c-default", uid="owner"))
+OTHER_RECORD = record(DASK_WORKER_GROUPS, group("c-other", uid="other"))
 
 
 class RecordingCache:
@@ -72,18 +74,42 @@ def test_what_is_set_is_found_by_name_owner_and_index(recorder):
     cache = recorder.cache
     assert cache.get(Key(PODS, "ns", "w")).key.name == "w"
     assert cache.get(Key(PODS, "elsewhere", "w")) is None
-    assert [record.key.name for record in cache.owned("owner", PODS)] == ["w"]
-    assert cache.owned("owner", SERVICES) == []
+    assert [record.key.name for record in cache.owned(OWNER_RECORD, PODS)] == ["w"]
+    assert cache.owned(OWNER_RECORD, SERVICES) == []
     assert [record.key.name for record in cache.find(DASK_WORKER_GROUPS, "ns", "c")] == ["c-default"]
     assert cache.find(DASK_WORKER_GROUPS, "elsewhere", "c") == []
     assert cache.find(DASK_WORKER_GROUPS, "ns", "other") == []
 
 
+@pytest.mark.parametrize(
+    "namespace, fields",
+    [
+        pytest.param("elsewhere", {}, id="from another namespace"),
+        pytest.param("ns", {"uid": "another"}, id="another uid"),
+        pytest.param("ns", {"name": "another"}, id="another name"),
+        pytest.param("ns", {"kind": "DaskCluster"}, id="another kind"),
+        pytest.param("ns", {"apiVersion": "example.org/v1"}, id="another group"),
+        pytest.param("ns", {"controller": False}, id="an owner that does not control it"),
+    ],
+)
+def test_a_reference_counts_only_if_all_of_it_names_the_owner(recorder, namespace, fields):
+    recorder.set(pod("w", owner=OWNER))
+    recorder.set(pod("x", owner=OWNER | fields, namespace=namespace))
+    assert [record.key.name for record in recorder.cache.owned(OWNER_RECORD, PODS)] == ["w"]
+    assert not recorder.cache.get(Key(PODS, namespace, "x")).is_controlled_by(OWNER_RECORD)
+    assert recorder.cache.get(Key(PODS, "ns", "w")).is_controlled_by(OWNER_RECORD)
+
+
+def test_the_version_of_the_owners_api_does_not_matter(recorder):
+    recorder.set(pod("w", owner=OWNER | {"apiVersion": "kubernetes.dask.org/v2"}))
+    assert [record.key.name for record in recorder.cache.owned(OWNER_RECORD, PODS)] == ["w"]
+
+
 def test_a_change_of_owner_or_index_moves_an_object(recorder):
     recorder.set(pod("w", owner=OWNER), 1)
     recorder.set(pod("w", owner=OTHER), 2)
-    assert recorder.cache.owned("owner", PODS) == []
-    assert len(recorder.cache.owned("other", PODS)) == 1
+    assert recorder.cache.owned(OWNER_RECORD, PODS) == []
+    assert len(recorder.cache.owned(OTHER_RECORD, PODS)) == 1
     moved = group()
     moved["spec"]["cluster"] = "d"
     recorder.set(group(), 3, resource=DASK_WORKER_GROUPS)
@@ -212,11 +238,9 @@ def test_indexes_agree_with_the_objects_after_a_random_history():
         else:
             cache.set(record)
             truth[name] = record
-        for uid in ("owner", "other"):
-            owned = {record.key.name for record in cache.owned(uid, DASK_WORKER_GROUPS)}
-            assert owned == {
-                name for name, record in truth.items() if record.owner and record.owner.uid == uid
-            }
+        for owner in (OWNER_RECORD, OTHER_RECORD):
+            owned = {record.key.name for record in cache.owned(owner, DASK_WORKER_GROUPS)}
+            assert owned == {name for name, record in truth.items() if record.is_controlled_by(owner)}
         for cluster in ("c", "d"):
             found = {record.key.name for record in cache.find(DASK_WORKER_GROUPS, "ns", cluster)}
             assert found == {name for name, record in truth.items() if record.indexed == cluster}

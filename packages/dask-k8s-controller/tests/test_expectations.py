@@ -6,11 +6,12 @@ import pytest
 
 from dask_k8s_controller.runtime.cache import Cache, Change
 from dask_k8s_controller.runtime.expectations import Expectations
-from dask_k8s_crds.resources import PODS
+from dask_k8s_crds.resources import DASK_WORKER_GROUPS, PODS
 
-from .builders import WATCHES, owned_by, pod, record
+from .builders import WATCHES, group, owned_by, pod, record
 
 OWNER = owned_by("DaskWorkerGroup", "c-default", "owner")
+GROUP = record(DASK_WORKER_GROUPS, group("c-default", uid="owner"))
 
 
 def shown(name="w", **more):
@@ -132,11 +133,11 @@ def test_a_lagging_watch_never_shows_less_than_there_is():
             case "watch" if events:
                 apply, record = events.pop(0)
                 apply(record)
-        believed = {record.key for record in cache.owned("owner", PODS)}
+        believed = {record.key for record in cache.owned(GROUP, PODS)}
         expected = expectations.creations("owner", now=now)
         assert set(world) <= believed | expected
         assert len(world) + len(events) >= len(believed | expected)
     for apply, record in events:
         apply(record)
-    assert {record.key for record in cache.owned("owner", PODS)} == set(world)
+    assert {record.key for record in cache.owned(GROUP, PODS)} == set(world)
     assert expectations.creations("owner", now=now) == set()

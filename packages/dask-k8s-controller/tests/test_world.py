@@ -12,9 +12,9 @@ from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.plan import Create, Delete, Plan
 from dask_k8s_controller.runtime.results import After
 from dask_k8s_crds.api_errors import ApiError
-from dask_k8s_crds.resources import DASK_WORKER_GROUPS, PODS
+from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS
 
-from .builders import group, owned_by, pod
+from .builders import cluster, group, owned_by, pod
 from .simulation.faults import Faults, ModelApi
 from .simulation.model import Model
 
@@ -34,7 +34,7 @@ class Stand:
         self.model = self.server.model
         self.uid = self.model.create(GROUP, group())["metadata"]["uid"]
         self.owner = owned_by("DaskWorkerGroup", "c-default", self.uid)
-        self.see(GROUP)
+        self.group = self.see(GROUP)
 
     def see(self, key):
         """Let the cache know the newest state."""
@@ -50,7 +50,7 @@ class Stand:
         return {each["type"]: each["status"] for each in self.status()["conditions"]}
 
     def owned(self):
-        return [(record.key.name, record.deleting) for record in self.world.owned(self.uid, PODS)]
+        return [(record.key.name, record.deleting) for record in self.world.owned(self.group, PODS)]
 
     def status(self):
         return self.model.get(GROUP).get("status")
@@ -65,11 +65,36 @@ async def test_what_was_created_is_expected_until_it_is_seen(stand):
     plan = Plan(create=(Create(PODS, pod("w", owner=stand.owner)),))
     await stand.world.apply(GROUP, stand.uid, plan)
     assert stand.owned() == []
-    assert stand.world.expected(stand.uid, PODS) == {"w"}
-    assert stand.world.expected(stand.uid, DASK_WORKER_GROUPS) == set()
+    assert stand.world.expected(stand.group, PODS) == {"w"}
+    assert stand.world.expected(stand.group, DASK_WORKER_GROUPS) == set()
     stand.see(POD)
     assert stand.owned() == [("w", False)]
-    assert stand.world.expected(stand.uid, PODS) == set()
+    assert stand.world.expected(stand.group, PODS) == set()
+
+
+@pytest.mark.parametrize(
+    "namespace, change",
+    [
+        pytest.param("elsewhere", {}, id="in another namespace"),
+        pytest.param("ns", {"kind": "DaskWorkerGroup"}, id="of another kind"),
+        pytest.param("ns", {"name": "other"}, id="of another name"),
+    ],
+)
+async def test_a_pod_that_only_claims_the_cluster_is_not_its_scheduler(stand, namespace, change):
+    key = Key(DASK_CLUSTERS, "ns", "c")
+    uid = stand.model.create(key, cluster())["metadata"]["uid"]
+    owner = owned_by("DaskCluster", "c", uid)
+    running = {"status": {"phase": "Running", "podIP": "192.0.2.1", "containerStatuses": []}}
+    claims = Key(PODS, namespace, "older")
+    stand.model.create(claims, pod("older", namespace=namespace, owner=owner | change))
+    stand.model.patch(claims, running, status=True)
+    stand.see(claims)
+    assert stand.world.agent(stand.see(key)) is None
+    own = Key(PODS, "ns", "c-scheduler")
+    stand.model.create(own, pod("c-scheduler", owner=owner))
+    stand.model.patch(own, running, status=True)
+    stand.see(own)
+    assert stand.world.agent(stand.see(key)).endpoint.pod == "c-scheduler"
 
 
 async def test_what_was_deleted_counts_as_going(stand):
@@ -92,7 +117,7 @@ async def test_a_write_is_looked_after_whatever_turns_come_before(stand, lost, s
     async with asyncio.timeout(seconds + 1):
         while asyncio.get_running_loop().time() < 1000 + seconds:
             queue.done(await queue.get())
-    assert stand.world.expected(stand.uid, PODS) == set()
+    assert stand.world.expected(stand.group, PODS) == set()
 
 
 async def test_a_report_is_written_if_it_differs(stand):

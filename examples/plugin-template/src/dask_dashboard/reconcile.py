@@ -17,7 +17,7 @@ async def reconcile(key: Key, world: World) -> After | None:
         return None
     dashboard = DaskDashboard.parse(record.value)
     service = desired.service(dashboard)
-    if not world.owned(record.uid, SERVICES) and not world.expected(record.uid, SERVICES):
+    if not world.owned(record, SERVICES) and not world.expected(record, SERVICES):
         outcome = await world.apply(key, record.uid, Plan(create=(Create(SERVICES, service),)))
         outcome.raise_errors()  # then the controller calls this again, later and later
     cluster = world.get(Key(DASK_CLUSTERS, key.namespace, dashboard.spec.cluster))

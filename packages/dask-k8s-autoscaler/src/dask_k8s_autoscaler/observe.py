@@ -99,7 +99,7 @@ def _observe(record: Record, parsed: _ParsedAutoscaler, world: World, cache: Par
     found = {
         each.key.name: each
         for each in world.find(DASK_WORKER_GROUPS, record.key.namespace, spec.cluster)
-        if not each.deleting and (each.owner is None or each.owner.uid == cluster.uid)
+        if not each.deleting and (each.owner is None or each.is_controlled_by(cluster))
     }
     bounds = {names.default_group(spec.cluster): (Bounds(spec.minimum, spec.maximum), 0)}
     bounds |= {each.name: (Bounds(each.minimum, each.maximum), each.priority) for each in spec.groups}
@@ -118,7 +118,8 @@ def _cluster(record: Record, name: str, world: World) -> Record | None:
     cluster, owner = world.get(Key(DASK_CLUSTERS, record.key.namespace, name)), record.owner
     if cluster is None or cluster.deleting:
         return None
-    stale = owner is not None and owner.kind == DASK_CLUSTERS.kind and owner.uid != cluster.uid
+    named = (DASK_CLUSTERS.group, DASK_CLUSTERS.kind)
+    stale = owner is not None and (owner.group, owner.kind) == named and not record.is_controlled_by(cluster)
     return None if stale else cluster
 
 

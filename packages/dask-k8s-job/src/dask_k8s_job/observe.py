@@ -102,10 +102,10 @@ class Observed:
     def of(cls, record: Record, job: DaskJob, world: World) -> Self:
         """Read the state of a job from the cache."""
         named = world.get(Key(DASK_CLUSTERS, record.key.namespace, cluster_of(record.value)))
-        own = next(iter(world.owned(record.uid, DASK_CLUSTERS)), None)
+        own = next(iter(world.owned(record, DASK_CLUSTERS)), None)
         cluster = named if job.spec.cluster_name else own
         name = names.runner(record.key.name)
-        runner = next((each for each in world.owned(record.uid, JOBS) if each.key.name == name), None)
+        runner = next((each for each in world.owned(record, JOBS) if each.key.name == name), None)
         return cls(
             record=record,
             status=DaskJobStatus.of(record.value),
@@ -113,8 +113,8 @@ class Observed:
             cluster_status=DaskClusterStatus.of(cluster.value if cluster else {}),
             name_conflict=cluster is None and named is not None,
             runner=runner,
-            pods=tuple(world.owned(runner.uid, PODS)) if runner else (),
-            expected=frozenset(each for each in (DASK_CLUSTERS, JOBS) if world.expected(record.uid, each)),
+            pods=tuple(world.owned(runner, PODS)) if runner else (),
+            expected=frozenset(each for each in (DASK_CLUSTERS, JOBS) if world.expected(record, each)),
         )
 
     @property

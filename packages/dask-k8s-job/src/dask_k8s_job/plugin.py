@@ -17,7 +17,7 @@ def jobs_for_pod(pod: Record, world: World) -> list[Key]:
     if pod.value.component != labels.JOB_RUNNER or pod.owner is None:
         return []
     runner = world.get(Key(JOBS, pod.key.namespace, pod.owner.name))
-    if runner is None or runner.owner is None:
+    if runner is None or runner.owner is None or not pod.is_controlled_by(runner):
         return []
     return [Key(DASK_JOBS, pod.key.namespace, runner.owner.name)]
 

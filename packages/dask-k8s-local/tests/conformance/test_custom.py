@@ -1,6 +1,7 @@
 """Custom resources: registration, schemas, rules and subresources."""
 
 import copy
+import itertools
 import uuid
 from typing import ClassVar
 
@@ -175,6 +176,14 @@ class TestDefinition:
             "listKind": "ThingList",
         }
         assert status["storedVersions"] == ["v1"]
+
+    def test_forgotten(self, api, things, kubernetes):
+        if kubernetes.is_local:
+            pytest.skip("a short history is tested on the store")
+        # The history of a kind begins when it is first served; that of others may reach back to 1.
+        with api.watch(things, resourceVersion="1") as watch:
+            ((kind, status),) = itertools.islice(watch, 1)
+        assert (kind, status["code"], status["reason"]) == ("ERROR", 410, "Expired")
 
     def test_discovery(self, api, things, group):
         (thing, scale, status) = sorted(

@@ -227,13 +227,6 @@ class TestWatch:
             events = list(watch)
         assert {kind for kind, _ in events} <= {"BOOKMARK"}
 
-    def test_forgotten(self, api, maps, kubernetes):
-        if kubernetes.is_local:
-            pytest.skip("a short history is tested on the store")
-        with api.watch(maps, resourceVersion="1") as watch:
-            ((kind, status),) = itertools.islice(watch, 1)
-        assert (kind, status["code"], status["reason"]) == ("ERROR", 410, "Expired")
-
     def test_table(self, api, maps):
         since = api.get(maps).version
         self.changes(api, maps, "w4")

@@ -57,10 +57,10 @@ class LiveDaskWorld(LiveWorld):
 
     def agent(self, cluster: Record) -> Agent | None:  # noqa: D102  # documented in `World`
         # The oldest that runs, also while it is being deleted: until then it has data in memory.
-        running = (pod for pod in self.owned(cluster.uid, PODS) if pod.value.running)
+        running = (pod for pod in self.owned(cluster, PODS) if pod.value.running)
         pod = min(running, key=lambda pod: pod.value.created, default=None)
         if pod is None:
             return None
-        token = next((secret.value.token for secret in self.owned(cluster.uid, SECRETS)), "")
+        token = next((secret.value.token for secret in self.owned(cluster, SECRETS)), "")
         address = f"{pod.value.ip}:{pod.value.dashboard_port}"
         return self.agents.at(AgentEndpoint(pod.key.name, address, token))

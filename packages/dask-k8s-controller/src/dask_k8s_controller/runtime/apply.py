@@ -14,7 +14,7 @@ from dask_k8s_controller.runtime.api import Api
 from dask_k8s_controller.runtime.cache import Cache, Record
 from dask_k8s_controller.runtime.clock import Clock
 from dask_k8s_controller.runtime.expectations import Expectations
-from dask_k8s_controller.runtime.objects import Key
+from dask_k8s_controller.runtime.objects import Key, Owner, controller_of
 from dask_k8s_controller.runtime.plan import Action, Create, Delete, Event, Patch, Plan
 from dask_k8s_controller.runtime.results import Outcome, WriteError
 from dask_k8s_controller.runtime.throttle import Throttle
@@ -56,7 +56,7 @@ class Applier:
             try:
                 match action:
                     case Create():
-                        await self._create(uid, action)
+                        await self._create(key, uid, action)
                     case Patch():
                         await self._patch(key, uid, action)
                     case Delete():
@@ -110,14 +110,14 @@ class Applier:
         except WriteError as error:
             errors.append(error)
 
-    async def _create(self, uid: str, action: Create) -> None:
+    async def _create(self, owner: Key, uid: str, action: Create) -> None:
         key = action.key
         self.expectations.expect_creation(uid, key, now=self.clock.monotonic())
         try:
             await self.api.create(key.collection_path, action.body)
         except ApiError as error:
             if error.reason == "AlreadyExists":
-                await self._check_controller(uid, action, error)
+                await self._check_controller(owner, uid, action, error)
             elif error.answered:
                 self.expectations.drop_creation(key)
                 raise
@@ -126,20 +126,20 @@ class Applier:
                 self.expectations.creation_unanswered(key, now=self.clock.monotonic())
                 raise
 
-    async def _check_controller(self, uid: str, action: Create, refusal: ApiError) -> None:
-        """Raise an error that names who controls the object that exists, unless its controller is ``uid``."""
+    async def _check_controller(self, owner: Key, uid: str, action: Create, refusal: ApiError) -> None:
+        """Raise an error that names who controls the object that exists, unless the owner does."""
         key = action.key
         try:
-            metadata = (await self.api.get(key.path()))["metadata"]
+            controller = controller_of(await self.api.get(key.path()))
         except ApiError:
             self.expectations.drop_creation(key)
             raise
-        owners = [owner for owner in metadata.get("ownerReferences", ()) if owner.get("controller")]
-        if any(owner["uid"] == uid for owner in owners):
+        if controller == Owner.of(owner, uid) and key.namespace == owner.namespace:
             return
         self.expectations.drop_creation(key)
-        whose = " and ".join(f"{owner['kind']} {owner['name']}" for owner in owners) or "nobody"
-        message = f"{key} exists and is controlled by {whose}: delete or rename one of the two"
+        message = (
+            f"{key} exists and is controlled by {controller or 'nobody'}: delete or rename one of the two"
+        )
         raise ApiError(refusal.status, refusal.reason, message)
 
     async def _patch(self, owner: Key, uid: str, action: Patch) -> None:

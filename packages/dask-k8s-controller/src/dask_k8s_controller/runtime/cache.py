@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
-from dask_k8s_controller.runtime.objects import Body, Key, key_of
+from dask_k8s_controller.runtime.objects import Body, Key, Owner, controller_of, key_of
 from dask_k8s_crds.resources import Resource
 
 T = TypeVar("T")
@@ -30,15 +30,6 @@ class Watched:
     index: Callable[[Body], str | None] | None = None
 
 
-class Owner(NamedTuple):
-    """The controlling owner of an object."""
-
-    group: str
-    kind: str
-    name: str
-    uid: str
-
-
 class Record(NamedTuple):
     """One object in the cache; ``value`` is what `Watched.trim` returned for it."""
 
@@ -49,6 +40,15 @@ class Record(NamedTuple):
     owner: Owner | None
     indexed: str | None
     value: Any
+
+    @property
+    def as_owner(self) -> Owner:
+        """How owner references of other objects name this one."""
+        return Owner.of(self.key, self.uid)
+
+    def is_controlled_by(self, other: "Record") -> bool:
+        """Return whether ``other`` controls this object; an owner in another namespace is not an owner."""
+        return self.key.namespace == other.key.namespace and self.owner == other.as_owner
 
 
 class Change(NamedTuple):
@@ -65,7 +65,8 @@ class Cache:
     watches: Mapping[Resource, Watched]
     listener: Callable[[Change], None]
     _records: dict[Resource, dict[tuple[str, str], Record]] = field(default_factory=dict)
-    _owned: dict[str, dict[Key, Record]] = field(default_factory=dict)
+    _owned: dict[tuple[str, Owner], dict[Key, Record]] = field(default_factory=dict)
+    """The objects that name an owner, by their namespace and this owner."""
     _owners: dict[Owner, Owner] = field(default_factory=dict)
     _indexed: dict[tuple[Resource, str, str], dict[Key, Record]] = field(default_factory=dict)
 
@@ -81,20 +82,18 @@ class Cache:
         """Return the objects in a namespace for which ``index`` of the watch returned this value."""
         return list(self._indexed.get((resource, namespace, index), {}).values())
 
-    def owned(self, uid: str, resource: Resource) -> list[Record]:
-        """Return the objects of a resource that the owner with this uid controls."""
-        return [record for record in self._owned.get(uid, {}).values() if record.key.resource == resource]
+    def owned(self, owner: Record, resource: Resource) -> list[Record]:
+        """Return the objects of a resource that ``owner`` controls."""
+        owned = self._owned.get((owner.key.namespace, owner.as_owner), {})
+        return [record for record in owned.values() if record.key.resource == resource]
 
     def record(self, resource: Resource, body: Body) -> Record:
         """Return the record of an object; equal owners share one object in memory."""
         watched = self.watches[resource]
         metadata = body["metadata"]
-        owner = None
-        for reference in metadata.get("ownerReferences", ()):
-            if reference.get("controller"):
-                group, _, _ = reference["apiVersion"].rpartition("/")
-                owner = Owner(group, reference["kind"], reference["name"], reference["uid"])
-                owner = self._owners.setdefault(owner, owner)
+        owner = controller_of(body)
+        if owner is not None:
+            owner = self._owners.setdefault(owner, owner)
         return Record(
             key=key_of(resource, body),
             uid=metadata["uid"],
@@ -143,7 +142,7 @@ class Cache:
         key, owner, index = record.key, record.owner, record.indexed
         self._records.setdefault(key.resource, {})[key.namespace, key.name] = record
         if owner is not None:
-            self._owned.setdefault(owner.uid, {})[key] = record
+            self._owned.setdefault((key.namespace, owner), {})[key] = record
         if index is not None:
             self._indexed.setdefault((key.resource, key.namespace, index), {})[key] = record
         self.listener(Change(record))
@@ -152,7 +151,7 @@ class Cache:
         old = self._records.get(key.resource, {}).pop((key.namespace, key.name), None)
         if old is None:
             return
-        if old.owner is not None and _drop(self._owned, old.owner.uid, key):
+        if old.owner is not None and _drop(self._owned, (key.namespace, old.owner), key):
             self._owners.pop(old.owner, None)
         if old.indexed is not None:
             _drop(self._indexed, (key.resource, key.namespace, old.indexed), key)

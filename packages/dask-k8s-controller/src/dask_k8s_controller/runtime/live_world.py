@@ -42,19 +42,19 @@ class LiveWorld:
     def find(self, resource: Resource, namespace: str, index: str) -> list[Record]:
         return self.cache.find(resource, namespace, index)
 
-    def owned(self, uid: str, resource: Resource) -> list[Record]:
+    def owned(self, owner: Record, resource: Resource) -> list[Record]:
         now, expects_deletion = self.clock.monotonic(), self.expectations.expects_deletion
         return [
             record._replace(deleting=record.deleting or expects_deletion(record.uid, now=now))
-            for record in self.cache.owned(uid, resource)
+            for record in self.cache.owned(owner, resource)
         ]
 
-    def expected(self, uid: str, resource: Resource) -> frozenset[str]:
-        keys = self.expectations.creations(uid, now=self.clock.monotonic())
+    def expected(self, owner: Record, resource: Resource) -> frozenset[str]:
+        keys = self.expectations.creations(owner.uid, now=self.clock.monotonic())
         return frozenset(key.name for key in keys if key.resource == resource)
 
-    def doubted(self, uid: str, resource: Resource) -> list[str]:
-        return [key.name for key in self.expectations.doubted(uid) if key.resource == resource]
+    def doubted(self, owner: Record, resource: Resource) -> list[str]:
+        return [key.name for key in self.expectations.doubted(owner.uid) if key.resource == resource]
 
     async def exists(self, key: Key, uid: str, version: int | None = None) -> bool:
         return await self.applier.exists(key, uid, version)

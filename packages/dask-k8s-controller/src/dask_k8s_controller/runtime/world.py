@@ -20,16 +20,19 @@ class World(Protocol):
     def get(self, key: Key) -> Record | None:
         """Return one object of a watched resource, or None if the cache does not have it."""
 
-    def owned(self, uid: str, resource: Resource) -> list[Record]:
-        """Return the objects that this owner controls; those that we deleted count as ``deleting``."""
+    def owned(self, owner: Record, resource: Resource) -> list[Record]:
+        """Return the objects that ``owner`` controls; those that we deleted count as ``deleting``.
+
+        An object in another namespace, or one whose owner reference differs in any field, is not owned.
+        """
 
     def find(self, resource: Resource, namespace: str, index: str) -> list[Record]:
         """Return the objects in a namespace for which ``index`` of the watch returned this value."""
 
-    def expected(self, uid: str, resource: Resource) -> frozenset[str]:
+    def expected(self, owner: Record, resource: Resource) -> frozenset[str]:
         """Return the names of objects that were created for this owner and are not in the cache yet."""
 
-    def doubted(self, uid: str, resource: Resource) -> list[str]:
+    def doubted(self, owner: Record, resource: Resource) -> list[str]:
         """Return the names of objects that may have been created for this owner, but never appeared.
 
         Use these names first: if such an object exists, the API server refuses to create it twice.

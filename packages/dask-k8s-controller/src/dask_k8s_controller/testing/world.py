@@ -101,7 +101,8 @@ class FakeWorld:
         """Delete an object and what it owns, as another client of the API server."""
         uid = self.objects.pop(key)["metadata"]["uid"]
         for other, body in list(self.objects.items()) if dependents else ():
-            if any(owner["uid"] == uid for owner in body["metadata"].get("ownerReferences", ())):
+            owners = body["metadata"].get("ownerReferences", ())
+            if other.namespace == key.namespace and any(owner["uid"] == uid for owner in owners):
                 self.remove(other)
         self._show(key.resource)
 
@@ -128,11 +129,11 @@ class FakeWorld:
     def agent(self, cluster: Record) -> Any:  # noqa: ARG002
         return self.scheduler
 
-    def expected(self, uid: str, resource: Resource) -> frozenset[str]:
-        unseen = (key for key, owner in self._created.items() if owner == uid and self.get(key) is None)
+    def expected(self, owner: Record, resource: Resource) -> frozenset[str]:
+        unseen = (key for key, uid in self._created.items() if uid == owner.uid and self.get(key) is None)
         return frozenset(key.name for key in unseen if key.resource == resource and key in self.objects)
 
-    def doubted(self, uid: str, resource: Resource) -> list[str]:  # noqa: ARG002  # every write is answered
+    def doubted(self, owner: Record, resource: Resource) -> list[str]:  # noqa: ARG002  # every write is answered
         return []
 
     async def exists(self, key: Key, uid: str, version: int | None = None) -> bool:

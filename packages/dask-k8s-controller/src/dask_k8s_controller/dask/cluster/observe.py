@@ -89,8 +89,8 @@ class Observed:
     def of(cls, record: Record, world: World) -> Self:
         """Read the cache."""
         namespace, name = record.key.namespace, record.key.name
-        secrets = (each for each in world.owned(record.uid, SECRETS) if not each.deleting)
-        services = (each for each in world.owned(record.uid, SERVICES) if not each.deleting)
+        secrets = (each for each in world.owned(record, SECRETS) if not each.deleting)
+        services = (each for each in world.owned(record, SERVICES) if not each.deleting)
         return cls(
             schedulers=_schedulers(record, world),
             agent=next(secrets, None),
@@ -98,12 +98,12 @@ class Observed:
             groups=tuple(
                 WorkerGroup.of(group)
                 for group in world.find(DASK_WORKER_GROUPS, namespace, name)
-                if not group.deleting and (group.owner is None or group.owner.uid == record.uid)
+                if not group.deleting and (group.owner is None or group.is_controlled_by(record))
             ),
             expected=frozenset(
                 Key(resource, namespace, child)
                 for resource in (PODS, SECRETS, SERVICES, DASK_WORKER_GROUPS)
-                for child in world.expected(record.uid, resource)
+                for child in world.expected(record, resource)
             ),
         )
 
@@ -135,7 +135,7 @@ class Observed:
 
 
 def _schedulers(record: Record, world: World) -> tuple[Record, ...]:
-    own = world.owned(record.uid, PODS)
+    own = world.owned(record, PODS)
     usual = world.get(Key(PODS, record.key.namespace, names.scheduler(record.key.name)))
     if usual is None or not usual.deleting or any(pod.key == usual.key for pod in own):
         return tuple(own)

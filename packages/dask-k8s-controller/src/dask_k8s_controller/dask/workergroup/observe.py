@@ -21,7 +21,9 @@ class Cluster(NamedTuple):
     def of(cls, record: Record, group: DaskWorkerGroup, world: World) -> Self | None:
         """Return the cluster that a group names; None if it is deleted, invalid, or not the group's owner."""
         found = world.get(Key(DASK_CLUSTERS, record.key.namespace, group.spec.cluster))
-        if found is None or found.deleting or (record.owner is not None and record.owner.uid != found.uid):
+        if found is None or found.deleting:
+            return None
+        if record.owner is not None and not record.is_controlled_by(found):
             return None
         try:
             return cls(found, DaskCluster.parse(found.value))
@@ -46,9 +48,8 @@ class Observed:
     @classmethod
     def of(cls, record: Record, world: World, digest: str = "") -> Self:
         """Read the cache."""
-        uid = record.uid
-        doubted = world.doubted(uid, PODS)
-        return cls.of_pods(world.owned(uid, PODS), world.expected(uid, PODS), doubted, digest)
+        doubted = world.doubted(record, PODS)
+        return cls.of_pods(world.owned(record, PODS), world.expected(record, PODS), doubted, digest)
 
     @classmethod
     def of_pods(
