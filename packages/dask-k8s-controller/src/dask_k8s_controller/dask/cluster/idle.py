@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from dask_k8s_controller.dask.cluster.observe import Observed, WorkerGroup
+from dask_k8s_controller.dask.cluster.observe import Observed, OwnerJob, WorkerGroup
 from dask_k8s_controller.runtime.cache import Record
 from dask_k8s_controller.runtime.plan import Delete, Event, Patch, Plan
 from dask_k8s_crds import DaskCluster, labels
@@ -34,6 +34,17 @@ def check(cluster: DaskCluster, seconds: float | None, now: datetime, before: da
     timed_out = seconds >= timeout
     look_again = POLL_SECONDS if timed_out else min(timeout - seconds, POLL_SECONDS)
     return IdleState(since=since.replace(microsecond=0), timed_out=timed_out, look_again=look_again)
+
+
+def belongs_to_job(cluster: DaskCluster, job: OwnerJob | None, now: datetime) -> bool:
+    """Whether the idle action has to wait for a job: while it runs, and for ``spec.idleTimeout`` afterwards.
+
+    The job owns its cluster while it runs: a client that computes by itself for a while needs the results that
+    it left on the workers, so none of the actions is taken.
+    """
+    if job is None:
+        return False
+    return job.ended is None or (now - job.ended).total_seconds() < cluster.spec.idle_timeout
 
 
 def plan(cluster: DaskCluster, record: Record, observed: Observed, since: datetime) -> Plan:

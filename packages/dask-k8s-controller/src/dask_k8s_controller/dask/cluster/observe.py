@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Self
 
 from dask_k8s_controller.dask.findings import last_status
@@ -9,8 +10,8 @@ from dask_k8s_controller.dask.last_applied import recorded
 from dask_k8s_controller.dask.world import World
 from dask_k8s_controller.runtime.cache import Record
 from dask_k8s_controller.runtime.objects import Body, Key
-from dask_k8s_crds import DaskCluster, DaskWorkerGroupStatus, names
-from dask_k8s_crds.resources import DASK_WORKER_GROUPS, PODS, SECRETS, SERVICES
+from dask_k8s_crds import DaskCluster, DaskJobStatus, DaskWorkerGroupStatus, names
+from dask_k8s_crds.resources import DASK_JOBS, DASK_WORKER_GROUPS, PODS, SECRETS, SERVICES
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,25 @@ class WorkerGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnerJob:
+    """The DaskJob that created a cluster; ``ended`` is None while it is active."""
+
+    name: str
+    ended: datetime | None
+
+    @classmethod
+    def of(cls, record: Record, world: World) -> Self | None:
+        """Return the job that controls a cluster; None if no job does, or the job's resource is not watched."""
+        owner = record.owner
+        if owner is None or (owner.group, owner.kind) != (DASK_JOBS.group, DASK_JOBS.kind):
+            return None
+        job = world.get(Key(DASK_JOBS, record.key.namespace, owner.name))
+        if job is None or job.uid != owner.uid:
+            return None
+        return cls(name=owner.name, ended=last_status(DaskJobStatus, job.value).end_time)
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """A cluster's children, and all worker groups that name it in their spec, including those of users."""
 
@@ -84,6 +104,8 @@ class Observed:
     groups: tuple[WorkerGroup, ...]
     expected: frozenset[Key]
     """Children that we created and the cache does not show yet."""
+    job: OwnerJob | None = None
+    """The job that created the cluster."""
 
     @classmethod
     def of(cls, record: Record, world: World) -> Self:
@@ -105,6 +127,7 @@ class Observed:
                 for resource in (PODS, SECRETS, SERVICES, DASK_WORKER_GROUPS)
                 for child in world.expected(record, resource)
             ),
+            job=OwnerJob.of(record, world),
         )
 
     @property
