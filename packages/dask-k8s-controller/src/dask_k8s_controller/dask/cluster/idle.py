@@ -39,8 +39,8 @@ def check(cluster: DaskCluster, seconds: float | None, now: datetime, before: da
 def belongs_to_job(cluster: DaskCluster, job: OwnerJob | None, now: datetime) -> bool:
     """Whether the idle action has to wait for a job: while it runs, and for ``spec.idleTimeout`` afterwards.
 
-    The job owns its cluster while it runs: a client that computes by itself for a while needs the results that
-    it left on the workers, so none of the actions is taken.
+    The job owns its cluster while it runs: a client that computes by itself for a while needs the results
+    that it left on the workers, so none of the actions is taken.
     """
     if job is None:
         return False

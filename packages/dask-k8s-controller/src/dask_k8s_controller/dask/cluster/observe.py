@@ -82,7 +82,7 @@ class OwnerJob:
 
     @classmethod
     def of(cls, record: Record, world: World) -> Self | None:
-        """Return the job that controls a cluster; None if no job does, or the job's resource is not watched."""
+        """Return the job that controls a cluster; None if no job does, or jobs are not watched."""
         owner = record.owner
         if owner is None or (owner.group, owner.kind) != (DASK_JOBS.group, DASK_JOBS.kind):
             return None
