@@ -80,11 +80,11 @@ def _edit_runner(runner: Record, changes: Mapping[str, Any]) -> tuple[Patch, ...
 def _release_workers(job: DaskJob, observed: Observed) -> tuple[Patch, ...]:
     """Let the cluster have its workers once the runner has a pod.
 
-    The cluster records the number that was applied last, so that one that somebody scales keeps its size.
+    The cluster records that it has got them: if somebody scales it, before or after, it keeps its size.
     """
     cluster, number = observed.live_cluster, desired.workers(job)
     runs = any(not pod.value.finished and not pod.deleting for pod in observed.pods)
-    if cluster is None or not runs or _annotations(cluster).get(labels.JOB_REPLICAS, "0") == str(number):
+    if cluster is None or not runs or not number or _annotations(cluster).get(labels.JOB_REPLICAS) != "0":
         return ()
     change: dict[str, Any] = {
         # With the version, the server refuses the patch if somebody has scaled the cluster meanwhile.
