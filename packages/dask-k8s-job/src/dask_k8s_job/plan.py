@@ -26,7 +26,9 @@ def advance(job: DaskJob, observed: Observed) -> Plan:
         return _suspend(job, observed)
     if (outdated := outdated_cluster(job, observed)) is not None:
         return Plan(delete=(Delete(outdated.key, outdated.uid, outdated.version),))
-    create, patch, delete = [], [], []
+    create: list[Create] = []
+    patch: list[Patch] = []
+    delete: list[Delete] = []
     runner = observed.runner
     if _cluster_may_be_created(observed) and (own := desired.cluster(job)) is not None:
         create.append(Create(DASK_CLUSTERS, own))

@@ -152,7 +152,7 @@ def to_cel(node: Node, value: Any) -> Any:
     return _scalar(node, value)
 
 
-class _Object(celtypes.MapType):  # type: ignore[misc]  # celpy has no annotations
+class _Object(celtypes.MapType):
     """An object; rules do not see fields that are not in the schema, but equality compares them."""
 
     def __init__(self, node: Node, value: Mapping[str, Any]) -> None:
@@ -168,7 +168,7 @@ class _Object(celtypes.MapType):  # type: ignore[misc]  # celpy has no annotatio
     def __ne__(self, other: object) -> bool:
         return not self == other
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
 
 def _members(node: Node, value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
