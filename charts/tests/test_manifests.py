@@ -44,10 +44,28 @@ def test_grants_what_the_controller_prints(render, values, options):
     assert rights(render(values), NAME) == rights(printed(*options), "dask-k8s-controller")
 
 
-def test_grants_what_an_election_needs(render):
-    needed = rights(printed("--controller-namespace=home"), "dask-k8s-controller-leader-election")
+@pytest.mark.parametrize(
+    "role, printed_role",
+    [("leader", "dask-k8s-controller-leader-election"), ("agent-key", "dask-k8s-controller-agent-key")],
+)
+@pytest.mark.parametrize("values", [{}, {"watchNamespaces": ["a"]}], ids=["all namespaces", "one"])
+def test_grants_what_the_controller_needs_in_its_own_namespace(render, values, role, printed_role):
+    needed = rights(printed("--controller-namespace=home"), printed_role)
     assert needed
-    assert rights(render({}), f"{NAME}-leader") == needed
+    assert rights(render(values), f"{NAME}-{role}") == needed
+
+
+@pytest.mark.parametrize("values", [{}, {"watchNamespaces": ["a", "home"]}], ids=["all namespaces", "two"])
+def test_grants_no_right_to_read_a_secret(render, values):
+    """But for the key of the controller's own, which the response to a patch contains."""
+    rules = [rule for each in render(values) if "Role" in each["kind"] for rule in each.get("rules", ())]
+    core = [rule for rule in rules if {"", "*"} & {*rule.get("apiGroups", ())}]
+    secrets = [rule for rule in core if {"secrets", "*"} & {*rule["resources"]}]
+    named = [rule for rule in secrets if "resourceNames" in rule]
+    assert [(rule["resourceNames"], rule["verbs"]) for rule in named] == [
+        (["dask-k8s-controller-agent-key"], ["patch"])
+    ]
+    assert {verb for rule in secrets if rule not in named for verb in rule["verbs"]} == {"create"}
 
 
 @pytest.mark.parametrize("values", [{}, {"watchNamespaces": ["a"]}], ids=["all namespaces", "one"])

@@ -192,11 +192,12 @@ USERS = {f"ClusterRole/{NAME}-view", f"ClusterRole/{NAME}-edit"}
 TEST = {f"ServiceAccount/{NAME}-test", f"Pod/{NAME}-test", *role("Role", f"{NAME}-test")}
 CLUSTER = role("ClusterRole", NAME)
 LEADER = role("Role", f"{NAME}-leader")
+KEY = role("Role", f"{NAME}-agent-key")
 DISRUPTION = f"PodDisruptionBudget/{NAME}"
-DEFAULT = {DEPLOYMENT, DISRUPTION, f"ServiceAccount/{NAME}", *CLUSTER, *LEADER, *USERS, *TEST}
+DEFAULT = {DEPLOYMENT, DISRUPTION, f"ServiceAccount/{NAME}", *CLUSTER, *LEADER, *KEY, *USERS, *TEST}
 OBJECTS = [
     ({}, set(), set()),
-    ({"rbac.create": False}, set(), {*CLUSTER, *LEADER, *USERS, *TEST}),
+    ({"rbac.create": False}, set(), {*CLUSTER, *LEADER, *KEY, *USERS, *TEST}),
     ({"rbac.userRoles": False}, set(), USERS),
     ({"rbac.cluster": False}, role("Role", NAME), CLUSTER),
     (
@@ -233,7 +234,7 @@ X = "x" * 63  # as long as a label may be
     ids=["inside", "other", "full", "long"],
 )
 def test_names(render, values, name, test):
-    names = {name, f"{name}-leader", f"{name}-view", f"{name}-edit", test}
+    names = {name, f"{name}-leader", f"{name}-agent-key", f"{name}-view", f"{name}-edit", test}
     assert {each["metadata"]["name"] for each in render(values)} == names
 
 

@@ -1,11 +1,9 @@
 """Objects as the API server sends them, and records of them, for tables of cases. No I/O."""
 
-import base64
 from dataclasses import replace
 from typing import Any
 
 from dask_k8s_controller.dask import plugin
-from dask_k8s_controller.dask.scheduler import agent_delivery
 from dask_k8s_controller.runtime.cache import Cache, Record
 from dask_k8s_controller.testing import objects
 from dask_k8s_controller.testing.objects import NOW, ago, cluster, group, metadata, owned_by
@@ -14,7 +12,6 @@ from dask_k8s_crds.resources import Resource
 __all__ = [
     "NOW",
     "WATCHES",
-    "agent",
     "ago",
     "cluster",
     "group",
@@ -53,19 +50,6 @@ def service(name: str = "c-scheduler", **more: Any) -> dict[str, Any]:
         "kind": "Service",
         "metadata": metadata(name, **{"ownerReferences": [OF_CLUSTER]} | more),
         "spec": {"type": "ClusterIP"},
-    }
-
-
-def agent(token: str = "token", file: str | None = None, **more: Any) -> dict[str, Any]:
-    """The Secret of an agent; ``file`` other than that of this controller."""
-    data = agent_delivery.data(token)
-    if file is not None:
-        data[agent_delivery.FILE] = base64.b64encode(file.encode()).decode()
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": metadata("c-agent", **{"ownerReferences": [OF_CLUSTER]} | more),
-        "data": data,
     }
 
 

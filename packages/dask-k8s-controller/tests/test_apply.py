@@ -151,6 +151,18 @@ async def test_what_exists_and_is_not_ours_is_left_alone(stand, owner, whose):
     assert stand.expected() == []
 
 
+async def test_what_is_named_by_its_content_is_not_read(stand, monkeypatch):
+    """One that exists is as good, whoever created it: the controller may have no right to read it."""
+    monkeypatch.setattr(stand.server, "get", None)
+    stand.server.model.create(Key(PODS, "ns", "w000"), pod("w000"))
+    create = Create(PODS, pod("w000", owner=OWNER), named_by_content=True)
+    assert await stand.apply(create=(create,)) == []
+    assert stand.expected() == ["w000"]
+    await asyncio.sleep(stand.expectations.timeout)
+    # From then on it may be created again.
+    assert stand.expected() == []
+
+
 async def test_what_nobody_answered_is_expected_for_a_short_while(stand):
     stand.server.errors = {"w000": SILENCE}
     assert len(await stand.apply(create=numbered(1))) == 1

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import pytest
 
-from dask_k8s_controller.dask.cluster.desired import children
+from dask_k8s_controller.dask.cluster.desired import agent_secret, children
 from dask_k8s_controller.dask.scheduler import agent_delivery
 from dask_k8s_controller.dask.workergroup.desired import Desired, worker_names
 from dask_k8s_crds import DaskCluster, DaskWorkerGroup
@@ -94,9 +94,15 @@ CLUSTERS = {
 def test_children_of_a_cluster(name, golden):
     body = CLUSTERS[name]
     before = copy.deepcopy(body)
-    made = asdict(children(DaskCluster.parse(body), token="token"))
-    assert made["agent"].pop("data") == agent_delivery.data("token")
-    golden(f"children-{name}", made)
+    parsed = DaskCluster.parse(body)
+    made = asdict(children(parsed, token="token"))
+    agent = agent_secret(parsed, "token")
+    assert agent.pop("data") == agent_delivery.data("token")
+    # The name depends on the file of the agent.
+    *_, volume = made["scheduler"]["spec"]["volumes"]
+    assert volume["secret"]["secretName"] == agent["metadata"]["name"]
+    volume["secret"]["secretName"] = agent["metadata"]["name"] = "AGENT"
+    golden(f"children-{name}", {"agent": agent, **made})
     assert body == before
 
 

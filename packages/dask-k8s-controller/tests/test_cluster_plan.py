@@ -5,12 +5,11 @@ import pytest
 from dask_k8s_controller.dask.cluster.desired import children
 from dask_k8s_controller.dask.cluster.observe import Observed, WorkerGroup
 from dask_k8s_controller.dask.cluster.plan import SchedulerPlan, plan
-from dask_k8s_controller.dask.scheduler import agent_delivery
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_crds import DaskCluster
-from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SECRETS, SERVICES
+from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SERVICES
 
-from .builders import agent, cluster, group, owned_by, pod, record, service
+from .builders import cluster, group, owned_by, pod, record, service
 
 ANNOTATION = "kubernetes.dask.org/cluster-replicas"
 TEMPLATE = cluster()["spec"]["worker"]["spec"]
@@ -25,7 +24,6 @@ SCHEDULER = record(
         annotations=CHILDREN.scheduler["metadata"]["annotations"],
     ),
 )
-AGENT = record(SECRETS, agent())
 SERVICE = record(SERVICES, service(annotations=CHILDREN.service["metadata"]["annotations"]))
 RECORD = CHILDREN.default_group["metadata"]["annotations"]
 
@@ -41,7 +39,6 @@ def planned(
     body,
     *,
     schedulers=(SCHEDULER,),
-    agent=AGENT,
     service=SERVICE,
     groups=(),
     expected=(),
@@ -49,32 +46,28 @@ def planned(
     outdated=None,
 ):
     observed = Observed(
-        tuple(schedulers), agent, service, tuple(map(WorkerGroup.of, groups)), frozenset(expected)
+        tuple(schedulers), "token", service, tuple(map(WorkerGroup.of, groups)), frozenset(expected)
     )
     scheduler = SchedulerPlan(name=make, outdated=outdated)
-    return plan(DaskCluster.parse(body), record(DASK_CLUSTERS, body), observed, scheduler, token="new")
+    return plan(DaskCluster.parse(body), record(DASK_CLUSTERS, body), observed, scheduler)
 
 
 @pytest.mark.parametrize(
     "present, actions",
     [
         pytest.param(
-            {"agent": None, "service": None, "schedulers": (), "make": "c-scheduler"},
+            {"service": None, "schedulers": (), "make": "c-scheduler"},
             [
-                "create Secret ns/c-agent",
                 "create Pod ns/c-scheduler",
                 "create Service ns/c-scheduler",
                 "create DaskWorkerGroup ns/c-default",
             ],
-            id="nothing: the secret first, which the scheduler mounts",
+            id="nothing",
         ),
         pytest.param(
             {"service": None, "groups": (default_group(),)},
             ["create Service ns/c-scheduler"],
             id="no service",
-        ),
-        pytest.param(
-            {"agent": None, "groups": (default_group(),)}, ["create Secret ns/c-agent"], id="no agent"
         ),
         pytest.param({}, ["create DaskWorkerGroup ns/c-default"], id="no default group"),
         pytest.param({"groups": (default_group(),)}, [], id="all exist"),
@@ -93,34 +86,6 @@ def planned(
 )
 def test_missing_children_are_made(present, actions):
     assert [str(action) for action in planned(cluster(), **present)] == actions
-
-
-@pytest.mark.parametrize(
-    "present, token",
-    [
-        pytest.param({}, None, id="current: left alone"),
-        pytest.param({"file": "of another release"}, "token", id="an older file: its token stays"),
-        pytest.param({"token": ""}, "new", id="no token"),
-    ],
-)
-def test_an_agent_is_brought_up_to_date(present, token):
-    patches = planned(cluster(), agent=record(SECRETS, agent(**present)), groups=[default_group()]).patch
-    assert [str(patch) for patch in patches] == ["patch Secret ns/c-agent"] * bool(token)
-    for patch in patches:
-        merged = agent(**present)["data"] | patch.body["data"]
-        assert merged == agent_delivery.data(token)
-
-
-@pytest.mark.parametrize(
-    "secret, lacks",
-    [
-        pytest.param(None, True, id="no Secret"),
-        pytest.param(record(SECRETS, agent(token="")), True, id="no token in it"),
-        pytest.param(AGENT, False, id="a token"),
-    ],
-)
-def test_a_token_is_drawn_only_if_one_is_missing(secret, lacks):
-    assert Observed((), secret, None, (), frozenset()).lacks_token is lacks
 
 
 @pytest.mark.parametrize(

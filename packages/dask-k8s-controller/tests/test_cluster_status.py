@@ -46,7 +46,7 @@ def reported(*, scheduler=(), service=None, groups=(), outcome=FINE, suspend=Fal
     body = cluster()
     body["spec"]["suspend"] = suspend
     parsed = DaskCluster.parse(body)
-    observed = Observed(tuple(scheduler), None, service, tuple(groups), frozenset())
+    observed = Observed(tuple(scheduler), "token", service, tuple(groups), frozenset())
     found = conditions(parsed, observed, outcome)
     status = report(parsed, observed, found, None, domain="cluster.local").to_dict()
     status["conditions"] = {each.type: f"{each.status} {each.reason}" for each in found}
@@ -194,7 +194,7 @@ def test_report(observed, phase, numbers, held):
 def test_addresses_follow_the_ports_of_the_service():
     body = cluster()
     parsed = DaskCluster.parse(body)
-    status = report(parsed, Observed((), None, None, (), frozenset()), (), None, domain="example.org")
+    status = report(parsed, Observed((), "token", None, (), frozenset()), (), None, domain="example.org")
     assert status.scheduler_address == "tcp://c-scheduler.ns.svc.example.org:8786"
     assert status.dashboard_address == "http://c-scheduler.ns.svc.example.org:8787"
     body["spec"]["scheduler"]["service"]["ports"] = [
@@ -202,7 +202,7 @@ def test_addresses_follow_the_ports_of_the_service():
         {"name": "http-dashboard", "port": 2},
     ]
     status = report(
-        DaskCluster.parse(body), Observed((), None, None, (), frozenset()), (), None, domain="example.org"
+        DaskCluster.parse(body), Observed((), "token", None, (), frozenset()), (), None, domain="example.org"
     )
     assert status.scheduler_address.endswith(":1")
     assert status.dashboard_address.endswith(":2")
@@ -261,7 +261,7 @@ def test_suspended(observed, phase, held):
 )
 def test_an_edit_is_under_way(group, passed_on):
     parsed = DaskCluster.parse(cluster())
-    observed = Observed((RUNS,), None, SERVICE, (group,), frozenset())
+    observed = Observed((RUNS,), "token", SERVICE, (group,), frozenset())
     found = {each.type: each for each in conditions(parsed, observed, FINE, passed_on=passed_on)}
     assert (found["Progressing"].status, found["Progressing"].reason) == ("True", "Updating")
     assert found["Ready"].status == "True"

@@ -4,10 +4,8 @@ import copy
 
 import pytest
 
+from dask_k8s_controller.dask.pods.view import AGENT_VOLUME
 from dask_k8s_controller.dask.scheduler import agent_delivery
-from dask_k8s_crds.resources import SECRETS
-
-from .builders import agent, record
 
 OURS = [
     {"name": "DASK_DISTRIBUTED__SCHEDULER__PRELOAD", "value": '["/dask-k8s/dask_k8s_agent.py"]'},
@@ -72,10 +70,8 @@ def test_it_goes_to_the_scheduler_and_not_to_its_sidecars():
     body = delivered({"name": "scheduler"}, {"name": "sidecar"}, volumes=[{"name": "theirs"}])
     sidecar, scheduler = body["containers"]
     assert sidecar == {"name": "sidecar"}
-    assert scheduler["volumeMounts"] == [
-        {"name": agent_delivery.VOLUME, "mountPath": "/dask-k8s", "readOnly": True}
-    ]
-    secret = {"name": agent_delivery.VOLUME, "secret": {"secretName": "c-agent"}}
+    assert scheduler["volumeMounts"] == [{"name": AGENT_VOLUME, "mountPath": "/dask-k8s", "readOnly": True}]
+    secret = {"name": AGENT_VOLUME, "secret": {"secretName": "c-agent"}}
     assert body["volumes"] == [{"name": "theirs"}, secret]
 
 
@@ -88,19 +84,3 @@ def test_lists_of_the_template_are_not_changed():
     before = copy.deepcopy(container)
     delivered(container)
     assert container == before
-
-
-@pytest.mark.parametrize(
-    "body, token, current",
-    [
-        pytest.param(agent("abc"), "abc", True, id="as it is created"),
-        pytest.param(agent("abc\n"), "abc", True, id="a token that somebody typed"),
-        pytest.param(agent("abc", "old"), "abc", False, id="of another release"),
-        pytest.param(agent() | {"data": None}, "", False, id="empty"),
-        pytest.param(agent() | {"data": {"token": "%%%"}}, "", False, id="not base64"),
-    ],
-)
-def test_what_the_cache_keeps_of_its_secret(body, token, current):
-    found = record(SECRETS, body).value
-    assert found.token == token
-    assert (found.digest == agent_delivery.digest()) is current

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dask_k8s_controller.dask.findings import Finding, conditions, conditions_of, last_status, refused
+from dask_k8s_controller.dask.findings import Finding, conditions, conditions_of, refused
 from dask_k8s_controller.dask.pods.view import trim, troubled
 from dask_k8s_controller.runtime.plan import Create, Event
 from dask_k8s_controller.runtime.results import Outcome, WriteError
@@ -105,4 +105,4 @@ def test_no_conditions_yet(body):
     "status", [None, [], {"replicas": "many"}, {"conditions": [{"type": "Ready"}]}], ids=str
 )
 def test_an_unreadable_status_counts_as_none(status):
-    assert last_status(DaskWorkerGroupStatus, {"status": status}) == DaskWorkerGroupStatus()
+    assert DaskWorkerGroupStatus.of({"status": status}) == DaskWorkerGroupStatus()

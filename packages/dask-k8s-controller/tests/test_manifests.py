@@ -3,8 +3,9 @@
 import pytest
 
 from dask_k8s_controller import Plugin, Reconciler, Rule, Watched
-from dask_k8s_controller.app.manifests import ELECTION, manifests
+from dask_k8s_controller.app.manifests import AGENT_KEY, ELECTION, manifests
 from dask_k8s_controller.dask import plugin
+from dask_k8s_crds import names
 from dask_k8s_crds.resources import Resource
 
 THINGS = Resource("example.org", "v1", "Thing", "things")
@@ -37,9 +38,9 @@ def rights(role):
 
 
 def named(documents, kind):
-    """Of this kind; those to elect a leader stand for themselves."""
+    """Of this kind; those for the controller's own namespace stand for themselves."""
     found = [document for document in documents if document["kind"] == kind]
-    return [document for document in found if document["metadata"]["name"] != ELECTION]
+    return [document for document in found if document["metadata"]["name"] not in {ELECTION, AGENT_KEY}]
 
 
 OURS = {
@@ -50,7 +51,7 @@ OURS = {
     ("kubernetes.dask.org", "daskworkergroups/status"): {"patch"},
     ("kubernetes.dask.org", "daskworkergroups/finalizers"): {"update"},
     ("", "pods"): {"get", "list", "watch", "create", "patch", "delete"},
-    ("", "secrets"): {"get", "list", "watch", "create", "patch"},
+    ("", "secrets"): {"create"},
     ("", "services"): {"get", "list", "watch", "create", "patch", "delete"},
     ("", "events"): {"create", "patch"},
 }
@@ -94,6 +95,29 @@ def test_rights_to_elect_a_leader(namespaces):
     assert [subject["namespace"] for subject in binding["subjects"]] == ["home"]
 
 
+@pytest.mark.parametrize("namespaces", [(), ("a", "home")], ids=["all namespaces", "some namespaces"])
+def test_rights_on_secrets(namespaces):
+    """To create them, and to read the controller's own, which the response to a patch contains."""
+    roles = [each for each in printed(plugin.PLUGIN, namespaces=namespaces) if "rules" in each]
+    rules = [
+        (
+            role["metadata"]["name"],
+            role["metadata"].get("namespace"),
+            rule.get("resourceNames"),
+            rule["verbs"],
+        )
+        for role in roles
+        for rule in role["rules"]
+        if {"secrets", "*"} & {*rule["resources"]}
+    ]
+    everywhere = [("dask-k8s-controller", each, None, ["create"]) for each in namespaces or (None,)]
+    assert rules == [
+        *everywhere,
+        (AGENT_KEY, "home", None, ["create"]),
+        (AGENT_KEY, "home", [names.AGENT_KEY], ["patch"]),
+    ]
+
+
 def test_a_plugin_adds_its_rights_and_its_kinds():
     documents = printed(plugin.PLUGIN, OTHER)
     [role] = named(documents, "ClusterRole")
@@ -111,5 +135,5 @@ def test_a_plugin_adds_its_rights_and_its_kinds():
 def test_what_others_refer_to_comes_first(namespaces):
     kinds = [document["kind"] for document in printed(plugin.PLUGIN, namespaces=namespaces)]
     role, binding = ("Role", "RoleBinding") if namespaces else ("ClusterRole", "ClusterRoleBinding")
-    accounts = ["Namespace", "ServiceAccount", role, "Role", binding, "RoleBinding"]
+    accounts = ["Namespace", "ServiceAccount", role, "Role", "Role", binding, "RoleBinding", "RoleBinding"]
     assert kinds == ["CustomResourceDefinition"] * 2 + accounts

@@ -11,7 +11,9 @@ from dask_k8s_controller.app.settings import Settings
 from dask_k8s_controller.dask import plugin
 from dask_k8s_controller.runtime.leader_election import Election
 from dask_k8s_controller.runtime.objects import Key
-from dask_k8s_crds.resources import DASK_CLUSTERS, LEASES, PODS
+from dask_k8s_controller.runtime.signing_key import SigningKey
+from dask_k8s_crds import names
+from dask_k8s_crds.resources import DASK_CLUSTERS, LEASES, PODS, SECRETS
 
 from .builders import cluster, pod
 
@@ -29,7 +31,8 @@ def operator_of():
     """An operator of which nothing runs, and the API server is never asked."""
 
     def make(*namespaces, election=None):
-        return Operator(None, [plugin.PLUGIN], Settings(namespaces=namespaces), election=election)
+        key = SigningKey(None, Key(SECRETS, "home", names.AGENT_KEY))
+        return Operator(None, [plugin.PLUGIN], Settings(namespaces=namespaces), key, election=election)
 
     return make
 

@@ -143,7 +143,7 @@ def reported(now: Situation):
     body["spec"] |= {"suspend": now.suspend == "yes", "idleTimeout": 600}
     job = {"active": OwnerJob("demo", None), "finished": OwnerJob("demo", NOW)}.get(now.job)
     parsed = DaskCluster.parse(body)
-    observed = Observed(scheduler_of(now), None, service_of(now), (group_of(now),), frozenset(), job)
+    observed = Observed(scheduler_of(now), "token", service_of(now), (group_of(now),), frozenset(), job=job)
     found = conditions(parsed, observed, REFUSED if now.spec == "refused" else FINE)
     phase = report(parsed, observed, found, None, domain="cluster.local").phase
     return phase, {(each.type, each.reason) for each in found}

@@ -11,8 +11,10 @@ from dask_k8s_controller.dask import plugin
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.plan import Create, Delete, Plan
 from dask_k8s_controller.runtime.results import After
+from dask_k8s_controller.runtime.signing_key import SigningKey
+from dask_k8s_crds import names
 from dask_k8s_crds.api_errors import ApiError
-from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS
+from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SECRETS
 
 from .builders import cluster, group, owned_by, pod
 from .simulation.faults import Faults, ModelApi
@@ -29,7 +31,8 @@ class Stand:
 
     def __init__(self):
         self.server = ModelApi(Model(Random(1)), Faults(latency=0.0, lag=0.0))
-        self.operator = Operator(self.server, [plugin.PLUGIN], Settings(namespaces=("ns",)))
+        key = SigningKey(self.server, Key(SECRETS, "home", names.AGENT_KEY))
+        self.operator = Operator(self.server, [plugin.PLUGIN], Settings(namespaces=("ns",)), key)
         self.world = self.operator.loop.world
         self.model = self.server.model
         self.uid = self.model.create(GROUP, group())["metadata"]["uid"]
@@ -58,7 +61,9 @@ class Stand:
 
 @pytest.fixture
 async def stand():
-    return Stand()
+    stand = Stand()
+    await stand.operator.signing_key.load()
+    return stand
 
 
 async def test_what_was_created_is_expected_until_it_is_seen(stand):
@@ -222,3 +227,19 @@ async def test_a_refused_report_is_an_error_and_is_tried_again_a_second_later(st
     assert isinstance(await stand.report({"replicas": 1}), After)
     await asyncio.sleep(1)
     assert await stand.report({"replicas": 1}) is None
+
+
+async def test_a_token_is_that_of_one_cluster(stand):
+    """And of one key: the same in all controllers of an installation, another one after it was replaced."""
+    cluster_of = stand.group._replace
+    records = [
+        cluster_of(key=Key(DASK_CLUSTERS, namespace, name), uid=uid)
+        for namespace in ("ns", "other")
+        for name in ("c", "d")
+        for uid in ("1", "2")
+    ]
+    tokens = {(each.key.namespace, each.uid): stand.world.agent_token(each) for each in records}
+    assert len(set(tokens.values())) == 4
+    again = Stand()
+    await again.operator.signing_key.load()
+    assert not set(tokens.values()) & {again.world.agent_token(each) for each in records}

@@ -182,3 +182,94 @@ def test_a_condition_is_read_as_it_was_written():
         last_transition_time=datetime(2026, 1, 1, tzinfo=UTC),
     )
     assert Condition.model_validate(condition.to_dict()) == condition
+
+
+LATER = {
+    "DaskCluster": ["spec.later", "spec.scheduler.later", "spec.worker.later", "spec.updateStrategy.later"],
+    "DaskWorkerGroup": ["spec.later", "spec.worker.later", "spec.worker.metadata.later"],
+    "DaskAutoscaler": ["spec.later", "spec.scaleUp.later", "spec.groups[1].later"],
+    "DaskJob": ["spec.later", "spec.job.later", "spec.cluster.later", "spec.cluster.spec.worker.later"],
+}
+"""Fields that a later version may add."""
+MODELS = {"DaskCluster": DaskCluster, "DaskWorkerGroup": DaskWorkerGroup, "DaskAutoscaler": DaskAutoscaler}
+MODELS |= {"DaskJob": DaskJob}
+
+
+@pytest.mark.parametrize("value", ["x", 5, True, {"a": {"b": None}}, ["c"], [{"d": 1}]], ids=str)
+@pytest.mark.parametrize("kind", LATER)
+def test_fields_of_a_later_version_are_read_and_named(make, kind, value):
+    body = make(kind)
+    if kind == "DaskAutoscaler":
+        body["spec"]["groups"] = [{"name": "a"}, {"name": "b"}]
+    known = MODELS[kind].parse(body)
+    assert known.unknown_fields() == ()
+    for path in LATER[kind]:
+        *steps, field = path.replace("[1]", ".1").split(".")
+        place = body
+        for step in steps:
+            place = place[int(step)] if step.isdecimal() else place.setdefault(step, {})
+        place[field] = value
+    later = MODELS[kind].parse(body)
+    assert sorted(later.unknown_fields()) == sorted(LATER[kind])
+    assert later.metadata == known.metadata
+    # For a user who types one, it is a mistake.
+    with pytest.raises(InvalidObject, match="unknown field"):
+        MODELS[kind].admit(body)
+
+
+def test_a_field_of_a_later_version_that_is_null_is_absent(make):
+    assert DaskCluster.parse(make(set={"spec.later": None})).unknown_fields() == ()
+
+
+def test_fields_of_pods_are_those_of_kubernetes(make):
+    body = make(set={"spec.worker.spec.later": 1, "metadata.later": 1, "later": 1})
+    assert DaskCluster.parse(body).unknown_fields() == ()
+
+
+def test_a_field_of_a_later_version_is_passed_on(make):
+    """To the cluster of a job, by which another controller may know it."""
+    job = DaskJob.parse(make("DaskJob", set={"spec.cluster.spec.worker.later": {"aB": 1}}))
+    assert job.spec.cluster.spec.to_dict()["worker"]["later"] == {"aB": 1}
+
+
+@pytest.mark.parametrize(
+    "status, model, expected",
+    [
+        pytest.param(
+            {"phase": "Hibernating", "readyReplicas": 2},
+            DaskClusterStatus,
+            {"phase": "Hibernating", "ready_replicas": 2},
+            id="a phase of a later version",
+        ),
+        pytest.param(
+            {"jobStatus": "Queued", "failures": 1},
+            DaskJobStatus,
+            {"job_status": "Queued", "failures": 1},
+            id="a phase of a job",
+        ),
+        pytest.param({"later": {"a": [1]}, "replicas": 3}, DaskClusterStatus, {"replicas": 3}, id="a field"),
+        pytest.param(
+            {"replicas": {"desired": 3}, "idleSince": "never", "workers": "2/3"},
+            DaskClusterStatus,
+            {"replicas": None, "idle_since": None, "workers": "2/3"},
+            id="fields of another type",
+        ),
+        pytest.param(
+            {"conditions": [{"type": "Ready", "status": "Perhaps"}], "replicas": 3},
+            DaskClusterStatus,
+            {"conditions": (), "replicas": 3},
+            id="a condition that is neither true nor false",
+        ),
+        pytest.param(None, DaskClusterStatus, {"phase": None}, id="none"),
+        pytest.param("text", DaskClusterStatus, {"phase": None}, id="text"),
+    ],
+)
+def test_a_status_is_read_as_far_as_it_is_understood(status, model, expected):
+    found = model.of({"status": status})
+    assert {field: getattr(found, field) for field in expected} == expected
+
+
+def test_a_condition_of_a_later_version_is_read():
+    entry = {"type": "Later", "status": "Unknown", "reason": "Why", "severity": "Warning"}
+    (found,) = DaskClusterStatus.of({"status": {"conditions": [entry]}}).conditions
+    assert (found.type, found.status, found.reason) == ("Later", "Unknown", "Why")

@@ -7,7 +7,7 @@ from dask_k8s_crds import labels, names
     "name, expected",
     [
         pytest.param(names.scheduler("c"), "c-scheduler", id="scheduler"),
-        pytest.param(names.agent("c"), "c-agent", id="agent"),
+        pytest.param(names.agent("c", token="t", file="f"), "c-agent-e3b98a4da3-252f10c836", id="agent"),
         pytest.param(names.default_group("c"), "c-default", id="default-group"),
         pytest.param(names.worker_group("c", "gpu"), "c-gpu", id="worker-group"),
         pytest.param(names.worker("c-gpu", "uid", 0), "c-gpu-worker-662917a6d2", id="worker"),
@@ -36,6 +36,15 @@ def test_children_of_the_longest_cluster_fit():
     assert names.is_cluster_name(cluster)
     assert len(names.scheduler(cluster)) == 63
     assert len(names.default_group(cluster)) <= names.WORKER_GROUP_NAME_MAX
+    assert names.is_object_name(names.agent(cluster, token="t", file="f"))
+
+
+def test_an_agent_is_named_after_its_content():
+    """And what two names have in common is the token, not the file."""
+    named = {names.agent("c", token=token, file=file) for token in "tu" for file in "fg"}
+    assert len(named) == 4
+    assert {name.startswith(names.agent_with_token("c", "t")) for name in named} == {True, False}
+    assert sum(name.startswith(names.agent_with_token("c", "t")) for name in named) == 2
 
 
 @pytest.mark.parametrize("name", ["", "a.b", "A", "1a", "a-", "a\n", "c" * 54])

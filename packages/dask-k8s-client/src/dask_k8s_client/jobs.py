@@ -112,7 +112,7 @@ async def _follow(api: Api, job: JSON, log: Log) -> JobOutcome:
         present = objects.get(name)
         if present is None or present["metadata"]["uid"] != metadata["uid"]:
             raise RuntimeError(f"the job {name} in the namespace {namespace} was deleted")
-        status = DaskJobStatus.model_validate(present.get("status") or {})
+        status = DaskJobStatus.of(present)
         return status
 
     selector = Selector.named(name)

@@ -37,12 +37,10 @@ LIGHT_WORKER = [
 VERSIONS = "ignore:Mismatched versions:distributed.versions.VersionMismatchWarning"
 
 
-def pytest_collection_modifyitems(config, items):
+def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.filterwarnings(VERSIONS))
-            if (real := item.get_closest_marker("real")) and config.getoption("kubeconfig") is None:
-                item.add_marker(pytest.mark.skip(real.args[0]))
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -11,6 +11,7 @@ from dask_k8s_controller.dask.findings import (
     conditions_of,
     invalid_status,
     refused,
+    unknown_fields,
 )
 from dask_k8s_controller.dask.last_applied import digest
 from dask_k8s_controller.dask.pods.template import keeps_legacy_commands, pod_spec
@@ -56,4 +57,5 @@ __all__ = [
     "pod_spec",
     "refused",
     "troubled",
+    "unknown_fields",
 ]

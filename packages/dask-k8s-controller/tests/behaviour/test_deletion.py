@@ -5,6 +5,10 @@ import pytest
 from .world import names
 
 
+def owner(body):
+    return body["metadata"]["ownerReferences"][0]["uid"]
+
+
 @pytest.mark.core
 def test_the_cluster_takes_all_with_it(world, cluster, group):
     world.apply(cluster(), group())
@@ -37,9 +41,10 @@ def test_a_cluster_that_is_made_again_at_once(world, cluster):
     world.workers("demo-default", 3)
     world.wait("daskcluster/demo", "condition=Ready")
     uid = world.get("daskcluster/demo")["metadata"]["uid"]
-    children = "pod/demo-scheduler", "secret/demo-agent", "service/demo-scheduler"
-    for child in (*children, "daskworkergroup/demo-default"):
+    children = "pod/demo-scheduler", "service/demo-scheduler", "daskworkergroup/demo-default"
+    for child in children:
         assert world.get(child)["metadata"]["ownerReferences"][0]["uid"] == uid
+    world.until("secrets", lambda found: {owner(each) for each in found} == {uid}, "dask.org/component=agent")
 
 
 def test_orphans_are_named_and_kept(world, cluster):
@@ -49,8 +54,8 @@ def test_orphans_are_named_and_kept(world, cluster):
     world.kubectl("delete", "daskcluster/demo", "--cascade=orphan")
     world.apply(cluster("demo", {"spec": {"worker": {"replicas": 0}}}, hold=True))
     degraded = world.condition("daskcluster/demo", "Degraded", "AlreadyExists")
-    assert f"{world.namespace}/demo-agent exists and is controlled by nobody" in degraded["message"]
-    world.kubectl("delete", "pod/demo-scheduler", "service/demo-scheduler", "secret/demo-agent")
+    assert f"{world.namespace}/demo-scheduler exists and is controlled by nobody" in degraded["message"]
+    world.kubectl("delete", "pod/demo-scheduler", "service/demo-scheduler")
     world.condition("daskcluster/demo", "Degraded", "Healthy")
 
 

@@ -34,7 +34,7 @@ def test_the_printed_rights_are_enough(world, run_controller, proxy_as, cluster,
     assert not {"ClusterRole", "ClusterRoleBinding"} & {found["kind"] for found in printed}
 
     proxy = proxy_as(f"system:serviceaccount:{world.namespace}:dask-k8s-controller")
-    controller = run_controller(kubeconfig=proxy.kubeconfig)
+    controller = run_controller("--lease-namespace", world.namespace, kubeconfig=proxy.kubeconfig)
     containers = [{"name": "worker", "image": "dask", "args": ["dask-worker"]}]
     world.apply(cluster("demo", {"spec": {"worker": {"spec": {"containers": containers}}}}, hold=True))
     world.apply(group(hold=True))

@@ -55,14 +55,11 @@ def test_a_deleted_scheduler_comes_back_under_its_name(world, cluster):
     world.wait("daskcluster/demo", "condition=Ready")
 
 
-@pytest.mark.parametrize("child", ["service/demo-scheduler", "secret/demo-agent"])
-def test_a_deleted_child_comes_back(world, cluster, child):
-    resource = f"{child.partition('/')[0]}s"
+def test_a_deleted_service_comes_back(world, cluster):
     world.apply(cluster(hold=True))
-    world.until(resource, len)
-    first = world.get(child)["metadata"]["uid"]
-    world.kubectl("delete", child)
-    world.until(resource, lambda found: [item["metadata"]["uid"] for item in found] not in ([], [first]))
+    [service] = world.until("services", len)
+    world.kubectl("delete", "service/demo-scheduler")
+    world.until("services", lambda found: uids(found) not in (set(), uids([service])))
 
 
 def test_a_deleted_default_group_comes_back(world, cluster):

@@ -12,6 +12,8 @@ from .scenario import Body, Scene, going
 # Of one pod's own life, or of what holds the namespace's name, as the address of the scheduler does.
 OF_ITS_OWN = {labels.TEMPLATE_DIGEST, labels.FAILURES, labels.DRAINING_SINCE}
 CHOSEN = {"clusterIP", "clusterIPs", "nodeName", "nodePort"}
+AGENT = re.compile(r"c-agent-\w{10}-")
+"""The Secret of an agent is named after its token, which each cluster has of its own."""
 TOKEN_VOLUME = re.compile(r"kube-api-access-\w{5}")
 
 
@@ -34,6 +36,7 @@ def _line(body: Body, scene: Scene) -> str:
         "up to date": status.get("observedGeneration") == metadata.get("generation"),
     }
     line = json.dumps(shown, sort_keys=True).replace(scene.namespace, "NAMESPACE")
+    line = AGENT.sub("AGENT-", line)
     return TOKEN_VOLUME.sub("TOKEN", line.replace(f'"{metadata["name"]}"', '"NAME"'))
 
 

@@ -12,8 +12,17 @@ from dask_k8s_controller.app.operator import Operator
 from dask_k8s_controller.app.settings import Settings
 from dask_k8s_controller.dask import plugin
 from dask_k8s_controller.runtime.api import Api
-from dask_k8s_crds import labels
-from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SERVICES, Resource
+from dask_k8s_controller.runtime.objects import Key
+from dask_k8s_controller.runtime.signing_key import SigningKey
+from dask_k8s_crds import labels, names
+from dask_k8s_crds.resources import (
+    DASK_CLUSTERS,
+    DASK_WORKER_GROUPS,
+    PODS,
+    SECRETS,
+    SERVICES,
+    Resource,
+)
 
 from .agents import Agents
 from .line import Client, Line
@@ -240,9 +249,9 @@ class Scene:
     async def controller(self) -> AsyncIterator[Operator]:
         """A controller that knows nothing yet; at the end it is gone at once, and its memory with it."""
         async with Api() as api:
-            operator = Operator(
-                api, [plugin.PLUGIN], Settings(namespaces=(self.namespace,)), agents=Agents(Random(1))
-            )
+            key = SigningKey(api, Key(SECRETS, self.namespace, names.AGENT_KEY))
+            settings = Settings(namespaces=(self.namespace,))
+            operator = Operator(api, [plugin.PLUGIN], settings, key, agents=Agents(Random(1)))
             task = asyncio.create_task(operator.run())
             try:
                 yield operator

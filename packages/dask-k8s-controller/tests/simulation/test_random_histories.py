@@ -13,8 +13,9 @@ from dask_k8s_controller.dask import plugin
 from dask_k8s_controller.dask.cluster.desired import children
 from dask_k8s_controller.dask.workergroup.desired import Desired
 from dask_k8s_controller.runtime.objects import Key
-from dask_k8s_crds import DaskCluster, DaskWorkerGroup, labels
-from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SERVICES
+from dask_k8s_controller.runtime.signing_key import SigningKey
+from dask_k8s_crds import DaskCluster, DaskWorkerGroup, labels, names
+from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SECRETS, SERVICES
 
 from .agents import Agents
 from .faults import Faults, ModelApi
@@ -24,6 +25,7 @@ pytestmark = pytest.mark.looptime
 SETTINGS = Settings(namespaces=("ns",))
 CLUSTER = Key(DASK_CLUSTERS, "ns", "c")
 EXTRA = Key(DASK_WORKER_GROUPS, "ns", "c-extra")
+KEY = Key(SECRETS, "home", names.AGENT_KEY)
 DEFAULT = Key(DASK_WORKER_GROUPS, "ns", "c-default")
 MEMORY = 20.0
 """For so many seconds, the controller may still act on an earlier number of replicas."""
@@ -72,7 +74,13 @@ class Simulation:
 
     async def begin(self):
         operator = Operator(
-            self.api, [plugin.PLUGIN], SETTINGS, self.agents, clock=VirtualClock(), random=self.random
+            self.api,
+            [plugin.PLUGIN],
+            SETTINGS,
+            SigningKey(self.api, KEY),
+            self.agents,
+            clock=VirtualClock(),
+            random=self.random,
         )
         self.controllers.append(asyncio.create_task(operator.run()))
 

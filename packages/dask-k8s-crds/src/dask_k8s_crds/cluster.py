@@ -1,6 +1,6 @@
 """The fields of DaskCluster."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field, StrictBool
 
@@ -12,6 +12,8 @@ from dask_k8s_crds.templates import PodTemplate, ServiceSpec
 from dask_k8s_crds.updates import UpdateStrategy
 from dask_k8s_crds.validation_rules import CLUSTER_NAME
 from dask_k8s_crds.workergroup import WORKERS, WorkerSpec
+
+ClusterPhase = Literal["Created", "Pending", "Running", "Suspended", "Error"]
 
 
 class SchedulerSpec(PodTemplate):
@@ -51,7 +53,9 @@ class DaskClusterSpec(Closed):
 class DaskClusterStatus(Status):
     """What the controller says of a cluster."""
 
-    phase: Literal["Created", "Pending", "Running", "Suspended", "Error"] | None = None
+    phase: str | None = Field(
+        default=None, description=f"{', '.join(get_args(ClusterPhase))}; later versions may have others."
+    )
     scheduler_address: str | None = None
     dashboard_address: str | None = None
     workers: str | None = Field(default=None, description="Ready and desired workers of all groups: 2/3.")

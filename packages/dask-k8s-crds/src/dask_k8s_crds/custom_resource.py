@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from dask_k8s_crds import names, validation, validation_rules
 from dask_k8s_crds.metadata import ObjectMeta
-from dask_k8s_crds.model import Model
+from dask_k8s_crds.model import Model, unknown_fields
 from dask_k8s_crds.resources import Resource
 from dask_k8s_crds.structural_schema import Schema, for_model
 from dask_k8s_crds.validation import InvalidObject, Problem
@@ -70,6 +70,13 @@ class CustomResource(Model):
         if broken := validation.broken(cls.rules, _new(body)):
             raise cls._invalid(body, broken)
         return parsed
+
+    def unknown_fields(self) -> tuple[str, ...]:
+        """Return the paths of the fields of the spec that this version does not know, for example `spec.x`.
+
+        A later version of the CustomResourceDefinition has admitted them.
+        """
+        return tuple(path.removeprefix(".") for path in unknown_fields(self, ""))
 
     @classmethod
     def admit(cls, body: Mapping[str, Any]) -> Self:

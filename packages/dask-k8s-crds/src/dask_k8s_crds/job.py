@@ -1,6 +1,6 @@
 """The fields of DaskJob."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import ConfigDict, Field, StrictBool
 
@@ -93,7 +93,9 @@ class DaskJobSpec(Closed):
 class DaskJobStatus(Status):
     """What the controller says of a job."""
 
-    job_status: JobPhase | None = None
+    job_status: str | None = Field(
+        default=None, description=f"{', '.join(get_args(JobPhase))}; later versions may have others."
+    )
     cluster_name: str | None = Field(default=None, description="The cluster that the job runs on.")
     job_runner_pod_name: str | None = Field(default=None, description="The newest pod of the runner.")
     start_time: Time | None = Field(default=None, description="When the runner was started.")

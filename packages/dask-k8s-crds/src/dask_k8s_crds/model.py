@@ -1,10 +1,18 @@
 """Base classes and field types of all models. The fields are in the module of each kind."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 
@@ -59,9 +67,26 @@ Amount = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 
 
 class Closed(Model):
-    """A part of a spec, in which unknown fields are refused."""
+    """A part of a spec, in which the API server refuses fields that the CustomResourceDefinition lacks.
 
-    model_config = ConfigDict(extra="forbid")
+    A field that only a later version has is kept: it reaches the objects that are made from this one, and
+    `unknown_fields` names it.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+
+def unknown_fields(model: BaseModel, path: str) -> Iterator[str]:
+    """Yield the paths of the fields, in a model and those inside of it, that this version does not know."""
+    yield from (f"{path}.{name}" for name in model.model_extra or ())
+    for field, info in type(model).model_fields.items():
+        value, inner = getattr(model, field), f"{path}.{info.alias or field}"
+        if isinstance(value, BaseModel):
+            yield from unknown_fields(value, inner)
+        elif isinstance(value, tuple):
+            for index, item in enumerate(value):
+                if isinstance(item, BaseModel):
+                    yield from unknown_fields(item, f"{inner}[{index}]")
 
 
 class Status(Model):
@@ -69,5 +94,16 @@ class Status(Model):
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> Self:
-        """Read the status of an object; every field has its default where the object has no status yet."""
-        return cls.model_validate(body.get("status") or {})
+        """Read the status of an object; a field that is absent or cannot be read has its default.
+
+        A later version of the controller, or somebody else, may have written what this one cannot read.
+        """
+        status = body.get("status")
+        if not isinstance(status, Mapping):
+            return cls()
+        try:
+            return cls.model_validate(status, by_alias=True, by_name=False)
+        except ValidationError as error:
+            unreadable = {each["loc"][0] for each in error.errors(include_url=False, include_input=False)}
+            readable = {name: value for name, value in status.items() if name not in unreadable}
+            return cls.model_validate(readable, by_alias=True, by_name=False)

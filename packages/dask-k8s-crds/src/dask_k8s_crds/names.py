@@ -21,6 +21,9 @@ OBJECT_NAME_RULE = (
 )
 _SUBDOMAIN = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
 
+AGENT_KEY = "dask-k8s-controller-agent-key"
+"""The Secret in the controller's namespace with the key from which the tokens of agents are derived."""
+
 SCHEDULER_PORT = 8786
 DASHBOARD_PORT = 8787
 CLUSTER_DOMAIN = "cluster.local"
@@ -46,9 +49,17 @@ def scheduler_successor(cluster: str, uid: str) -> str:
     return f"{scheduler(cluster)}-{_digest(uid, 5)}"
 
 
-def agent(cluster: str) -> str:
-    """Return the name of the Secret with the scheduler's agent and its token."""
-    return f"{cluster}-agent"
+def agent(cluster: str, *, token: str, file: str) -> str:
+    """Return the name of the Secret with this token and this file of the scheduler's agent.
+
+    It contains a digest of each, so that no two contents have the same name.
+    """
+    return f"{agent_with_token(cluster, token)}{_digest(file, 10)}"
+
+
+def agent_with_token(cluster: str, token: str) -> str:
+    """Return what the names of all Secrets with this token begin with, whatever the agent's file is."""
+    return f"{cluster}-agent-{_digest(token, 10)}-"
 
 
 def default_group(cluster: str) -> str:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from dask_k8s_controller import HEALTHY, Finding, Outcome, conditions, refused, troubled
+from dask_k8s_controller import HEALTHY, Finding, Outcome, conditions, refused, troubled, unknown_fields
 from dask_k8s_crds import DaskJob, DaskJobStatus
 from dask_k8s_crds.conditions import dated
 from dask_k8s_crds.job import JobPhase
@@ -45,7 +45,7 @@ def report(
         runner_uid=uids.runner,
         cluster_uid=uids.cluster,
         observed_generation=job.metadata.generation,
-        conditions=dated(before.conditions, found, now=now),
+        conditions=dated(before.conditions, (*found, *unknown_fields(job, before.conditions)), now=now),
     )
 
 

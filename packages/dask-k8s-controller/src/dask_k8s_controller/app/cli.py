@@ -16,7 +16,9 @@ from dask_k8s_controller.app.settings import Settings
 from dask_k8s_controller.runtime.api import Api
 from dask_k8s_controller.runtime.leader_election import Election
 from dask_k8s_controller.runtime.objects import Key
-from dask_k8s_crds.resources import LEASES
+from dask_k8s_controller.runtime.signing_key import SigningKey
+from dask_k8s_crds import names
+from dask_k8s_crds.resources import LEASES, SECRETS
 
 
 def _read_file(context: click.Context, _: click.Parameter, path: Path | None) -> Path | None:
@@ -108,7 +110,7 @@ def main() -> None:
     default="",
     show_default=False,
     metavar="NAMESPACE",
-    help="Its namespace; by default that of the controller.",
+    help="Of the Lease, and of the Secret with the key of agents' tokens; by default the controller's own.",
 )
 @click.option("--log-format", type=click.Choice(["full", "plain", "json"]), default="full")
 @click.option("-v", "--verbose", is_flag=True, help="Log debug messages too.")
@@ -125,16 +127,18 @@ def run(*, all_namespaces: bool, skip_plugins: tuple[str, ...], **options: Any) 
 async def _run(installed: tuple[plugin_loading.Installed, ...], settings: Settings) -> None:
     try:
         async with Api() as api:
-            election = _election(api, settings) if settings.leader_elect else None
-            operator = Operator(api, plugin_loading.values(installed), settings, election=election)
+            namespace = settings.lease_namespace or api.credentials.namespace()
+            election = _election(api, namespace, settings) if settings.leader_elect else None
+            key = SigningKey(api, Key(SECRETS, namespace, names.AGENT_KEY))
+            operator = Operator(api, plugin_loading.values(installed), settings, key, election=election)
             async with health.serve(operator, settings.health_address):
                 await kopf_host.run(operator.run, settings, operator.leading)
     except ConnectionError as error:
         raise click.ClickException(str(error)) from error
 
 
-def _election(api: Api, settings: Settings) -> Election:
-    key = Key(LEASES, settings.lease_namespace or api.credentials.namespace(), settings.lease_name)
+def _election(api: Api, namespace: str, settings: Settings) -> Election:
+    key = Key(LEASES, namespace, settings.lease_name)
     # Exit at once, whatever a plugin is doing: another controller starts to write soon.
     return Election(api, key, on_lost=lambda: os._exit(1))
 

@@ -14,11 +14,11 @@ from prometheus_client.registry import Collector
 
 from dask_k8s_controller.app.operator import Operator
 from dask_k8s_crds import labels
-from dask_k8s_crds.cluster import DaskClusterStatus
+from dask_k8s_crds.cluster import ClusterPhase
 from dask_k8s_crds.resources import DASK_CLUSTERS, PODS
 
 UNKNOWN = "Unknown"
-CLUSTER_PHASES = get_args(get_args(DaskClusterStatus.model_fields["phase"].annotation)[0])
+CLUSTER_PHASES = get_args(ClusterPhase)
 WORKER_PHASES = ("Pending", "Running", "Succeeded", "Failed")
 """Phases of pods."""
 

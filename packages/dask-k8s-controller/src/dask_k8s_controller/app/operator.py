@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from random import Random
 
@@ -20,6 +19,7 @@ from dask_k8s_controller.runtime.leader_election import Election
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.plugin import Plugin
 from dask_k8s_controller.runtime.reconcile_loop import ReconcileLoop
+from dask_k8s_controller.runtime.signing_key import SigningKey
 from dask_k8s_controller.runtime.throttle import Throttle
 from dask_k8s_controller.runtime.triggers import Triggers
 from dask_k8s_controller.runtime.work_queue import WorkQueue
@@ -43,6 +43,8 @@ class Operator:
     api: Api
     plugins: Sequence[Plugin]
     settings: Settings
+    signing_key: SigningKey
+    """From it the tokens of agents are derived."""
     agents: Agents = field(default_factory=Agents)
     election: Election | None = None
     clock: Clock = field(default_factory=Clock)
@@ -86,6 +88,7 @@ class Operator:
             self.clock,
             enqueue_after,
             agents=self.agents,
+            signing_key=self.signing_key,
             cluster_domain=self.settings.cluster_domain,
         )
         triggers = Triggers(reconcilers, self.queue, world)
@@ -99,16 +102,23 @@ class Operator:
         )
 
     async def run(self) -> None:
-        """Fill the cache, wait until elected, then reconcile until cancelled."""
+        """Fill the cache and read the key, wait until elected, then reconcile until cancelled."""
         async with self.agents, asyncio.TaskGroup() as tasks:
+            loading = tasks.create_task(self.signing_key.load())
             for informer in self.informers:
                 tasks.create_task(informer.run())
             for informer in self.informers:
                 await informer.synced.wait()
+            await loading
             self.ready.set()
             logger.info("Ready")
-            async with self.election.leadership() if self.election else nullcontext():
+            if self.election is None:
                 await self._lead()
+            else:
+                async with self.election.leadership():
+                    # It may have been replaced since, and the leader before may have used the new one.
+                    await self.signing_key.load()
+                    await self._lead()
 
     async def _lead(self) -> None:
         self.leading.set()
@@ -133,7 +143,8 @@ class Operator:
         """Return the problems that may pass without a restart."""
         unlisted = [informer for informer in self.informers if not informer.synced.is_set()]
         login_problem = [self.api.login_problem] if self.api.login_problem else []
-        return [f"{informer} not listed yet" for informer in unlisted] + login_problem
+        key_problem = [self.signing_key.problem] if self.signing_key.problem else []
+        return [f"{informer} not listed yet" for informer in unlisted] + login_problem + key_problem
 
     def role(self) -> str:
         """Return ``leader`` or ``standby``, or an empty string without an election."""

@@ -1,19 +1,17 @@
 """Findings, each a reason and a message, and the conditions made from them. Pure functions without I/O."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import Any, NamedTuple
 
 from dask_k8s_controller.runtime.cache import Record
 from dask_k8s_controller.runtime.objects import Body
 from dask_k8s_controller.runtime.plan import Event
 from dask_k8s_controller.runtime.results import Outcome, WriteError
-from dask_k8s_crds import Condition, InvalidObject
+from dask_k8s_crds import Condition, CustomResource, InvalidObject
 from dask_k8s_crds.api_errors import ApiError
-from dask_k8s_crds.conditions import dated
-
-S = TypeVar("S", bound=BaseModel)
+from dask_k8s_crds.conditions import Conditions, dated, find
+from dask_k8s_crds.model import Status
 
 
 class Finding(NamedTuple):
@@ -23,6 +21,8 @@ class Finding(NamedTuple):
     message: str
 
 
+_MOST_FIELDS = 10
+"""How many unknown fields a message names."""
 HEALTHY = Finding("Healthy", "nothing is wrong")
 
 
@@ -59,16 +59,34 @@ def conditions(generation: int | None, **found: tuple[bool | None, Finding]) -> 
 
 
 def conditions_of(body: Body) -> list[Condition]:
-    """Parse the conditions in the status of an object."""
-    return [Condition.model_validate(entry) for entry in (body.get("status") or {}).get("conditions") or ()]
+    """Parse the conditions in the status of an object; none if somebody else wrote unreadable ones."""
+    return list(_Conditions.of(body).conditions)
 
 
-def last_status(model: type[S], body: Body) -> S:
-    """Parse the last status of an object; an empty one if somebody else wrote an unreadable one."""
-    try:
-        return model.model_validate(body.get("status") or {})
-    except ValidationError:
-        return model()
+class _Conditions(Status):
+    """The part of a status that all resources have."""
+
+    conditions: Conditions = ()
+
+
+def unknown_fields(parsed: CustomResource, known: Sequence[Condition]) -> tuple[Condition, ...]:
+    """Return the condition `UnknownFields` of an object with fields that this version does not know.
+
+    An object without such fields has the condition only if it is among those that are ``known``: then it had
+    such fields.
+    """
+    generation, unknown = parsed.metadata.generation, parsed.unknown_fields()
+    if unknown:
+        more = f" and {len(unknown) - _MOST_FIELDS} more" if len(unknown) > _MOST_FIELDS else ""
+        message = (
+            f"{', '.join(unknown[:_MOST_FIELDS])}{more}: ignored, because this version of the controller "
+            "does not know these fields; upgrade it to that of the CustomResourceDefinition"
+        )
+        return conditions(generation, UnknownFields=(True, Finding("ControllerOutdated", message)))
+    if find(known, "UnknownFields"):
+        finding = Finding("AllFieldsKnown", "the controller knows all fields of the spec")
+        return conditions(generation, UnknownFields=(False, finding))
+    return ()
 
 
 def invalid_status(record: Record, error: InvalidObject, now: datetime, **holds: bool) -> dict[str, Any]:

@@ -5,14 +5,13 @@ from typing import Any
 from dask_k8s_controller.dask.cluster.observe import trim_service
 from dask_k8s_controller.dask.cluster.reconcile import reconcile as reconcile_cluster
 from dask_k8s_controller.dask.pods import view
-from dask_k8s_controller.dask.scheduler import agent_delivery
 from dask_k8s_controller.dask.workergroup.reconcile import reconcile as reconcile_group
 from dask_k8s_controller.dask.world import World
 from dask_k8s_controller.runtime.cache import Record, Watched
 from dask_k8s_controller.runtime.objects import Body, Key
 from dask_k8s_controller.runtime.plugin import Plugin, Reconciler, Rule
 from dask_k8s_crds import DaskCluster, DaskWorkerGroup, labels, manifests, resources
-from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SECRETS, SERVICES
+from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SERVICES
 
 
 def cluster_name(group: Body) -> str | None:
@@ -36,7 +35,6 @@ PLUGIN = Plugin(
         Watched(DASK_CLUSTERS),
         Watched(DASK_WORKER_GROUPS, index=cluster_name),
         Watched(PODS, selector=labels.CLUSTER_NAME, trim=view.trim),
-        Watched(SECRETS, selector=f"{labels.COMPONENT}={labels.AGENT}", trim=agent_delivery.trim),
         Watched(SERVICES, selector=labels.CLUSTER_NAME, trim=trim_service),
     ),
     reconcilers=(
@@ -48,8 +46,8 @@ PLUGIN = Plugin(
         Rule(resources.GROUP, ("daskclusters",), ("get", "patch", "delete")),
         Rule(resources.GROUP, ("daskworkergroups",), ("get", "create", "patch")),
         Rule("", ("pods", "services"), ("get", "create", "patch", "delete")),
-        # Only agents' Secrets are listed and watched. Whoever may create pods can mount any Secret in them.
-        Rule("", ("secrets",), ("get", "create", "patch")),
+        # No other right: the response to a patch, too, would contain a Secret of a user.
+        Rule("", ("secrets",), ("create",)),
         Rule("", ("events",), ("create", "patch")),
     ),
 )

@@ -1,6 +1,5 @@
 """The world of the reconcilers of Dask's resources: the runtime's, and the agents in schedulers."""
 
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,7 +9,8 @@ from dask_k8s_controller.dask.scheduler.answers import Demand, Retired
 from dask_k8s_controller.runtime import world as runtime_world
 from dask_k8s_controller.runtime.cache import Record
 from dask_k8s_controller.runtime.live_world import LiveWorld
-from dask_k8s_crds.resources import PODS, SECRETS
+from dask_k8s_controller.runtime.signing_key import SigningKey
+from dask_k8s_crds.resources import PODS
 
 
 class Agent(Protocol):
@@ -38,8 +38,8 @@ class World(runtime_world.World, Protocol):
     cluster_domain: str
     """The DNS domain of the Kubernetes cluster, for example ``cluster.local``."""
 
-    def new_token(self) -> str:
-        """Return a new random secret."""
+    def agent_token(self, cluster: Record) -> str:
+        """Return the token of the agent of a cluster; nobody can compute it without the controller's key."""
 
     def agent(self, cluster: Record) -> Agent | None:
         """Return the agent of a cluster; None if no scheduler runs, and so no data is in memory."""
@@ -50,10 +50,12 @@ class LiveDaskWorld(LiveWorld):
     """`World` on a real API server and real schedulers."""
 
     agents: Agents
+    signing_key: SigningKey
     cluster_domain: str
 
-    def new_token(self) -> str:  # noqa: D102  # documented in `World`
-        return secrets.token_urlsafe(32)
+    def agent_token(self, cluster: Record) -> str:  # noqa: D102  # documented in `World`
+        # Namespaces and uids contain no slash.
+        return self.signing_key.sign(f"agent-token/{cluster.key.namespace}/{cluster.uid}")
 
     def agent(self, cluster: Record) -> Agent | None:  # noqa: D102  # documented in `World`
         # The oldest that runs, also while it is being deleted: until then it has data in memory.
@@ -61,6 +63,5 @@ class LiveDaskWorld(LiveWorld):
         pod = min(running, key=lambda pod: pod.value.created, default=None)
         if pod is None:
             return None
-        token = next((secret.value.token for secret in self.owned(cluster, SECRETS)), "")
         address = f"{pod.value.ip}:{pod.value.dashboard_port}"
-        return self.agents.at(AgentEndpoint(pod.key.name, address, token))
+        return self.agents.at(AgentEndpoint(pod.key.name, address, self.agent_token(cluster)))

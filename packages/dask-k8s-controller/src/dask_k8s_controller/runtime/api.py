@@ -8,7 +8,7 @@ import logging
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import aiohttp
@@ -43,7 +43,7 @@ class _Request:
     method: str
     path: str
     parameters: Mapping[str, str]
-    body: bytes | None = None
+    body: bytes | None = field(default=None, repr=False)
     content_type: str | None = None
     timeout: aiohttp.ClientTimeout = _TIMEOUT
     verb: str = ""

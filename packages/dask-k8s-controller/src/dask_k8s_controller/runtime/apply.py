@@ -1,6 +1,7 @@
 """Applies plans and status patches, concurrently and bounded. No other module writes to the API server.
 
-The Lease of the leader election is the one exception. What to write is decided elsewhere.
+The exceptions are the Lease of the leader election and the Secret of the signing key. What to write is
+decided elsewhere.
 """
 
 import asyncio
@@ -116,6 +117,8 @@ class Applier:
         try:
             await self.api.create(key.collection_path, action.body)
         except ApiError as error:
+            if error.reason == "AlreadyExists" and action.named_by_content:
+                return
             if error.reason == "AlreadyExists":
                 await self._check_controller(owner, uid, action, error)
             elif error.answered:

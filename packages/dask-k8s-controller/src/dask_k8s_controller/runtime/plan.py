@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -15,10 +15,16 @@ COMPONENT = "dask-k8s-controller"
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """Create an object, unless it exists and has the same controller."""
+    """Create an object, unless it exists and has the same controller.
+
+    An object that is ``named_by_content`` has a digest of its content in its name: one that exists is as
+    good, and it is not read.
+    """
 
     resource: Resource
-    body: Body
+    # Not in tracebacks and logs: it may be a Secret.
+    body: Body = field(repr=False)
+    named_by_content: bool = False
 
     @property
     def key(self) -> Key:

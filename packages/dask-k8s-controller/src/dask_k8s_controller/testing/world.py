@@ -123,7 +123,7 @@ class FakeWorld:
     def now(self) -> datetime:
         return self.time
 
-    def new_token(self) -> str:
+    def agent_token(self, cluster: Record) -> str:  # noqa: ARG002
         return "token"
 
     def agent(self, cluster: Record) -> Any:  # noqa: ARG002

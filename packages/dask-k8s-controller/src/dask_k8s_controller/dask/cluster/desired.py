@@ -16,25 +16,23 @@ from dask_k8s_crds.templates import TemplateMetadata
 
 @dataclass(frozen=True, slots=True)
 class Children:
-    """All children of a cluster."""
+    """All children of a cluster but the agent's Secret, which is created only when a scheduler needs it."""
 
-    agent: dict[str, Any]
     scheduler: dict[str, Any]
     service: dict[str, Any]
     default_group: dict[str, Any]
 
 
-def children(cluster: DaskCluster, *, token: str | None, scheduler_name: str | None = None) -> Children:
-    """Return the manifests of all children.
+def children(cluster: DaskCluster, *, token: str, scheduler_name: str | None = None) -> Children:
+    """Return the manifests of the children.
 
     Args:
         cluster: The cluster.
-        token: The token of the agent; None if its Secret exists and has one.
+        token: The token of the scheduler's agent.
         scheduler_name: The name of the scheduler's pod if a terminating pod holds the usual one.
     """
     return Children(
-        agent=_agent(cluster, token),
-        scheduler=_scheduler(cluster, scheduler_name or names.scheduler(cluster.metadata.name)),
+        scheduler=_scheduler(cluster, scheduler_name or names.scheduler(cluster.metadata.name), token),
         service=_service(cluster),
         default_group=_default_group(cluster),
     )
@@ -46,21 +44,28 @@ def scheduler_digest(cluster: DaskCluster) -> str:
     return template_digest(cluster.spec.scheduler.spec, env={}, legacy_commands=legacy)
 
 
-def _scheduler(cluster: DaskCluster, name: str) -> dict[str, Any]:
+def agent_secret_name(cluster: DaskCluster, token: str) -> str:
+    """Return the name of the Secret with the agent of this version and its token."""
+    return names.agent(cluster.metadata.name, token=token, file=agent_delivery.digest())
+
+
+def agent_secret(cluster: DaskCluster, token: str) -> dict[str, Any]:
+    """Return the manifest of the Secret with the agent of this version and its token."""
+    metadata = _metadata(cluster, agent_secret_name(cluster, token), labels.agent(cluster.metadata.name))
+    # Its name contains a digest of its content, so it never changes, and kubelets need not watch it.
+    content = {"immutable": True, "data": agent_delivery.data(token)}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, **content}
+
+
+def _scheduler(cluster: DaskCluster, name: str, token: str) -> dict[str, Any]:
     template, own_labels = cluster.spec.scheduler, labels.scheduler(cluster.metadata.name)
     metadata = _metadata(cluster, name, own_labels, template.metadata)
     legacy = keeps_legacy_commands(cluster.metadata.annotations)
     spec = pod_spec(template.spec, env={}, legacy_commands=legacy)
-    agent_delivery.deliver(spec, names.agent(cluster.metadata.name))
+    agent_delivery.deliver(spec, agent_secret_name(cluster, token))
     last_applied.record(metadata)
     metadata["annotations"][labels.TEMPLATE_DIGEST] = scheduler_digest(cluster)
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
-
-
-def _agent(cluster: DaskCluster, token: str | None) -> dict[str, Any]:
-    name = cluster.metadata.name
-    metadata = _metadata(cluster, names.agent(name), labels.agent(name))
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": agent_delivery.data(token)}
 
 
 def _service(cluster: DaskCluster) -> dict[str, Any]:
@@ -79,6 +84,8 @@ def _default_group(cluster: DaskCluster) -> dict[str, Any]:
         "metadata": {"labels": dict(own.labels), "annotations": dict(own.annotations)},
         "spec": copy.deepcopy(dict(worker.spec)),
         **({"daskResources": dict(worker.dask_resources)} if worker.dask_resources else {}),
+        # Fields of a later version, which a later controller would pass on too.
+        **copy.deepcopy(worker.model_extra or {}),
     }
     last_applied.record(metadata, worker=template)
     metadata["annotations"][labels.CLUSTER_REPLICAS] = str(worker.replicas)

@@ -1,11 +1,10 @@
 """What the cache shows of a cluster and its children. No await."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Self
 
-from dask_k8s_controller.dask.findings import last_status
 from dask_k8s_controller.dask.last_applied import recorded
 from dask_k8s_controller.dask.world import World
 from dask_k8s_controller.runtime.cache import Record
@@ -63,7 +62,7 @@ class WorkerGroup:
             generation=metadata.get("generation"),
             last_applied=recorded(record.value),
             worker=(record.value.get("spec") or {}).get("worker") or {},
-            status=last_status(DaskWorkerGroupStatus, record.value),
+            status=DaskWorkerGroupStatus.of(record.value),
         )
 
     @property
@@ -89,7 +88,7 @@ class OwnerJob:
         job = world.get(Key(DASK_JOBS, record.key.namespace, owner.name))
         if job is None or job.uid != owner.uid:
             return None
-        return cls(name=owner.name, ended=last_status(DaskJobStatus, job.value).end_time)
+        return cls(name=owner.name, ended=DaskJobStatus.of(job.value).end_time)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +97,8 @@ class Observed:
 
     schedulers: tuple[Record, ...]
     """Its own, and the terminating scheduler of a deleted cluster with the same name."""
-    agent: Record | None
-    """The Secret with the agent and its token."""
+    token: str = field(repr=False)
+    """The token of the scheduler's agent."""
     service: Record | None
     groups: tuple[WorkerGroup, ...]
     expected: frozenset[Key]
@@ -111,11 +110,10 @@ class Observed:
     def of(cls, record: Record, world: World) -> Self:
         """Read the cache."""
         namespace, name = record.key.namespace, record.key.name
-        secrets = (each for each in world.owned(record, SECRETS) if not each.deleting)
         services = (each for each in world.owned(record, SERVICES) if not each.deleting)
         return cls(
             schedulers=_schedulers(record, world),
-            agent=next(secrets, None),
+            token=world.agent_token(record),
             service=next((each for each in services if each.key.name == names.scheduler(name)), None),
             groups=tuple(
                 WorkerGroup.of(group)
@@ -135,11 +133,6 @@ class Observed:
         """The oldest scheduler that is neither being deleted nor finished, if there is one."""
         current = (pod for pod in self.schedulers if not pod.deleting and not pod.value.finished)
         return min(current, key=lambda pod: (pod.value.created, pod.key.name), default=None)
-
-    @property
-    def lacks_token(self) -> bool:
-        """Whether the agent's Secret, or the token in it, is missing."""
-        return self.agent is None or not self.agent.value.token
 
     @property
     def pods(self) -> int:

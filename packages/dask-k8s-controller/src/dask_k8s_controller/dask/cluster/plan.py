@@ -10,13 +10,12 @@ from dask_k8s_controller.dask.cluster.desired import Children, children, schedul
 from dask_k8s_controller.dask.cluster.observe import Observed, WorkerGroup
 from dask_k8s_controller.dask.pods.template import legacy_command_events
 from dask_k8s_controller.dask.pods.view import seconds_since
-from dask_k8s_controller.dask.scheduler import agent_delivery
 from dask_k8s_controller.runtime.cache import Record
 from dask_k8s_controller.runtime.objects import Body
 from dask_k8s_controller.runtime.plan import Create, Delete, Event, Patch, Plan
 from dask_k8s_crds import DaskCluster, labels, names
 from dask_k8s_crds.metadata import owner_reference
-from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SECRETS, SERVICES
+from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SERVICES
 
 STUCK_SECONDS = 10.0
 """A pod that exists for so long after its grace period is stuck, for example on a lost node."""
@@ -71,24 +70,16 @@ def _seconds_until_stuck(pod: Record, now: datetime) -> float:
     return STUCK_SECONDS - seconds_since(pod.value.deletion, now)
 
 
-def plan(
-    cluster: DaskCluster, record: Record, observed: Observed, scheduler: SchedulerPlan, *, token: str | None
-) -> Plan:
-    """Create missing children, edit those whose part of the spec has changed, adopt worker groups.
-
-    The agent's Secret comes first, since the scheduler's pod mounts it. ``token`` is a new one for an agent
-    that has none.
-    """
-    desired = children(cluster, token=token, scheduler_name=scheduler.name)
+def plan(cluster: DaskCluster, record: Record, observed: Observed, scheduler: SchedulerPlan) -> Plan:
+    """Create missing children, edit those whose part of the spec has changed, adopt worker groups."""
+    desired = children(cluster, token=observed.token, scheduler_name=scheduler.name)
     needed = [
-        (observed.agent, Create(SECRETS, desired.agent)),
         *([(None, Create(PODS, desired.scheduler))] if scheduler.name is not None else []),
         (observed.service, Create(SERVICES, desired.service)),
         (observed.default_group(cluster), Create(DASK_WORKER_GROUPS, desired.default_group)),
     ]
     create = [action for present, action in needed if present is None and action.key not in observed.expected]
     edits = [
-        _edit_agent(observed, token),
         _edit_scheduler(observed, scheduler, desired),
         service_edits.edit(observed.service, desired.service) if observed.service else None,
         *(_edit_group(cluster, group, desired.default_group) for group in observed.groups),
@@ -103,14 +94,6 @@ def plan(
         ),
         events=_events(cluster, record, scheduler),
     )
-
-
-def _edit_agent(observed: Observed, token: str | None) -> Patch | None:
-    """Update the agent's file, which the next scheduler loads, and add a token if it is missing."""
-    secret = observed.agent
-    if secret is None or (secret.value.token and secret.value.digest == agent_delivery.digest()):
-        return None
-    return Patch(secret.key, {"data": agent_delivery.data(None if secret.value.token else token)})
 
 
 def _edit_scheduler(observed: Observed, scheduler: SchedulerPlan, desired: Children) -> Patch | None:

@@ -1,10 +1,12 @@
 """The reconcile of a DaskCluster: observe, plan, apply, report the status."""
 
-from dask_k8s_controller.dask.cluster import idle, service_edits, status
+from dataclasses import replace
+
+from dask_k8s_controller.dask.cluster import agent, idle, service_edits, status
 from dask_k8s_controller.dask.cluster.idle import IdleState
 from dask_k8s_controller.dask.cluster.observe import Observed
 from dask_k8s_controller.dask.cluster.plan import plan, plan_scheduler
-from dask_k8s_controller.dask.findings import conditions_of, invalid_status, last_status
+from dask_k8s_controller.dask.findings import conditions_of, invalid_status, unknown_fields
 from dask_k8s_controller.dask.scheduler.answers import AgentError
 from dask_k8s_controller.dask.world import World
 from dask_k8s_controller.runtime.cache import Record
@@ -30,9 +32,13 @@ async def reconcile(key: Key, world: World) -> After | None:
         return await world.report(record, {**invalid, "phase": "Error"})
     observed = Observed.of(record, world)
     scheduler = plan_scheduler(cluster, observed, world.now())
-    token = world.new_token() if observed.lacks_token else None
-    planned = plan(cluster, record, observed, scheduler, token=token)
-    outcome = await world.apply(key, record.uid, planned)
+    prepared = agent.plan(cluster, observed, new_scheduler=scheduler.name is not None)
+    outcome = await world.apply(key, record.uid, prepared)
+    if outcome.errors:
+        # The scheduler cannot start without its Secret.
+        scheduler = replace(scheduler, name=None)
+    planned = plan(cluster, record, observed, scheduler)
+    outcome += await world.apply(key, record.uid, planned)
     if recreate := service_edits.recreate(observed.service, outcome):
         recreated = await world.apply(key, record.uid, recreate)
         outcome = service_edits.without_immutable_errors(outcome) + recreated
@@ -45,7 +51,8 @@ async def reconcile(key: Key, world: World) -> After | None:
     edits = [patch.body for patch in planned.patch if patch.key.resource == DASK_WORKER_GROUPS]
     passed_on = any("spec" in edit for edit in edits)
     found = status.conditions(cluster, observed, outcome, passed_on=passed_on)
-    found = dated(conditions_of(record.value), found, now=world.now())
+    before = conditions_of(record.value)
+    found = dated(before, (*found, *unknown_fields(cluster, before)), now=world.now())
     report = status.report(cluster, observed, found, idle_state.since, domain=world.cluster_domain)
     later = await world.report(record, report.to_dict())
     outcome.raise_errors()
@@ -55,12 +62,12 @@ async def reconcile(key: Key, world: World) -> After | None:
 async def _idle_state(cluster: DaskCluster, record: Record, world: World) -> IdleState:
     """Ask the scheduler whether it is idle, if the cluster has a timeout and is not suspended."""
     asks = cluster.spec.idle_timeout and not cluster.spec.suspend
-    agent = world.agent(record) if asks else None
-    if agent is None:
+    scheduler_agent = world.agent(record) if asks else None
+    if scheduler_agent is None:
         return IdleState()
-    before = last_status(DaskClusterStatus, record.value).idle_since
+    before = DaskClusterStatus.of(record.value).idle_since
     try:
-        seconds = await agent.idle()
+        seconds = await scheduler_agent.idle()
     except AgentError:
         # The last known time stays in the status, and nothing is done.
         return IdleState(since=before, look_again=RETRY_SECONDS)

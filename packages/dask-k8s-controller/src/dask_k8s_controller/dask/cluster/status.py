@@ -4,12 +4,14 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from dask_k8s_controller.dask import findings
+from dask_k8s_controller.dask.cluster import agent
 from dask_k8s_controller.dask.cluster.observe import Observed
 from dask_k8s_controller.dask.findings import HEALTHY, Finding, refused
 from dask_k8s_controller.dask.pods.view import troubled
 from dask_k8s_controller.dask.scheduler.addresses import dashboard_address, scheduler_address
 from dask_k8s_controller.runtime.results import Outcome
 from dask_k8s_crds import Condition, DaskCluster, DaskClusterStatus, DaskWorkerGroupStatus, labels, names
+from dask_k8s_crds.cluster import ClusterPhase
 
 _PASSED_ON = Finding("Updating", "an edit has just been passed on to the workers' group")
 _SCHEDULER_READY = Finding("SchedulerReady", "the scheduler is ready")
@@ -43,7 +45,7 @@ def report(
     )
 
 
-def _phase(cluster: DaskCluster, observed: Observed, found: Sequence[Condition]) -> str:
+def _phase(cluster: DaskCluster, observed: Observed, found: Sequence[Condition]) -> ClusterPhase:
     held = {entry.type: entry for entry in found if entry.status == "True"}
     if "Degraded" in held and held["Degraded"].reason == "InvalidSpec":
         return "Error"
@@ -58,7 +60,7 @@ def conditions(
     cluster: DaskCluster, observed: Observed, outcome: Outcome, *, passed_on: bool = False
 ) -> tuple[Condition, ...]:
     """Return the conditions; ``passed_on``: ``observed`` does not show an edit of a worker group yet."""
-    degraded = _degraded(observed, outcome)
+    degraded = _degraded(cluster, observed, outcome)
     if cluster.spec.suspend:
         return (*_suspended(cluster, observed, degraded), *_idle_action(cluster, observed))
     scheduler = scheduler_not_ready(observed)
@@ -106,11 +108,12 @@ def _suspended(cluster: DaskCluster, observed: Observed, degraded: Finding | Non
     )
 
 
-def _degraded(observed: Observed, outcome: Outcome) -> Finding | None:
+def _degraded(cluster: DaskCluster, observed: Observed, outcome: Outcome) -> Finding | None:
     """Return what is wrong: a refused write, or else the scheduler, or else a worker group."""
     return (
         refused(outcome)
         or troubled(pod.value for pod in observed.schedulers if not pod.deleting)
+        or agent.outdated_token(cluster, observed)
         or _from_groups(observed, "Degraded")
     )
 

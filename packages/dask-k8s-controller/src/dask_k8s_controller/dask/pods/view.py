@@ -12,6 +12,8 @@ from dask_k8s_controller.dask.pods.template import main_container
 from dask_k8s_controller.runtime.objects import Body
 from dask_k8s_crds import labels, names
 
+AGENT_VOLUME = "dask-k8s-agent"
+"""The volume with the scheduler's agent."""
 _PULL_REASONS = {
     "ErrImagePull",
     "ImagePullBackOff",
@@ -38,6 +40,10 @@ class Pod:
     """What keeps it from running."""
     running: bool
     """Whether its main container runs, and so has tasks or data in memory."""
+    starting: bool
+    """Whether a node prepares it, and no container has run yet."""
+    agent_secret: str
+    """The name of the Secret with the agent that it mounts; empty if it mounts none."""
     has_pre_stop: bool
     """Whether a preStop hook lets its main container run on after the deletion has begun."""
     ip: str
@@ -90,6 +96,8 @@ def trim(body: Body) -> Pod:
         deletion=metadata.get("deletionTimestamp"),
         trouble=_trouble(body["spec"], status, conditions),
         running=_is_running(body["spec"], status),
+        starting=bool(body["spec"].get("nodeName")) and status.get("phase", "Pending") == "Pending",
+        agent_secret=_agent_secret(body["spec"]),
         has_pre_stop="preStop" in (main_container(body["spec"]).get("lifecycle") or {}),
         ip="" if shares_ip else status.get("podIP", ""),
         dashboard_port=_dashboard_port(body["spec"]),
@@ -139,6 +147,11 @@ def _ended_by_node(status: Body) -> bool:
         and status.get("reason") in _NODE_REASONS
         and bool(status.get("containerStatuses"))
     )
+
+
+def _agent_secret(spec: Body) -> str:
+    volumes = (each for each in spec.get("volumes") or () if each["name"] == AGENT_VOLUME)
+    return next(((each.get("secret") or {}).get("secretName", "") for each in volumes), "")
 
 
 def _dashboard_port(spec: Body) -> int:

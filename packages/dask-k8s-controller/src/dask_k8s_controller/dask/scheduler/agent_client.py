@@ -6,7 +6,7 @@ either fits its model or is rejected.
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Self
 
@@ -32,7 +32,7 @@ class AgentEndpoint:
 
     pod: str
     address: str
-    token: str
+    token: str = field(repr=False)
 
     def error(self, reason: str, message: str) -> AgentError:
         """Return an error of this agent."""

@@ -1,33 +1,24 @@
 """Delivery of the agent: a Secret with its file, a preload, and its token, mounted in the pod. Pure."""
 
 import base64
-import binascii
 import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Any, NamedTuple
+from typing import Any
 
 from dask_k8s_controller.dask.pods.template import main_container
-from dask_k8s_controller.runtime.objects import Body
+from dask_k8s_controller.dask.pods.view import AGENT_VOLUME
 
 MOUNT = "/dask-k8s"
 FILE = "dask_k8s_agent.py"
 """Dask imports it by this name, which must not hide a module of the user."""
 TOKEN = "token"  # noqa: S105 - the name of a key
-VOLUME = "dask-k8s-agent"
 PRELOAD = "DASK_DISTRIBUTED__SCHEDULER__PRELOAD"
 PRELOAD_ARGV = "DASK_DISTRIBUTED__SCHEDULER__PRELOAD_ARGV"
 USER_VARIABLES = {PRELOAD: "DASK_K8S_PRELOAD", PRELOAD_ARGV: "DASK_K8S_PRELOAD_ARGV"}
 """New names for variables of the user's template that ours override; the agent loads what they name."""
 TOKEN_FILE = "DASK_K8S_AGENT_TOKEN_FILE"  # noqa: S105 - the name of a variable
-
-
-class Secret(NamedTuple):
-    """What the cache keeps of an agent's Secret: its token, and a digest of the agent's file."""
-
-    token: str
-    digest: str
 
 
 @cache
@@ -39,27 +30,20 @@ def source() -> str:
 @cache
 def digest() -> str:
     """Return the digest of the agent's file in this version of the controller."""
-    return _digest(source().encode())
+    return hashlib.sha256(source().encode()).hexdigest()
 
 
-def trim(body: Body) -> Secret:
-    """Return what the cache keeps of a Secret; the token is empty if it has none."""
-    data = body.get("data") or {}
-    token = _decode(data.get(TOKEN)).decode(errors="replace").strip()
-    return Secret(token=token, digest=_digest(_decode(data.get(FILE))))
-
-
-def data(token: str | None) -> dict[str, str]:
-    """Return the data of the Secret, encoded for the API server; without a token only the file."""
-    content = {FILE: source()} | ({} if token is None else {TOKEN: token})
+def data(token: str) -> dict[str, str]:
+    """Return the data of the Secret, encoded for the API server."""
+    content = {FILE: source(), TOKEN: token}
     return {name: base64.b64encode(text.encode()).decode() for name, text in content.items()}
 
 
 def deliver(spec: dict[str, Any], secret: str) -> None:
     """Change the PodSpec of a scheduler so that its main container loads the agent from a Secret."""
     container = main_container(spec)
-    spec["volumes"] = [*(spec.get("volumes") or ()), {"name": VOLUME, "secret": {"secretName": secret}}]
-    mount = {"name": VOLUME, "mountPath": MOUNT, "readOnly": True}
+    spec["volumes"] = [*(spec.get("volumes") or ()), {"name": AGENT_VOLUME, "secret": {"secretName": secret}}]
+    mount = {"name": AGENT_VOLUME, "mountPath": MOUNT, "readOnly": True}
     container["volumeMounts"] = [*(container.get("volumeMounts") or ()), mount]
     container["env"] = [
         {"name": PRELOAD, "value": f'["{MOUNT}/{FILE}"]'},
@@ -83,14 +67,3 @@ def _with_preload(args: Sequence[str]) -> Sequence[str]:
     if position is None:
         return args
     return [*args[:position], "--preload", f"{MOUNT}/{FILE}", *args[position:]]
-
-
-def _decode(value: Any) -> bytes:
-    try:
-        return base64.b64decode(value or "")
-    except (binascii.Error, TypeError, ValueError):
-        return b""
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:16]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from dask_k8s_controller.dask.findings import conditions_of, invalid_status
+from dask_k8s_controller.dask.findings import conditions_of, invalid_status, unknown_fields
 from dask_k8s_controller.dask.scheduler.answers import AgentError, Retired
 from dask_k8s_controller.dask.workergroup import status
 from dask_k8s_controller.dask.workergroup.desired import Desired
@@ -37,7 +37,7 @@ async def reconcile(key: Key, world: World) -> After | None:
     if cluster is None:
         observed = Observed.of(record, world)
         waiting = status.report(group, observed, Retirement(), status.waiting(group))
-        return await _report(record, waiting, world)
+        return await _report(record, group, waiting, world)
 
     desired = Desired(group, cluster.value, world.cluster_domain)
     observed = Observed.of(record, world, desired.digest)
@@ -52,7 +52,7 @@ async def reconcile(key: Key, world: World) -> After | None:
     else:
         found = status.running(group, observed, outcome, retired, desired.strategy)
         drain_again = await drain_terminating(observed.terminating, world.agent(cluster.record))
-    later = await _report(record, status.report(group, observed, retired, found), world)
+    later = await _report(record, group, status.report(group, observed, retired, found), world)
     outcome.raise_errors()
     return After.soonest(later, After.of(plan_again), After.of(drain_again))
 
@@ -66,9 +66,12 @@ async def _retire(observed: Observed, desired: Desired, cluster: Cluster, world:
     return retirement(step, await retire_workers(step.drains, agent), world.now())
 
 
-async def _report(record: Record, report: DaskWorkerGroupStatus, world: World) -> After | None:
+async def _report(
+    record: Record, group: DaskWorkerGroup, report: DaskWorkerGroupStatus, world: World
+) -> After | None:
     """Write the status, with the times of its conditions."""
-    found = dated(conditions_of(record.value), report.conditions, now=world.now())
+    before = conditions_of(record.value)
+    found = dated(before, (*report.conditions, *unknown_fields(group, before)), now=world.now())
     return await world.report(record, report.model_copy(update={"conditions": found}).to_dict())
 
 
