@@ -1,7 +1,8 @@
 """A job runs once at most, in random histories.
 
-The controller is killed between any two writes, its caches lag behind, each for itself, and users delete the
-runner and the cluster, suspend the job and scale the cluster. Then everything recovers, and the job finishes.
+The controller is killed between any two writes, and another one takes over, with caches that are older.
+Caches lag behind, each for itself, and catch up at any time. Users delete the runner and the cluster, suspend
+the job and scale the cluster. Then everything recovers, and the job finishes.
 """
 
 from random import Random
@@ -17,6 +18,7 @@ from .simulation import Killed, World
 
 RUNNER = Key(JOBS, "ns", "demo-runner")
 CLUSTER = Key(DASK_CLUSTERS, "ns", "demo")
+RESOURCES = (DASK_JOBS, DASK_CLUSTERS, JOBS, PODS)
 STEPS = 60
 """How long there are faults."""
 HISTORIES = 1000
@@ -32,8 +34,25 @@ class History(World):
         super().__init__(job(clusterCleanup="Never"), **options)
         self.random = Random(seed)
         self.deletes = list(deletes)
+        self.past = []
+        """All objects, step by step."""
         self.cluster_uid = None
         """The uid of a cluster that the status had last."""
+
+    async def apply(self, key, uid, plan):
+        if self.random.random() < 0.2:
+            self.catch_up(self.random.choice(RESOURCES))
+        return await super().apply(key, uid, plan)
+
+    def hand_over(self):
+        """Let another controller take over, which knows nothing and may not have seen what this one has."""
+        self.restart()
+        for resource in RESOURCES:
+            if self.random.random() < 0.5:
+                self.lagging_resources.add(resource)
+                then = self.random.choice(self.past[-10:])
+                found = [body for key, body in then.items() if key.resource == resource]
+                self._cache.replace(resource, None, [self._cache.record(resource, body) for body in found])
 
     def _show(self, resource):
         if resource not in self.lagging_resources:
@@ -72,12 +91,12 @@ class History(World):
 
     def interfere(self):
         """Let somebody do something, or a cache lag or catch up."""
-        resources = (DASK_JOBS, DASK_CLUSTERS, JOBS, PODS)
+        self.past.append(dict(self.objects))
         match self.random.randrange(12):
             case 0 | 1:
-                self.lagging_resources.add(self.random.choice(resources))
+                self.lagging_resources.add(self.random.choice(RESOURCES))
             case 2 | 3:
-                self.catch_up(self.random.choice(resources))
+                self.catch_up(self.random.choice(RESOURCES))
             case 4:
                 self.dies_at, self.before = self.count + self.random.randint(1, 3), self.random.random() < 0.5
             case 5 if self.deletes and (key := self.random.choice(self.deletes)) in self.objects:
@@ -100,7 +119,7 @@ async def turn(history):
     try:
         await reconcile(KEY, history)
     except Killed:
-        history.restart()
+        history.hand_over()
 
 
 async def play(history):
