@@ -8,11 +8,14 @@ from dask_k8s_controller.dask.cluster.idle import POLL_SECONDS, RETRY_SECONDS, c
 from dask_k8s_controller.dask.cluster.observe import Observed, WorkerGroup
 from dask_k8s_controller.dask.cluster.reconcile import reconcile
 from dask_k8s_controller.dask.scheduler.answers import AgentError
+from dask_k8s_controller.runtime.cache import Watched
+from dask_k8s_controller.runtime.objects import Key
+from dask_k8s_controller.runtime.plugin import Plugin
 from dask_k8s_controller.testing import FakeAgent, FakeWorld
 from dask_k8s_crds import DaskCluster, labels
-from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS
+from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_JOBS, DASK_WORKER_GROUPS
 
-from .builders import NOW, cluster, group, owned_by, pod, record, service
+from .builders import NOW, ago, cluster, group, metadata, owned_by, pod, record, service
 
 OWNER = owned_by("DaskCluster", "c", "uid-of-cluster")
 
@@ -138,3 +141,51 @@ async def test_a_cluster_says_why_its_idle_timeout_has_no_effect(ready):
     await reconcile(key, world)
     [degraded] = [each for each in world.statuses[-1]["conditions"] if each["type"] == "Degraded"]
     assert degraded["reason"] == "Healthy"
+
+
+JOBS_PLUGIN = Plugin(watches=(Watched(DASK_JOBS),))
+JOB = owned_by("DaskJob", "c", "uid-of-job")
+
+
+def job(ended=None, uid="uid-of-job"):
+    status = {"jobStatus": "Running"} if ended is None else {"endTime": ago(ended)}
+    found = metadata("c", uid=uid)
+    return {
+        "apiVersion": JOB["apiVersion"],
+        "kind": "DaskJob",
+        "metadata": found,
+        "spec": {},
+        "status": status,
+    }
+
+
+ACTIONS = {
+    "Delete": "delete DaskCluster",
+    "ScaleToZero": "patch DaskWorkerGroup",
+    "Suspend": "patch DaskCluster",
+}
+OWNERS = {
+    "nobody": ({}, [], True, None),
+    "a-job-that-runs": ({"ownerReferences": [JOB]}, [job()], False, "True"),
+    "a-job-that-has-just-finished": ({"ownerReferences": [JOB]}, [job(ended=599)], False, "False"),
+    "a-job-that-has-finished": ({"ownerReferences": [JOB]}, [job(ended=600)], True, "False"),
+    "a-job-that-is-gone": ({"ownerReferences": [JOB]}, [], True, None),
+    "an-earlier-job-of-the-name": ({"ownerReferences": [JOB]}, [job(uid="another")], True, None),
+}
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize("owner, others, acts, waits", OWNERS.values(), ids=OWNERS)
+async def test_a_job_owns_its_cluster_while_it_runs(owner, others, acts, waits, action):
+    body = with_timeout(600, action)
+    body["metadata"] |= owner
+    world = FakeWorld(body, *others, plugins=[JOBS_PLUGIN], scheduler=FakeAgent(idle=6000.0))
+    key = Key(DASK_CLUSTERS, "ns", "c")
+    await reconcile(key, world)
+    before = len(world.writes)
+    await reconcile(key, world)
+    done = [write for write in world.writes if write.startswith(ACTIONS[action])]
+    assert bool(done) == acts, world.writes[before:]
+    found = {each["type"]: each["status"] for each in world.statuses[0]["conditions"]}
+    assert found.get("IdleActionWaits") == waits
+    assert "idleSince" in world.statuses[0]

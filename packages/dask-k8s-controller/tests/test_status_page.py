@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from dask_k8s_controller.dask.cluster import idle
-from dask_k8s_controller.dask.cluster.observe import Observed, WorkerGroup
+from dask_k8s_controller.dask.cluster.observe import Observed, OwnerJob, WorkerGroup
 from dask_k8s_controller.dask.cluster.status import conditions, report
 from dask_k8s_controller.dask.findings import Finding
 from dask_k8s_controller.dask.findings import conditions as found_conditions
@@ -27,7 +27,7 @@ from dask_k8s_crds.object_size import SIZE_MAX
 from dask_k8s_crds.resources import DASK_WORKER_GROUPS, PODS, SERVICES
 from dask_k8s_crds.updates import UpdateStrategy
 
-from .builders import cluster, group, owned_by, pod, record, service
+from .builders import NOW, cluster, group, owned_by, pod, record, service
 
 PAGE = Path(__file__).parents[3] / "docs/status.md"
 OWNER = owned_by("DaskCluster", "c", "uid-of-cluster")
@@ -65,6 +65,7 @@ class Situation(NamedTuple):
     workers: str = "none"
     suspend: str = "no"
     spec: str = "good"
+    job: str = "none"
 
 
 STEPS = {
@@ -94,6 +95,7 @@ STEPS = {
     },
     "suspend": {"no": ["yes"], "yes": ["no"]},
     "spec": {"good": ["refused"], "refused": ["good"]},
+    "job": {"none": ["active"], "active": ["finished"]},
 }
 """What can become of what, one step at a time."""
 
@@ -143,9 +145,10 @@ def group_of(now: Situation):
 def reported(now: Situation):
     """The phase, and the conditions with their reasons."""
     body = cluster()
-    body["spec"]["suspend"] = now.suspend == "yes"
+    body["spec"] |= {"suspend": now.suspend == "yes", "idleTimeout": 600}
+    job = {"active": OwnerJob("demo", None), "finished": OwnerJob("demo", NOW)}.get(now.job)
     parsed = DaskCluster.parse(body)
-    observed = Observed(scheduler_of(now), "token", service_of(now), (group_of(now),), frozenset())
+    observed = Observed(scheduler_of(now), "token", service_of(now), (group_of(now),), frozenset(), job=job)
     found = conditions(parsed, observed, REFUSED if now.spec == "refused" else FINE)
     phase = report(parsed, observed, found, None, domain="cluster.local").phase
     return phase, {(each.type, each.reason) for each in found}

@@ -1,10 +1,7 @@
 """What an API server makes of our CRDs and of the table: the local Kubernetes, or that of --kubeconfig."""
 
 import json
-import os
-import subprocess
 from datetime import UTC, datetime
-from functools import partial
 
 import pytest
 
@@ -16,8 +13,6 @@ from dask_k8s_crds import (
     DaskJob,
     DaskJobStatus,
     DaskWorkerGroupStatus,
-    manifests,
-    yaml,
 )
 from dask_k8s_crds.autoscaler import AutoscaledGroupStatus
 from dask_k8s_crds.structural_schema import for_kubernetes_type
@@ -88,17 +83,6 @@ CUSTOM_RESOURCES = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture(scope="session")
-def crds(kubernetes, tmp_path_factory):
-    """Our CRDs, installed as users do it; they stay, since other people's clusters may hang on them."""
-    file = tmp_path_factory.mktemp("crds") / "crds.yaml"
-    file.write_text(yaml.documents(manifests.crds()), encoding="utf-8")
-    names = [f"crd/{crd['metadata']['name']}" for crd in manifests.crds()]
-    environment = os.environ | {"KUBECONFIG": str(kubernetes.kubeconfig)}
-    for command in (["apply", "-f", file], ["wait", "--for=condition=Established", *names]):
-        subprocess.run(["kubectl", *command], check=True, env=environment, timeout=60)
-
-
 @pytest.fixture
 def run(crds, kubectl, namespace):
     """Run kubectl in the namespace of the test."""
@@ -119,40 +103,6 @@ def send(run, tmp_path):
         return run(verb, "-f", str(file), *options, check=check)
 
     return send
-
-
-@pytest.fixture(scope="session")
-def post(crds, kubectl):
-    """Create an object as `kubectl create` does; return what the API server made of it."""
-
-    def post(namespace, body, options=""):
-        path = kubectl.api.resource(body["kind"]).path(namespace)
-        return kubectl.api.request("POST", f"{path}?fieldValidation=Strict{options}", whole(body))
-
-    def whole(value):
-        """Return it with 3 in place of 3.0, as kubectl sends it."""
-        match value:
-            case dict():
-                return {key: whole(each) for key, each in value.items()}
-            case list():
-                return list(map(whole, value))
-            case float():
-                return int(value) if value.is_integer() else value
-        return value
-
-    return post
-
-
-@pytest.fixture
-def here(crds, kubectl, namespace):
-    """The namespace of the test."""
-    return kubectl.within(namespace)
-
-
-@pytest.fixture
-def created(post, namespace):
-    """Create an object; return what the API server made of it."""
-    return partial(post, namespace)
 
 
 @pytest.fixture

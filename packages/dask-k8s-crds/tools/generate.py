@@ -1,6 +1,7 @@
-"""Write `src/dask_k8s_crds/data/kubernetes.json`: schemas of PodSpec and other types of `kubernetes`.
+"""Write the files that are generated, or with `--check` write nothing and fail if one differs.
 
-With `--check`, write nothing and fail if the file differs.
+- `src/dask_k8s_crds/data/kubernetes.json`: schemas of PodSpec and other types of `kubernetes`;
+- the workspace's `docs/edits.md`: what an edit of each field does.
 """
 
 import argparse
@@ -13,9 +14,11 @@ from kubernetes.client.models.v1_pod_failure_policy import V1PodFailurePolicy
 from kubernetes.client.models.v1_pod_spec import V1PodSpec
 from kubernetes.client.models.v1_service_spec import V1ServiceSpec
 
+from dask_k8s_crds import edits
 from dask_k8s_crds.structural_schema import DATA, PRESERVE, Schema, convert
 
 TARGET = Path(__file__).parents[1] / "src" / "dask_k8s_crds" / DATA
+EDITS = Path(__file__).parents[3] / "docs" / "edits.md"
 
 QUANTITY = {
     "pattern": r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))"
@@ -86,16 +89,25 @@ def text() -> str:
     return '{\n "definitions": {\n' + ",\n".join(lines) + "\n }\n}\n"
 
 
+def edits_page() -> str:
+    """Return the page about edits: what is there above the first table, and the tables."""
+    introduction, _, _ = EDITS.read_text(encoding="utf-8").partition("\n## ")
+    return f"{introduction}\n{edits.table()}"
+
+
 def main() -> int:
-    """Write the file, or with `--check` compare it."""
+    """Write the files, or with `--check` compare them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; fail where the file differs")
-    if not parser.parse_args().check:
-        TARGET.write_text(text(), encoding="utf-8")
-    elif text() != TARGET.read_text(encoding="utf-8"):
-        print(f"{TARGET} differs from what this program writes", file=sys.stderr)
-        return 1
-    return 0
+    parser.add_argument("--check", action="store_true", help="write nothing; fail where a file differs")
+    check = parser.parse_args().check
+    differs = False
+    for target, content in {TARGET: text(), EDITS: edits_page()}.items():
+        if not check:
+            target.write_text(content, encoding="utf-8")
+        elif content != target.read_text(encoding="utf-8"):
+            print(f"{target} differs from what this program writes", file=sys.stderr)
+            differs = True
+    return int(differs)
 
 
 if __name__ == "__main__":

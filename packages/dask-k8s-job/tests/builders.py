@@ -5,6 +5,7 @@ from dask_k8s_controller.testing import FakeWorld, objects
 from dask_k8s_controller.testing.objects import NOW, ago
 from dask_k8s_crds import DaskJob, labels
 from dask_k8s_crds.resources import DASK_JOBS
+from dask_k8s_job import desired
 from dask_k8s_job.observe import Observed
 from dask_k8s_job.plugin import PLUGIN
 
@@ -41,17 +42,29 @@ def job(status=None, template=None, metadata_=None, **spec):
     }
 
 
-def cluster(*, ready=True, degraded=None, owner=OF_JOB, name="demo", **more):
+RECORDED = {"runnerUid": "runner", "clusterUid": "cluster"}
+"""The uids in the status of a job whose runner may start."""
+
+
+def made_from(made, *, digest, **annotations):
+    """Annotate what the controller made for the job without any changes."""
+    made["metadata"]["annotations"] = {labels.TEMPLATE_DIGEST: digest, **annotations}
+    return made
+
+
+def cluster(*, ready=True, degraded=None, owner=OF_JOB, name="demo", replicas=0, **more):
     conditions = [{"type": "SchedulerReady", "status": str(ready), "reason": "S", "message": "not yet"}]
     if degraded:
         conditions.append({"type": "Degraded", "status": "True", "reason": degraded, "message": "oh"})
-    return {
+    body = {
         "apiVersion": "kubernetes.dask.org/v1",
         "kind": "DaskCluster",
         "metadata": metadata(name, "cluster", owner, **more),
-        "spec": CLUSTER_SPEC,
+        "spec": {**CLUSTER_SPEC, "worker": {**CLUSTER_SPEC["worker"], "replicas": replicas}},
         "status": {"conditions": conditions, "schedulerAddress": ADDRESS},
     }
+    digest = desired.cluster_digest(DaskJob.parse(job()))
+    return made_from(body, digest=digest, **{labels.JOB_REPLICAS: str(replicas)})
 
 
 def runner(*ends, suspended=False, failed=0, started=60, **spec):
@@ -60,13 +73,14 @@ def runner(*ends, suspended=False, failed=0, started=60, **spec):
         for kind, reason in ends
     ]
     status = {"failed": failed, "conditions": conditions, **({"startTime": ago(started)} if started else {})}
-    return {
+    body = {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": metadata("demo-runner", "runner", OF_JOB),
-        "spec": {"suspend": suspended, **spec},
+        "spec": {"suspend": suspended, "backoffLimit": desired.UNLIMITED_RETRIES, **spec},
         "status": status,
     }
+    return made_from(body, digest=desired.runner_digest(DaskJob.parse(job())))
 
 
 def pod(phase="Running", name="demo-runner-abcde", created=50, trouble=None, **more):

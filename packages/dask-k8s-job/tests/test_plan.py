@@ -7,17 +7,76 @@ from dask_k8s_crds.resources import DASK_CLUSTERS, JOBS
 from dask_k8s_job.observe import JobResult, Observed
 from dask_k8s_job.plan import advance, cleanup, ttl_seconds_left
 
-from .builders import KEY, NOW, ago, cluster, job, observe, pod, runner, world
+from .builders import CLUSTER_SPEC, KEY, NOW, RECORDED, ago, cluster, job, observe, pod, runner, world
 
 NAMED = {"clusterName": "another"}
 OTHER = {"name": "another", "owner": None}
 GOING = {"deletionTimestamp": ago(1)}
 WORKERS = "patch DaskCluster ns/demo"
+START = "patch Job ns/demo-runner"
+WAITING = runner(suspended=True, started=None)
+
+
+def scaled(cluster, replicas):
+    """Scale a cluster as a user does."""
+    cluster["spec"]["worker"]["replicas"] = replicas
+    return cluster
+
+
 CASES = {
     "nothing-yet": (job(), {}, ["create DaskCluster ns/demo"]),
     "cluster-starts": (job(), {"clusters": [cluster(ready=False)]}, []),
     "cluster-goes": (job(), {"clusters": [cluster(**GOING)]}, []),
     "cluster-ready": (job(), {"clusters": [cluster()]}, ["create Job ns/demo-runner"]),
+    "runner-not-recorded": (job(), {"clusters": [cluster()], "runners": [WAITING]}, []),
+    "runner-recorded-without-the-cluster": (
+        job({"runnerUid": "runner"}),
+        {"clusters": [cluster()], "runners": [WAITING]},
+        [],
+    ),
+    "runner-recorded-on-another-cluster": (
+        job({**RECORDED, "clusterUid": "another"}),
+        {"clusters": [cluster()], "runners": [WAITING]},
+        [],
+    ),
+    "another-runner-recorded": (
+        job({**RECORDED, "runnerUid": "another"}),
+        {"clusters": [cluster()], "runners": [WAITING]},
+        [],
+    ),
+    "recorded": (job(RECORDED), {"clusters": [cluster()], "runners": [WAITING]}, [START]),
+    "recorded-but-scheduler-lost": (
+        job(RECORDED),
+        {"clusters": [cluster(ready=False)], "runners": [WAITING]},
+        [],
+    ),
+    "recorded-and-runner-gone": (job(RECORDED), {"clusters": [cluster()]}, []),
+    "recorded-and-cluster-gone": (job(RECORDED), {"runners": [runner()]}, []),
+    "edited-before-the-runner-started": (
+        job(template={"restartPolicy": "Never"}, backoffLimit=0),
+        {"clusters": [cluster()], "runners": [WAITING]},
+        [START.replace("patch", "delete")],
+    ),
+    "edited-before-the-cluster-was-used": (
+        job(cluster={"spec": CLUSTER_SPEC, "metadata": {"labels": {"a": "b"}}}),
+        {"clusters": [cluster()]},
+        ["delete DaskCluster ns/demo"],
+    ),
+    "limits-edited": (
+        job(RECORDED, backoffLimit=3, activeDeadlineSeconds=60),
+        {"clusters": [cluster()], "runners": [runner()]},
+        [START],
+    ),
+    "limits-as-edited": (
+        job(RECORDED, backoffLimit=3, activeDeadlineSeconds=60),
+        {"clusters": [cluster()], "runners": [runner(backoffLimit=3, activeDeadlineSeconds=60)]},
+        [],
+    ),
+    "limits-edited-after-the-end": (
+        job(RECORDED, backoffLimit=3),
+        {"clusters": [cluster()], "runners": [runner(("Complete", "C"))]},
+        [],
+    ),
     "runner-has-no-pod": (job(), {"clusters": [cluster()], "runners": [runner()]}, []),
     "runner-has-a-pod": (
         job(),
@@ -29,17 +88,26 @@ CASES = {
         {"clusters": [cluster()], "runners": [runner()], "pods": [pod("Failed")]},
         [],
     ),
-    "workers-were-let-go-on": (
+    "cluster-edited-before-its-workers": (
         job(),
         {"clusters": [cluster(generation=2)], "runners": [runner()], "pods": [pod()]},
+        [WORKERS],
+    ),
+    "workers-released": (
+        job(),
+        {"clusters": [cluster(replicas=3)], "runners": [runner()], "pods": [pod()]},
+        [],
+    ),
+    "scaled-to-zero-after-its-workers": (
+        job(),
+        {"clusters": [scaled(cluster(replicas=3), 0)], "runners": [runner()], "pods": [pod()]},
         [],
     ),
     "scheduler-lost": (
         job(),
-        {"clusters": [cluster(ready=False, generation=2)], "runners": [runner()], "pods": [pod()]},
+        {"clusters": [cluster(ready=False, replicas=3)], "runners": [runner()], "pods": [pod()]},
         [],
     ),
-    "runner-lost": (job(), {"clusters": [cluster(generation=2)]}, ["create Job ns/demo-runner"]),
     "name-taken": (job(), {"clusters": [cluster(owner=None)]}, ["create DaskCluster ns/demo"]),
     "named-missing": (job(**NAMED), {}, []),
     "named-starts": (job(**NAMED), {"clusters": [cluster(ready=False, **OTHER)]}, []),
@@ -52,19 +120,34 @@ CASES = {
     ),
     "suspended-before-it-began": (job(suspend=True), {}, []),
     "suspended": (
+        job(RECORDED, suspend=True),
+        {"clusters": [cluster()], "runners": [runner()], "pods": [pod()]},
+        ["patch Job ns/demo-runner"],
+    ),
+    "suspended-and-started-by-somebody-else": (
         job(suspend=True),
         {"clusters": [cluster()], "runners": [runner()], "pods": [pod()]},
-        ["patch Job ns/demo-runner", "delete DaskCluster ns/demo"],
+        [],
+    ),
+    "suspended-and-the-runner-too": (
+        job(RECORDED, suspend=True),
+        {"clusters": [cluster()], "runners": [runner(suspended=True)]},
+        [],
+    ),
+    "suspended-and-the-cluster-not-recorded-any-more": (
+        job({"runnerUid": "runner"}, suspend=True),
+        {"clusters": [cluster()], "runners": [runner(suspended=True)]},
+        ["delete DaskCluster ns/demo"],
     ),
     "suspended-already": (job(suspend=True), {"runners": [runner(suspended=True)]}, []),
     "suspended-on-another": (
-        job(suspend=True, **NAMED),
+        job(RECORDED, suspend=True, **NAMED),
         {"clusters": [cluster(**OTHER)], "runners": [runner()]},
         ["patch Job ns/demo-runner"],
     ),
     "resumed": (job(), {"runners": [runner(suspended=True)]}, ["create DaskCluster ns/demo"]),
     "resumed-and-ready": (
-        job(),
+        job(RECORDED),
         {"clusters": [cluster()], "runners": [runner(suspended=True)]},
         ["patch Job ns/demo-runner"],
     ),

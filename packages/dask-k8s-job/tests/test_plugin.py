@@ -31,7 +31,7 @@ def test_its_kind_and_its_rights():
     assert rights["daskjobs"] == {"list", "watch", "delete"}
     assert rights["daskjobs/status"] == {"patch"}
     assert rights["daskjobs/finalizers"] == {"update"}
-    assert rights["jobs"] == {"get", "list", "watch", "create", "patch"}
+    assert rights["jobs"] == {"get", "list", "watch", "create", "patch", "delete"}
     assert rights["daskclusters"] >= {"get", "list", "watch", "create", "patch", "delete"}
 
 

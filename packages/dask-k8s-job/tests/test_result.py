@@ -5,7 +5,7 @@ import pytest
 from dask_k8s_job.reconcile import reconcile
 from dask_k8s_job.result import job_result, reported_result, start_seconds_left
 
-from .builders import KEY, NOW, ago, cluster, job, observe, pod, runner, world
+from .builders import KEY, NOW, RECORDED, ago, cluster, job, observe, pod, runner, world
 
 
 def since(seconds):
@@ -127,7 +127,7 @@ async def test_status(case):
 
 
 async def test_names_and_times():
-    body = job({"jobStatus": "Running"})
+    body = job({"jobStatus": "Running", **RECORDED})
     made = world(
         body,
         clusters=[cluster()],
@@ -145,6 +145,7 @@ async def test_names_and_times():
         "endTime": ago(10),
         "failures": 2,
         "observedGeneration": 1,
+        **RECORDED,
     }
 
 

@@ -32,7 +32,7 @@ class Situation(NamedTuple):
 
 STEPS = {
     "cluster": {"none": ["there"], "there": ["none"]},
-    "runner": {"none": ["starts"], "starts": ["runs"], "runs": ["none"]},
+    "runner": {"none": ["starts"], "starts": ["runs"], "runs": ["rests"], "rests": ["runs"]},
     "suspend": {"no": ["yes"], "yes": ["no"]},
     "end": {"none": ["succeeds", "fails"]},
 }
@@ -40,15 +40,19 @@ STEPS = {
 
 
 def possible(now):
-    """A runner is made for a cluster, nothing is made for a job that rests, and no runner succeeds unmade."""
+    """A runner starts on a cluster, and rests while the job does; a job without one of the two has failed."""
+    if now.runner in {"starts", "runs"} and now.cluster == "none":
+        return False
     if now.runner == "starts":
-        return now.cluster == "there" and now.suspend == "no"
+        return now.suspend == "no"
     return now.end != "succeeds" or now.runner == "runs"
 
 
 def next_ones(now):
     reported = phase(now)
     steps = [(field, value) for field in STEPS for value in STEPS[field].get(getattr(now, field), ())]
+    # Only a job that is suspended has a runner that rests, until it is resumed.
+    steps = [step for step in steps if step != ("runner", "rests") or now.suspend == "yes"]
     every = [now._replace(**{field: value}, before=reported) for field, value in steps]
     return [each for each in every if now.end == "none" and possible(each)]
 
@@ -58,8 +62,8 @@ def phase(now):
     pod_phase = "Running" if now.runner == "runs" else "Pending"
     children = {
         "clusters": [cluster()] if now.cluster == "there" else [],
-        "runners": [runner()] if now.runner != "none" else [],
-        "pods": [pod(pod_phase)] if now.runner != "none" else [],
+        "runners": [runner(suspended=now.runner == "rests")] if now.runner != "none" else [],
+        "pods": [pod(pod_phase)] if now.runner in {"starts", "runs"} else [],
     }
     return report(*observe(body, **children), RESULTS.get(now.end), Outcome(), NOW).job_status
 

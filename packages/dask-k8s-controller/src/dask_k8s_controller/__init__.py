@@ -13,6 +13,7 @@ from dask_k8s_controller.dask.findings import (
     refused,
     unknown_fields,
 )
+from dask_k8s_controller.dask.last_applied import digest
 from dask_k8s_controller.dask.pods.capacity import stuck_pods
 from dask_k8s_controller.dask.pods.template import keeps_legacy_commands, pod_spec
 from dask_k8s_controller.dask.pods.view import Pod, troubled
@@ -53,6 +54,7 @@ __all__ = [
     "bounded",
     "conditions",
     "conditions_of",
+    "digest",
     "invalid_status",
     "keeps_legacy_commands",
     "pod_spec",

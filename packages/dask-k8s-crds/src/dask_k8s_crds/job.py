@@ -11,7 +11,16 @@ from dask_k8s_crds.custom_resource import Column, CustomResource
 from dask_k8s_crds.model import Closed, Count, Positive, Status, Time
 from dask_k8s_crds.resources import DASK_JOBS
 from dask_k8s_crds.templates import PodFailurePolicy, RunnerSpec, TemplateMetadata
-from dask_k8s_crds.validation_rules import CLUSTER_NAME, FAILURE_POLICY, IMMUTABLE, ONE_CLUSTER, schema
+from dask_k8s_crds.validation_rules import (
+    CLUSTER_NAME,
+    FAILURE_POLICY,
+    FIXED_CLUSTER,
+    FIXED_CLUSTER_NAME,
+    FIXED_FAILURE_POLICY,
+    FIXED_RUNNER,
+    ONE_CLUSTER,
+    schema,
+)
 
 JobPhase = Literal["JobCreated", "ClusterCreated", "Running", "Successful", "Failed", "Suspended"]
 
@@ -37,7 +46,9 @@ class JobCluster(Closed):
 class DaskJobSpec(Closed):
     """What a user asks of a job."""
 
-    model_config = ConfigDict(json_schema_extra=schema(ONE_CLUSTER, FAILURE_POLICY))
+    model_config = ConfigDict(
+        json_schema_extra=schema(ONE_CLUSTER, FAILURE_POLICY, FIXED_CLUSTER, FIXED_CLUSTER_NAME)
+    )
 
     job: RunnerTemplate = Field(description="The pod of the client, which runs to completion.")
     cluster: JobCluster | None = Field(
@@ -47,7 +58,6 @@ class DaskJobSpec(Closed):
         default=None,
         max_length=names.CLUSTER_NAME_MAX,
         description="Name of a DaskCluster to run on, which is left alone afterwards; cannot be changed.",
-        json_schema_extra=schema(IMMUTABLE),
     )
     backoff_limit: Count | None = Field(
         default=None,
@@ -91,6 +101,19 @@ class DaskJobStatus(Status):
     start_time: Time | None = Field(default=None, description="When the runner was started.")
     end_time: Time | None = Field(default=None, description="When the job succeeded or failed.")
     failures: int | None = Field(default=None, description="Pods of the runner that have failed.")
+    runner_uid: str | None = Field(
+        default=None,
+        description=(
+            "The uid of the only Job that may run the client, recorded before it starts. Once set, it stays."
+        ),
+    )
+    cluster_uid: str | None = Field(
+        default=None,
+        description=(
+            "The uid of the job's own cluster, recorded before the runner starts on it; absent while the job "
+            "is suspended."
+        ),
+    )
     observed_generation: int | None = None
     conditions: Conditions = ()
 
@@ -100,7 +123,7 @@ class DaskJob(CustomResource):
 
     resource = DASK_JOBS
     status_type = DaskJobStatus
-    rules = (CLUSTER_NAME,)
+    rules = (CLUSTER_NAME, FIXED_RUNNER, FIXED_FAILURE_POLICY)
     columns = (
         Column("Status", ".status.jobStatus"),
         Column("Number Of Workers", ".spec.cluster.spec.worker.replicas", "integer"),

@@ -20,6 +20,8 @@ LEGACY_COMMANDS = "kubernetes.dask.org/legacy-commands"
 """Set by users: "keep" runs `dask-scheduler` and `dask-worker` unchanged, for images older than 2022.10."""
 CLUSTER_REPLICAS = "kubernetes.dask.org/cluster-replicas"
 """On the default group: the `replicas` of the cluster that were last applied to the group."""
+JOB_REPLICAS = "kubernetes.dask.org/job-replicas"
+"""On the cluster of a job: the `replicas` that the job last applied to the cluster."""
 IDLE_SINCE = "kubernetes.dask.org/idle-since"
 """On a group: the `idleSince` of the cluster for which the group was scaled to zero."""
 TEMPLATE_DIGEST = "kubernetes.dask.org/template-digest"
@@ -30,7 +32,15 @@ DRAINING_SINCE = "kubernetes.dask.org/draining-since"
 """On an outdated worker: when it began to drain."""
 FAILURES = "kubernetes.dask.org/failures"
 """On a worker that replaces one that exited: how many of its predecessors exited in a row."""
-BOOKKEEPING = (CLUSTER_REPLICAS, IDLE_SINCE, TEMPLATE_DIGEST, LAST_APPLIED, DRAINING_SINCE, FAILURES)
+BOOKKEEPING = (
+    CLUSTER_REPLICAS,
+    JOB_REPLICAS,
+    IDLE_SINCE,
+    TEMPLATE_DIGEST,
+    LAST_APPLIED,
+    DRAINING_SINCE,
+    FAILURES,
+)
 """Annotations that the controller sets; children never inherit them."""
 COOLDOWN_UNTIL = "kubernetes.dask.org/cooldown-until"
 """Set by users on a DaskAutoscaler: no worker is removed before this time, in seconds since 1970."""

@@ -56,7 +56,10 @@ WORKER_GROUP_NAME = ValidationRule(
     lambda group: len(group["metadata"]["name"]) <= names.WORKER_GROUP_NAME_MAX,
     ".metadata.name",
 )
-IMMUTABLE = ValidationRule("self == oldSelf", "cannot be changed", None)
+IMMUTABLE = ValidationRule(
+    "self == oldSelf", "cannot be changed: delete this object and create another one", None
+)
+"""For required fields only: the API server skips the rules of a field that the old or new object lacks."""
 UNIQUE_NAMES = ValidationRule(
     "self.all(a, !has(a.name) || self.exists_one(b, has(b.name) && b.name == a.name))",
     "no two may have the same name",
@@ -86,6 +89,40 @@ FAILURE_POLICY = ValidationRule(
     ".podFailurePolicy",
 )
 
+_CREATE_AGAIN = "delete the DaskJob and create it again with the change"
+_SUSPENDED = "has({job}.suspend) && {job}.suspend"
+_NEVER_STARTED = (
+    f"({_SUSPENDED.format(job='oldSelf.spec')} && !(has(oldSelf.status) && has(oldSelf.status.runnerUid)))"
+)
+"""The runner is created after the job is resumed, and recorded in the status before it starts."""
+_FIXED_RUNNER_RULE = f"cannot be changed unless the job is suspended and has never started: {_CREATE_AGAIN}"
+FIXED_RUNNER = ValidationRule(
+    f"{_NEVER_STARTED} || self.spec.job == oldSelf.spec.job", _FIXED_RUNNER_RULE, None, ".spec.job"
+)
+FIXED_FAILURE_POLICY = ValidationRule(
+    f"{_NEVER_STARTED} || (has(self.spec.podFailurePolicy) == has(oldSelf.spec.podFailurePolicy)"
+    " && (!has(self.spec.podFailurePolicy) || self.spec.podFailurePolicy == oldSelf.spec.podFailurePolicy))",
+    _FIXED_RUNNER_RULE,
+    None,
+    ".spec.podFailurePolicy",
+)
+FIXED_CLUSTER = ValidationRule(
+    # `ONE_CLUSTER` and `FIXED_CLUSTER_NAME` keep a cluster from being added or removed.
+    f"({_SUSPENDED.format(job='self')}) || ({_SUSPENDED.format(job='oldSelf')})"
+    " || !has(self.cluster) || !has(oldSelf.cluster) || self.cluster == oldSelf.cluster",
+    "cannot be changed unless the job is suspended: scale or edit the DaskCluster of this job instead, "
+    f"or {_CREATE_AGAIN}",
+    None,
+    ".cluster",
+)
+FIXED_CLUSTER_NAME = ValidationRule(
+    "has(self.clusterName) == has(oldSelf.clusterName)"
+    " && (!has(self.clusterName) || self.clusterName == oldSelf.clusterName)",
+    f"cannot be set, changed or removed: {_CREATE_AGAIN}",
+    None,
+    ".clusterName",
+)
+
 _RULES = (
     CLUSTER_NAME,
     WORKER_GROUP_NAME,
@@ -95,6 +132,10 @@ _RULES = (
     OTHER_GROUPS,
     ONE_CLUSTER,
     FAILURE_POLICY,
+    FIXED_RUNNER,
+    FIXED_FAILURE_POLICY,
+    FIXED_CLUSTER,
+    FIXED_CLUSTER_NAME,
 )
 BY_CEL: Mapping[str, ValidationRule] = {rule.cel: rule for rule in _RULES}
 """All rules, by the CEL expression with which schemas refer to them."""

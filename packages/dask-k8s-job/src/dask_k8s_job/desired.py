@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dask_k8s_controller import keeps_legacy_commands, pod_spec
+from dask_k8s_controller import digest, keeps_legacy_commands, pod_spec
 from dask_k8s_crds import DaskJob, labels, names
 from dask_k8s_crds.metadata import child_metadata
 from dask_k8s_crds.model import INT32_MAX
@@ -17,14 +17,26 @@ def cluster(job: DaskJob) -> dict[str, Any] | None:
     if job.spec.cluster is None:
         return None
     spec = job.spec.cluster.spec.to_dict()
+    metadata = child_metadata(
+        (DASK_JOBS, job.metadata), job.metadata.name, job.spec.cluster.metadata, reserved={}, defaults={}
+    )
+    metadata["annotations"] |= {labels.JOB_REPLICAS: "0", labels.TEMPLATE_DIGEST: cluster_digest(job)}
     return {
         "apiVersion": API_VERSION,
         "kind": DASK_CLUSTERS.kind,
-        "metadata": child_metadata(
-            (DASK_JOBS, job.metadata), job.metadata.name, job.spec.cluster.metadata, reserved={}, defaults={}
-        ),
+        "metadata": metadata,
         "spec": {**spec, "worker": {**spec["worker"], "replicas": 0}},
     }
+
+
+def cluster_digest(job: DaskJob) -> str:
+    """Return the digest of what the job's own cluster is created from; empty if it has none."""
+    return digest(job.spec.cluster.to_dict()) if job.spec.cluster else ""
+
+
+def runner_digest(job: DaskJob) -> str:
+    """Return the digest of the fields that the API server does not allow to change in the runner's Job."""
+    return digest([job.spec.job.to_dict(), job.spec.pod_failure_policy])
 
 
 def workers(job: DaskJob) -> int:
@@ -33,7 +45,7 @@ def workers(job: DaskJob) -> int:
 
 
 def runner(job: DaskJob, address: str) -> dict[str, Any]:
-    """Return the Job that runs the client; `address` is that of the scheduler."""
+    """Return the Job that runs the client, suspended; `address` is that of the scheduler."""
     template = job.spec.job
     reserved = labels.job_runner(job.spec.cluster_name or job.metadata.name)
     metadata = child_metadata(
@@ -49,22 +61,28 @@ def runner(job: DaskJob, address: str) -> dict[str, Any]:
         env={"DASK_SCHEDULER_ADDRESS": address},
         legacy_commands=keeps_legacy_commands(job.metadata.annotations),
     )
-    limits = {
-        "backoffLimit": backoff_limit(job),
-        "activeDeadlineSeconds": job.spec.active_deadline_seconds,
-        "podFailurePolicy": job.spec.pod_failure_policy,
-    }
+    limits = {**changeable_limits(job), "podFailurePolicy": job.spec.pod_failure_policy}
+    annotations = {**metadata["annotations"], labels.TEMPLATE_DIGEST: runner_digest(job)}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": metadata,
+        "metadata": {**metadata, "annotations": annotations},
         "spec": {
+            "suspend": True,
             **{name: limit for name, limit in limits.items() if limit is not None},
             "template": {
                 "metadata": {"labels": own_labels, "annotations": metadata["annotations"]},
                 "spec": spec,
             },
         },
+    }
+
+
+def changeable_limits(job: DaskJob) -> dict[str, int | None]:
+    """Return the limits that the API server allows to change in the runner's Job; None for no limit."""
+    return {
+        "backoffLimit": backoff_limit(job),
+        "activeDeadlineSeconds": job.spec.active_deadline_seconds,
     }
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, Self
 
 from dask_k8s_controller import Key, Record, World, bounded
-from dask_k8s_crds import DaskClusterStatus, DaskJob, DaskJobStatus, names
+from dask_k8s_crds import DaskClusterStatus, DaskJob, DaskJobStatus, labels, names
 from dask_k8s_crds.conditions import find
 from dask_k8s_crds.resources import DASK_CLUSTERS, JOBS, PODS, Resource
 
@@ -35,7 +35,10 @@ class RunnerJob:
 
     created: datetime
     suspended: bool
+    backoff_limit: int | None
     deadline: int | None
+    digest: str
+    """Digest of the spec that it was created from."""
     started: datetime | None
     failed: int
     result: JobResult | None
@@ -45,9 +48,12 @@ def trim_runner(body: Mapping[str, Any]) -> RunnerJob:
     """Keep of a Job in the cache what a reconcile reads."""
     spec, status = body["spec"], body.get("status") or {}
     started = status.get("startTime")
+    metadata = body["metadata"]
     return RunnerJob(
-        created=datetime.fromisoformat(body["metadata"]["creationTimestamp"]),
+        created=datetime.fromisoformat(metadata["creationTimestamp"]),
         suspended=bool(spec.get("suspend")),
+        backoff_limit=spec.get("backoffLimit"),
+        digest=(metadata.get("annotations") or {}).get(labels.TEMPLATE_DIGEST, ""),
         deadline=spec.get("activeDeadlineSeconds"),
         started=datetime.fromisoformat(started) if started else None,
         failed=status.get("failed", 0),
@@ -128,6 +134,26 @@ class Observed:
         if self.live_cluster is None or ready is None or ready.status != "True":
             return None
         return self.cluster_status.scheduler_address
+
+    @property
+    def runner_recorded(self) -> bool:
+        """Whether the status names this runner, so that no other one can start."""
+        return self.runner is not None and self.status.runner_uid == self.runner.uid
+
+    @property
+    def cluster_recorded(self) -> bool:
+        """Whether the status names this cluster as the one that the runner starts on."""
+        return self.cluster is not None and self.status.cluster_uid == self.cluster.uid
+
+    @property
+    def runner_suspended(self) -> bool:
+        """Whether there is a runner, and it is suspended."""
+        return self.runner is not None and self.runner.value.suspended
+
+    @property
+    def runner_may_run(self) -> bool:
+        """Whether there is a runner that may have pods: it has neither finished, nor is it suspended."""
+        return self.runner is not None and self.runner.value.result is None and not self.runner_suspended
 
     @property
     def newest_pod(self) -> Record | None:

@@ -34,6 +34,6 @@ PLUGIN = Plugin(
     rules=(
         Rule(resources.GROUP, (resources.DASK_JOBS.plural,), ("delete",)),
         Rule(resources.GROUP, (resources.DASK_CLUSTERS.plural,), ("get", "create", "patch", "delete")),
-        Rule(JOBS.group, (JOBS.plural,), ("get", "create", "patch")),
+        Rule(JOBS.group, (JOBS.plural,), ("get", "create", "patch", "delete")),
     ),
 )

@@ -1,9 +1,10 @@
 """Decide whether a job has finished, and how. Pure; the time is passed in."""
 
 from datetime import datetime
+from typing import NamedTuple
 
-from dask_k8s_controller import Create, Outcome, WriteError
-from dask_k8s_crds import DaskJob
+from dask_k8s_controller import Create, Key, Outcome, WriteError
+from dask_k8s_crds import DaskJob, names
 from dask_k8s_crds.conditions import find
 from dask_k8s_crds.resources import DASK_CLUSTERS, JOBS
 from dask_k8s_job.findings import cluster_degraded, cluster_not_ready
@@ -51,6 +52,39 @@ def _with_pod_message(result: JobResult, observed: Observed) -> JobResult:
     if result.reason != "BackoffLimitExceeded" or pod is None or pod.value.trouble is None:
         return result
     return result._replace(message=f"{result.message}; pod {pod.key.name}: {pod.value.trouble.message}")
+
+
+class Loss(NamedTuple):
+    """A child that the status names and the cache does not show, and the result if it does not exist."""
+
+    key: Key
+    uid: str
+    result: JobResult
+
+
+def possible_loss(job: DaskJob, observed: Observed, now: datetime) -> Loss | None:
+    """Return the runner, or the cluster that it runs on, if somebody has deleted it, unless the cache lags.
+
+    Whether a deleted runner had succeeded is unknown, and a runner without its cluster has lost its results.
+    """
+    if job.spec.suspend:
+        return None
+    status, namespace = observed.status, observed.record.key.namespace
+    if status.runner_uid is not None and not observed.runner_recorded:
+        key = Key(JOBS, namespace, names.runner(job.metadata.name))
+        message = (
+            f"Job {key.name} (uid {status.runner_uid}) was deleted before its result was known, and its "
+            "client is not run a second time; to run it again, create another DaskJob"
+        )
+        return Loss(key, status.runner_uid, JobResult.failure("RunnerLost", message, now))
+    if status.cluster_uid is not None and not (observed.cluster_recorded and observed.live_cluster):
+        key = Key(DASK_CLUSTERS, namespace, job.metadata.name)
+        message = (
+            f"DaskCluster {key.name} (uid {status.cluster_uid}) was deleted while the job ran, and the "
+            "results on it are lost; to run the job again, create another DaskJob"
+        )
+        return Loss(key, status.cluster_uid, JobResult.failure("ClusterDeleted", message, now))
+    return None
 
 
 def start_seconds_left(job: DaskJob, observed: Observed, now: datetime) -> float | None:

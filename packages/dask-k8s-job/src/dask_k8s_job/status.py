@@ -6,6 +6,7 @@ from dask_k8s_controller import HEALTHY, Finding, Outcome, conditions, refused, 
 from dask_k8s_crds import DaskJob, DaskJobStatus
 from dask_k8s_crds.conditions import dated
 from dask_k8s_crds.job import JobPhase
+from dask_k8s_job import start
 from dask_k8s_job.findings import cluster_degraded, cluster_not_ready, runner_without_pod
 from dask_k8s_job.observe import JobResult, Observed
 
@@ -33,6 +34,7 @@ def report(
         Degraded=(degraded is not None, degraded or HEALTHY),
     )
     cluster, pod = observed.live_cluster, observed.newest_pod
+    uids = start.recorded(job, observed)
     return DaskJobStatus(
         job_status=phase,
         cluster_name=cluster.key.name if cluster else before.cluster_name,
@@ -40,6 +42,8 @@ def report(
         start_time=runner.started if runner and observed.has_run else before.start_time,
         end_time=result.time if result else None,
         failures=runner.failed if runner else before.failures,
+        runner_uid=uids.runner,
+        cluster_uid=uids.cluster,
         observed_generation=job.metadata.generation,
         conditions=dated(before.conditions, (*found, *unknown_fields(job, before.conditions)), now=now),
     )

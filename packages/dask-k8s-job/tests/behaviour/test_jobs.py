@@ -169,6 +169,16 @@ def test_what_becomes_of_the_cluster(world, start, cleanup, code, stays):
     world.until(lambda: not (job.has_cluster or job.pods))
 
 
+@pytest.mark.core
+def test_limits_of_a_job_that_runs_are_followed(world, start, standing):
+    job = start(SLEEP, clusterName=standing)
+    job.says("Running")
+    job.patch(backoffLimit=3)
+    world.until(lambda: world.get(f"job/{job.name}-runner")["spec"]["backoffLimit"] == 3)
+    job.patch(activeDeadlineSeconds=1)
+    assert job.fails()[0] == "DeadlineExceeded"
+
+
 def test_a_cluster_that_cannot_start(world, start):
     job = start(HELLO, image=MISSING)
     world.until(lambda: MISSING in job.condition("ClusterReady")["message"])

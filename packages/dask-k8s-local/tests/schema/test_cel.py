@@ -77,3 +77,10 @@ def test_what_the_schema_does_not_declare_is_not_there():
 def test_unreadable():
     assert cel.compile_rule("self.(") is not None
     assert cel.compile_rule("self.a == 1") is None
+
+
+@pytest.mark.parametrize("old, same", [({"nope": 1}, True), ({"nope": 2}, False), ({}, False)])
+def test_equality_compares_what_the_schema_does_not_declare(old, same):
+    node = compile_node({**SCHEMA, "x-kubernetes-validations": [{"rule": "self == oldSelf"}]})
+    found = list(cel.check(node, {**OBJECT, "nope": 1}, {**OBJECT, **old}))
+    assert (found == []) == same

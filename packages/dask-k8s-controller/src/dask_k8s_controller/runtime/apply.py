@@ -91,6 +91,21 @@ class Applier:
         self._show(key.resource, answer)
         return True
 
+    async def exists(self, key: Key, uid: str, version: int | None = None) -> bool:
+        """Ask the API server whether this object, or this version of it, exists and is not being deleted."""
+        async with self.throttle.slot(key):
+            return await self._exists(key, uid, version)
+
+    async def _exists(self, key: Key, uid: str, version: int | None = None) -> bool:
+        try:
+            metadata = (await self.api.get(key.path()))["metadata"]
+        except ApiError as error:
+            if error.is_absence:
+                return False
+            raise
+        is_current = version is None or metadata["resourceVersion"] == str(version)
+        return is_current and metadata["uid"] == uid and "deletionTimestamp" not in metadata
+
     async def _write_all(self, key: Key, uid: str, pending: deque[Action], errors: list[WriteError]) -> None:
         while pending:
             try:
@@ -135,6 +150,7 @@ class Applier:
     async def _patch(self, owner: Key, uid: str, action: Patch) -> None:
         key = action.key
         try:
+            # An object that a deleted owner adopted would be garbage-collected.
             if action.needs_owner and not await self._exists(owner, uid):
                 return
             body = await self.api.patch(key.path(), action.body)
@@ -149,11 +165,6 @@ class Applier:
         """Store the state that the API server returned for a write."""
         if (record := self.cache.read(resource, body)) is not None:
             self.cache.set_from_response(record)
-
-    async def _exists(self, owner: Key, uid: str) -> bool:
-        """Ask the API server: an object that a deleted owner adopted would be garbage-collected."""
-        metadata = (await self.api.get(owner.path()))["metadata"]
-        return metadata["uid"] == uid and "deletionTimestamp" not in metadata
 
     async def _create_event(self, action: Event) -> None:
         body = action.manifest(self.clock.now())

@@ -57,6 +57,9 @@ class LiveWorld:
         keys = self.expectations.doubted(owner.uid, now=self.clock.monotonic())
         return [key.name for key in keys if key.resource == resource]
 
+    async def exists(self, key: Key, uid: str, version: int | None = None) -> bool:
+        return await self.applier.exists(key, uid, version)
+
     async def apply(self, key: Key, uid: str, plan: Plan) -> Outcome:
         if not plan:
             return Outcome()

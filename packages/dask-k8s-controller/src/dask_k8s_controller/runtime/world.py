@@ -12,7 +12,7 @@ from dask_k8s_crds.resources import Resource
 
 
 class World(Protocol):
-    """What a reconcile can read and do. Reads come from the cache and never send a request."""
+    """What a reconcile can read and do. Reads come from the cache; only `exists` sends a request."""
 
     def now(self) -> datetime:
         """Return the time of the API server, in UTC: the one with which its timestamps and ours compare."""
@@ -36,6 +36,12 @@ class World(Protocol):
         """Return the names of objects that may have been created for this owner, but never appeared.
 
         Use these names first: if such an object exists, the API server refuses to create it twice.
+        """
+
+    async def exists(self, key: Key, uid: str, version: int | None = None) -> bool:
+        """Ask the API server whether this object, or this version of it, exists and is not being deleted.
+
+        Use this only before a decision that cannot be undone: the cache may lag, and this sends a request.
         """
 
     async def apply(self, key: Key, uid: str, plan: Plan) -> Outcome:

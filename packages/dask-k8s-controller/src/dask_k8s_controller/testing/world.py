@@ -11,7 +11,7 @@ from dask_k8s_controller.runtime.cache import Cache, Record
 from dask_k8s_controller.runtime.objects import Body, Key, key_of
 from dask_k8s_controller.runtime.plan import Action, Create, Delete, Event, Patch, Plan
 from dask_k8s_controller.runtime.plugin import Plugin
-from dask_k8s_controller.runtime.results import Outcome, WriteError
+from dask_k8s_controller.runtime.results import After, Outcome, WriteError
 from dask_k8s_controller.runtime.status_patch import status_patch
 from dask_k8s_controller.testing.objects import NOW
 from dask_k8s_crds.api_errors import ApiError
@@ -115,6 +115,10 @@ class FakeWorld:
             found = [body for key, body in self.objects.items() if key.resource == resource]
             self._cache.replace(resource, None, [self._cache.record(resource, body) for body in found])
 
+    def restart(self) -> None:
+        """Forget what was created, as a controller that has just started; the cache may still be lagging."""
+        self._created.clear()
+
     def advance(self, seconds: float) -> None:
         """Let time pass."""
         self.time += timedelta(seconds=seconds)
@@ -135,6 +139,11 @@ class FakeWorld:
     def doubted(self, owner: Record, resource: Resource) -> list[str]:  # noqa: ARG002  # every write is answered
         return []
 
+    async def exists(self, key: Key, uid: str, version: int | None = None) -> bool:
+        if not self._is(key, {"uid": uid, "resourceVersion": version}):
+            return False
+        return "deletionTimestamp" not in self.objects[key]["metadata"]
+
     async def apply(self, key: Key, uid: str, plan: Plan) -> Outcome:  # noqa: ARG002
         self.plans.append(plan)
         errors = []
@@ -145,12 +154,17 @@ class FakeWorld:
                 self.writes.append(str(action))
         return Outcome(tuple(errors))
 
-    async def report(self, record: Record, status: Mapping[str, Any]) -> None:
+    async def report(self, record: Record, status: Mapping[str, Any]) -> After | None:
         self.statuses.append(status)
-        key, body = record.key, self.objects.get(record.key)
-        if body is not None and body["metadata"]["uid"] == record.uid and status_patch(body, status):
-            self.writes.append(f"report {key}")
-            self._store(key.resource, _merge(body, {"status": status_patch(body, status)}))
+        key, current = record.key, self.get(record.key)
+        if current is None or current.uid != record.uid or not status_patch(current.value, status):
+            return None
+        if not self._is(key, {"uid": current.uid, "resourceVersion": current.version}):
+            return After(1.0)
+        self.writes.append(f"report {key}")
+        body = self.objects[key]
+        self._store(key.resource, _merge(body, {"status": status_patch(body, status)}))
+        return None
 
     def _write(self, owner: str, action: Action) -> bool:
         """Carry out an action, if its preconditions hold; return whether they do."""

@@ -145,11 +145,30 @@ def to_cel(node: Node, value: Any) -> Any:
     if value is None:
         return None
     if isinstance(value, dict):
-        return celtypes.MapType({celtypes.StringType(key): item for key, item in _members(node, value)})
+        return _Object(node, value)
     if isinstance(value, list):
         items = node.items or Node()
         return celtypes.ListType([to_cel(items, item) for item in value])
     return _scalar(node, value)
+
+
+class _Object(celtypes.MapType):
+    """An object; rules do not see fields that are not in the schema, but equality compares them."""
+
+    def __init__(self, node: Node, value: Mapping[str, Any]) -> None:
+        super().__init__({celtypes.StringType(key): item for key, item in _members(node, value)})
+        known = node.properties if node.additional is None else value
+        self._others = {key: item for key, item in value.items() if key not in known}
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, _Object) and self._others != other._others:
+            return False
+        return bool(super().__eq__(other))
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 def _members(node: Node, value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from dask_k8s_controller.dask.cluster.observe import Observed, WorkerGroup
+from dask_k8s_controller.dask.cluster.observe import Observed, OwnerJob, WorkerGroup
 from dask_k8s_controller.dask.findings import Finding
 from dask_k8s_controller.dask.scheduler.answers import AgentError
 from dask_k8s_controller.runtime.cache import Record
@@ -49,6 +49,17 @@ def unknown(error: AgentError, before: datetime | None) -> IdleState:
     message = "spec.idleTimeout has no effect until the scheduler says for how long it has been idle"
     finding = Finding("IdlenessUnknown", f"{message}: {error.reason}: {error.message}")
     return IdleState(since=before, look_again=RETRY_SECONDS, unknown=finding)
+
+
+def belongs_to_job(cluster: DaskCluster, job: OwnerJob | None, now: datetime) -> bool:
+    """Whether the idle action has to wait for a job: while it runs, and for ``spec.idleTimeout`` afterwards.
+
+    The job owns its cluster while it runs: a client that computes by itself for a while needs the results
+    that it left on the workers, so none of the actions is taken.
+    """
+    if job is None:
+        return False
+    return job.ended is None or (now - job.ended).total_seconds() < cluster.spec.idle_timeout
 
 
 def plan(cluster: DaskCluster, record: Record, observed: Observed, since: datetime) -> Plan:

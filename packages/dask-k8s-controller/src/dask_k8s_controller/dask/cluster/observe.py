@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Self
 
 import orjson
@@ -11,8 +12,15 @@ from dask_k8s_controller.dask.scheduler.pod import current
 from dask_k8s_controller.dask.world import World
 from dask_k8s_controller.runtime.cache import Record
 from dask_k8s_controller.runtime.objects import Body, Key, controller_of
-from dask_k8s_crds import DaskCluster, DaskWorkerGroupStatus, names
-from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SECRETS, SERVICES
+from dask_k8s_crds import DaskCluster, DaskJobStatus, DaskWorkerGroupStatus, names
+from dask_k8s_crds.resources import (
+    DASK_CLUSTERS,
+    DASK_JOBS,
+    DASK_WORKER_GROUPS,
+    PODS,
+    SECRETS,
+    SERVICES,
+)
 
 MAX_SERVICE = 2**16
 """Bytes of the largest spec of a scheduler's Service, with the record of what we applied."""
@@ -85,6 +93,25 @@ class WorkerGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnerJob:
+    """The DaskJob that created a cluster; ``ended`` is None while it is active."""
+
+    name: str
+    ended: datetime | None
+
+    @classmethod
+    def of(cls, record: Record, world: World) -> Self | None:
+        """Return the job that controls a cluster; None if no job does, or jobs are not watched."""
+        owner = record.owner
+        if owner is None or (owner.group, owner.kind) != (DASK_JOBS.group, DASK_JOBS.kind):
+            return None
+        job = world.get(Key(DASK_JOBS, record.key.namespace, owner.name))
+        if job is None or job.uid != owner.uid:
+            return None
+        return cls(name=owner.name, ended=DaskJobStatus.of(job.value).end_time)
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """A cluster's children, and all worker groups that name it in their spec, including those of users."""
 
@@ -96,6 +123,8 @@ class Observed:
     groups: tuple[WorkerGroup, ...]
     expected: frozenset[Key]
     """Children that we created and the cache does not show yet."""
+    job: OwnerJob | None = None
+    """The job that created the cluster."""
 
     @classmethod
     def of(cls, record: Record, world: World) -> Self:
@@ -116,6 +145,7 @@ class Observed:
                 for resource in (PODS, SECRETS, SERVICES, DASK_WORKER_GROUPS)
                 for child in world.expected(record, resource)
             ),
+            job=OwnerJob.of(record, world),
         )
 
     @property

@@ -40,7 +40,8 @@ async def reconcile(key: Key, world: World) -> After | None:
         recreated = await world.apply(key, record.uid, recreate)
         outcome = service_edits.without_immutable_errors(outcome) + recreated
     idle_state = await _idle_state(cluster, record, world)
-    if idle_state.timed_out and idle_state.since is not None:
+    waits = idle.belongs_to_job(cluster, observed.job, world.now())
+    if idle_state.timed_out and idle_state.since is not None and not waits:
         idle_plan = idle.plan(cluster, record, observed, idle_state.since)
         outcome += await world.apply(key, record.uid, idle_plan)
     observed = Observed.of(record, world)

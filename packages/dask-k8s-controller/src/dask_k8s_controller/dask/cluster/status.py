@@ -83,7 +83,7 @@ def conditions(
     """
     degraded = _degraded(cluster, observed, outcome)
     if cluster.spec.suspend:
-        return _suspended(cluster, observed, degraded)
+        return (*_suspended(cluster, observed, degraded), *_idle_action(cluster, observed))
     scheduler = scheduler_not_ready(observed)
     replicas, ready = _replicas(cluster, observed), _ready_replicas(observed)
     counts = f"{ready} of {replicas} workers are ready"
@@ -92,7 +92,7 @@ def conditions(
     progress = missing or (_PASSED_ON if passed_on else _updating(observed))
     complete = Finding("Complete", f"the scheduler is ready, {counts}")
     problem = degraded or (idleness_unknown if scheduler is None else None)
-    return findings.conditions(
+    found = findings.conditions(
         cluster.metadata.generation,
         SchedulerReady=(scheduler is None, scheduler or _SCHEDULER_READY),
         WorkersReady=(workers is None, workers or Finding("WorkersReady", counts)),
@@ -100,6 +100,19 @@ def conditions(
         Progressing=(progress is not None and degraded is None, degraded or progress or complete),
         Degraded=(problem is not None, problem or HEALTHY),
     )
+    return (*found, *_idle_action(cluster, observed))
+
+
+def _idle_action(cluster: DaskCluster, observed: Observed) -> tuple[Condition, ...]:
+    """Return whether the idle action waits for the job that created the cluster, if a job did."""
+    job, spec = observed.job, cluster.spec
+    if job is None or not spec.idle_timeout:
+        return ()
+    action = f"idleAction {spec.idle_action} is"
+    why = Finding("JobActive", f"DaskJob {job.name} has not finished: {action} not taken before")
+    if job.ended is not None:
+        why = Finding("JobFinished", f"DaskJob {job.name} has finished: {action} taken after idleTimeout")
+    return findings.conditions(cluster.metadata.generation, IdleActionWaits=(job.ended is None, why))
 
 
 def _suspended(cluster: DaskCluster, observed: Observed, degraded: Finding | None) -> tuple[Condition, ...]:
