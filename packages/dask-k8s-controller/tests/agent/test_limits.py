@@ -13,25 +13,29 @@ from .conftest import AGENT
 
 SCHEDULERS = """
 import json, sys, importlib.util
-from types import SimpleNamespace as Any
+from types import SimpleNamespace
 from distributed.core import Status
+
+class Any(SimpleNamespace):
+    __hash__ = object.__hash__  # as those of schedulers
 
 spec = importlib.util.spec_from_file_location("preload", sys.argv[1])
 preload = importlib.util.module_from_spec(spec)
 sys.modules["preload"] = preload
 spec.loader.exec_module(preload)
 
-def worker(name, resources):
-    return Any(
-        name=name, resources=resources, used_resources=resources, status=Status.running, processing={1: 1},
-        nthreads=1, occupancy=1.0, memory=Any(process=1), nbytes=1, memory_limit=2, address=name,
-        actors=(), has_what=(), long_running=set(), executing={},
-    )
-
 def task(needs):
     return Any(
         resource_restrictions=needs, prefix=Any(duration_average=1.0), worker_restrictions=None,
         host_restrictions=None, loose_restrictions=False,
+    )
+
+def worker(name, resources):
+    return Any(
+        name=name, resources=resources, used_resources=resources, status=Status.running,
+        processing={task({}): 1.0},
+        nthreads=1, occupancy=1.0, memory=Any(process=1), nbytes=1, memory_limit=2, address=name,
+        actors=(), has_what=(), long_running=set(), executing={},
     )
 
 for workers, tasks in json.load(sys.stdin):
