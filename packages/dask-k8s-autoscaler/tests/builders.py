@@ -32,7 +32,25 @@ def group(name="c-default", replicas=2, *, offers=None, ready=None, owned=True, 
     return body | {"status": {"replicas": replicas if ready is None else ready}}
 
 
-def load(workers=2, idle=0, *, resources=None, tasks=0, seconds=0.0):
+def pods(group, statuses, *, since=0.0):
+    """Pods of a group: `ready`, `running`, `pending`, and since then `lost` or `Unschedulable`."""
+    for number, reason in enumerate(statuses):
+        body = objects.pod(
+            f"{group}-{number}",
+            phase="Running" if reason in {"ready", "running", "lost"} else "Pending",
+            ready=reason == "ready",
+            creationTimestamp=ago(0),
+            ownerReferences=[owned_by("DaskWorkerGroup", group, f"uid-of-{group}")],
+        )
+        if reason == "Unschedulable":
+            scheduled = {"type": "PodScheduled", "status": "False", "reason": reason, "message": "no node"}
+            body["status"]["conditions"] = [scheduled | {"lastTransitionTime": ago(since)}]
+        if reason == "lost":
+            body["status"]["conditions"][0]["lastTransitionTime"] = ago(since)
+        yield body
+
+
+def load(workers=2, idle=0, *, resources=None, tasks=0, seconds=0.0, **more):
     return Load(
         resources=resources or {},
         workers=workers,
@@ -42,9 +60,9 @@ def load(workers=2, idle=0, *, resources=None, tasks=0, seconds=0.0):
         occupancy=seconds,
         memory=0,
         managed=0,
-        busy={},
         asked={},
         memory_limit=0,
+        **{"busy": {}} | more,
     )
 
 

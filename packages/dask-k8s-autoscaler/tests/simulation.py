@@ -5,15 +5,20 @@ Time is in seconds since 1970; nothing here waits for real.
 
 import heapq
 import itertools
+import math
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
 from dask_k8s_autoscaler.history import History
-from dask_k8s_autoscaler.model import Bounds, Group, Settings, WaitingTasks, Work, WorkerPool
+from dask_k8s_autoscaler.model import Bounds, Group, Settings, Stuck, WaitingTasks, Work, WorkerPool
 from dask_k8s_autoscaler.policy import decide, within_bounds
 
 UNKNOWN_SECONDS = 0.5
 """What Dask takes a task to last before it has seen one of its kind."""
+PATIENCE = 60.0
+"""Seconds that a pod may take to be scheduled (`fallbackSeconds`)."""
+LONG, FINISH = 60.0, 300.0
+"""Seconds after which the agent takes a task for long, and for which a retiring worker may run one."""
 
 
 @dataclass(eq=False)
@@ -23,8 +28,13 @@ class Task:
     kind: str = "task"
     data: int = 0
     """Bytes of the result, which is kept until `Simulation.release`."""
+    needs: tuple["Task", ...] = ()
+    """Tasks that must have been done before."""
+    pinned: bool = False
+    """Whether only one of the two oldest workers can run it."""
     arrived: float = 0.0
     started: float | None = None
+    done: bool = False
 
 
 @dataclass(eq=False)
@@ -34,6 +44,7 @@ class Pod:
     threads: int
     limit: int
     made: float
+    scheduled: bool = False
     connected: bool = False
     retiring: bool = False
     running: list[Task] = field(default_factory=list)
@@ -60,6 +71,8 @@ class GroupSpec:
     """Bytes that a worker takes for itself."""
     start: float = 10.0
     """Seconds that a pod takes to start."""
+    nodes: float = math.inf
+    """Pods for which there are nodes; the others are unschedulable."""
     bounds: Bounds | None = field(default_factory=lambda: Bounds(0, 20))
     priority: int = 0
     replicas: int = 0
@@ -78,9 +91,11 @@ class Simulation:
         self.seen = {}
         """By kind, how long tasks of it last."""
         self.history = History()
-        self.done = 0
+        self.dependents = {}
+        self.done, self.last_done = 0, start
         self.longest_wait = 0.0
-        self.killed_at_work = 0
+        self.killed = 0
+        """Tasks that were running when their worker was deleted."""
         self.lost = 0
         """Bytes of data."""
         self.changes = []
@@ -118,9 +133,15 @@ class Simulation:
 
     def groups(self):
         return [
-            Group(name, self.replicas[name], spec.offers, spec.bounds, spec.priority)
+            Group(name, self.replicas[name], spec.offers, spec.bounds, spec.priority, stuck=self._stuck(name))
             for name, spec in self.specs.items()
         ]
+
+    def _stuck(self, name):
+        pending = [pod.made for pod in self.pods[name] if not pod.scheduled]
+        if not pending or self.now - min(pending) <= PATIENCE:
+            return None
+        return Stuck(len(pending), "Unschedulable", min(pending), PATIENCE)
 
     def look(self):
         for change in within_bounds(self.groups()):
@@ -152,7 +173,8 @@ class Simulation:
         )
 
     def _pool(self, offers, pods):
-        tasks = [task for pod in pods for task in pod.tasks]
+        pinned = [task for pod in pods for task in pod.tasks if task.pinned]
+        tasks = [task for pod in pods for task in pod.tasks if not task.pinned]
         data = sum(pod.data for pod in pods)
         return WorkerPool(
             offers=offers,
@@ -166,6 +188,19 @@ class Simulation:
             limit=sum(pod.limit for pod in pods),
             busy=Counter(pod.group for pod in pods if not pod.idle),
             asked={name: sum(task.asks.get(name, 0) for task in tasks) for name in offers},
+            pods=Counter(pod.group for pod in pods),
+            pinned=Counter(pod.group for pod in pods if self._has_to_stay(pod)),
+            pinned_tasks=len(pinned),
+            pinned_seconds=sum(map(self._estimate, pinned)),
+        )
+
+    def _has_to_stay(self, pod):
+        """As the agent decides."""
+        return any(
+            task.pinned
+            or not self.seen.get(task.kind, math.inf) <= LONG
+            or (task.started is not None and self.now - task.started > LONG)
+            for task in pod.tasks
         )
 
     def _estimate(self, task):
@@ -179,21 +214,32 @@ class Simulation:
         for name, spec in self.specs.items():
             staying = [pod for pod in self.pods[name] if not pod.retiring]
             for _ in range(self.replicas[name] - len(staying)):
-                pod = Pod(name, spec.offers, spec.threads, spec.limit, self.now)
-                self.pods[name].append(pod)
-                self._at(self.now + spec.start, self._connect, pod)
+                self.pods[name].append(Pod(name, spec.offers, spec.threads, spec.limit, self.now))
             surplus = len(staying) - self.replicas[name]
-            # As the agent chooses: not connected yet, then idle, then with least data.
-            staying.sort(key=lambda pod: (pod.connected, not pod.idle, pod.data))
+            # As the agent chooses: not connected yet, then idle, then with little to lose and least data.
+            staying.sort(key=lambda pod: (pod.connected, not pod.idle, self._has_to_stay(pod), pod.data))
             for pod in staying[: max(0, surplus)]:
                 self._retire(pod)
+            free = spec.nodes - sum(pod.scheduled for pod in self.pods[name])
+            for pod in [pod for pod in self.pods[name] if not pod.scheduled][: int(min(free, 10**6))]:
+                pod.scheduled = True
+                self._at(self.now + spec.start, self._connect, pod)
 
     def _retire(self, pod):
-        self.killed_at_work += bool(pod.running)
         pod.retiring = True
         self.waiting.extendleft(reversed(pod.queue))
         pod.queue.clear()
         self._leave(pod)
+        self._at(self.now + FINISH, self._kill, pod)
+
+    def _kill(self, pod):
+        if pod in self.pods[pod.group]:
+            self.killed += len(pod.running)
+            for task in pod.running:
+                task.started = None
+            self.waiting.extendleft(pod.running)
+            pod.running.clear()
+            self._leave(pod)
 
     def _leave(self, pod):
         if pod.running:
@@ -219,16 +265,25 @@ class Simulation:
         self.last_arrival = self.now
         for task in tasks:
             task.arrived = self.now
-        self.waiting.extend(tasks)
+            for each in task.needs:
+                self.dependents.setdefault(each, []).append(task)
+        self.waiting.extend(task for task in tasks if _is_ready(task))
         self._assign()
 
     def _assign(self):
-        """Plain tasks wait here for a free thread; those that ask for something go to who has it, at once."""
+        """Plain tasks wait for a free thread of the worker with least to do; others go to one at once."""
         workers = self._workers()
         rest = deque()
-        free = deque(pod for pod in workers for _ in range(pod.threads + 1 - len(pod.tasks)))
+        turns = (
+            (number / pod.threads, order, pod)
+            for order, pod in enumerate(workers)
+            for number in range(len(pod.tasks), pod.threads + 1)
+        )
+        free = deque(pod for _, _, pod in sorted(turns, key=lambda turn: turn[:2]))
         for task in self.waiting:
-            if task.asks:
+            if task.pinned:
+                pod = min(workers[:2], key=lambda pod: len(pod.tasks), default=None)
+            elif task.asks:
                 able = [pod for pod in workers if _covers(pod.offers, task.asks)]
                 pod = min(able, key=lambda pod: len(pod.queue) + len(pod.running), default=None)
             else:
@@ -243,11 +298,13 @@ class Simulation:
             self._work(pod)
 
     def _steal(self, workers):
+        if not any(pod.queue for pod in workers):
+            return
         for thief in workers:
             victim = max(workers, key=lambda pod: len(pod.queue)) if thief.idle else thief
             half = len(victim.queue) // 2 if victim is not thief else 0
             for _ in range(half):
-                if _covers(thief.offers, victim.queue[-1].asks):
+                if _covers(thief.offers, victim.queue[-1].asks) and not victim.queue[-1].pinned:
                     thief.queue.append(victim.queue.pop())
 
     def _work(self, pod):
@@ -264,12 +321,18 @@ class Simulation:
         return all(used[name] + amount <= pod.offers[name] for name, amount in task.asks.items())
 
     def _finish(self, pod, task):
+        if task not in pod.running:
+            return  # it was killed
         pod.running.remove(task)
         pod.data += task.data
         self.seen[task.kind] = task.seconds
-        self.done += 1
+        self.done, self.last_done = self.done + 1, self.now
+        task.done = True
+        ready = [each for each in self.dependents.pop(task, ()) if _is_ready(each)]
+        self.waiting.extend(ready)
         if pod.retiring:
             self._leave(pod)
+            self._assign()
             return
         if not pod.queue and (self.waiting or any(len(each.queue) > 1 for each in self._workers())):
             self._assign()
@@ -284,3 +347,7 @@ class Simulation:
 
 def _covers(offers, asks):
     return all(offers.get(name, 0) >= amount for name, amount in asks.items())
+
+
+def _is_ready(task):
+    return all(each.done for each in task.needs)

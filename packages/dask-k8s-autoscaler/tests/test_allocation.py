@@ -6,6 +6,8 @@ from dask_k8s_autoscaler.allocation import allocate
 from dask_k8s_autoscaler.model import Bounds, Group, WaitingTasks, Work, WorkerPool
 from dask_k8s_autoscaler.sizing import PodCapacity
 
+from .operations import operations
+
 GPU = {"GPU": 1.0}
 GIB = 2**30
 
@@ -30,6 +32,23 @@ def allocation(groups, *parts, known=None):
 
 def needs(groups, *parts, known=None):
     return {name: need.pods for name, need in allocation(groups, *parts, known=known).needs.items()}
+
+
+def own_resources(count):
+    """Pools of one busy worker, each with a resource of its own."""
+    return [pool(1, offers={f"r{n}": 1.0}, tasks=1, seconds=9.0, asked={f"r{n}": 1.0}) for n in range(count)]
+
+
+def same_resources(count):
+    return [pool(count, offers=GPU, tasks=count, seconds=9.0, asked=GPU)]
+
+
+def own_waiting(count):
+    return [waiting(1, 9.0, **{f"r{n}": 1}) for n in range(count)]
+
+
+def own_groups(count):
+    return [group(f"g{n}", 1, offers={f"r{n}": 1.0}) for n in range(count)]
 
 
 DEFAULT = group()
@@ -192,3 +211,17 @@ def test_what_nobody_can_do():
 def test_who_would_be_larger():
     assert allocation([group(most=2), group("more", most=1)], waiting(9, 99.0)).full == ("default", "more")
     assert not allocation([group(most=2)], waiting(9, 10.0)).full
+
+
+@pytest.mark.parametrize(
+    "groups, pools, tasks",
+    [
+        pytest.param(lambda n: [DEFAULT], own_resources, lambda n: (), id="workers with one resource each"),
+        pytest.param(lambda n: [DEFAULT], own_resources, own_waiting, id="tasks that ask for one each"),
+        pytest.param(own_groups, own_resources, own_waiting, id="a group for each resource"),
+        pytest.param(own_groups, same_resources, own_waiting, id="equal workers"),
+    ],
+)
+def test_work_is_proportional_to_the_answer(groups, pools, tasks):
+    small, large = (operations(lambda n=n: allocation(groups(n), *pools(n), *tasks(n))) for n in (50, 200))
+    assert large < 6 * small

@@ -113,7 +113,7 @@ def test_a_day(load):
     assert simulation.done > 0
     assert not simulation.waiting
     assert simulation.replicas["default"] == 0, "it is calm again"
-    assert simulation.killed_at_work == 0
+    assert simulation.killed == 0
     assert 0 < max(simulation.sizes["default"]) <= 20
 
 
@@ -164,7 +164,7 @@ def test_long_tasks_get_a_worker_each_and_keep_it():
     long_tasks(simulation)
     simulation.run(DAY, Invariants(simulation.settings))
     assert max(simulation.sizes["default"]) == 11
-    assert simulation.killed_at_work == 0
+    assert simulation.killed == 0
     assert simulation.done == 18
 
 
@@ -232,7 +232,7 @@ def test_tasks_that_ask_for_a_gpu_wake_the_group_that_has_them():
     assert max(simulation.sizes["default"]) == 0
     assert simulation.done == 6
     assert simulation.replicas["gpu"] == 0
-    assert simulation.killed_at_work == 0
+    assert simulation.killed == 0
 
 
 def test_plain_tasks_wake_no_gpu():
@@ -318,4 +318,4 @@ def test_any_day(seed):
     simulation.run(15 * HOUR, Invariants(settings))
     assert simulation.done == submitted
     assert simulation.replicas == {name: spec.bounds.minimum for name, spec in specs.items()}
-    assert simulation.killed_at_work == 0
+    assert simulation.killed == 0

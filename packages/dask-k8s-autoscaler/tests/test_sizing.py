@@ -44,6 +44,7 @@ def test_pods_for_tasks(seconds, tasks, threads, pods):
         pytest.param(GPU, GPU | {"SSD": 1}, 0, id="only one of two"),
         pytest.param({"MEM": 100e9}, {"MEM": 40e9}, 2, id="amounts"),
         pytest.param(GPU, {"GPU": 0}, 4, id="asks for nothing of it"),
+        pytest.param(GPU, {"GPU": 5e-324}, 4, id="asks for almost nothing of it"),
     ],
 )
 def test_task_slots(offers, asks, number):

@@ -109,6 +109,8 @@ def test_announcement_differs_from_ours_only_in_what_changed_since():
         container["args"] = [*first.split("-"), *rest]
         assert container.pop("resources") is None
     scheduler = theirs["spec"]["scheduler"]["spec"]["containers"][0]
+    assert scheduler["args"][2:] == ["--host", "0.0.0.0"]  # only IPv4
+    del scheduler["args"][2:]
     probe = scheduler["readinessProbe"]
     assert probe.pop("initialDelaySeconds") == 5
     scheduler["startupProbe"] = probe | {"periodSeconds": 1, "failureThreshold": 300}

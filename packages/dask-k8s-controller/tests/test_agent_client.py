@@ -10,6 +10,7 @@ from aiohttp import web
 from dask_k8s_controller.dask.scheduler import agent_client
 from dask_k8s_controller.dask.scheduler.agent_client import BASE, LARGEST_ANSWER, AgentEndpoint, Agents
 from dask_k8s_controller.dask.scheduler.answers import AgentError, Demand, Load, Waiting
+from dask_k8s_crds import names
 
 LOAD = {
     "resources": {"GPU": 1},
@@ -44,8 +45,13 @@ async def agents():
         yield agents
 
 
+BOTH_FAMILIES = pytest.mark.parametrize(
+    "scheduler", ["127.0.0.1", "::1"], ids=["IPv4", "IPv6"], indirect=True
+)
+
+
 @pytest.fixture
-async def scheduler():
+async def scheduler(request):
     """A scheduler with prepared answers, which records what it was asked."""
     asked = []
     answers = {}
@@ -62,12 +68,13 @@ async def scheduler():
 
     runner = web.ServerRunner(web.Server(handle), shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    await web.TCPSite(runner, getattr(request, "param", "127.0.0.1"), 0).start()
     host, port = runner.addresses[0][:2]
-    yield AgentEndpoint("c-scheduler", f"{host}:{port}", "s3cret"), answers, asked
+    yield AgentEndpoint("c-scheduler", names.host_port(host, port), "s3cret"), answers, asked
     await runner.cleanup()
 
 
+@BOTH_FAMILIES
 async def test_demand(agents, scheduler):
     endpoint, answers, asked = scheduler
     answers["GET", f"{BASE}/demand"] = DEMAND
@@ -90,6 +97,7 @@ async def test_idle(agents, scheduler, answer, seconds):
     assert await agents.at(endpoint).idle() == seconds
 
 
+@BOTH_FAMILIES
 async def test_retire(agents, scheduler):
     endpoint, answers, asked = scheduler
     answers["POST", f"{BASE}/retire"] = {"gone": ["a"], "retiring": ["b"], "stuck": {"c": "why"}}
@@ -106,11 +114,32 @@ async def test_known(agents, scheduler):
     assert orjson.loads(asked[0][3]) == {"pods": {"a": "10.0.0.1", "b": ""}}
 
 
-async def test_known_where_there_is_no_agent(agents, scheduler):
+async def test_agents_of_the_first_version_understand_questions_about_pods_of_two_families(agents, scheduler):
+    endpoint, answers, asked = scheduler
+    answers["POST", f"{BASE}/known"] = {"known": ["a"]}
+    await agents.at(endpoint).known({"a": "10.0.0.1,fd00::1", "b": "fd00::2", "c": ""})
+    question = {"pods": {"a": "10.0.0.1", "b": "fd00::2", "c": ""}, "ips": {"a": "10.0.0.1,fd00::1"}}
+    assert orjson.loads(asked[0][3]) == question
+
+
+@pytest.mark.parametrize(
+    "address, ips",
+    [
+        pytest.param("tcp://10.0.0.2:1", "10.0.0.2", id="IPv4"),
+        pytest.param("tcp://[fd00::2]:1", "fd00::2", id="IPv6"),
+        pytest.param("tls://[FD00:0:0::2]:1", "fd00::2", id="another form"),
+        pytest.param("tcp://[fe80::2%eth0]:1", "fe80::2", id="a scope"),
+        pytest.param("tcp://[::ffff:10.0.0.2]:1", "10.0.0.2", id="IPv4 in IPv6"),
+        pytest.param("tcp://10.0.0.2:1", "fd00::2,10.0.0.2", id="the second of two families"),
+        pytest.param("tcp://[fd00::2]:1", "10.0.0.2,fd00::2", id="the other way round"),
+    ],
+)
+async def test_known_where_there_is_no_agent(agents, scheduler, address, ips):
     endpoint, answers, _ = scheduler
-    workers = [{"name": "a", "address": "tcp://10.0.0.1:1"}, {"name": 7, "address": "tcp://10.0.0.2:1"}]
+    workers = [{"name": "a", "address": "tcp://10.0.0.1:1"}, {"name": 7, "address": address}]
+    workers += [{"name": "", "address": text} for text in ("", "inproc://1/2", "[", "tcp://c:1", "10.0.0.3")]
     answers["GET", "/api/v1/get_workers"] = {"workers": workers}
-    pods = {"a": "", "b": "10.0.0.2", "c": "10.0.0.3"}
+    pods = {"a": "", "b": ips, "c": "10.0.0.30", "d": "10.0.0.4", "e": "10.0.0.4"}
     assert await agents.at(endpoint).known(pods) == {"a", "b"}
 
 
@@ -133,18 +162,18 @@ async def test_a_scheduler_has_no_say_in_pods_that_it_was_not_asked_about(agents
             "status 302",
             id="a redirect",
         ),
-        pytest.param(web.Response(text="<html>"), "BadAnswer", "Invalid JSON", id="no JSON"),
+        pytest.param(web.Response(text="<html>"), "BadAnswer", "invalid JSON", id="no JSON"),
         pytest.param(
-            web.Response(body=pickle.dumps(Bomb())), "BadAnswer", "Invalid JSON", id="a pickle bomb"
+            web.Response(body=pickle.dumps(Bomb())), "BadAnswer", "invalid JSON", id="a pickle bomb"
         ),
-        pytest.param([[1, 2]], "BadAnswer", "the whole", id="no object"),
+        pytest.param([[1, 2]], "BadAnswer", "the answer: ", id="no object"),
         pytest.param(
             web.json_response({**DEMAND, "target_duration": 0}), "BadAnswer", "target_duration", id="zero"
         ),
         pytest.param(
             web.Response(text=orjson.dumps(DEMAND).decode().replace("1.5", "1e999")),
             "BadAnswer",
-            "loads.0.occupancy",
+            "the answer: invalid JSON",
             id="infinite",
         ),
         pytest.param(
@@ -170,7 +199,7 @@ async def test_bad_answers(agents, scheduler, capfd, answer, reason, message):
     with pytest.raises(AgentError, match=message) as raised:
         await agents.at(endpoint).demand()
     assert raised.value.reason == reason
-    assert "scheduler pod c-scheduler at 127.0.0.1:" in raised.value.message
+    assert f"scheduler pod c-scheduler at {endpoint.address}: " in raised.value.message
     assert "s3cret" not in str(raised.value)
     assert "exploded" not in capfd.readouterr().out
 

@@ -4,12 +4,17 @@ from datetime import timedelta
 
 import pytest
 
-from dask_k8s_controller.dask.cluster.idle import POLL_SECONDS, check, plan
+from dask_k8s_controller.dask.cluster.idle import POLL_SECONDS, RETRY_SECONDS, check, plan
 from dask_k8s_controller.dask.cluster.observe import Observed, WorkerGroup
-from dask_k8s_crds import DaskCluster
+from dask_k8s_controller.dask.cluster.reconcile import reconcile
+from dask_k8s_controller.dask.scheduler.answers import AgentError
+from dask_k8s_controller.testing import FakeAgent, FakeWorld
+from dask_k8s_crds import DaskCluster, labels
 from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS
 
-from .builders import NOW, cluster, group, record
+from .builders import NOW, cluster, group, owned_by, pod, record, service
+
+OWNER = owned_by("DaskCluster", "c", "uid-of-cluster")
 
 PERIOD = "2026-11-23T11:00:00Z"
 
@@ -110,3 +115,26 @@ def test_a_cluster_that_changed_meanwhile_is_neither_deleted_nor_suspended():
     body = with_timeout(600, "Suspend")
     [patch] = planned(body).patch
     assert patch.body["metadata"] == {"resourceVersion": body["metadata"]["resourceVersion"]}
+
+
+@pytest.mark.parametrize("ready", [True, False], ids=["ready", "not ready"])
+async def test_a_cluster_says_why_its_idle_timeout_has_no_effect(ready):
+    pods = [pod("c-scheduler", component=labels.SCHEDULER, owner=OWNER, ready=ready)]
+    error = AgentError("AgentMissing", "scheduler pod c-scheduler at 10.0.0.1:8787: the agent is not there")
+    scheduler = FakeAgent(idle=error)
+    body = with_timeout(600)
+    body["metadata"]["uid"] = "uid-of-cluster"
+    world = FakeWorld(body, service(), *pods, scheduler=scheduler)
+    [key] = (key for key in world.objects if key.resource == DASK_CLUSTERS)
+    after = await reconcile(key, world)
+    assert after.seconds <= RETRY_SECONDS
+    [degraded] = [each for each in world.statuses[-1]["conditions"] if each["type"] == "Degraded"]
+    assert (degraded["status"], degraded["reason"]) == (
+        ("True", "IdlenessUnknown") if ready else ("False", "Healthy")
+    )
+    assert not ready or "spec.idleTimeout has no effect" in degraded["message"]
+    assert not ready or error.message in degraded["message"]
+    scheduler.answers["idle"] = None
+    await reconcile(key, world)
+    [degraded] = [each for each in world.statuses[-1]["conditions"] if each["type"] == "Degraded"]
+    assert degraded["reason"] == "Healthy"

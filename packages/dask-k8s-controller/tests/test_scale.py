@@ -2,14 +2,9 @@
 
 import pytest
 
+from dask_k8s_controller.dask.pods.restarts import FIRST_SECONDS, LONGEST_SECONDS
 from dask_k8s_controller.dask.workergroup.observe import Observed
-from dask_k8s_controller.dask.workergroup.scale import (
-    CALM_SECONDS,
-    LONGEST_RESTART_SECONDS,
-    RESTART_SECONDS,
-    SLICE,
-    decide,
-)
+from dask_k8s_controller.dask.workergroup.scale import CALM_SECONDS, SLICE, decide
 from dask_k8s_crds import labels
 from dask_k8s_crds.resources import PODS
 
@@ -84,14 +79,14 @@ def decided(records, replicas, expected=()):
             id="too many even without those created last",
         ),
         pytest.param(
-            [running("a"), ended("b", created=RESTART_SECONDS)],
+            [running("a"), ended("b", created=FIRST_SECONDS)],
             [],
             2,
             {"create": 1, "finished": ["b"], "failures": 1},
             id="an old one that ended is replaced",
         ),
         pytest.param(
-            [running("a"), ended("b", created=RESTART_SECONDS - 4)],
+            [running("a"), ended("b", created=FIRST_SECONDS - 4)],
             [],
             2,
             {"look_again": 4.0},
@@ -126,7 +121,7 @@ def decided(records, replicas, expected=()):
             id="one that fails again and again is replaced later and later",
         ),
         pytest.param(
-            [ended("b", created=LONGEST_RESTART_SECONDS - 1, failures=9000)],
+            [ended("b", created=LONGEST_SECONDS - 1, failures=9000)],
             [],
             1,
             {"look_again": 1.0},

@@ -11,10 +11,12 @@ from typing import NamedTuple
 
 import pytest
 
+from dask_k8s_controller.dask.cluster import idle
 from dask_k8s_controller.dask.cluster.observe import Observed, WorkerGroup
 from dask_k8s_controller.dask.cluster.status import conditions, report
 from dask_k8s_controller.dask.findings import Finding
 from dask_k8s_controller.dask.findings import conditions as found_conditions
+from dask_k8s_controller.dask.scheduler.answers import AgentError
 from dask_k8s_controller.dask.workergroup import observe, status
 from dask_k8s_controller.dask.workergroup.retirement import Retirement
 from dask_k8s_controller.runtime.plan import Create
@@ -170,8 +172,17 @@ def without_trouble(pairs):
     return {(kind, reason) for kind, reason in pairs if reason not in TROUBLE}
 
 
+def silent_scheduler():
+    """The conditions of a cluster that is ready and whose scheduler does not say whether it is idle."""
+    ready = Situation(scheduler="ready", service="there", workers="ready")
+    observed = Observed(scheduler_of(ready), "token", service_of(ready), (group_of(ready),), frozenset())
+    unknown = idle.unknown(AgentError("AgentMissing", "…"), None).unknown
+    found = conditions(DaskCluster.parse(cluster()), observed, FINE, idleness_unknown=unknown)
+    return {(each.type, each.reason) for each in found}
+
+
 def test_reasons_of_a_cluster(world):
-    pairs = set().union(*(found for _, found in world.values()))
+    pairs = set().union(*(found for _, found in world.values()), silent_scheduler())
     assert without_trouble(pairs) == documented("Reasons of a DaskCluster")
     assert {kind for kind, _ in pairs} == conditions_of("DaskCluster")
     repeating = {kind for kind, _ in pairs - without_trouble(pairs)}

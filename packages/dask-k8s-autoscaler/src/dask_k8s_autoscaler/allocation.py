@@ -4,24 +4,43 @@ Work goes to pods that exist or have been requested first, then to pods that may
 goes to groups that the autoscaler does not scale first, since their pods exist anyway, then by ascending
 priority, then to pods that offer the fewest resources which the tasks do not ask for. Plain tasks therefore
 do not scale up a GPU group.
+
+Pods whose workers have not registered are promises. So work is allocated twice, and each group gets the
+larger number of pods: once as if every promise is kept, so that a group whose pods are stuck keeps the size
+that it would have if they started; and once to registered workers first, then to pods that are coming, never
+to pods that are stuck, so that other groups do the work until they are really replaced.
+
+The work is the number of different requirements of tasks times the number of groups and worker pools, since
+there is no faster way in general to find out which pods can run which tasks. `Demand` limits requirements
+and pools.
 """
 
-import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from dask_k8s_autoscaler import sizing
+from dask_k8s_autoscaler.capacity import Kept, Limits, Pods, Present, View, pods_of, registered_pods
 from dask_k8s_autoscaler.model import Group, Resources, Work, WorkerPool
-from dask_k8s_autoscaler.sizing import Capacities, PodCapacity
+from dask_k8s_autoscaler.sizing import Capacities
+from dask_k8s_autoscaler.tasks import ResourceKey, Tasks, resource_key, tasks_of
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """How many pods a group needs, how many may be busy, and whether data are the reason."""
+    """How many pods a group needs, how many may be busy, and why.
+
+    Attributes:
+        pods: The pods that are needed.
+        busy: The pods that may have tasks.
+        for_data: Whether data are the reason.
+        for_stuck: Whether it does work of groups whose pods are stuck.
+    """
 
     pods: int
     busy: int = 0
     for_data: bool = False
+    for_stuck: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,200 +51,144 @@ class Allocation:
         capacities: The capacities of pods of the groups that have connected workers.
         full: Groups that need more pods than their maximum.
         unsatisfiable: Resources that tasks ask for and no group offers that has workers or may get some.
+        unserved: Whether there is work for stuck pods that no other group can do.
     """
 
     needs: Mapping[str, Need]
     capacities: Capacities
     full: tuple[str, ...] = ()
     unsatisfiable: tuple[Resources, ...] = ()
+    unserved: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Tasks:
-    """Tasks that ask for the same resources."""
-
-    asks: Resources
-    count: float
-    seconds: float
-
-
-@dataclass(slots=True)
-class _Pods:
-    """Equal pods: those of a group or, with `group` None, connected workers beyond the size of all groups."""
-
-    group: Group | None
-    offers: Resources
-    capacity: PodCapacity
-    existing: int
-    maximum: float
-    for_tasks: float = 0.0
-    """Pods that the allocated tasks need, not rounded."""
-    minimum: int = 0
-    """Pods that data or busy workers need."""
-
-    @property
-    def scaled(self) -> bool:
-        """Whether the autoscaler scales these pods."""
-        return self.group is not None and self.group.bounds is not None
-
-    @property
-    def needed(self) -> int:
-        """The pods that everything allocated so far needs."""
-        return max(self.minimum, sizing.round_up(self.for_tasks))
-
-    def rank(self, asks: Resources) -> tuple[bool, int, int]:
-        """Return the sort key by which tasks that ask for these resources choose pods."""
-        surplus = sum(name not in asks for name in self.offers)
-        return self.scaled, self.group.priority if self.group and self.scaled else 0, surplus
-
-    def slots(self, asks: Resources) -> float:
-        """Return how many tasks that ask for these resources one pod runs at a time."""
-        return sizing.task_slots(self.capacity.threads, self.offers, asks)
-
-    def allocate(self, tasks: _Tasks, target: float, limit: float) -> _Tasks | None:
-        """Allocate as many tasks as `limit` pods can run, and return the rest."""
-        pods = sizing.pods_for_tasks(tasks.seconds, tasks.count, target=target, slots=self.slots(tasks.asks))
-        free = limit - self.for_tasks
-        if limit < 1 or (free <= 0 and pods > 0):
-            return tasks
-        part = 1.0 if pods <= free else free / pods
-        self.for_tasks += part * pods
-        self.minimum = max(self.minimum, 1)
-        if part == 1.0:
-            return None
-        return _Tasks(tasks.asks, (1 - part) * tasks.count, (1 - part) * tasks.seconds)
-
-
-@dataclass(slots=True)
 class _Allocator:
     """The state of one allocation."""
 
-    work: Work
-    pods: list[_Pods]
-    full: dict[str, None] = field(default_factory=dict)
-    unsatisfiable: list[Resources] = field(default_factory=list)
-    for_data: set[str] = field(default_factory=set)
-    busy: dict[str, int] = field(default_factory=dict)
+    def __init__(self, work: Work, pods: Iterable[Pods]) -> None:
+        self.target = work.target
+        self.has_tasks = bool(work.tasks)
+        self.pods = sorted(pods, key=lambda each: each.rank)
+        self.full: dict[str, None] = {}
+        self.unsatisfiable: dict[ResourceKey, Resources] = {}
+        self.unserved = False
+        self.for_data: set[str] = set()
+        self.busy: dict[str, int] = {}
+        self._by_offers: defaultdict[ResourceKey, list[Pods]] = defaultdict(list)
+        self._by_name: defaultdict[str, list[Pods]] = defaultdict(list)
+        for each in self.pods:
+            self._by_offers[resource_key(each.offers)].append(each)
+            for name in each.offers:
+                self._by_name[name].append(each)
 
-    def allocate(self, tasks: _Tasks) -> None:
+    def run(self, work: Work) -> None:
+        """Allocate everything."""
+        for pool in work.pools:
+            self._allocate_pinned(pool)
+        # Tasks that ask for more resources come first, since fewer groups can run them.
+        for tasks in sorted(tasks_of(work), key=lambda tasks: -len(tasks.asks)):
+            self._allocate(tasks)
+        for pool in work.pools:
+            self._reserve_for_data(pool)
+        for pool in work.pools:
+            self._reserve_for_workers(pool)
+
+    def _allocate(self, tasks: Tasks) -> None:
         """Allocate tasks to existing pods, then to pods that may be added."""
-        able = [each for each in self.pods if each.slots(tasks.asks)]
-        able.sort(key=lambda pods: pods.rank(tasks.asks))
-        rest: _Tasks | None = tasks
-        for grow in (False, True):
-            for pods in able:
-                limit = pods.maximum if grow else min(max(pods.existing, pods.needed), pods.maximum)
-                rest = rest and pods.allocate(rest, self.work.target, limit)
-        if rest is None:
-            return
-        if any(pods.maximum for pods in able):
-            self._mark_full(able)
-        elif tasks.asks not in self.unsatisfiable:
-            self.unsatisfiable.append(tasks.asks)
+        offering = (self._by_name.get(name, []) for name in tasks.asks)
+        candidates = min(offering, key=len, default=self.pods)
+        able = [(pods, slots) for pods in candidates if (slots := pods.slots(tasks.asks))]
+        rest = tasks
+        for turn in range(len(Limits._fields)):
+            for pods, slots in able:
+                limit = min(max(pods.limits[turn], pods.needed), pods.limits.last)
+                left = pods.allocate(rest, self.target, slots, limit)
+                if left is None:
+                    return
+                rest = left
+        if any(pods.maximum for pods, _ in able):
+            self._mark_full(pods for pods, _ in able)
+        else:
+            self.unsatisfiable.setdefault(resource_key(tasks.asks), tasks.asks)
 
-    def reserve_for_data(self, pool: WorkerPool) -> None:
+    def _allocate_pinned(self, pool: WorkerPool) -> None:
+        """Allocate the tasks that only the workers which have them can run to the pods of these workers."""
+        rest = Tasks({}, pool.pinned_tasks, pool.pinned_seconds)
+        for pods in self._by_offers.get(resource_key(pool.offers), []):
+            limit = pool.pods_that_stay(pods.group) if pods.group else pods.existing
+            left = pods.allocate(rest, self.target, pods.slots({}), limit) if rest.count > 0 else None
+            if left is None:
+                return
+            rest = left
+
+    def _reserve_for_data(self, pool: WorkerPool) -> None:
         """Reserve pods for the data of these workers; more than exist only while there are tasks."""
-        equal = self._offering(pool.offers)
+        equal = self._by_offers.get(resource_key(pool.offers), [])
         count = max((sizing.pods_for_data(pool.data, pods.capacity.data) for pods in equal), default=0)
         for pods in equal:
             if pods.group is not None and count > pods.needed:
                 self.for_data.add(pods.group.name)
             pods.minimum = max(pods.minimum, min(count, max(pods.existing, pods.needed)))
             count -= min(count, pods.needed)
-        for pods in equal if self.work.tasks else ():
-            extra = int(min(count, pods.maximum - pods.needed))
+        for pods in equal if self.has_tasks else ():
+            extra = int(min(count, pods.limits.last - pods.needed))
             if pods.scaled and extra > 0:
                 pods.minimum = pods.needed + extra
                 count -= extra
-        if count and self.work.tasks:
+        if count and self.has_tasks:
             self._mark_full(equal)
 
-    def reserve_for_busy(self, pool: WorkerPool) -> None:
-        """Reserve the pods of busy workers; those whose group is unknown may belong to any group."""
-        equal = self._offering(pool.offers)
+    def _reserve_for_workers(self, pool: WorkerPool) -> None:
+        """Reserve the pods of workers that have to stay."""
+        equal = self._by_offers.get(resource_key(pool.offers), [])
         of_no_group = sum(pods.existing for pods in equal if pods.group is None)
-        unknown = max(0, pool.workers - pool.idle - sum(pool.busy.values()) - of_no_group)
         for pods in equal:
             if pods.group is not None and pods.scaled:
-                workers = pool.busy.get(pods.group.name, 0) + unknown
-                busy = min(math.ceil(workers / pods.group.processes), pods.existing)
+                busy = min(pool.busy_pods(pods.group, of_no_group), pods.existing)
                 self.busy[pods.group.name] = busy
-                pods.minimum = max(pods.minimum, busy)
+                staying = busy if pool.pinned is None else pool.pods_that_stay(pods.group)
+                pods.minimum = max(pods.minimum, min(staying, pods.existing))
 
-    def _offering(self, offers: Resources) -> list[_Pods]:
-        """Return the pods that offer exactly these resources, in the order in which work is allocated."""
-        equal = [pods for pods in self.pods if pods.offers == offers]
-        return sorted(equal, key=lambda pods: pods.rank(offers))
-
-    def _mark_full(self, candidates: Iterable[_Pods]) -> None:
-        self.full.update({pods.group.name: None for pods in candidates if pods.group and pods.scaled})
+    def _mark_full(self, candidates: Iterable[Pods]) -> None:
+        """Mark those whose maximum is the reason that something is left; the pods of others are stuck."""
+        for pods in candidates:
+            if pods.limits.last < pods.maximum:
+                self.unserved = True
+            elif pods.group and pods.scaled:
+                self.full[pods.group.name] = None
 
 
 def allocate(groups: Sequence[Group], work: Work, known: Capacities) -> Allocation:
     """Allocate the work to groups; `known` are earlier capacities of pods of groups that have none now."""
-    of_groups = [_pods(group, work, known) for group in groups]
-    allocator = _Allocator(work, [*_pods_of_no_group(groups, work), *of_groups])
-    # Tasks that ask for more resources come first, since fewer groups can run them.
-    for tasks in sorted(_tasks(work), key=lambda tasks: -len(tasks.asks)):
-        allocator.allocate(tasks)
-    for pool in work.pools:
-        allocator.reserve_for_data(pool)
-    for pool in work.pools:
-        allocator.reserve_for_busy(pool)
-    scaled = {pods.group.name: pods for pods in of_groups if pods.group is not None and pods.scaled}
-    connected = [pool.offers for pool in work.pools if pool.workers]
+    kept, of_kept = _run(groups, work, known, Kept())
+    present, of_present = kept, of_kept
+    registered = registered_pods(groups, work)
+    if any(registered[group.name] < group.replicas for group in groups):
+        present, of_present = _run(groups, work, known, Present(registered))
+    connected = {resource_key(pool.offers) for pool in work.pools if pool.workers}
     return Allocation(
         needs={
-            name: Need(pods.needed, allocator.busy.get(name, 0), name in allocator.for_data)
-            for name, pods in scaled.items()
+            name: Need(
+                max(pods.replicas, of_present[name].replicas),
+                kept.busy.get(name, 0),
+                name in kept.for_data,
+                of_present[name].for_tasks > pods.for_tasks + sizing.ROUNDING_ERROR,
+            )
+            for name, pods in of_kept.items()
         },
-        capacities={name: pods.capacity for name, pods in scaled.items() if pods.offers in connected},
-        full=tuple(allocator.full),
-        unsatisfiable=tuple(allocator.unsatisfiable),
+        capacities={
+            name: pods.capacity for name, pods in of_kept.items() if resource_key(pods.offers) in connected
+        },
+        full=tuple({**kept.full, **present.full}),
+        unsatisfiable=tuple(kept.unsatisfiable.values()),
+        unserved=present.unserved,
     )
 
 
-def _tasks(work: Work) -> list[_Tasks]:
-    """Group all tasks by the resources that they ask for."""
-    tasks = [each for pool in work.pools for each in _tasks_of_workers(pool)]
-    tasks += [_Tasks(each.asks, each.tasks, each.seconds) for each in work.waiting]
-    return [each for each in tasks if each.count > 0]
-
-
-def _tasks_of_workers(pool: WorkerPool) -> Iterable[_Tasks]:
-    """Split the tasks that workers have into tasks that ask for resources, and plain ones.
-
-    Only the sum of the resources is known. Each task is assumed to ask for one of a resource, or for more if
-    there are not enough tasks for that.
-    """
-    if not pool.tasks:
-        return
-    asked = {name: amount for name, amount in pool.asked.items() if amount > 0 and name in pool.offers}
-    needed = max((amount / min(1, pool.offers[name]) for name, amount in asked.items()), default=0)
-    count = min(pool.tasks, needed)
-    part = count / pool.tasks
-    if asked:
-        asks = {name: min(amount / count, pool.offers[name]) for name, amount in asked.items()}
-        yield _Tasks(asks, count, part * pool.seconds)
-    yield _Tasks({}, pool.tasks - count, (1 - part) * pool.seconds)
-
-
-def _pods(group: Group, work: Work, known: Capacities) -> _Pods:
-    pool = next((pool for pool in work.pools if pool.offers == group.offers), None)
-    earlier = known.get(group.name)
-    capacity = sizing.pod_capacity(pool, earlier, threads=group.threads, processes=group.processes)
-    maximum: float = group.replicas
-    if group.bounds is not None:
-        maximum = math.inf if group.bounds.maximum is None else group.bounds.maximum
-    return _Pods(group, group.offers, capacity, group.replicas, maximum)
-
-
-def _pods_of_no_group(groups: Sequence[Group], work: Work) -> Iterable[_Pods]:
-    """Yield connected workers beyond the replicas of the groups, which are capacity as well."""
-    for pool in work.pools:
-        equal = [group for group in groups if group.offers == pool.offers]
-        processes = max((group.processes for group in equal), default=1)
-        surplus = pool.workers // processes - sum(group.replicas for group in equal)
-        if surplus > 0:
-            capacity = sizing.pod_capacity(pool, None, threads=0, processes=processes)
-            yield _Pods(None, pool.offers, capacity, surplus, surplus)
+def _run(
+    groups: Sequence[Group], work: Work, known: Capacities, view: View
+) -> tuple[_Allocator, dict[str, Pods]]:
+    """Allocate the work to pods as `view` counts them; return also the pods of the scaled groups."""
+    pods = pods_of(groups, work, known, view)
+    allocator = _Allocator(work, pods)
+    allocator.run(work)
+    return allocator, {each.group.name: each for each in pods if each.group is not None and each.scaled}

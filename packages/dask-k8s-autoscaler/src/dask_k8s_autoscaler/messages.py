@@ -1,12 +1,18 @@
 """The messages of conditions. One that describes a lasting state contains no number that keeps changing."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from dask_k8s_autoscaler.allocation import Need
-from dask_k8s_autoscaler.model import Group, Resources, Settings, Work
+from dask_k8s_autoscaler.model import Group, Resources, Settings, Stuck, Work
 
 STEADY = "the cluster has as many workers as its work needs"
 WITHIN_BOUNDS = "nothing keeps the cluster from having as many workers as its work needs"
+
+RESTRICTED = (
+    "tasks wait for workers or hosts that are not there, and new workers cannot run them; submit them "
+    "without `workers`, or with `allow_other_workers=True`"
+)
 
 
 def into_bounds(group: Group, size: int) -> str:
@@ -33,6 +39,32 @@ def scaled_down(group: Group, size: int, enough: int, settings: Settings) -> str
 
 def _scaled(group: Group, size: int) -> str:
     return f"scaled {group.name} from {group.replicas} to {size}"
+
+
+def not_ready(stuck: Sequence[tuple[Group, Stuck]], now: float) -> str:
+    """Say for how long which workers have not been ready."""
+    return "; ".join(_not_ready(group, each, f"for {now - each.since:.0f} s") for group, each in stuck)
+
+
+def work_of_stuck(
+    stuck: Sequence[tuple[Group, Stuck]], takers: Sequence[str], full: Sequence[Group], *, unserved: bool
+) -> str:
+    """Say which groups do the work of workers that are not ready, and why nobody does the rest of it."""
+    parts = []
+    for group, each in stuck:
+        since = f"since {datetime.fromtimestamp(each.since, UTC):%Y-%m-%dT%H:%M:%SZ}"
+        parts.append(_not_ready(group, each, since))
+    if takers:
+        parts.append(f"their load goes to {', '.join(takers)}")
+    if unserved:
+        parts.append(at_maximum(full) if full else "no other group can do their work")
+    return "; ".join(parts)
+
+
+def _not_ready(group: Group, stuck: Stuck, time: str) -> str:
+    workers = f"group {group.name}: {stuck.pods} of {group.replicas} workers"
+    limit = f"more than fallbackSeconds ({stuck.patience:g})"
+    return f"{workers} have not been ready {time} ({stuck.reason}), {limit}"
 
 
 def no_group_offers(asks: Resources) -> str:

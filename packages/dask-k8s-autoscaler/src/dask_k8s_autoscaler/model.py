@@ -21,6 +21,23 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
+class Stuck:
+    """Pods of a group that have not started for longer than they may.
+
+    Attributes:
+        pods: How many there are.
+        reason: What keeps most of them from starting, for example ``Unschedulable``.
+        since: Since when the first of them has not started, in seconds since 1970.
+        patience: The seconds that they may take (`fallbackSeconds`).
+    """
+
+    pods: int
+    reason: str
+    since: float
+    patience: float
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
     """A worker group.
 
@@ -31,6 +48,9 @@ class Group:
         priority: Groups with a low priority get work first.
         threads: Threads of one pod according to its template; 0 if the template does not say.
         processes: Dask workers in one pod.
+        ready: Pods that are ready.
+        stuck: The pods that are not expected to start, if there are any.
+        lost: Further pods that have run and do not, since their node is lost. Others can replace them.
     """
 
     name: str
@@ -40,6 +60,14 @@ class Group:
     priority: int = 0
     threads: int = 0
     processes: int = 1
+    ready: int = 0
+    stuck: Stuck | None = None
+    lost: int = 0
+
+    @property
+    def usable(self) -> int:
+        """The pods that have started or are expected to start."""
+        return self.replicas - self.lost - (self.stuck.pods if self.stuck else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +83,11 @@ class WorkerPool:
         limit: Bytes that the processes may use; 0 without a limit.
         busy: Workers that have tasks, by the name of their group where it is known.
         asked: Dask resources that the tasks ask for, in sum.
+        pods: Pods of the workers by the name of their group, or by "" if it is not known. None if the
+            scheduler does not report it.
+        pinned: Those of these pods that have to stay. None if the scheduler does not report it.
+        pinned_tasks: Further tasks, which only the workers that have them can run.
+        pinned_seconds: Estimated duration of those tasks.
     """
 
     offers: Resources
@@ -68,6 +101,20 @@ class WorkerPool:
     limit: int = 0
     busy: Mapping[str, int] = field(default_factory=dict)
     asked: Resources = field(default_factory=dict)
+    pods: Mapping[str, int] | None = None
+    pinned: Mapping[str, int] | None = None
+    pinned_tasks: int = 0
+    pinned_seconds: float = 0.0
+
+    def busy_pods(self, group: Group, of_no_group: int) -> int:
+        """Return how many pods of a group may have tasks; workers of an unknown group may be in any."""
+        unknown = max(0, self.workers - self.idle - sum(self.busy.values()) - of_no_group)
+        return math.ceil((self.busy.get(group.name, 0) + unknown) / group.processes)
+
+    def pods_that_stay(self, group: Group) -> int:
+        """Return how many pods of a group may have to stay; those of an unknown group may belong to any."""
+        pinned = self.pinned or {}
+        return pinned.get(group.name, 0) + pinned.get("", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +128,19 @@ class WaitingTasks:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The tasks and workers of a scheduler; `target` is the seconds of work that each thread should have."""
+    """The tasks and workers of a scheduler.
+
+    Attributes:
+        target: The seconds of work that each thread should have.
+        pools: The connected workers.
+        waiting: The tasks without a worker that a new worker could run.
+        restricted: How many other tasks wait for certain workers or hosts.
+    """
 
     target: float
     pools: tuple[WorkerPool, ...] = ()
     waiting: tuple[WaitingTasks, ...] = ()
+    restricted: int = 0
 
     @property
     def tasks(self) -> int:
@@ -125,7 +180,8 @@ class Settings:
     Attributes:
         interval: Seconds between two polls of the scheduler.
         target: Seconds of work that each thread should have, None for what the scheduler is configured with.
-        idle: Seconds for which a worker must have been idle before it is removed.
+        idle: Seconds for which a worker must have been idle before it is removed; None if a worker with tasks
+            may be removed, too.
         cooldown_until: No worker is removed before this time, in seconds since 1970.
     """
 
@@ -133,5 +189,5 @@ class Settings:
     target: float | None = None
     up: ScalingRules = ScalingRules(0.0)
     down: ScalingRules = ScalingRules(15.0, max_percent=25)
-    idle: float = 0.0
+    idle: float | None = None
     cooldown_until: float = 0.0

@@ -5,11 +5,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from dask_k8s_autoscaler.model import Bounds, Group, ScalingRules, Settings, WaitingTasks, Work, WorkerPool
+from dask_k8s_autoscaler.model import (
+    Bounds,
+    Group,
+    ScalingRules,
+    Settings,
+    WaitingTasks,
+    Work,
+    WorkerPool,
+)
+from dask_k8s_autoscaler.stuck import stuck_workers
 from dask_k8s_autoscaler.template import WorkerShape, worker_shape
 from dask_k8s_controller import Demand, Key, Record, World
 from dask_k8s_crds import DaskAutoscaler, DaskWorkerGroup, DaskWorkerGroupStatus, InvalidObject, labels, names
-from dask_k8s_crds.resources import DASK_AUTOSCALERS, DASK_CLUSTERS, DASK_WORKER_GROUPS
+from dask_k8s_crds.resources import DASK_AUTOSCALERS, DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS
 
 
 class _ParsedAutoscaler(NamedTuple):
@@ -101,10 +110,13 @@ def _observe(record: Record, parsed: _ParsedAutoscaler, world: World, cache: Par
         for each in world.find(DASK_WORKER_GROUPS, record.key.namespace, spec.cluster)
         if not each.deleting and (each.owner is None or each.is_controlled_by(cluster))
     }
-    bounds = {names.default_group(spec.cluster): (Bounds(spec.minimum, spec.maximum), 0)}
-    bounds |= {each.name: (Bounds(each.minimum, each.maximum), each.priority) for each in spec.groups}
-    scaled = [_group(found[name], cache, *of_group) for name, of_group in bounds.items() if name in found]
-    others = [_group(each, cache) for name, each in found.items() if name not in bounds]
+    default = _Entry(spec.fallback_seconds, Bounds(spec.minimum, spec.maximum))
+    entries = {names.default_group(spec.cluster): default}
+    for each in spec.groups:
+        entries[each.name] = _Entry(each.fallback_seconds, Bounds(each.minimum, each.maximum), each.priority)
+    other = _Entry(spec.fallback_seconds)
+    scaled = [_group(found[name], world, cache, entry) for name, entry in entries.items() if name in found]
+    others = [_group(each, world, cache, other) for name, each in found.items() if name not in entries]
     return replace(
         observed,
         scaled=tuple(each for each in scaled if each is not None),
@@ -134,9 +146,15 @@ def _older_autoscaler(record: Record, world: World) -> str | None:
     return oldest.key.name if age(oldest) < age(record) else None
 
 
-def _group(
-    record: Record, cache: ParseCache, bounds: Bounds | None = None, priority: int = 0
-) -> ObservedGroup | None:
+class _Entry(NamedTuple):
+    """What an autoscaler specifies for a group."""
+
+    fallback_seconds: float
+    bounds: Bounds | None = None
+    priority: int = 0
+
+
+def _group(record: Record, world: World, cache: ParseCache, entry: _Entry) -> ObservedGroup | None:
     """Read a group; return None if its spec is invalid, which its own reconciler reports."""
     parsed, generation = cache.groups.get(record.uid), record.value["metadata"].get("generation")
     if parsed is None or parsed.generation != generation:
@@ -146,8 +164,25 @@ def _group(
             return None
         parsed = cache.groups[record.uid] = _ParsedGroup(generation, worker.replicas, worker_shape(worker))
     threads, processes, offers = parsed.shape
-    group = Group(record.key.name, parsed.replicas, offers, bounds, priority, threads, processes)
-    return ObservedGroup(group, record, DaskWorkerGroupStatus.of(record.value).replicas or 0)
+    status = DaskWorkerGroupStatus.of(record.value)
+    ready, stuck, lost = parsed.replicas, None, 0
+    if status.ready_replicas != parsed.replicas:  # else all workers are there, and need not be counted
+        pods = [each.value for each in world.owned(record, PODS) if not each.deleting]
+        ready = sum(pod.ready for pod in pods)
+        stuck, lost = stuck_workers(parsed.replicas, pods, status, entry.fallback_seconds, world.now())
+    group = Group(
+        record.key.name,
+        parsed.replicas,
+        offers,
+        entry.bounds,
+        entry.priority,
+        threads,
+        processes,
+        ready=ready,
+        stuck=stuck,
+        lost=lost,
+    )
+    return ObservedGroup(group, record, status.replicas or 0)
 
 
 def _settings(autoscaler: DaskAutoscaler) -> Settings:
@@ -158,7 +193,7 @@ def _settings(autoscaler: DaskAutoscaler) -> Settings:
         target=spec.target_duration_seconds,
         up=ScalingRules(up.stabilization_seconds, up.max_step, up.max_step_percent),
         down=ScalingRules(down.stabilization_seconds, max_percent=down.max_step_percent),
-        idle=down.idle_seconds or 0,
+        idle=down.idle_seconds,
         cooldown_until=_timestamp(autoscaler.metadata.annotations.get(labels.COOLDOWN_UNTIL)),
     )
 
@@ -182,15 +217,20 @@ def work_of(demand: Demand) -> Work:
                 workers=load.workers,
                 idle=load.idle,
                 threads=load.threads,
-                tasks=load.processing,
-                seconds=load.occupancy,
+                tasks=max(0, load.processing - load.pinned_tasks),
+                seconds=max(0.0, load.occupancy - load.pinned_seconds),
                 memory=load.memory,
                 data=load.managed,
                 limit=load.memory_limit,
                 busy=load.busy,
                 asked=load.asked,
+                pods=load.pods,
+                pinned=load.pinned,
+                pinned_tasks=load.pinned_tasks,
+                pinned_seconds=load.pinned_seconds,
             )
             for load in demand.loads
         ),
         waiting=tuple(WaitingTasks(each.resources, each.tasks, each.seconds) for each in demand.waiting),
+        restricted=demand.restricted,
     )

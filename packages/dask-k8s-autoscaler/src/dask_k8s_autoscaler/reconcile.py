@@ -1,13 +1,16 @@
 """Reconcile a DaskAutoscaler: observe, poll the scheduler if it is time, decide, apply, report."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from prometheus_client import Counter
 
 from dask_k8s_autoscaler import policy
+from dask_k8s_autoscaler.history import History
+from dask_k8s_autoscaler.model import Work
 from dask_k8s_autoscaler.observe import Observed, ParseCache, observe, observe_again, work_of
-from dask_k8s_autoscaler.policy import Change
+from dask_k8s_autoscaler.policy import Change, Decision
 from dask_k8s_autoscaler.state import State
 from dask_k8s_autoscaler.status import Report, inactive_reason
 from dask_k8s_controller import After, AgentError, Finding, Key, Outcome, Patch, Plan, World, invalid_status
@@ -17,6 +20,8 @@ from dask_k8s_crds.resources import DASK_CLUSTERS
 
 CONFLICT_SECONDS = 0.5
 """How long after a conflicting write of somebody else to decide again."""
+MAX_PAIRS_IN_LOOP = 1000
+"""Pairs of requirements and of pods that can meet them, of which a decision takes a few milliseconds."""
 REASONS = ("Steady", "ScaledUp", "ScaledDown", "BroughtIntoBounds")
 DECISIONS = Counter(
     "dask_k8s_autoscaler_decisions", "Decisions, one for each group that changes.", ["reason"]
@@ -66,7 +71,7 @@ class Autoscaling:
 async def _scale(observed: Observed, state: State, changes: Sequence[Change], world: World) -> After | None:
     """Decide, unless there are changes for the sake of bounds, then apply and report."""
     if not changes and state.work is not None:
-        decision = policy.decide(observed.groups, state.work, observed.settings, state.history, _now(world))
+        decision = await _decide(observed, state.work, state.history, _now(world))
         state.history, state.limit, changes = decision.history, decision.limit, decision.changes
         if not changes:
             DECISIONS.labels("Steady").inc()
@@ -84,6 +89,18 @@ async def _scale(observed: Observed, state: State, changes: Sequence[Change], wo
     outcome.raise_errors()
     poll = After(state.seconds_to_poll(_now(world)))
     return After.soonest(poll, None if applied else After(CONFLICT_SECONDS), later)
+
+
+async def _decide(observed: Observed, work: Work, history: History, now: float) -> Decision:
+    """Decide; in a thread if there is much to compute, so that the event loop goes on meanwhile.
+
+    Groups that change meanwhile are not patched, since the patches have their resource versions.
+    """
+    groups = observed.groups
+    kinds = len(work.pools) + len(work.waiting)
+    if kinds * (len(groups) + len(work.pools)) <= MAX_PAIRS_IN_LOOP:
+        return policy.decide(groups, work, observed.settings, history, now)
+    return await asyncio.to_thread(policy.decide, groups, work, observed.settings, history, now)
 
 
 async def _poll(observed: Observed, state: State, world: World) -> None:

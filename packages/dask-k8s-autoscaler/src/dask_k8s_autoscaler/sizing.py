@@ -14,6 +14,9 @@ MEMORY_TARGET = 0.6
 MAX_UNMANAGED_MEMORY = 0.3
 """Fraction of its memory limit that a worker may use for other things: Python, libraries, running tasks."""
 
+ROUNDING_ERROR = 1e-9
+"""A difference in pods that is none."""
+
 
 @dataclass(frozen=True, slots=True)
 class PodCapacity:
@@ -29,7 +32,7 @@ Capacities = Mapping[str, PodCapacity]
 
 def round_up(number: float) -> int:
     """Round up, but ignore rounding errors."""
-    return math.ceil(number - 1e-9)
+    return math.ceil(number - ROUNDING_ERROR)
 
 
 def task_slots(threads: float, offers: Resources, asks: Resources) -> float:
@@ -37,10 +40,15 @@ def task_slots(threads: float, offers: Resources, asks: Resources) -> float:
 
     `adaptive_target` ignores resources: a worker with four threads and one GPU runs one GPU task at a time.
     """
-    multiples = [offers.get(name, 0.0) / amount for name, amount in asks.items() if amount > 0]
-    if any(each < 1 for each in multiples):
-        return 0.0
-    return max(1.0, min([threads, *map(math.floor, multiples)]))
+    slots = threads
+    for name, amount in asks.items():
+        if amount > 0:
+            multiple = offers.get(name, 0.0) / amount
+            if multiple < 1:
+                return 0.0
+            if multiple < slots:  # it may be infinite
+                slots = math.floor(multiple)
+    return max(1.0, slots)
 
 
 def pods_for_tasks(seconds: float, tasks: float, *, target: float, slots: float) -> float:

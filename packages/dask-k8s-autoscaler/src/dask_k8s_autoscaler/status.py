@@ -30,7 +30,9 @@ class Report:
     def content(self) -> Hashable:
         """The content of the status as a value that is cheap to compare."""
         observed = self.observed
-        sizes = tuple((group.name, group.replicas, current) for group, _, current in observed.scaled)
+        sizes = tuple(
+            (group.name, group.replicas, current, group.usable) for group, _, current in observed.scaled
+        )
         found = (self.inactive, self.limit, self.last_change, self.last_scale_time)
         return observed.record.version, sizes, observed.missing, found
 
@@ -42,7 +44,12 @@ class Report:
         found = conditions(generation, Active=self._active(before), Limited=self._limited())
         found += unknown_fields(observed.autoscaler, before.conditions)
         groups = tuple(
-            AutoscaledGroupStatus(name=group.name, desired_replicas=group.replicas, current_replicas=current)
+            AutoscaledGroupStatus(
+                name=group.name,
+                desired_replicas=group.replicas,
+                current_replicas=current,
+                stuck_replicas=group.stuck.pods if group.stuck else None,
+            )
             for group, _, current in observed.scaled
         )
         return DaskAutoscalerStatus(

@@ -14,17 +14,24 @@ from dask_k8s_local.pytest_plugin import DEADLINE, NamespacedKubectl
 OBJECTS = yaml.safe_load(Path(__file__).with_name("objects.yaml").read_text())
 TASKS = """
 import sys, time
-from distributed import Client
+from distributed import Client, as_completed
 
 def work(place, seconds):
     time.sleep(seconds)
     return place
 
-count, seconds, resource = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3:]
+count, seconds, at_once, resource = int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]
 with Client("tcp://127.0.0.1:8786") as client:
     asks = {"resources": dict.fromkeys(resource, 1)} if resource else {}
-    futures = client.map(work, range(count), seconds=seconds, pure=False, **asks)
-    print(sum(client.gather(futures)))
+    options = dict(seconds=seconds, pure=False, **asks)
+    running = as_completed(client.map(work, range(at_once), **options))
+    total, place = 0, at_once
+    for future in running:
+        total += future.result()
+        if place < count:
+            running.add(client.submit(work, place, **options))
+            place += 1
+    print(total)
 """
 
 
@@ -54,9 +61,10 @@ class World(NamespacedKubectl):
         self.wait("pod/demo-scheduler", "condition=Ready")
 
     @contextmanager
-    def work(self, count, seconds, *resource):
-        """Have so many tasks done, each so long; at the end all have been."""
-        command = ["exec", "demo-scheduler", "--", "python", "-c", TASKS, str(count), str(seconds), *resource]
+    def work(self, count, seconds, *resource, at_once=None):
+        """Have so many tasks done, each so long, and so many at once; at the end all have been."""
+        numbers = map(str, (count, seconds, at_once or count))
+        command = ["exec", "demo-scheduler", "--", "python", "-c", TASKS, *numbers, *resource]
         with self.start(*command, stderr=subprocess.PIPE) as client:
             try:
                 yield
@@ -90,9 +98,12 @@ def metrics(controller):
 def cluster():
     """A DaskCluster ``demo`` that begins with so many workers."""
 
-    def make(replicas=0):
+    def make(replicas=0, threads=1):
         manifest = json.loads(json.dumps(OBJECTS["cluster"]))
-        manifest["spec"]["worker"]["replicas"] = replicas
+        worker = manifest["spec"]["worker"]
+        worker["replicas"] = replicas
+        args = worker["spec"]["containers"][0]["args"]
+        args[args.index("--nthreads") + 1] = str(threads)
         return manifest
 
     return make
@@ -102,8 +113,9 @@ def cluster():
 def group():
     """A further DaskWorkerGroup of ``demo``, whose workers offer something."""
 
-    def make(name, replicas=0, **offers):
+    def make(name, replicas=0, node_selector=None, **offers):
         worker = {**OBJECTS["cluster"]["spec"]["worker"], "replicas": replicas, "daskResources": offers}
+        worker["spec"] = {**worker["spec"], "nodeSelector": node_selector or {}}
         return OBJECTS["group"] | {"metadata": {"name": name}, "spec": {"cluster": "demo", "worker": worker}}
 
     return make
@@ -118,3 +130,15 @@ def autoscaler():
         return base | {"metadata": {"name": name}, "spec": base["spec"] | spec}
 
     return make
+
+
+@pytest.fixture
+def label(world):
+    """A node label of the test's own, and what puts it on all nodes; it goes with the test."""
+    key = f"autoscaler.test/{world.namespace}"
+
+    def put():
+        world.kubectl("label", "nodes", "--all", f"{key}=yes")
+
+    yield key, put
+    world.kubectl("label", "nodes", "--all", f"{key}-")

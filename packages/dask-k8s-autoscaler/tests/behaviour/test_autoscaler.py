@@ -53,6 +53,39 @@ def test_a_gpu_group_starts_from_zero_and_only_for_tasks_that_ask(world, cluster
     world.until(lambda: world.size("demo-gpu") == 0)
 
 
+@pytest.mark.core
+def test_work_goes_to_the_next_group_while_no_node_fits_and_returns(world, cluster, group, autoscaler, label):
+    """The group demo-spot comes first, and no node has the label that it selects until the test sets it."""
+    key, put = label
+    spot = {"name": "demo-spot", "priority": -10, "maximum": 3, "fallbackSeconds": 2}
+    world.up(
+        cluster(),
+        group("demo-spot", node_selector={key: "yes"}),
+        autoscaler(groups=[spot], targetDurationSeconds=20),
+    )
+    with world.work(60, 1.0):
+        world.until(lambda: world.size("demo-spot") > 0)
+        world.until(lambda: world.size() > 0)
+        world.until(lambda: world.condition("Limited") == ("True", "WorkersNotStarting"))
+        world.wait("daskworkergroup/demo-default", "jsonpath={.status.readyReplicas}=1")
+        assert world.size("demo-spot") > 0
+        put()
+        world.until(lambda: world.size() == 0)
+        assert world.get("daskworkergroup/demo-spot")["status"]["readyReplicas"] > 0
+    world.until(lambda: world.size("demo-spot") == 0)
+    world.until(lambda: world.condition("Limited")[0] == "False")
+
+
+def test_few_tasks_at_a_time_are_packed(world, cluster, autoscaler):
+    """Dask spreads four tasks over four workers; one worker has threads for all of them."""
+    world.up(cluster(4, threads=4))
+    world.wait("daskworkergroup/demo-default", "jsonpath={.status.readyReplicas}=4")
+    with world.work(160, 0.5, at_once=4):
+        world.apply(autoscaler(maximum=4))
+        world.until(lambda: world.size() == 1)
+        world.wait("daskworkergroup/demo-default", "jsonpath={.status.replicas}=1")
+
+
 def test_of_two_autoscalers_one_acts(world, cluster, autoscaler):
     world.up(cluster(), autoscaler("a-first", minimum=1))
     world.until(lambda: world.size() == 1)

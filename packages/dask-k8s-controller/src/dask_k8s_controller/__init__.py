@@ -13,8 +13,9 @@ from dask_k8s_controller.dask.findings import (
     refused,
     unknown_fields,
 )
+from dask_k8s_controller.dask.pods.capacity import stuck_pods
 from dask_k8s_controller.dask.pods.template import keeps_legacy_commands, pod_spec
-from dask_k8s_controller.dask.pods.view import troubled
+from dask_k8s_controller.dask.pods.view import Pod, troubled
 from dask_k8s_controller.dask.scheduler.answers import AgentError, Demand, Load, Retired, Waiting
 from dask_k8s_controller.dask.world import Agent, World
 from dask_k8s_controller.runtime.cache import Record, Watched
@@ -39,6 +40,7 @@ __all__ = [
     "Patch",
     "Plan",
     "Plugin",
+    "Pod",
     "Reconcile",
     "Reconciler",
     "Record",
@@ -54,6 +56,7 @@ __all__ = [
     "keeps_legacy_commands",
     "pod_spec",
     "refused",
+    "stuck_pods",
     "troubled",
     "unknown_fields",
 ]

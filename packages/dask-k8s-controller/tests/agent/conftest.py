@@ -153,7 +153,8 @@ dask_setup, dask_teardown = agent.dask_setup, agent.dask_teardown
                 await asyncio.sleep(0.02)
         scheduler = json.loads(file.read_text())
         self.address = scheduler["address"]
-        self.url = f"http://127.0.0.1:{scheduler['services']['dashboard']}"
+        host = "[::1]" if "[::1]" in arguments else "127.0.0.1"
+        self.url = f"http://{host}:{scheduler['services']['dashboard']}"
         (self.folder / "record").touch()
 
     async def workers(self, *names: str, **options: Any) -> None:

@@ -18,7 +18,7 @@ import dask.__main__
 import dask.cli
 import dask.config
 import distributed.cli.dask_scheduler  # noqa: F401 - so that it is imported once, too
-from distributed import Client, Worker, wait  # noqa: F401 - tests use it
+from distributed import Client, Worker, secede, wait  # noqa: F401 - tests use it
 
 
 def make(record, number, size=1000):
@@ -35,6 +35,22 @@ def hold(record, number, *_, until):
     while not Path(until).exists():
         time.sleep(0.01)
     return number
+
+
+def short(record, number, *_, until):
+    """Do as `hold`; tests configure how long this seems to take."""
+    return hold(record, number, until=until)
+
+
+def long(record, number, *_, until):
+    """Do as `short`."""
+    return hold(record, number, until=until)
+
+
+def secede_and_hold(record, number, until):
+    """Do as `hold`, without the thread of a worker."""
+    secede()
+    return hold(record, number, until=until)
 
 
 def total(record, number, *parts):

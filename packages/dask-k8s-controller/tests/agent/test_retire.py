@@ -283,3 +283,24 @@ async def test_known_are_those_that_have_registered_and_stay(dask):
     status, answer = await dask.ask("POST", "known", json={"pods": pods})
     assert (status, sorted(answer["known"])) == (200, ["a", "b", "x"])
     assert (await dask.ask("POST", "known", json={"pods": ["a"]}))[0] == 400
+
+
+async def test_of_busy_workers_those_with_long_or_restricted_tasks_retire_last(world):
+    await world.start(
+        DASK_DISTRIBUTED__SCHEDULER__DEFAULT_TASK_DURATIONS=str({"short": "1 s", "long": "61 s"})
+    )
+    await world.workers("long", "restricted", "short")
+    await world.run(
+        """
+        anywhere = {"until": go, "allow_other_workers": True}
+        held = [
+            client.submit(long, record, 0, workers="long", **anywhere),
+            client.submit(short, record, 1, workers="restricted", until=go),
+            client.submit(short, record, 2, workers="short", **anywhere),
+        ]
+        """
+    )
+    await world.executes(*(f"hold {number}" for number in range(3)))
+    assert (await world.retire(["long", "restricted", "short"], 1, wait=0))["retiring"] == ["short"]
+    world.let_go()
+    assert await retired(world, ["short"], 1) == ["short"]

@@ -15,13 +15,20 @@ _BY_NAME = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["nam
 
 
 class Bounds(Closed):
-    """How many workers a group may have."""
+    """How many workers a group may have, and what happens if they do not start."""
 
     model_config = ConfigDict(json_schema_extra=schema(BOUNDS))
 
     minimum: Count = Field(default=0, description="How many workers there are at least.")
     maximum: Count | None = Field(
         default=None, description="How many workers there are at most; without it there is no upper bound."
+    )
+    fallback_seconds: Positive = Field(
+        default=60,
+        description=(
+            "Seconds for which a worker may fail to start: no node fits, its image cannot be pulled, or it "
+            "keeps ending. After that it does not count, and its work goes to the other groups until it runs."
+        ),
     )
 
     @model_validator(mode="after")
@@ -85,14 +92,15 @@ class ScaleDown(Closed):
     idle_seconds: Count | None = Field(
         default=None,
         description=(
-            "Seconds for which a worker must have had nothing to do before it is removed, "
-            "beyond stabilizationSeconds."
+            "Seconds for which a worker must have had nothing to do before it is removed, beyond "
+            "stabilizationSeconds. Without it, workers with few tasks may retire as well, after they have "
+            "finished what they are running, if the others can do the rest within the target duration."
         ),
     )
 
 
 class DaskAutoscalerSpec(Bounds):
-    """What a user asks of an autoscaler: minimum and maximum are the bounds of the default group."""
+    """What a user asks of an autoscaler: minimum, maximum and fallbackSeconds are of the default group."""
 
     model_config = ConfigDict(json_schema_extra=schema(BOUNDS, OTHER_GROUPS))
 
@@ -128,6 +136,10 @@ class AutoscaledGroupStatus(Model):
     name: str
     desired_replicas: int | None = Field(default=None, description="Workers that it should have.")
     current_replicas: int | None = Field(default=None, description="Workers that it has, ready or not.")
+    stuck_replicas: int | None = Field(
+        default=None,
+        description="Workers that have not started for more than fallbackSeconds, and so do not count.",
+    )
 
 
 class DaskAutoscalerStatus(Status):

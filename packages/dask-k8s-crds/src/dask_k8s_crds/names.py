@@ -85,6 +85,11 @@ def runner(job: str) -> str:
     return f"{job}-runner"
 
 
+def host_port(host: str, port: int) -> str:
+    """Return ``host:port`` as URLs have it: IPv6 addresses are in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def scheduler_host(cluster: str, namespace: str, domain: str = CLUSTER_DOMAIN) -> str:
     """Return the DNS name of the scheduler's Service."""
     return f"{scheduler(cluster)}.{namespace}.svc.{domain}"
@@ -94,14 +99,14 @@ def scheduler_address(
     cluster: str, namespace: str, *, port: int = SCHEDULER_PORT, domain: str = CLUSTER_DOMAIN
 ) -> str:
     """Return the address at which workers and clients inside Kubernetes reach the scheduler."""
-    return f"tcp://{scheduler_host(cluster, namespace, domain)}:{port}"
+    return f"tcp://{host_port(scheduler_host(cluster, namespace, domain), port)}"
 
 
 def dashboard_address(
     cluster: str, namespace: str, *, port: int = DASHBOARD_PORT, domain: str = CLUSTER_DOMAIN
 ) -> str:
     """Return the URL of the scheduler's dashboard inside Kubernetes."""
-    return f"http://{scheduler_host(cluster, namespace, domain)}:{port}"
+    return f"http://{host_port(scheduler_host(cluster, namespace, domain), port)}"
 
 
 def _digest(text: str, length: int) -> str:

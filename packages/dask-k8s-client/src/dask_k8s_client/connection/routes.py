@@ -123,7 +123,8 @@ async def _by_load_balancer(api: Api, cluster: JSON, progress: Progress) -> Rout
 
 
 def _external_route(host: str, port: int, dashboard_port: int) -> Route:
-    return Route(f"tcp://{host}:{port}", host, dashboard_port, hint=PORT_FORWARD_HINT, may_change=True)
+    address = f"tcp://{names.host_port(host, port)}"
+    return Route(address, _in_url(host), dashboard_port, hint=PORT_FORWARD_HINT, may_change=True)
 
 
 async def _by_port_forward(api: Api, cluster: JSON, ports: LocalPorts) -> Route:
@@ -156,8 +157,8 @@ async def _service(api: Api, cluster: JSON, accept: Callable[[JSON], T | None]) 
 
 
 async def _first_reachable(hosts: Sequence[str], port: int, what: str, progress: Progress) -> str:
-    """Wait for the first host that accepts a connection, and return it as it stands in a URL."""
-    where = " or ".join(f"{_in_url(each)}:{port}" for each in hosts)
+    """Wait for the first host that accepts a connection, and return it."""
+    where = " or ".join(names.host_port(each, port) for each in hosts)
     progress.step(f"waiting for the scheduler's {what} to answer at {where}", PORT_FORWARD_HINT)
 
     async def connect(host: str) -> str:
@@ -172,7 +173,7 @@ async def _first_reachable(hosts: Sequence[str], port: int, what: str, progress:
     tasks = [asyncio.create_task(connect(host)) for host in hosts]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        return _in_url(done.pop().result())
+        return done.pop().result()
     finally:
         for each in tasks:
             each.cancel()

@@ -139,7 +139,7 @@ def make_scheduler_spec(  # noqa: PLR0913, PLR0917  # users may pass these by po
     container = {
         "name": "scheduler",
         "image": image,
-        "args": ["dask", "scheduler", "--host", "0.0.0.0", *(["--jupyter"] if jupyter else [])],  # noqa: S104
+        "args": ["dask", "scheduler", *(["--jupyter"] if jupyter else [])],
         "ports": [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in ports],
         # Probed each second, because all workers wait for it; it has five minutes to start.
         "startupProbe": {**copy.deepcopy(health), "periodSeconds": 1, "failureThreshold": 300},

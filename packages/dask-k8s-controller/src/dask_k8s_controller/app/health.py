@@ -12,7 +12,10 @@ from dask_k8s_controller.app.operator import Operator
 
 @asynccontextmanager
 async def serve(operator: Operator, address: str) -> AsyncIterator[None]:
-    """Serve the endpoints at ``host:port`` while the context lasts; do nothing if the address is empty."""
+    """Serve the endpoints at ``host:port`` while the context lasts; do nothing if the address is empty.
+
+    An IPv6 address may be in brackets, or not, as ``$(POD_IP):8080`` is.
+    """
     if not address:
         yield
         return
@@ -30,7 +33,7 @@ async def serve(operator: Operator, address: str) -> AsyncIterator[None]:
     runner = web.AppRunner(application, handle_signals=False, access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, int(port)).start()
+        await web.TCPSite(runner, host.removeprefix("[").removesuffix("]"), int(port)).start()
         with metrics.registered(operator):
             yield
     finally:

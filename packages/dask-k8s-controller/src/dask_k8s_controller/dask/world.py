@@ -10,11 +10,15 @@ from dask_k8s_controller.runtime import world as runtime_world
 from dask_k8s_controller.runtime.cache import Record
 from dask_k8s_controller.runtime.live_world import LiveWorld
 from dask_k8s_controller.runtime.signing_key import SigningKey
+from dask_k8s_crds import names
 from dask_k8s_crds.resources import PODS
 
 
 class Agent(Protocol):
-    """The agent in a scheduler; methods raise `AgentError` if it does not answer. ``pods``: IPs by name."""
+    """The agent in a scheduler; methods raise `AgentError` if it does not answer.
+
+    ``pods`` are IP addresses by the name of the pod: none, one, or several with commas in between.
+    """
 
     async def demand(self) -> Demand:
         """Return the work of the scheduler and the workers that it has for it."""
@@ -63,5 +67,5 @@ class LiveDaskWorld(LiveWorld):
         pod = min(running, key=lambda pod: pod.value.created, default=None)
         if pod is None:
             return None
-        address = f"{pod.value.ip}:{pod.value.dashboard_port}"
+        address = names.host_port(pod.value.ip, pod.value.dashboard_port)
         return self.agents.at(AgentEndpoint(pod.key.name, address, self.agent_token(cluster)))

@@ -4,10 +4,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dask_k8s_controller.dask.cluster.observe import Observed, WorkerGroup
+from dask_k8s_controller.dask.findings import Finding
+from dask_k8s_controller.dask.scheduler.answers import AgentError
 from dask_k8s_controller.runtime.cache import Record
 from dask_k8s_controller.runtime.plan import Delete, Event, Patch, Plan
 from dask_k8s_crds import DaskCluster, labels
 
+RETRY_SECONDS = 10.0
+"""When to ask a scheduler again that did not say whether it is idle."""
 POLL_SECONDS = 60.0
 """The longest interval at which a scheduler is asked, so that ``idleSince`` is up to date."""
 TOLERANCE_SECONDS = 5.0
@@ -16,11 +20,15 @@ TOLERANCE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class IdleState:
-    """Since when a cluster has been idle (None: it is not), and whether that is too long."""
+    """Since when a cluster has been idle (None: it is not), and whether that is too long.
+
+    ``unknown`` says why the scheduler does not say so; ``since`` is the last known time then.
+    """
 
     since: datetime | None = None
     timed_out: bool = False
     look_again: float | None = None
+    unknown: Finding | None = None
 
 
 def check(cluster: DaskCluster, seconds: float | None, now: datetime, before: datetime | None) -> IdleState:
@@ -34,6 +42,13 @@ def check(cluster: DaskCluster, seconds: float | None, now: datetime, before: da
     timed_out = seconds >= timeout
     look_again = POLL_SECONDS if timed_out else min(timeout - seconds, POLL_SECONDS)
     return IdleState(since=since.replace(microsecond=0), timed_out=timed_out, look_again=look_again)
+
+
+def unknown(error: AgentError, before: datetime | None) -> IdleState:
+    """Return the state of a cluster whose scheduler did not answer: the last known time, and no action."""
+    message = "spec.idleTimeout has no effect until the scheduler says for how long it has been idle"
+    finding = Finding("IdlenessUnknown", f"{message}: {error.reason}: {error.message}")
+    return IdleState(since=before, look_again=RETRY_SECONDS, unknown=finding)
 
 
 def plan(cluster: DaskCluster, record: Record, observed: Observed, since: datetime) -> Plan:

@@ -16,9 +16,6 @@ from dask_k8s_crds import DaskCluster, DaskClusterStatus, InvalidObject
 from dask_k8s_crds.conditions import dated
 from dask_k8s_crds.resources import DASK_WORKER_GROUPS
 
-RETRY_SECONDS = 10.0
-"""When to ask a scheduler again that did not say whether it is idle."""
-
 
 async def reconcile(key: Key, world: World) -> After | None:
     """Bring the children of a cluster in line with its spec."""
@@ -49,7 +46,9 @@ async def reconcile(key: Key, world: World) -> After | None:
     observed = Observed.of(record, world)
     edits = [patch.body for patch in planned.patch if patch.key.resource == DASK_WORKER_GROUPS]
     passed_on = any("spec" in edit for edit in edits)
-    found = status.conditions(cluster, observed, outcome, passed_on=passed_on)
+    found = status.conditions(
+        cluster, observed, outcome, passed_on=passed_on, idleness_unknown=idle_state.unknown
+    )
     before = conditions_of(record.value)
     found = dated(before, (*found, *unknown_fields(cluster, before)), now=world.now())
     report = status.report(cluster, observed, found, idle_state.since, domain=world.cluster_domain)
@@ -67,7 +66,6 @@ async def _idle_state(cluster: DaskCluster, record: Record, world: World) -> Idl
     before = DaskClusterStatus.of(record.value).idle_since
     try:
         seconds = await scheduler_agent.idle()
-    except AgentError:
-        # The last known time stays in the status, and nothing is done.
-        return IdleState(since=before, look_again=RETRY_SECONDS)
+    except AgentError as error:
+        return idle.unknown(error, before)
     return idle.check(cluster, seconds, world.now(), before)

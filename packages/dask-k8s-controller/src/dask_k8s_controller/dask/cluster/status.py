@@ -57,9 +57,23 @@ def _phase(cluster: DaskCluster, observed: Observed, found: Sequence[Condition])
 
 
 def conditions(
-    cluster: DaskCluster, observed: Observed, outcome: Outcome, *, passed_on: bool = False
+    cluster: DaskCluster,
+    observed: Observed,
+    outcome: Outcome,
+    *,
+    passed_on: bool = False,
+    idleness_unknown: Finding | None = None,
 ) -> tuple[Condition, ...]:
-    """Return the conditions; ``passed_on``: ``observed`` does not show an edit of a worker group yet."""
+    """Return the conditions.
+
+    Args:
+        cluster: The cluster.
+        observed: What the cache shows of it.
+        outcome: The outcome of its writes.
+        passed_on: Whether ``observed`` does not show an edit of a worker group yet.
+        idleness_unknown: Why a scheduler does not say whether it is idle. It is reported if the scheduler is
+            ready; if not, other conditions say why.
+    """
     degraded = _degraded(cluster, observed, outcome)
     if cluster.spec.suspend:
         return _suspended(cluster, observed, degraded)
@@ -70,13 +84,14 @@ def conditions(
     missing = scheduler or workers
     progress = missing or (_PASSED_ON if passed_on else _updating(observed))
     complete = Finding("Complete", f"the scheduler is ready, {counts}")
+    problem = degraded or (idleness_unknown if scheduler is None else None)
     return findings.conditions(
         cluster.metadata.generation,
         SchedulerReady=(scheduler is None, scheduler or _SCHEDULER_READY),
         WorkersReady=(workers is None, workers or Finding("WorkersReady", counts)),
         Ready=(missing is None, missing or complete),
         Progressing=(progress is not None and degraded is None, degraded or progress or complete),
-        Degraded=(degraded is not None, degraded or HEALTHY),
+        Degraded=(problem is not None, problem or HEALTHY),
     )
 
 

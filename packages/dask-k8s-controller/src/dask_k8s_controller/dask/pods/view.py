@@ -2,25 +2,19 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dask_k8s_controller.dask import last_applied
 from dask_k8s_controller.dask.findings import Finding
 from dask_k8s_controller.dask.pods.template import main_container
+from dask_k8s_controller.dask.pods.trouble import pod_stalled_since, pod_trouble
 from dask_k8s_controller.runtime.objects import Body
 from dask_k8s_crds import labels, names
 
 AGENT_VOLUME = "dask-k8s-agent"
 """The volume with the scheduler's agent."""
-_PULL_REASONS = {
-    "ErrImagePull",
-    "ImagePullBackOff",
-    "InvalidImageName",
-    "ErrImageNeverPull",
-    "RegistryUnavailable",
-}
 _NODE_REASONS = {"Evicted", "NodeLost", "NodeShutdown", "Preempting", "Shutdown", "Terminated"}
 """Reasons in the status of a pod that failed because of its node."""
 
@@ -38,6 +32,8 @@ class Pod:
     """When the grace period of its deletion ends, None if it is not being deleted."""
     trouble: Finding | None
     """What keeps it from running."""
+    stalled_since: str
+    """Since when it has had this trouble, or has run without being ready; empty for other pods."""
     running: bool
     """Whether its main container runs, and so has tasks or data in memory."""
     starting: bool
@@ -46,8 +42,9 @@ class Pod:
     """The name of the Secret with the agent that it mounts; empty if it mounts none."""
     has_pre_stop: bool
     """Whether a preStop hook lets its main container run on after the deletion has begun."""
-    ip: str
-    """Its own IP address; empty for a worker with hostNetwork, which shares that of its node."""
+    ips: tuple[str, ...]
+    """Its own IP addresses, one of each IP version, the primary one first. A worker with hostNetwork has
+    none, since it shares those of its node."""
     dashboard_port: int
     """The port of the dashboard, on which a scheduler's agent answers too."""
     ended_by_node: bool
@@ -60,6 +57,11 @@ class Pod:
     """Since when an outdated worker has been draining."""
     failures: int
     """How many predecessors of a worker ended by themselves, one after another."""
+
+    @property
+    def ip(self) -> str:
+        """Its primary IP address, or empty."""
+        return self.ips[0] if self.ips else ""
 
     @property
     def finished(self) -> bool:
@@ -87,26 +89,30 @@ def trim(body: Body) -> Pod:
     annotations = metadata.get("annotations") or {}
     component = (metadata.get("labels") or {}).get(labels.COMPONENT, "")
     shares_ip = component == labels.WORKER and body["spec"].get("hostNetwork")
+    trouble, failures = pod_trouble(body["spec"], status, conditions), _failures(annotations)
+    running, ready = _is_running(body["spec"], status), conditions.get("Ready", {}).get("status") == "True"
+    stalled = trouble is not None or (running and not ready)
     return Pod(
         name=metadata["name"],
         component=component,
         created=metadata["creationTimestamp"],
         phase=status.get("phase", "Pending"),
-        ready=conditions.get("Ready", {}).get("status") == "True",
+        ready=ready,
         deletion=metadata.get("deletionTimestamp"),
-        trouble=_trouble(body["spec"], status, conditions),
-        running=_is_running(body["spec"], status),
+        trouble=trouble,
+        stalled_since=pod_stalled_since(trouble, body, conditions, failures) if stalled else "",
+        running=running,
         starting=bool(body["spec"].get("nodeName")) and status.get("phase", "Pending") == "Pending",
         agent_secret=_agent_secret(body["spec"]),
         has_pre_stop="preStop" in (main_container(body["spec"]).get("lifecycle") or {}),
-        ip="" if shares_ip else status.get("podIP", ""),
+        ips=() if shares_ip else _ips(status),
         dashboard_port=_dashboard_port(body["spec"]),
         ended_by_node=_ended_by_node(status),
         # All pods of a group have the same; interned, it is one object in memory.
         digest=sys.intern(annotations.get(labels.TEMPLATE_DIGEST, "")),
         last_applied=sys.intern(last_applied.recorded(body)),
         draining_since=annotations.get(labels.DRAINING_SINCE),
-        failures=_failures(annotations),
+        failures=failures,
     )
 
 
@@ -128,6 +134,11 @@ def _is_running(spec: Body, status: Body) -> bool:
     main = main_container(spec)["name"]
     states = [each.get("state", {}) for each in status.get("containerStatuses") or () if each["name"] == main]
     return all("running" in state for state in states)
+
+
+def _ips(status: Body) -> tuple[str, ...]:
+    found = (status.get("podIP"), *(each.get("ip") for each in status.get("podIPs") or ()))
+    return tuple(dict.fromkeys(filter(None, found)))
 
 
 def _failures(annotations: Body) -> int:
@@ -158,45 +169,3 @@ def _dashboard_port(spec: Body) -> int:
     ports = (port for container in spec["containers"] for port in container.get("ports") or ())
     named = (port["containerPort"] for port in ports if port.get("name") == "http-dashboard")
     return next(named, names.DASHBOARD_PORT)
-
-
-def _trouble(spec: Body, status: Body, conditions: Mapping[str, Body]) -> Finding | None:
-    scheduled = conditions.get("PodScheduled", {})
-    if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
-        return Finding("Unschedulable", scheduled.get("message", ""))
-    if status.get("phase") == "Failed":
-        return Finding(status.get("reason") or "PodFailed", _failure(status))
-    containers = (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ()))
-    return next(filter(None, (_container_trouble(container, spec) for container in containers)), None)
-
-
-def _container_trouble(container: Body, spec: Body) -> Finding | None:
-    waiting = container.get("state", {}).get("waiting") or {}
-    reason, message = waiting.get("reason", ""), waiting.get("message", "")
-    name = container["name"]
-    if reason in _PULL_REASONS:
-        image = container.get("image") or _image(spec, name)
-        return Finding("ImagePullBackOff", f'container {name}: image "{image}": {message or reason}')
-    if reason == "CrashLoopBackOff":
-        last = container.get("lastState", {}).get("terminated") or {}
-        return Finding("CrashLoopBackOff", f"container {name} keeps ending with {_exit(last)}")
-    if reason.endswith("Error"):
-        return Finding(reason, f"container {name}: {message or reason}")
-    return None
-
-
-def _failure(status: Body) -> str:
-    if status.get("message"):
-        return str(status["message"])
-    states = (container.get("state", {}) for container in status.get("containerStatuses") or ())
-    exits = ", ".join(_exit(state["terminated"]) for state in states if state.get("terminated"))
-    return exits or "the pod failed"
-
-
-def _exit(terminated: Body) -> str:
-    return f"exit code {terminated.get('exitCode')} ({terminated.get('reason', 'Error')})"
-
-
-def _image(spec: Body, name: str) -> str:
-    containers = (*(spec.get("initContainers") or ()), *spec["containers"])
-    return next((container.get("image", "") for container in containers if container["name"] == name), "")

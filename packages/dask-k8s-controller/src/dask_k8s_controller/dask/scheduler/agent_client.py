@@ -1,21 +1,28 @@
 """The HTTP client of the agents in schedulers.
 
-Schedulers are not trusted: nothing that one sends is executed, unpickled or used as an address. An answer
-either fits its model or is rejected.
+Schedulers are not trusted: nothing that one sends is executed, unpickled, decompressed, kept as a cookie or
+used as an address. An answer either fits its model and its limits or is rejected.
 """
 
 import asyncio
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from io import BytesIO
 from typing import Any, Self
 
 import aiohttp
 import orjson
+from prometheus_client import Counter
 
 from dask_k8s_controller.dask.scheduler import dask_api
-from dask_k8s_controller.dask.scheduler.answers import A, AgentError, Demand, Idle, Known, Retired
+from dask_k8s_controller.dask.scheduler.answers import REASONS, A, AgentError, Demand, Idle, Known, Retired
+from dask_k8s_controller.dask.scheduler.limits import LARGEST_ANSWER, shorten
 
+AGENT_ERRORS = Counter(
+    "dask_k8s_agent_errors", "Requests to schedulers without a valid answer, by the reason.", ["reason"]
+)
 BASE = "/dask-k8s/v1"
 ANSWER_SECONDS = 3.0
 """Timeout of a request."""
@@ -23,7 +30,15 @@ RETIRE_WAIT_SECONDS = 0.5
 """How long the agent may wait for the end of a retirement before it answers."""
 REST_SECONDS = 5.0
 """How long a scheduler that did not answer is left alone, so that it does not delay other clusters."""
-LARGEST_ANSWER = 2**22
+RECEIVE_BUFFER = 2**14
+"""The size of the kernel's buffer of a connection. It limits how much the event loop reads at once, and so
+how long it is busy with an answer in chunks of one byte."""
+LARGE = 2**16
+"""Answers of more bytes are parsed in a thread, so that the event loop goes on meanwhile."""
+
+
+for each in REASONS:
+    AGENT_ERRORS.labels(each)  # a counter that starts at 0 shows the first error as an increase
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +50,8 @@ class AgentEndpoint:
     token: str = field(repr=False)
 
     def error(self, reason: str, message: str) -> AgentError:
-        """Return an error of this agent."""
+        """Return an error of this agent, and count it."""
+        AGENT_ERRORS.labels(reason).inc()
         return AgentError(reason, f"scheduler pod {self.pod} at {self.address}: {message}")
 
 
@@ -48,7 +64,12 @@ class Agents:
 
     async def __aenter__(self) -> Self:
         # Without the environment's proxies: pods are reached directly, and no proxy may see the token.
-        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60))
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60, socket_factory=_socket),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            headers={"Accept-Encoding": "identity", "User-Agent": "dask-k8s-controller"},
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -72,7 +93,7 @@ class Agents:
             async with self._session.request(
                 method,
                 f"http://{endpoint.address}{path}",
-                data=None if body is None else orjson.dumps(body),
+                data=None if body is None else BytesIO(orjson.dumps(body)),
                 headers={"Authorization": f"Bearer {endpoint.token}", "Content-Type": "application/json"},
                 timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS),
                 allow_redirects=False,
@@ -82,7 +103,7 @@ class Agents:
             silent = endpoint.error("SchedulerSilent", f"no answer in {ANSWER_SECONDS:.0f} s")
             raise self._leave_alone(silent, endpoint) from None
         except (aiohttp.ClientError, OSError) as error:
-            message = str(error) or type(error).__name__
+            message = shorten(str(error)) or type(error).__name__
             raise self._leave_alone(endpoint.error("SchedulerUnreachable", message), endpoint) from error
 
     def _leave_alone(self, error: AgentError, endpoint: AgentEndpoint) -> AgentError:
@@ -111,17 +132,18 @@ class SchedulerAgent:
     async def known(self, pods: Mapping[str, str]) -> frozenset[str]:
         """Return which pods have a registered worker; without an agent, by Dask's own API."""
         try:
-            answer = await self._ask(Known, "POST", f"{BASE}/known", {"pods": dict(pods)})
+            answer = await self._ask(Known, "POST", f"{BASE}/known", _question(pods))
         except AgentError as error:
             if error.reason != "AgentMissing":
                 raise
-            addresses = (await self._ask(dask_api.Workers, "GET", dask_api.WORKERS)).by_pod(pods)
+            workers = await self._ask(dask_api.Workers, "GET", dask_api.WORKERS)
+            addresses = await asyncio.to_thread(dask_api.by_pod, workers, pods)
             return frozenset(pod for pod, own in addresses.items() if own)
         return answer.known & pods.keys()
 
     async def retire(self, pods: Mapping[str, str], count: int) -> Retired:
         """Retire the workers of ``count`` pods; without an agent, by Dask's own API."""
-        request = {"pods": dict(pods), "count": count, "wait": RETIRE_WAIT_SECONDS}
+        request = _question(pods) | {"count": count, "wait": RETIRE_WAIT_SECONDS}
         try:
             answer = await self._ask(Retired, "POST", f"{BASE}/retire", request)
         except AgentError as error:
@@ -132,7 +154,7 @@ class SchedulerAgent:
 
     async def _retire_by_dask_api(self, pods: Mapping[str, str], count: int) -> Retired:
         workers = await self._ask(dask_api.Workers, "GET", dask_api.WORKERS)
-        chosen = dask_api.choose(workers, pods, count)
+        chosen = await asyncio.to_thread(dask_api.choose, workers, pods, count)
         addresses = [address for own in chosen.values() for address in own]
         if not addresses:
             return Retired(gone=frozenset(chosen))
@@ -143,10 +165,20 @@ class SchedulerAgent:
     async def _ask(self, answer: type[A], method: str, path: str, body: Mapping[str, Any] | None = None) -> A:
         """Return the answer to a request; raise `AgentError` if there is none, or an invalid one."""
         content = await self.agents.ask(self.endpoint, method, path, body)
+        pods = len(body["pods"]) if body is not None else 0
         try:
-            return answer.read(content)
+            if len(content) > LARGE:
+                return await asyncio.to_thread(answer.read, content, pods)
+            return answer.read(content, pods)
         except ValueError as error:
-            raise self.endpoint.error("BadAnswer", f"an answer that is none: {error}") from error
+            raise self.endpoint.error("BadAnswer", f"its answer is invalid: {error}") from error
+
+
+def _question(pods: Mapping[str, str]) -> dict[str, Any]:
+    """Return a question about pods. Agents of the first version know one IP address of each pod."""
+    several = {pod: ips for pod, ips in pods.items() if "," in ips}
+    question: dict[str, Any] = {"pods": {pod: ips.partition(",")[0] for pod, ips in pods.items()}}
+    return question | {"ips": several} if several else question
 
 
 async def _read(response: aiohttp.ClientResponse, endpoint: AgentEndpoint) -> bytes:
@@ -156,9 +188,19 @@ async def _read(response: aiohttp.ClientResponse, endpoint: AgentEndpoint) -> by
         raise endpoint.error("AgentMissing", "the agent is not there; see the pod's log")
     if response.status != HTTPStatus.OK:
         raise endpoint.error("BadAnswer", f"status {response.status}")
+    if encoding := response.headers.get("Content-Encoding"):
+        raise endpoint.error(
+            "BadAnswer", f"it is encoded as {shorten(encoding)}, and no encoding is accepted"
+        )
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
         if len(body) > LARGEST_ANSWER:
-            raise endpoint.error("BadAnswer", f"more than {LARGEST_ANSWER} bytes")
+            raise endpoint.error("BadAnswer", f"its answer has more than {LARGEST_ANSWER} bytes")
     return bytes(body)
+
+
+def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    made = socket.socket(*address[:3])
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+    return made

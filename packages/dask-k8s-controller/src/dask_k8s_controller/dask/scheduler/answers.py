@@ -1,23 +1,38 @@
-"""The agent's answers as models. An answer that does not fit its model is rejected. No I/O."""
+"""The agent's answers as models. An answer that does not fit its model is rejected. No I/O.
 
-from collections.abc import Collection, Mapping
-from typing import Annotated, Self, TypeVar
+Agents and controllers may be of different versions. Therefore fields are only added, and unknown fields are
+ignored. Fields of the first version are required. Each later field has a default that means "not known".
+
+Schedulers are not trusted, so each list, mapping and string has a limit, and reading stops at the first
+fault; `limits` has the types for fields. The agent merges what is beyond a limit, so that honest answers fit.
+"""
+
+from collections.abc import Collection
+from typing import Annotated, ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0)]
-Resources = Mapping[str, Amount]
+from dask_k8s_controller.dask.scheduler import limits
+from dask_k8s_controller.dask.scheduler.limits import (
+    Amount,
+    Count,
+    Counts,
+    PodNames,
+    PodReasons,
+    Resources,
+)
 
 A = TypeVar("A", bound="Answer")
+
+
+REASONS = ("SchedulerUnreachable", "SchedulerSilent", "Unauthorized", "AgentMissing", "BadAnswer")
 
 
 class AgentError(Exception):
     """The scheduler's agent did not answer, or its answer is invalid.
 
     Attributes:
-        reason: A reason for conditions: ``SchedulerUnreachable``, ``SchedulerSilent``, ``Unauthorized``,
-            ``AgentMissing`` or ``BadAnswer``.
+        reason: A reason for conditions, one of `REASONS`.
         message: A message that names the scheduler's pod.
     """
 
@@ -31,16 +46,21 @@ class Answer(BaseModel):
     """An answer of the agent; fields that a newer agent adds are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+    max_elements: ClassVar[int] = 100
+    """The most elements of an answer, also in fields that are ignored."""
+    elements_per_pod: ClassVar[int] = 0
+    """How many more elements there may be for each pod in the question."""
 
     @classmethod
-    def read(cls, body: bytes) -> Self:
-        """Parse JSON; raise ``ValueError`` that names the first invalid field."""
+    def read(cls, body: bytes, pods: int = 0) -> Self:
+        """Parse the answer to a question about so many pods; raise ``ValueError`` with the first fault."""
+        value = limits.parse(body, cls.max_elements + pods * cls.elements_per_pod)
         try:
-            return cls.model_validate_json(body)
+            return cls.model_validate(value)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            field = ".".join(map(str, first["loc"])) or "the whole"
-            raise ValueError(f"{field}: {first['msg']}") from None
+            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+            field = limits.shorten(".".join(map(str, first["loc"]))) or "the answer"
+            raise ValueError(f"{field}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
 class Load(Answer):
@@ -58,11 +78,17 @@ class Load(Answer):
         memory: The memory of the workers' processes in bytes.
         managed: The size of the results that they keep in bytes.
         memory_limit: The sum of their memory limits in bytes, 0 without a limit.
+        pods: How many pods they are in, by worker group; the name is empty where it is not known. None if the
+            agent does not report it.
+        pinned: How many of these pods have to stay, since others cannot take over what they do: they have
+            actors, long tasks or tasks that are restricted to them. None if the agent does not report it.
+        pinned_tasks: How many of the tasks no new worker could run.
+        pinned_seconds: The estimated duration of those tasks in seconds.
     """
 
     resources: Resources
     asked: Resources
-    busy: Mapping[str, Count]
+    busy: Counts
     workers: Count
     idle: Count
     threads: Count
@@ -71,6 +97,10 @@ class Load(Answer):
     memory: Count
     managed: Count
     memory_limit: Count
+    pods: Counts | None = None
+    pinned: Counts | None = None
+    pinned_tasks: Count = 0
+    pinned_seconds: Amount = 0.0
 
 
 class Waiting(Answer):
@@ -95,12 +125,16 @@ class Demand(Answer):
         idle_seconds: For how long the scheduler has been idle, None while it is not.
         loads: The workers and their work, by the Dask resources that they offer.
         waiting: The tasks without a worker, by the Dask resources that they require.
+        restricted: How many other tasks wait for certain workers or hosts, which no new worker is.
     """
 
-    target_duration: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    max_elements = 20_000
+
+    target_duration: Annotated[Amount, Field(gt=0)]
     idle_seconds: Amount | None
-    loads: tuple[Load, ...]
-    waiting: tuple[Waiting, ...]
+    loads: Annotated[tuple[Load, ...], limits.sequence(limits.KINDS)]
+    waiting: Annotated[tuple[Waiting, ...], limits.sequence(limits.KINDS)]
+    restricted: Count = 0
 
 
 class Idle(Answer):
@@ -112,7 +146,9 @@ class Idle(Answer):
 class Known(Answer):
     """Pods whose workers have registered with the scheduler."""
 
-    known: frozenset[str]
+    elements_per_pod = 1
+
+    known: PodNames
 
 
 class Retired(Answer):
@@ -124,9 +160,11 @@ class Retired(Answer):
         stuck: Pods that cannot move their data, each with the reason.
     """
 
-    gone: frozenset[str] = frozenset()
-    retiring: frozenset[str] = frozenset()
-    stuck: Mapping[str, str] = Field(default_factory=dict)
+    elements_per_pod = 4  # reasons may contain commas, and commas are counted
+
+    gone: PodNames = frozenset()
+    retiring: PodNames = frozenset()
+    stuck: PodReasons = Field(default_factory=dict)
 
     def only(self, pods: Collection[str]) -> Self:
         """Return the answer without pods that the scheduler was not asked about."""

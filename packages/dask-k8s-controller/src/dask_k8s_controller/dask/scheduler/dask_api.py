@@ -4,10 +4,16 @@ The API is off by default (``distributed.http.scheduler.api`` in ``distributed.s
 does not report what a worker is doing.
 """
 
+from collections import Counter
 from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Annotated
 
+from dask_k8s_controller.dask.scheduler import limits
 from dask_k8s_controller.dask.scheduler.answers import Answer, Retired
+from dask_k8s_crds import names
 
+MAX_WORKERS = 20_000
 WORKERS = "/api/v1/get_workers"
 RETIRE = "/api/v1/retire_workers"
 
@@ -22,19 +28,27 @@ class Worker(Answer):
 class Workers(Answer):
     """All workers of a scheduler."""
 
-    workers: tuple[Worker, ...]
+    max_elements = 3 * MAX_WORKERS + 100
 
-    def by_pod(self, pods: Mapping[str, str]) -> dict[str, list[str]]:
-        """Return the addresses of the workers in each pod; ``pods`` are IP addresses by name."""
-        return {
-            pod: [worker.address for worker in self.workers if _is_in(worker, pod, ip)]
-            for pod, ip in pods.items()
-        }
+    workers: Annotated[tuple[Worker, ...], limits.sequence(MAX_WORKERS)]
+
+
+def by_pod(workers: Workers, pods: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the addresses of the workers in each pod; ``pods`` are IP addresses by name."""
+    ips = [(_ip(ip), pod) for pod, own in pods.items() for ip in own.split(",")]
+    shared = Counter(ip for ip, _ in ips)  # a pod that has ended shows an address that another may have now
+    pod_by_ip: dict[object, str] = {ip: pod for ip, pod in ips if ip and shared[ip] == 1}
+    found: dict[str, list[str]] = {pod: [] for pod in pods}
+    for worker in workers.workers:
+        pod = pod_by_ip.get(_ip(_host(worker.address))) or _pod_by_name(str(worker.name), pods)
+        if pod:
+            found[pod].append(worker.address)
+    return found
 
 
 def choose(workers: Workers, pods: Mapping[str, str], count: int) -> dict[str, list[str]]:
     """Return ``count`` pods with the addresses of their workers: pods without workers first."""
-    addresses = workers.by_pod(pods)
+    addresses = by_pod(workers, pods)
     order = sorted(addresses, key=lambda pod: bool(addresses[pod]))
     return {pod: addresses[pod] for pod in order[:count]}
 
@@ -50,6 +64,25 @@ def outcome(left: Workers, chosen: Mapping[str, list[str]]) -> Retired:
     return Retired(gone=frozenset(chosen) - stuck, stuck=dict.fromkeys(sorted(stuck), reason))
 
 
-def _is_in(worker: Worker, pod: str, ip: str) -> bool:
-    name = str(worker.name)
-    return name == pod or name.startswith(f"{pod}-") or (ip != "" and f"//{ip}:" in worker.address)
+def _pod_by_name(name: str, pods: Mapping[str, str]) -> str | None:
+    """Return the pod that a worker is named after; `dask worker --nworkers` adds a dash and a number."""
+    name = name[: names.OBJECT_NAME_MAX]
+    while name and name not in pods:
+        name = name.rpartition("-")[0]
+    return name or None
+
+
+def _host(address: str) -> str:
+    """Return the host of an address in Dask's form: ``tcp://10.0.0.1:1234``, ``tcp://[fd00::1]:1234``."""
+    host_port = address.rpartition("://")[2]
+    bracketed, bracket, _ = host_port.removeprefix("[").partition("]")
+    return bracketed if bracket else host_port.partition(":")[0]
+
+
+def _ip(text: str) -> IPv4Address | IPv6Address | None:
+    """Return an IP address in a form that can be compared: without a scope, and IPv4 in IPv6 as IPv4."""
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address

@@ -11,13 +11,16 @@ looks at each worker once per answer.
 from __future__ import annotations
 
 import asyncio
+import functools
 import hmac
+import ipaddress
 import json
 import logging
 import os
 import re
+import socket
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -31,6 +34,7 @@ from distributed.core import Status
 from distributed.diagnostics.plugin import SchedulerPlugin
 from distributed.preloading import PreloadManager, process_preloads
 from tornado.ioloop import PeriodicCallback
+from tornado.netutil import bind_sockets
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 if TYPE_CHECKING:
@@ -44,8 +48,25 @@ FINISH = 300.0
 LONGEST_WAIT = 5.0
 """Seconds that a request to retire workers may wait for the result."""
 LARGEST_BODY = 4 * 2**20
+KINDS = 100
+"""The most kinds of workers, and kinds of tasks, in an answer; they differ in their Dask resources."""
+RESOURCES = 32
+"""The most names of Dask resources; the controller refuses answers beyond these limits."""
+RESOURCE_NAME = 64
+"""The longest name of a Dask resource."""
+GROUPS = 1000
+"""The most worker groups in an answer."""
+GROUP_NAME = 63
+"""The longest name of a worker group."""
+LARGEST_AMOUNT = 1e18
+"""The largest amount of a Dask resource."""
 SAMPLE = 1000
 """The most waiting tasks to look at; the result is extrapolated to the others."""
+SAMPLE_OF_WORKER = 20
+"""The most tasks of a worker to look at."""
+LONG = 60.0
+"""Seconds after which a running task counts as long. A worker with such a task should stay, since nobody
+knows whether the task ends before `FINISH`."""
 LOOK_SECONDS = 1.0
 """Interval at which idleness and leases are checked."""
 MOVE_SECONDS = 2.0
@@ -55,8 +76,13 @@ NOT_STARTED = ("ready", "constrained", "waiting", "released", None)
 """States of a task on a worker in which distributed's work stealing may take it away."""
 RECALL = "dask-k8s-recall"
 """Prefix of the stimulus ids of our requests to give tasks back."""
-GROUP = re.compile(r"(.+)-worker-[0-9a-f]{10}(?:-\d+)?")
-"""Names of workers, which contain the name of their worker group unless users name them otherwise."""
+GROUP = re.compile(r"((.+)-worker-[0-9a-f]{10})(?:-\d+)?")
+"""Names of workers, which contain the names of their pod and group unless users name them otherwise."""
+
+BY_GROUP = ("pods", "pinned")
+"""Fields of the load of workers that count pods by worker group; the name is empty if it is not known."""
+Kind = frozenset[tuple[str, float]]
+"""Dask resources that workers offer, or tasks require."""
 
 logger = logging.getLogger("distributed.dask_k8s_agent")
 
@@ -66,6 +92,7 @@ async def dask_setup(scheduler: Scheduler) -> None:
     agent = Agent(scheduler)
     scheduler.add_plugin(agent, name=Agent.name)
     scheduler.http_application.add_handlers(".*", [(BASE + "(?:/(.*))?", Route, {"agent": agent})])
+    listen_on_ipv6(scheduler)
     agent.user_preloads = load_user_preloads(scheduler)
     for preload in agent.user_preloads:
         await preload.start()
@@ -78,6 +105,16 @@ async def dask_teardown(scheduler: Scheduler) -> None:
         agent.checks.stop()
         for preload in reversed(agent.user_preloads):
             await preload.teardown()
+
+
+def listen_on_ipv6(scheduler: Scheduler) -> None:
+    """Let the HTTP server listen on IPv6 too: newer versions of distributed take "all addresses" for IPv4."""
+    server: Any = scheduler.http_server
+    if server.address == "0.0.0.0":  # noqa: S104
+        try:
+            server.add_sockets(bind_sockets(server.port, "::", socket.AF_INET6))
+        except OSError as error:  # it does so already, or the pod has no IPv6
+            logger.info("The HTTP server needs no further socket for IPv6: %s", error)
 
 
 class Agent(SchedulerPlugin):
@@ -116,7 +153,7 @@ class Agent(SchedulerPlugin):
             "target_duration": float(parse_timedelta(target)),
             "idle_seconds": self.idleness.seconds(),
             "loads": loads(self.scheduler),
-            "waiting": waiting(self.scheduler),
+            **waiting(self.scheduler),
         }
 
     def idle(self) -> dict[str, Any]:
@@ -197,12 +234,19 @@ class Load:
     managed: int = 0
     memory_limit: int = 0
     asked: dict[str, float] = field(default_factory=dict)
-    """How much of each Dask resource the tasks on these workers require."""
+    """How much of each Dask resource the tasks on these workers require that other workers could run."""
     busy: dict[str, int] = field(default_factory=dict)
     """How many workers have tasks, by worker group."""
+    pods: dict[str, set[str]] = field(default_factory=dict)
+    """The pods of these workers, by worker group."""
+    pinned: dict[str, set[str]] = field(default_factory=dict)
+    """The pods whose workers have to stay, by worker group."""
+    pinned_tasks: float = 0
+    """How many of the tasks no other worker could run."""
+    pinned_seconds: float = 0.0
 
-    def add(self, worker: WorkerState) -> None:
-        """Add a worker."""
+    def add(self, worker: WorkerState, *, shuffles: bool) -> None:
+        """Add a worker, which may take part in a shuffle."""
         self.workers += 1
         self.idle += not worker.processing
         self.threads += worker.nthreads
@@ -212,11 +256,28 @@ class Load:
         self.managed += worker.nbytes  # with what is spilled
         self.memory_limit += worker.memory_limit or 0
         group = GROUP.fullmatch(str(worker.name))
+        if group and len(group[2]) > GROUP_NAME:
+            group = None
         if group and worker.processing:
-            self.busy[group[1]] = self.busy.get(group[1], 0) + 1
+            self.busy[group[2]] = self.busy.get(group[2], 0) + 1
+        pod, of_group = (group[1], group[2]) if group else (worker.address, "")
+        self.pods.setdefault(of_group, set()).add(pod)
+        if shuffles or has_to_stay(worker):
+            self.pinned.setdefault(of_group, set()).add(pod)
+        tasks, share, asked = restricted_part(worker)
+        self.pinned_tasks += tasks
+        self.pinned_seconds += share * worker.occupancy
         for name, amount in worker.used_resources.items():
             # The scheduler adds and subtracts floats, so that this may be slightly negative.
-            self.asked[name] = self.asked.get(name, 0.0) + max(amount, 0.0)
+            if name in self.resources:
+                self.asked[name] = within(self.asked.get(name, 0.0) + within(amount - asked.get(name, 0.0)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the load in JSON."""
+        counts = {
+            name: {group: len(pods) for group, pods in getattr(self, name).items()} for name in BY_GROUP
+        }
+        return {**asdict(self), **counts, "pinned_tasks": round(self.pinned_tasks)}
 
 
 @dataclass
@@ -230,32 +291,198 @@ class Waiting:
 
 def loads(scheduler: Scheduler) -> list[dict[str, Any]]:
     """Return the work of the workers that are not retiring, by the Dask resources that they offer."""
-    found: dict[frozenset[tuple[str, float]], Load] = {}
-    for worker in scheduler.workers.values():
-        if worker.status in STAYING:
-            found.setdefault(frozenset(worker.resources.items()), Load(worker.resources)).add(worker)
-    return [asdict(load) for load in found.values()]
+    staying = [worker for worker in scheduler.workers.values() if worker.status in STAYING]
+    kinds = [frozenset(worker.resources.items()) for worker in staying]
+    reported = kinds_of_workers(Counter(kinds))
+    shuffling = shuffling_workers(scheduler)
+    found: dict[Kind, Load] = {}
+    for worker, kind in zip(staying, kinds):
+        offers = reported[kind]
+        load = found.setdefault(offers, Load(dict(offers)))
+        load.add(worker, shuffles=worker.address in shuffling)
+    keep_most([load.busy for load in found.values()])
+    answers = [load.to_dict() for load in found.values()]
+    for name in BY_GROUP:
+        keep_most_pods([answer[name] for answer in answers])
+    return answers
 
 
-def waiting(scheduler: Scheduler) -> list[dict[str, Any]]:
-    """Return the tasks without a worker, by the Dask resources that they require; a sample, if many."""
-    found: dict[frozenset[tuple[str, float]], Waiting] = {}
+def waiting(scheduler: Scheduler) -> dict[str, Any]:
+    """Return the tasks without a worker, by the Dask resources that they require; a sample, if many.
+
+    Those that wait for certain workers or hosts are only counted, since no new worker could run them.
+    """
+    found: dict[Kind, Waiting] = {}
+    restricted = 0.0
     for tasks in (scheduler.queued, scheduler.unrunnable):
         sample = list(islice(tasks, SAMPLE))
         if isinstance(tasks, dict) and len(tasks) > SAMPLE:  # oldest first; older schedulers have a set
             sample = [*islice(tasks, SAMPLE // 2), *islice(reversed(tasks), SAMPLE // 2)]
         for task in sample:
+            weight = len(tasks) / len(sample)
+            if is_restricted(task):
+                restricted += weight
+                continue
             needs = task.resource_restrictions or {}
             waits = found.setdefault(frozenset(needs.items()), Waiting(needs))
-            waits.tasks += len(tasks) / len(sample)
-            waits.seconds += duration(scheduler, task) * len(tasks) / len(sample)
-    return [{**asdict(waits), "tasks": round(waits.tasks)} for waits in found.values()]
+            waits.tasks += weight
+            waits.seconds += duration(scheduler, task) * weight
+    return {
+        "waiting": [{**asdict(waits), "tasks": round(waits.tasks)} for waits in fewer_waiting(found)],
+        "restricted": round(restricted),
+    }
+
+
+def is_restricted(task: TaskState) -> bool:
+    """Return whether only certain workers or hosts can run a task, which no new worker is."""
+    return bool(task.worker_restrictions or task.host_restrictions) and not task.loose_restrictions
+
+
+def restricted_part(worker: WorkerState) -> tuple[float, float, dict[str, float]]:
+    """Return how many tasks of a worker are restricted, their share of its work, and what they require."""
+    sample = list(islice(worker.processing, SAMPLE_OF_WORKER))
+    restricted = [task for task in sample if is_restricted(task)]
+    if not restricted:
+        return 0.0, 0.0, {}
+    weight = len(worker.processing) / len(sample)
+    seconds = {task: max(task.prefix.duration_average, 0.0) for task in sample}
+    whole = sum(seconds.values())
+    part = sum(seconds[task] for task in restricted)
+    asked: dict[str, float] = {}
+    for task in restricted:
+        for name, amount in (task.resource_restrictions or {}).items():
+            asked[name] = asked.get(name, 0.0) + weight * amount
+    return weight * len(restricted), part / whole if whole else len(restricted) / len(sample), asked
+
+
+def has_to_stay(worker: WorkerState) -> bool:
+    """Return whether something is lost if a worker retires although others could do its work.
+
+    It has actors, tasks that no other worker can run, or running tasks that are long or that may be.
+    """
+    if worker.actors or worker.long_running or any(age > LONG for age in worker.executing.values()):
+        return True
+    return any(
+        is_restricted(task) or not 0 <= task.prefix.duration_average <= LONG
+        for task in islice(worker.processing, SAMPLE_OF_WORKER)
+    )
+
+
+def shuffling_workers(scheduler: Scheduler) -> set[str]:
+    """Return the addresses of the workers that take part in a shuffle, which starts again if one leaves."""
+    plugin = scheduler.plugins.get("shuffle")
+    shuffles = getattr(plugin, "active_shuffles", {}).values()
+    return set().union(*(shuffle.participating_workers for shuffle in shuffles))
 
 
 def duration(scheduler: Scheduler, task: TaskState) -> float:
     """Return how long a task will take, by the same estimate as `Scheduler.adaptive_target`."""
     known = task.prefix.duration_average  # -1: unknown
     return known if known >= 0 else scheduler.UNKNOWN_TASK_DURATION
+
+
+# --- limits of an answer ---
+
+
+def kinds_of_workers(kinds: Mapping[Kind, int]) -> dict[Kind, Kind]:
+    """Return as which kind an answer reports workers of each kind; ``kinds`` are numbers of workers.
+
+    Where each worker has a resource of its own, these rare resources are left out. They say nothing about the
+    workers of a group.
+    """
+    counts: Counter[str] = Counter()
+    for kind, count in kinds.items():
+        counts.update({name: count for name, _ in kind if len(name) <= RESOURCE_NAME})
+    if len(counts) > RESOURCES:
+        warn_once(f"More than {RESOURCES} Dask resources: the autoscaler does not see the rarest ones")
+    kept = {name for name, _ in counts.most_common(RESOURCES)}
+    common = {
+        kind: frozenset((name, within(amount)) for name, amount in kind if name in kept) for kind in kinds
+    }
+    totals: Counter[Kind] = Counter()
+    for kind, count in kinds.items():
+        totals[common[kind]] += count
+    fewer = fewer_kinds(totals, min)
+    return {kind: fewer.get(common[kind], frozenset()) for kind in kinds}
+
+
+def fewer_waiting(found: Mapping[Kind, Waiting]) -> list[Waiting]:
+    """Merge waiting tasks of similar kinds, and leave out the rarest ones, if there are too many kinds."""
+    usual = {
+        kind: waits
+        for kind, waits in found.items()
+        if len(kind) <= RESOURCES and all(len(name) <= RESOURCE_NAME for name, _ in kind)
+    }
+    fewer = fewer_kinds({kind: waits.tasks for kind, waits in usual.items()}, max)
+    merged: dict[Kind, Waiting] = {}
+    for kind, waits in usual.items():
+        if kind in fewer:
+            asks = {name: within(amount) for name, amount in fewer[kind]}
+            total = merged.setdefault(fewer[kind], Waiting(asks))
+            total.tasks += waits.tasks
+            total.seconds += waits.seconds
+    if len(fewer) < len(found):
+        warn_once(
+            "Tasks wait for too many combinations of Dask resources: the autoscaler sees the most frequent"
+        )
+    return list(merged.values())
+
+
+def fewer_kinds(kinds: Mapping[Kind, float], pick: Callable[[float, float], float]) -> dict[Kind, Kind]:
+    """Return which kinds to report instead of these; ``kinds`` are frequencies.
+
+    If there are too many, the rarer ones that have the same names of resources become one kind, for which
+    ``pick`` chooses amounts. The rarest of these are left out.
+    """
+    if len(kinds) <= KINDS:
+        return {kind: kind for kind in kinds}
+    order = sorted(kinds, key=lambda kind: -kinds[kind])
+    exact, rarer = order[: KINDS // 2], order[KINDS // 2 :]
+    merged: dict[frozenset[str], dict[str, float]] = {}
+    for kind in rarer:
+        names = frozenset(name for name, _ in kind)
+        if names in merged or len(merged) < KINDS // 2 - 1:
+            amounts = merged.setdefault(names, dict(kind))
+            amounts.update({name: pick(amounts[name], amount) for name, amount in kind})
+    similar = {names: frozenset(amounts.items()) for names, amounts in merged.items()}
+    named = {kind: frozenset(name for name, _ in kind) for kind in rarer}
+    return {kind: kind for kind in exact} | {
+        kind: similar[names] for kind, names in named.items() if names in similar
+    }
+
+
+def keep_most(counts: Collection[dict[str, int]], limit: int = GROUPS) -> None:
+    """Leave out the groups with the smallest numbers if there are too many; they count as not known."""
+    if sum(map(len, counts)) > limit:
+        entries = sorted(
+            ((number, group, each) for each in counts for group, number in each.items()), key=_number
+        )
+        for _, group, each in entries[:-limit]:
+            del each[group]
+
+
+def keep_most_pods(counts: Collection[dict[str, int]]) -> None:
+    """Count pods of groups that are left out as those of groups that are not known."""
+    before = [sum(each.values()) for each in counts]
+    keep_most(counts, GROUPS - KINDS)  # there is room for one more in each
+    for each, total in zip(counts, before):
+        if left_out := total - sum(each.values()):
+            each[""] = each.get("", 0) + left_out
+
+
+def _number(entry: tuple[int, str, dict[str, int]]) -> int:
+    return entry[0]
+
+
+def within(amount: float) -> float:
+    """Return an amount that JSON can represent, and that is not negative."""
+    return min(amount, LARGEST_AMOUNT) if amount >= 0 else 0.0
+
+
+@functools.cache
+def warn_once(message: str) -> None:
+    """Log a warning, the first time."""
+    logger.warning(message)
 
 
 # --- retirement of workers ---
@@ -270,7 +497,7 @@ class Refused(HTTPError):
 
 
 def parse_body(body: bytes) -> dict[str, Any]:
-    """Parse a request about pods, which are IP addresses by name; raise `Refused`."""
+    """Parse a request about pods, which are IP addresses by name, separated by commas; raise `Refused`."""
     try:
         request = json.loads(body)
     except (ValueError, RecursionError):
@@ -280,6 +507,10 @@ def parse_body(body: bytes) -> dict[str, Any]:
     pods = request.get("pods")
     if not isinstance(pods, dict) or not all(pod and isinstance(ip, str) for pod, ip in pods.items()):
         raise Refused(400, "pods: not an object of names and IPs")
+    several = request.get("ips", {})  # of pods with more than one, separated by commas
+    if not isinstance(several, dict) or not all(isinstance(ips, str) for ips in several.values()):
+        raise Refused(400, "ips: not an object of names and IPs")
+    request["pods"] = {pod: several.get(pod, ip) for pod, ip in pods.items()}
     return request
 
 
@@ -337,7 +568,8 @@ class Retirement:
         """Retire the workers of ``count`` pods; return when all have retired, or after ``wait`` seconds."""
         deadline = monotonic() + wait
         workers = self._by_pod(pods)
-        chosen = sorted(workers, key=lambda pod: (*self._rank(workers[pod]), pod))[:count]
+        shuffling = shuffling_workers(self.scheduler)
+        chosen = sorted(workers, key=lambda pod: (*self._rank(workers[pod], shuffling), pod))[:count]
         for worker in (worker for pod in chosen for worker in workers[pod]):
             if worker.address in self.workers and self.workers[worker.address].stuck:
                 self.forget(worker.address)  # try again
@@ -372,24 +604,27 @@ class Retirement:
             self.mover.policies.discard(state.policy)
 
     def _by_pod(self, pods: Mapping[str, str]) -> dict[str, list[WorkerState]]:
-        shared = Counter(pods.values())
-        pod_by_ip = {ip: pod for pod, ip in pods.items() if ip and shared[ip] == 1}
+        own = [(ip_address(ip), pod) for pod, ips in pods.items() for ip in ips.split(",")]
+        shared = Counter(ip for ip, _ in own)
+        pod_by_ip = {ip: pod for ip, pod in own if ip and shared[ip] == 1}
         found: dict[str, list[WorkerState]] = {pod: [] for pod in pods}
         for worker in self.scheduler.workers.values():
-            pod = pod_by_ip.get(worker.host) or pod_by_name(str(worker.name), pods)
+            pod = pod_by_ip.get(ip_address(worker.host)) or pod_by_name(str(worker.name), pods)
             if pod:
                 found[pod].append(worker)
         return found
 
-    def _rank(self, workers: list[WorkerState]) -> tuple[int, int]:
+    def _rank(self, workers: list[WorkerState], shuffling: Collection[str]) -> tuple[int, int]:
         """Return a sort key for a pod by its workers: those that lose least come first."""
         data = sum(worker.nbytes for worker in workers)
         if not workers:
             return 0, data
         if any(worker.actors for worker in workers):
-            return 5, data  # they cannot be moved
+            return 6, data  # they cannot be moved
         if any(worker.address in self.workers for worker in workers):
             return (1 if all(map(self._has_retired, workers)) else 2), data
+        if any(worker.address in shuffling or has_to_stay(worker) for worker in workers):
+            return 5, data
         return (4 if any(worker.processing for worker in workers) else 3), data
 
     def _advance(self, pods: Mapping[str, Collection[WorkerState]]) -> dict[str, Any]:
@@ -468,6 +703,17 @@ class Retirement:
             return False
         finished = not worker.processing or monotonic() > state.since + FINISH
         return finished and not holds_last_copy(worker)
+
+
+def ip_address(text: str) -> str:
+    """Return an IP address in a form that can be compared: IPv6 has many, and may have a scope."""
+    if ":" not in text:
+        return text
+    try:
+        address = ipaddress.IPv6Address(text.partition("%")[0])
+    except ValueError:
+        return text
+    return str(address.ipv4_mapped or address)
 
 
 def pod_by_name(name: str, pods: Mapping[str, str]) -> str | None:

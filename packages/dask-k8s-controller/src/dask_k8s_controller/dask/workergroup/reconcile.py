@@ -120,4 +120,4 @@ async def _answer(drain: Drain, agent: Agent | None) -> Retired | AgentError:
 
 
 def _addresses(pods: Sequence[Record]) -> dict[str, str]:
-    return {pod.key.name: pod.value.ip for pod in pods}
+    return {pod.key.name: ",".join(pod.value.ips) for pod in pods}

@@ -5,15 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
+from dask_k8s_controller.dask.pods import restarts
 from dask_k8s_controller.dask.pods.view import Pod
 from dask_k8s_controller.dask.workergroup.observe import Observed, newest_first
 from dask_k8s_controller.dask.workergroup.retirement import Drain, Step
 from dask_k8s_controller.runtime.cache import Record
 
-RESTART_SECONDS = 10.0
-"""The least age at which a failed worker is replaced; it doubles with each failure in a row."""
-LONGEST_RESTART_SECONDS = 300.0
-"""The largest such age, the same as the kubelet's back-off for containers."""
 CALM_SECONDS = 600.0
 """The age at which a worker that fails is the first in a row again."""
 SLICE = 500
@@ -74,8 +71,7 @@ def _seconds_until_replaced(pod: Pod, digest: str, now: datetime) -> float:
     """Return for how long a finished pod still counts as a worker."""
     if not _failed(pod, digest):
         return 0.0
-    seconds: float = RESTART_SECONDS * 2 ** min(pod.failures, 10)
-    return min(seconds, LONGEST_RESTART_SECONDS) - pod.age(now)
+    return restarts.delay(pod.failures) - pod.age(now)
 
 
 def _failures(pod: Pod, digest: str, now: datetime) -> int:
