@@ -31,7 +31,8 @@ class Clock:
         """Return the time of the API server, in UTC; until it has answered, that of this machine."""
         if self._offset is None:
             return self.machine_time()
-        return datetime.fromtimestamp(self.monotonic() + self._offset, UTC)
+        # To the millisecond, so that no wait that is computed from it is shorter than timers can measure.
+        return datetime.fromtimestamp(round(self.monotonic() + self._offset, 3), UTC)
 
     def monotonic(self) -> float:
         """Return the time of the event loop in seconds, comparable with the times of its timers."""

@@ -19,6 +19,8 @@ from dask_k8s_crds.resources import Resource
 
 STATUS_SECONDS = 1.0
 """Minimum time between two status writes of one object."""
+TIMER_SECONDS = 0.001
+"""Timers are no more exact than this; to wait for less would only repeat a reconcile."""
 
 
 @dataclass(slots=True)
@@ -81,7 +83,7 @@ class LiveWorld:
             return None
         now = self.clock.monotonic()
         delay = self._status_written.get(key, -STATUS_SECONDS) + STATUS_SECONDS - now
-        if delay > 0:
+        if delay > TIMER_SECONDS:
             return After(delay)
         self._status_written[key] = now
         written = await self.applier.patch_status(key, str(current.version), patch)
