@@ -6,12 +6,15 @@ from dask_k8s_autoscaler.reconcile import Autoscaling
 from dask_k8s_crds import DaskAutoscaler, edits
 from dask_k8s_crds.edits import Effect
 
-from .builders import KEY, Scheduler, World, autoscaler, cluster, demand, group, load, waiting
+from .builders import KEY, Scheduler, World, autoscaler, cluster, demand, group, load, pods, waiting
 
-MORE = "c-more"
+DEFAULT, MORE = "c-default", "c-more"
 BUSY = demand(load(4, tasks=8, seconds=20.0), waiting(400, 400.0))
 CALM = demand(load(8, idle=8))
+WORK = demand(waiting(40, 80.0))
 FIELDS = {
+    "spec.fallbackSeconds": (WORK, {"fallbackSeconds": 10}),
+    "spec.groups[].fallbackSeconds": (WORK, {"groups": [{"name": MORE, "fallbackSeconds": 10}]}),
     "spec.minimum": (CALM, {"minimum": 5}),
     "spec.maximum": (BUSY, {"maximum": 3}),
     "spec.groups[].minimum": (CALM, {"groups": [{"name": MORE, "minimum": 3}]}),
@@ -28,14 +31,18 @@ FIELDS = {
     "spec.targetDurationSeconds": (BUSY, {"targetDurationSeconds": 60}),
 }
 """What the scheduler answers after the edit, and the edit."""
+UNSCHEDULABLE = {"spec.fallbackSeconds": DEFAULT, "spec.groups[].fallbackSeconds": MORE}
+"""The group for which there are no nodes."""
 
 
-async def history(answer, edit):
+async def history(answer, edit, unschedulable=None):
     """Return the sizes of the groups, second by second after an edit, and the number of polls."""
     scheduler = Scheduler(demand(load(4, tasks=4, seconds=40.0)))
-    groups = [group(replicas=2), group(MORE, 2), group("c-other", 2)]
+    names = (DEFAULT, MORE, "c-other")
+    groups = [group(name, 2, **({"ready": 0} if name == unschedulable else {})) for name in names]
+    stuck = pods(unschedulable, ["Unschedulable"] * 2, since=0) if unschedulable else ()
     body = autoscaler(maximum=30, groups=[{"name": MORE}])
-    world = World(cluster(), *groups, body, scheduler=scheduler)
+    world = World(cluster(), *groups, *stuck, body, scheduler=scheduler)
     reconcile = Autoscaling().reconcile
     for _ in range(10):
         await reconcile(KEY, world)
@@ -60,4 +67,5 @@ PATHS = [
 @pytest.mark.parametrize("path", PATHS)
 async def test_the_next_decisions_follow_an_edit(path):
     answer, edit = FIELDS[path]
-    assert await history(answer, edit) != await history(answer, {})
+    unschedulable = UNSCHEDULABLE.get(path)
+    assert await history(answer, edit, unschedulable) != await history(answer, {}, unschedulable)

@@ -306,7 +306,7 @@ async def test_a_controller_that_leads_no_more_while_it_connects_retires_nobody(
 ):
     endpoint, answers, asked = scheduler
     answers["POST", f"{BASE}/retire"] = {"gone": ["w"], "retiring": [], "stuck": {}}
-    retirement = asyncio.create_task(agents.at(endpoint).retire({"w": "10.0.0.1"}, 1))
+    retirement = asyncio.create_task(agents.at(endpoint).retire({"w": "10.0.0.1"}, 1, SUCCESSORS))
     await slow_connections.connected.wait()
     agents.may_send = lambda: False
     slow_connections.go_on.set()

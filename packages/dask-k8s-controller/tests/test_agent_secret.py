@@ -159,7 +159,7 @@ def test_no_text_contains_a_token():
     token = "s3cret" * 10
     create = Create(SECRETS, agent_secret(DaskCluster.parse(cluster()), token), named_by_content=True)
     data = create.body["data"]["token"]
-    endpoint = AgentEndpoint("c-scheduler", "127.0.0.1:1", token)
+    endpoint = AgentEndpoint(Key(PODS, "ns", "c-scheduler"), "127.0.0.1:1", token)
     error = WriteError(create, ApiError(403, "Forbidden", "no"))
     observed = Observed((), token, None, (), frozenset())
     plan = Plan(create=(create,))

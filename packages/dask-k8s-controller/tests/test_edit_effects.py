@@ -127,6 +127,12 @@ async def larger_steps(lab, key):
     return await outdated_after_a_turn(lab, key) == 7
 
 
+async def more_at_a_time(lab, key):
+    before = lab.pods(group_of(key)).keys()
+    await outdated_after_a_turn(lab, key)
+    return len(lab.pods(group_of(key)).keys() - before) == 7
+
+
 async def shorter_drain(lab, key):
     lab.scheduler.answers["retire"] = lambda pods, *_: Retired(gone=frozenset(), retiring=frozenset(pods))
     await outdated_after_a_turn(lab, key)
@@ -151,6 +157,7 @@ WORKER = {
     "spec.worker.cluster": ("another", nothing),
     "spec.updateStrategy.type": ("OnDelete", no_rollout),
     "spec.updateStrategy.maxUnavailable": (7, larger_steps),
+    "spec.updateStrategy.maxSurge": (7, more_at_a_time),
     "spec.updateStrategy.drainTimeoutSeconds": (5, shorter_drain),
 }
 CASES = {

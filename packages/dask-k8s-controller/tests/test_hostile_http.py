@@ -13,6 +13,8 @@ from dask_k8s_controller.dask.scheduler import agent_client
 from dask_k8s_controller.dask.scheduler.agent_client import AgentEndpoint, Agents
 from dask_k8s_controller.dask.scheduler.answers import AgentError
 from dask_k8s_controller.dask.scheduler.limits import LARGEST_ANSWER
+from dask_k8s_controller.runtime.objects import Key
+from dask_k8s_crds.resources import PODS
 
 OK = b"HTTP/1.1 200 OK\r\n"
 ANSWER = b'{"idle_seconds": 3.0}'
@@ -74,7 +76,7 @@ async def server(monkeypatch):
 @pytest.fixture
 async def agent(server):
     async with Agents() as agents:
-        yield agents.at(AgentEndpoint("c-scheduler", server.address, "s3cret"))
+        yield agents.at(AgentEndpoint(Key(PODS, "ns", "c-scheduler"), server.address, "s3cret"))
 
 
 @pytest.mark.parametrize(

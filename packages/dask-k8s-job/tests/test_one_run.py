@@ -54,9 +54,8 @@ class History(World):
                 found = [body for key, body in then.items() if key.resource == resource]
                 self._cache.replace(resource, None, [self._cache.record(resource, body) for body in found])
 
-    def _show(self, resource):
-        if resource not in self.lagging_resources:
-            super()._show(resource)
+    def _is_shown(self, resource):
+        return resource not in self.lagging_resources and super()._is_shown(resource)
 
     @property
     def status(self):

@@ -3,6 +3,8 @@
 import pytest
 
 from dask_k8s_controller.dask.scheduler.agent_client import AgentEndpoint, Agents
+from dask_k8s_controller.runtime.objects import Key
+from dask_k8s_crds.resources import PODS
 
 
 async def test_everything_works_where_all_addresses_are_of_ipv6(world):
@@ -10,7 +12,7 @@ async def test_everything_works_where_all_addresses_are_of_ipv6(world):
     await world.workers("mine", "other", host="[::1]")
     async with Agents() as agents:
         address = world.url.removeprefix("http://")
-        agent = agents.at(AgentEndpoint("c-scheduler", address, world.token))
+        agent = agents.at(AgentEndpoint(Key(PODS, "ns", "c-scheduler"), address, world.token))
         assert sum(load.workers for load in (await agent.demand()).loads) == 2
         assert (await agent.retire({"mine": "", "other": ""}, 1)).gone
 

@@ -105,15 +105,14 @@ class FakeWorld:
             if other.namespace == key.namespace and any(owner["uid"] == uid for owner in owners):
                 self.remove(other)
         known = self.get(key)
-        if known is not None and not self.lagging:
+        if known is not None and self._is_shown(key.resource):
             self._cache.remove(known)
 
     def relist(self) -> None:
         """End `lagging`: show the cache all changes."""
         self.lagging = False
         for resource in self._cache.watches:
-            found = [body for key, body in self.objects.items() if key.resource == resource]
-            self._cache.replace(resource, None, [self._cache.record(resource, body) for body in found])
+            self._show(resource)
 
     def restart(self) -> None:
         """Forget what was created, as a controller that has just started; the cache may still be lagging."""
@@ -194,8 +193,17 @@ class FakeWorld:
         metadata = {"generation": 1, **filled, **body["metadata"], "resourceVersion": version}
         stored = {**body, "metadata": metadata}
         self.objects[key_of(resource, stored)] = stored
-        if not self.lagging and resource in self._cache.watches:
+        if self._is_shown(resource):
             self._cache.set(self._cache.record(resource, stored))
+
+    def _is_shown(self, resource: Resource) -> bool:
+        """Return whether the cache shows changes of a resource at once."""
+        return not self.lagging and resource in self._cache.watches
+
+    def _show(self, resource: Resource) -> None:
+        """Show the cache all changes of a resource."""
+        found = [body for key, body in self.objects.items() if key.resource == resource]
+        self._cache.replace(resource, None, [self._cache.record(resource, body) for body in found])
 
 
 def _merge(old: Any, change: Body) -> dict[str, Any]:
