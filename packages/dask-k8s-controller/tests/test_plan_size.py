@@ -8,7 +8,6 @@ import tracemalloc
 from itertools import islice
 
 import pytest
-from hypothesis import given, settings  # codespell:ignore given
 from hypothesis import strategies as st
 
 from dask_k8s_controller.dask.cluster.reconcile import reconcile as reconcile_cluster
@@ -30,6 +29,7 @@ from dask_k8s_crds.object_size import SIZE_MAX
 from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS
 
 from .builders import WATCHES, cluster, group, owned_by, pod
+from .properties import for_all, share
 
 GROUP = Key(DASK_WORKER_GROUPS, "ns", "c-default")
 CLUSTER = Key(DASK_CLUSTERS, "ns", "c")
@@ -77,8 +77,8 @@ STATES = {
 }
 
 
-@settings(deadline=None)
-@given(  # codespell:ignore given
+@share(0.25)
+@for_all(
     size=st.integers(0, SIZE_MAX * 2),
     replicas=st.integers(0, 2000),
     pods=st.lists(st.sampled_from(sorted(STATES)), max_size=30),
