@@ -3,12 +3,12 @@
 import asyncio
 import copy
 import gc
+import json
 import time
 import tracemalloc
 from itertools import islice
 
 import pytest
-from hypothesis import given, settings  # codespell:ignore given
 from hypothesis import strategies as st
 
 from dask_k8s_controller.dask.cluster.reconcile import reconcile as reconcile_cluster
@@ -30,6 +30,7 @@ from dask_k8s_crds.object_size import SIZE_MAX
 from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS
 
 from .builders import WATCHES, cluster, group, owned_by, pod
+from .properties import for_all, share
 
 GROUP = Key(DASK_WORKER_GROUPS, "ns", "c-default")
 CLUSTER = Key(DASK_CLUSTERS, "ns", "c")
@@ -77,8 +78,8 @@ STATES = {
 }
 
 
-@settings(deadline=None)
-@given(  # codespell:ignore given
+@share(0.25)
+@for_all(
     size=st.integers(0, SIZE_MAX * 2),
     replicas=st.integers(0, 2000),
     pods=st.lists(st.sampled_from(sorted(STATES)), max_size=30),
@@ -95,13 +96,15 @@ async def test_a_turn_is_bounded_and_creates_what_a_plain_plan_creates(size, rep
     # All share one manifest: the memory for a plan does not depend on the product of both sizes.
     assert len({id(create.manifest) for create in plan.create}) <= 1
     degraded = {each["type"]: each for each in world.statuses[-1]["conditions"]}["Degraded"]
+    # Labels, which count too, and the braces around them have less than 200 bytes.
+    spec_size = len(json.dumps(body["spec"], separators=(",", ":")))
     if degraded["reason"] == "InvalidSpec":
-        assert size > SIZE_MAX / 2
+        assert spec_size > SIZE_MAX - 200
         assert not world.plans
         assert degraded["message"].startswith("DaskWorkerGroup")
         assert all(text in degraded["message"] for text in ("spec.worker.spec", str(SIZE_MAX), "ConfigMap"))
         return
-    assert size <= SIZE_MAX
+    assert spec_size < SIZE_MAX
     used = {key.name for key in before if key.resource == PODS}
     parsed = DaskWorkerGroup.parse(body)
     assert [create.key.name for create in plan.create] == worker_names(parsed, len(plan.create), used)
