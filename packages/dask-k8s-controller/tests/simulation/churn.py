@@ -59,7 +59,12 @@ class Api:
         path = path.removesuffix("/status")
         if path not in self.objects:
             raise ApiError(404, "NotFound", "not found", about=path.rpartition("/")[2])
-        return await self._answer(self._write(path, "MODIFIED", {**self.objects[path], **body}))
+        known = self.objects[path]
+        required = body.get("metadata", {}).get("resourceVersion", known["metadata"]["resourceVersion"])
+        if required != known["metadata"]["resourceVersion"]:
+            raise ApiError(409, "Conflict", "another version")
+        changed = {**known, **body, "metadata": known["metadata"]}
+        return await self._answer(self._write(path, "MODIFIED", changed))
 
     async def delete(self, path, uid, version=None):
         await self._way()
