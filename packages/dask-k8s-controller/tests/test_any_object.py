@@ -51,11 +51,11 @@ class Server:
             yield await queue.get()
             queue.task_done()
 
-    async def create(self, path, body):
+    async def create(self, path, body, **_):
         self.writes.append(path)
         return body
 
-    async def patch(self, path, body):
+    async def patch(self, path, body, **_):
         self.writes.append(path)
         raise ApiError(404, "NotFound", "not found", about=path.split("/")[-2])
 
@@ -130,7 +130,7 @@ class Stand:
 
     def scheduler_of_good(self):
         async def asked():
-            return self.operator.loop.world.agent(self.cluster).endpoint.pod
+            return self.operator.loop.world.agent(self.cluster).endpoint.pod.name
 
         return self.loop.run_until_complete(asked())
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dask_k8s_controller.dask.scheduler.agent_client import AgentEndpoint, Agents
+from dask_k8s_controller.dask.scheduler.agent_client import AgentEndpoint, Agents, Successors
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_crds.resources import PODS
 
@@ -14,7 +14,7 @@ async def test_everything_works_where_all_addresses_are_of_ipv6(world):
         address = world.url.removeprefix("http://")
         agent = agents.at(AgentEndpoint(Key(PODS, "ns", "c-scheduler"), address, world.token))
         assert sum(load.workers for load in (await agent.demand()).loads) == 2
-        assert (await agent.retire({"mine": "", "other": ""}, 1)).gone
+        assert (await agent.retire({"mine": "", "other": ""}, 1, Successors())).gone
 
 
 @pytest.mark.parametrize("ips", ["fd00::1,127.0.0.1", "127.0.0.1,fd00::1"])
