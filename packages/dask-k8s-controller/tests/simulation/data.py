@@ -7,6 +7,7 @@ from random import Random
 
 from dask_k8s_controller.dask.scheduler.agent_client import AgentEndpoint, Successors
 from dask_k8s_controller.dask.scheduler.answers import AgentError, Demand, Retired
+from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_crds import labels
 from dask_k8s_crds.resources import PODS
 
@@ -63,13 +64,12 @@ class Schedulers:
                     found.add(metadata["name"])
         return found
 
-    def works(self, pod: str) -> bool:
+    def works(self, pod: Key) -> bool:
         """Whether a scheduler's pod answers."""
-        bodies = (body for body in self.model.all(PODS) if body["metadata"]["name"] == pod)
-        return any(
-            body["status"]["phase"] == "Running" and body["metadata"]["uid"] not in self.model.lost
-            for body in bodies
-        )
+        body = self.model.objects.get(pod)
+        if body is None:
+            return False
+        return body["status"]["phase"] == "Running" and body["metadata"]["uid"] not in self.model.lost
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Agent:
     """The agent in one scheduler's pod."""
 
     schedulers: Schedulers
-    pod: str
+    pod: Key
 
     async def idle(self) -> float | None:
         return None
