@@ -15,11 +15,15 @@ from dask_k8s_controller.runtime.plugin import Plugin, Reconciler
 from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import Resource
 
+from .model import merged
+
 SETS = Resource("example.org", "v1", "Set", "sets")
 PARTS = Resource("example.org", "v1", "Part", "parts")
 HISTORY = 200
 """How many events a watch can miss."""
 NAMESPACES = ("a", "b", "c")
+PRECONDITIONS = ("uid", "resourceVersion")
+"""Metadata of a patch that the object must have."""
 
 
 class Api:
@@ -56,15 +60,15 @@ class Api:
 
     async def patch(self, path, body, **_):
         await self._way()
-        path = path.removesuffix("/status")
+        status, path = path.endswith("/status"), path.removesuffix("/status")
         if path not in self.objects:
             raise ApiError(404, "NotFound", "not found", about=path.rpartition("/")[2])
         known = self.objects[path]
-        required = body.get("metadata", {}).get("resourceVersion", known["metadata"]["resourceVersion"])
-        if required != known["metadata"]["resourceVersion"]:
-            raise ApiError(409, "Conflict", "another version")
-        changed = {**known, **body, "metadata": known["metadata"]}
-        return await self._answer(self._write(path, "MODIFIED", changed))
+        asked = body.get("metadata", {})
+        if any(asked.get(name, known["metadata"][name]) != known["metadata"][name] for name in PRECONDITIONS):
+            raise ApiError(409, "Conflict", "another object or version")
+        changed = merged(known, {name: value for name, value in body.items() if (name == "status") == status})
+        return await self._answer(self._write(path, "MODIFIED", changed) if changed != known else known)
 
     async def delete(self, path, uid, version=None):
         await self._way()
@@ -158,7 +162,7 @@ async def reconcile(key, world):
             delete=tuple(Delete(part.key, part.uid) for part in surplus),
         ),
     )
-    later = await world.report(key, {"parts": len(living)})
+    later = await world.report(record, {"parts": len(living)})
     outcome.raise_errors()
     return later
 

@@ -100,9 +100,9 @@ class Model:
         if change.get("metadata", {}).get("uid", old["metadata"]["uid"]) != old["metadata"]["uid"]:
             raise ApiError(409, "Conflict", f"{key} has another uid")
         if status:
-            new = old | {"status": _merged(old.get("status", {}), change["status"])}
+            new = old | {"status": merged(old.get("status", {}), change["status"])}
         else:
-            new = _merged(old, {name: value for name, value in change.items() if name != "status"})
+            new = merged(old, {name: value for name, value in change.items() if name != "status"})
         if new == old:
             return old
         if new.get("spec") != old.get("spec"):
@@ -205,7 +205,7 @@ class Model:
         asyncio.get_running_loop().call_later(self.random.uniform(0, at_most), act, *args)
 
 
-def _merged(old: Any, change: Any) -> Any:
+def merged(old: Any, change: Any) -> Any:
     """A JSON merge patch."""
     if not isinstance(change, dict):
         return change
@@ -214,5 +214,5 @@ def _merged(old: Any, change: Any) -> Any:
         if value is None:
             new.pop(name, None)
         else:
-            new[name] = _merged(new.get(name), value)
+            new[name] = merged(new.get(name), value)
     return new

@@ -62,23 +62,17 @@ class Informer:
                     await self._list()
                 started = self.clock.monotonic()
                 await self._watch()
-                failures = 0
             except Exception as raised:  # noqa: BLE001  # whatever happens, the watch goes on
-                error = self._as_api_error(raised)
                 if self.clock.monotonic() - started > delay:
                     # The watch worked for a while, as with a proxy that cuts every watch after a minute.
                     failures = 0
                 failures += 1
-                if error.status == 410:
-                    self._version = None
-                    if failures == 1:
-                        continue
-                jittered = self.backoff.delay(failures) * self.random.uniform(0.8, 1.2)
-                delay = max(jittered, error.retry_after or 0.0)
-                if error.answered and error.status != 401:
-                    self._record_contact(silence=delay)
-                self._log(error, failures, delay)
-                self._fail(error)
+                # No local variable may keep the error: its frames hold what was read of a list or watch.
+                pause = self._handle_failure(raised, failures)
+            else:
+                failures, pause = 0, None
+            if pause is not None:
+                delay = pause
                 await asyncio.sleep(delay)
 
     @property
@@ -146,6 +140,21 @@ class Informer:
         version = metadata.get("resourceVersion") if isinstance(metadata, dict) else None
         # Without one, the next watch begins before this event, which then comes again.
         self._version = version if isinstance(version, str) else self._version
+
+    def _handle_failure(self, raised: Exception, failures: int) -> float | None:
+        """Return how many seconds to wait after a failure; None to list again at once."""
+        error = self._as_api_error(raised)
+        if error.status == 410:
+            self._version = None
+            if failures == 1:
+                return None
+        jittered = self.backoff.delay(failures) * self.random.uniform(0.8, 1.2)
+        delay = max(jittered, error.retry_after or 0.0)
+        if error.answered and error.status != 401:
+            self._record_contact(silence=delay)
+        self._log(error, failures, delay)
+        self._fail(error)
+        return delay
 
     def _as_api_error(self, error: Exception) -> ApiError:
         """Return an `ApiError` as it is; log any other error, which is a defect, and list again."""
