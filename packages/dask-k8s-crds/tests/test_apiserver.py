@@ -152,7 +152,8 @@ def test_fills_in_what_an_autoscaler_goes_by(make, created):
     assert created(make("DaskAutoscaler", set=changes, unset=unset))["spec"] == {
         "cluster": "example",
         "minimum": 0,
-        "groups": [{"name": "example-more", "minimum": 0, "priority": 0}],
+        "fallbackSeconds": 60,
+        "groups": [{"name": "example-more", "minimum": 0, "priority": 0, "fallbackSeconds": 60}],
         "scaleUp": {"stabilizationSeconds": 0},
         "scaleDown": {"stabilizationSeconds": 15, "maxStepPercent": 25},
         "intervalSeconds": 5,

@@ -1,10 +1,8 @@
-"""One namespace does the worst that its users can; clusters of another namespace are as fast as before."""
+"""One namespace does the worst that its users can; clusters of another namespace live as before."""
 
 import contextlib
 import json
-import statistics
 import threading
-import time
 
 import pytest
 
@@ -42,7 +40,7 @@ ThreadingHTTPServer(("0.0.0.0", 8787), Agent).serve_forever()
 
 @pytest.fixture
 def quiet(kubectl, namespace):
-    """The namespace whose clusters are timed."""
+    """The namespace whose clusters live as before."""
     return kubectl.within(namespace)
 
 
@@ -63,18 +61,15 @@ def held(manifest, name, **worker):
     return changed
 
 
-def seconds_of_a_life(world, manifest):
-    """How long it takes until a new cluster has its pods, until it has more, and until it has fewer."""
-    started = time.monotonic()
+def live(world, manifest):
+    """Create a cluster, give it more workers, then fewer, and delete it."""
     world.apply(manifest)
     world.until("pods", lambda pods: len(pods) == 2)
     for replicas, pods in ((3, 4), (1, 2)):
         world.patch("daskworkergroup/demo-default", {"spec": {"worker": {"replicas": replicas}}})
         world.until("pods", lambda found, pods=pods: len(found) == pods)
-    taken = time.monotonic() - started
     world("delete", "daskcluster/demo")
     world.until("pods", lambda pods: not pods)
-    return taken
 
 
 @contextlib.contextmanager
@@ -114,8 +109,9 @@ def stranger(name, failures, owner=None):
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(600)
-def test_another_namespace_is_not_slower(quiet, noisy, run_controller, cluster, autoscaler):
+def test_another_namespace_goes_on(quiet, noisy, run_controller, cluster, autoscaler):
     controller = run_controller(
         "--leader-elect",
         f"--lease-namespace={quiet.namespace}",
@@ -124,9 +120,6 @@ def test_another_namespace_is_not_slower(quiet, noisy, run_controller, cluster, 
     )
     controller.wait_for_log("Leader: acquired the lease")
     lease = quiet.get("leases")["items"][0]["spec"]
-    mine = held(cluster(1), "demo")
-    alone = [seconds_of_a_life(quiet, mine) for _ in range(ROUNDS)]
-
     hostile = cluster()
     hostile["metadata"]["name"] = "hostile"
     [container] = hostile["spec"]["scheduler"]["spec"]["containers"]
@@ -159,11 +152,11 @@ def test_another_namespace_is_not_slower(quiet, noisy, run_controller, cluster, 
             unhealthy.append(text)
 
     with repeatedly(steal), repeatedly(look):
-        beside = [seconds_of_a_life(quiet, mine) for _ in range(ROUNDS)]
+        for _ in range(ROUNDS):
+            live(quiet, held(cluster(1), "demo"))
         created = len(noisy.all("pods", "dask.org/cluster-name=large"))
     assert count > 0
     assert created > 0, "the large group has begun"
     assert unhealthy == []
     assert quiet.get("leases")["items"][0]["spec"]["leaseTransitions"] == lease["leaseTransitions"]
     assert not any("Lost the lease" in line for line in controller.log)
-    assert statistics.median(beside) <= 2 * statistics.median(alone), (alone, beside)

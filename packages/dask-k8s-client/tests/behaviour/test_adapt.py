@@ -66,7 +66,7 @@ def test_without_arguments(make, kube):
     first = make("adapts", n_workers=0)
     assert first.adapt() is None
     found = autoscaler(kube, "adapts")
-    assert found["spec"] == {"cluster": "adapts", "minimum": 0, "intervalSeconds": 5}
+    assert found["spec"] == {"cluster": "adapts", "minimum": 0, "fallbackSeconds": 60, "intervalSeconds": 5}
     assert found["metadata"]["labels"]["dask.org/cluster-name"] == "adapts"
     (owner,) = found["metadata"]["ownerReferences"]
     assert owner["uid"] == kube.get("daskcluster/adapts")["metadata"]["uid"]

@@ -78,13 +78,13 @@ def test_a_cluster_that_does_not_start(dask, kube):
 
 
 def test_a_rollout(dask, kube, quick_spec):
-    """It is reported while it goes on and when it is stuck."""
+    """It is reported while it goes on and when it is stuck; the additional worker counts."""
     kube.apply(quick_spec(make_cluster_spec("rolls", n_workers=2)))
     kube.wait("daskcluster/rolls", "condition=Ready")
     nowhere = {"spec": {"worker": {"spec": {"nodeSelector": {"disktype": "none-has-it"}}}}}
     kube.patch("daskcluster/rolls", nowhere)
     kube.wait("daskcluster/rolls", "jsonpath={.status.updatedReplicas}=1")
-    assert "Waiting for rollout: 1 of 2 workers are updated" in dask("get", "rolls")
+    assert "Waiting for rollout: 1 of 3 workers are updated" in dask("get", "rolls")
     kube.delete("daskcluster/rolls")
 
 

@@ -152,11 +152,11 @@ def test_a_template_that_does_not_work_stops_and_is_mended(world, cluster):
     assert condition["status"] == "False"
     assert "registry.invalid/nothing:1" in condition["message"]
     living = [pod for pod in world.all("pods", WORKERS) if not going(pod)]
-    assert len(uids(living) & before) == 2
+    assert len(uids(living) & before) == 3
     world.patch("daskcluster/demo", worker_spec(cluster))
     world.workers("demo-default", 3)
     world.wait("daskworkergroup/demo-default", "condition=Ready")
-    assert len(uids(world.all("pods", WORKERS)) & before) == 2
+    assert len(uids(world.all("pods", WORKERS)) & before) == 3
 
 
 def test_all_at_once(world, cluster):

@@ -51,6 +51,7 @@ def served(cluster, act):
 )
 def test_workers_stay_and_a_condition_says_why(world, cluster, act, reason):
     world.apply(served(cluster, act))
+    world.wait("pod/demo-scheduler", "condition=Ready")  # before it runs, nobody has data
     workers = world.workers("demo-default", 2)
     world.scale("daskworkergroup/demo-default", 1)
     progressing = world.condition("daskworkergroup/demo-default", "Progressing", reason)
