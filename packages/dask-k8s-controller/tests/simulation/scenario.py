@@ -23,6 +23,7 @@ from dask_k8s_crds.resources import (
     SERVICES,
     Resource,
 )
+from dask_k8s_crds.updates import UpdateStrategy
 
 from .agents import Agents
 from .line import Client, Line
@@ -121,8 +122,9 @@ class Scene:
             of_group = [
                 pod for pod in alive if pod["metadata"]["labels"].get(labels.WORKER_GROUP_NAME) == group
             ]
-            if len(of_group) > number + self.spare:
-                self._break(f"{len(of_group)} workers of {group}, not more than {number} allowed")
+            most = number + UpdateStrategy().surge(number) + self.spare
+            if len(of_group) > most:
+                self._break(f"{len(of_group)} workers of {group}, not more than {most} allowed")
 
     def _break(self, sentence: str) -> None:
         self.broken.append("\n".join([sentence, *self.story[-40:], *self.line.writes[-20:]]))
