@@ -56,3 +56,19 @@ def service(name: str = "c-scheduler", **more: Any) -> dict[str, Any]:
 def record(resource: Resource, body: dict[str, Any]) -> Record:
     """What the cache makes of a body."""
     return Cache(WATCHES, lambda _: None).record(resource, body)
+
+
+LOAD = {
+    "resources": {"GPU": 1},
+    "asked": {"GPU": 3},
+    "busy": {"c-gpu": 1},
+    "workers": 2,
+    "idle": 1,
+    "threads": 4,
+    "processing": 3,
+    "occupancy": 1.5,
+    "memory": 10,
+    "managed": 5,
+    "memory_limit": 20,
+}
+"""A load in the answer `demand` of an agent."""

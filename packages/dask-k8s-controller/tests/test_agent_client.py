@@ -21,21 +21,10 @@ from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_crds import names
 from dask_k8s_crds.resources import PODS
 
+from .builders import LOAD
+
 POD = Key(PODS, "ns", "c-scheduler")
 
-LOAD = {
-    "resources": {"GPU": 1},
-    "asked": {"GPU": 3},
-    "busy": {"c-gpu": 1},
-    "workers": 2,
-    "idle": 1,
-    "threads": 4,
-    "processing": 3,
-    "occupancy": 1.5,
-    "memory": 10,
-    "managed": 5,
-    "memory_limit": 20,
-}
 DEMAND = {
     "target_duration": 5,
     "idle_seconds": None,

@@ -12,22 +12,10 @@ from hypothesis import strategies as st
 from dask_k8s_controller.dask.scheduler import dask_api, limits
 from dask_k8s_controller.dask.scheduler.answers import Demand, Idle, Known, Retired
 
+from .builders import LOAD
 from .properties import for_all, share
 
 RECORDED = Path(__file__).parent / "recorded_answers"
-LOAD = {
-    "resources": {"GPU": 1},
-    "asked": {"GPU": 3},
-    "busy": {"c-gpu": 1},
-    "workers": 2,
-    "idle": 1,
-    "threads": 4,
-    "processing": 3,
-    "occupancy": 1.5,
-    "memory": 10,
-    "managed": 5,
-    "memory_limit": 20,
-}
 WAITING = {"resources": {}, "tasks": 4, "seconds": 2.0}
 DEMAND = {"target_duration": 5, "idle_seconds": None, "loads": [LOAD], "waiting": [WAITING]}
 RETIRED = {"gone": ["a"], "retiring": [], "stuck": {"b": "why"}}

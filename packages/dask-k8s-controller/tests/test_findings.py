@@ -2,8 +2,9 @@
 
 import pytest
 
-from dask_k8s_controller.dask.findings import Finding, conditions, conditions_of, refused
+from dask_k8s_controller.dask.findings import Finding, conditions, refused
 from dask_k8s_controller.dask.pods.view import trim, troubled
+from dask_k8s_controller.runtime.object_errors import conditions_of
 from dask_k8s_controller.runtime.plan import Create, Event
 from dask_k8s_controller.runtime.results import Outcome, WriteError
 from dask_k8s_crds import DaskWorkerGroupStatus

@@ -8,7 +8,6 @@ from dask_k8s_controller.dask.findings import (
     HEALTHY,
     Finding,
     conditions,
-    conditions_of,
     invalid_status,
     refused,
     unknown_fields,
@@ -20,6 +19,7 @@ from dask_k8s_controller.dask.pods.view import Pod, troubled
 from dask_k8s_controller.dask.scheduler.answers import AgentError, Demand, Load, Retired, Waiting
 from dask_k8s_controller.dask.world import Agent, World
 from dask_k8s_controller.runtime.cache import Record, Watched
+from dask_k8s_controller.runtime.object_errors import conditions_of
 from dask_k8s_controller.runtime.objects import Key, bounded
 from dask_k8s_controller.runtime.plan import Create, Delete, Event, Patch, Plan
 from dask_k8s_controller.runtime.plugin import Plugin, Reconcile, Reconciler, Rule

@@ -5,8 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from dask_k8s_controller.runtime.cache import Record
-from dask_k8s_controller.runtime.object_errors import valid_conditions
-from dask_k8s_controller.runtime.objects import Body
+from dask_k8s_controller.runtime.object_errors import conditions_of
 from dask_k8s_controller.runtime.plan import Event
 from dask_k8s_controller.runtime.results import Outcome, WriteError
 from dask_k8s_crds import Condition, CustomResource, InvalidObject
@@ -61,11 +60,6 @@ def conditions(generation: int | None, **found: tuple[bool | None, Finding]) -> 
         )
         for kind, (holds, finding) in found.items()
     )
-
-
-def conditions_of(body: Body) -> list[Condition]:
-    """Parse the conditions in the status of an object, without those that are not valid."""
-    return valid_conditions(body)
 
 
 def unknown_fields(parsed: CustomResource, known: Sequence[Condition]) -> tuple[Condition, ...]:

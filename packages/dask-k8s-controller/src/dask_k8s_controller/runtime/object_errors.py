@@ -111,10 +111,10 @@ def status_of(body: Any) -> ShownStatus:
     """Return what the status of an object of any shape shows."""
     metadata = body.get("metadata") if isinstance(body, dict) else None
     generation = metadata.get("generation") if isinstance(metadata, dict) else None
-    return ShownStatus(generation if isinstance(generation, int) else None, tuple(valid_conditions(body)))
+    return ShownStatus(generation if isinstance(generation, int) else None, tuple(conditions_of(body)))
 
 
-def valid_conditions(body: Any) -> list[Condition]:
+def conditions_of(body: Any) -> list[Condition]:
     """Return the conditions in the status of an object, without those that are not valid.
 
     An older CRD may have admitted a status of any shape.

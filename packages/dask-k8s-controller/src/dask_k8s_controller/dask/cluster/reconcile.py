@@ -6,10 +6,11 @@ from dask_k8s_controller.dask.cluster import agent, idle, service_edits, status
 from dask_k8s_controller.dask.cluster.idle import IdleState
 from dask_k8s_controller.dask.cluster.observe import Observed
 from dask_k8s_controller.dask.cluster.plan import plan, plan_scheduler
-from dask_k8s_controller.dask.findings import conditions_of, invalid_status, unknown_fields
+from dask_k8s_controller.dask.findings import invalid_status, unknown_fields
 from dask_k8s_controller.dask.scheduler.answers import AgentError
 from dask_k8s_controller.dask.world import World
 from dask_k8s_controller.runtime.cache import Record
+from dask_k8s_controller.runtime.object_errors import conditions_of
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.results import After
 from dask_k8s_crds import DaskCluster, DaskClusterStatus, InvalidObject

@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 from collections.abc import Sequence
 
-from dask_k8s_controller.dask.findings import conditions_of, invalid_status, unknown_fields
+from dask_k8s_controller.dask.findings import invalid_status, unknown_fields
 from dask_k8s_controller.dask.scheduler.agent_client import Successors
 from dask_k8s_controller.dask.scheduler.answers import AgentError, Retired
 from dask_k8s_controller.dask.workergroup import status, surge
@@ -22,6 +22,7 @@ from dask_k8s_controller.dask.workergroup.retirement import (
 from dask_k8s_controller.dask.workergroup.successors import expected
 from dask_k8s_controller.dask.world import Agent, World
 from dask_k8s_controller.runtime.cache import Record
+from dask_k8s_controller.runtime.object_errors import conditions_of
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.results import After
 from dask_k8s_crds import DaskWorkerGroup, DaskWorkerGroupStatus, InvalidObject
