@@ -1,6 +1,7 @@
 """Objects of another tenant, or with odd content: they change nothing for a cluster in another namespace."""
 
 import json
+from collections.abc import Iterator
 
 import pytest
 
@@ -92,6 +93,7 @@ def test_pods_elsewhere_that_claim_a_cluster_and_its_group(world, stranger, clus
 
 @pytest.mark.alone  # clients of other tests list the pods of all namespaces, and cannot read JSON so deep
 @pytest.mark.real("the local one stores no JSON nested beyond 254 levels, and a real one 10,000")
+@pytest.mark.usefixtures("deep_objects")
 def test_deep_objects_beside_a_good_one(world, stranger, cluster):
     """Their nesting is beyond what the JSON decoder reads: once in a part that is read, once in another."""
     deep = cluster("deep", hold=True)
@@ -110,6 +112,13 @@ def test_deep_objects_beside_a_good_one(world, stranger, cluster):
 
     stranger.patch("daskcluster/deep", {"spec": {"worker": {"spec": {"x": None}}}})
     stranger.workers("deep-default", 2, ready=False)
+
+
+@pytest.fixture
+def deep_objects(stranger) -> Iterator[None]:
+    """The test leaves no object behind that clients of later tests cannot read."""
+    yield
+    stranger.kubectl("delete", "daskclusters,pods", "--all", "--timeout=60s")
 
 
 def post(world, resource, manifest, text):

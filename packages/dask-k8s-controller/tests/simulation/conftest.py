@@ -37,11 +37,13 @@ async def stage(kubernetes, tmp_path, monkeypatch):
     await proxy.start()
     monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(proxy.kubeconfig))
     stage = Stage(client, proxy, needs_nodes=kubernetes.is_local)
-    await stage.open()
-    yield stage
-    await stage.close()
-    await proxy.stop()
-    await client.close()
+    try:
+        await stage.open()
+        yield stage
+        await stage.close()
+    finally:
+        await proxy.stop()
+        await client.close()
 
 
 @pytest.fixture
