@@ -111,7 +111,7 @@ def test_arguments_come_before_configuration():
     configured = {"count.start": 7, "scheduler-jupyter": True, "idle-timeout": "1 hour"}
     with dask.config.set({f"kubernetes.{key}": value for key, value in configured.items()}):
         options = Options.from_arguments({"n_workers": 0, "jupyter": False, "idle_timeout": 0})
-    assert "idleTimeout" not in options.manifest["spec"]
+    assert options.manifest["spec"]["idleTimeout"] == 0
     assert options.manifest["spec"]["worker"]["replicas"] == 0
     assert options.jupyter is False
 

@@ -119,7 +119,8 @@ def _observe(cluster: JSON, watches: Watches) -> Observed:
 
 async def _failure(api: Api, cluster: JSON, diagnosis: Diagnosis, late: Deadline | None = None) -> Exception:
     within = f" within {late.seconds:.0f} s" if late else ""
-    message = f"the scheduler of the cluster {located(cluster)} did not start{within}: {diagnosis.message}"
+    # The message begins as that of dask-kubernetes.
+    message = f"Scheduler failed to start{within} in the cluster {located(cluster)}: {diagnosis.message}"
     reason = diagnosis.reason
     if diagnosis.message and reason not in diagnosis.message and reason != "NoController":
         message += f" ({reason})"

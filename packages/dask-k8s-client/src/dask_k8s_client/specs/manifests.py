@@ -89,8 +89,9 @@ def make_cluster_spec(  # noqa: PLR0913, PLR0917  # users may pass these by posi
         tolerations=worker_tolerations,
         run_as_user=run_as_user,
     )
-    idle = pods.optional("idleTimeout", whole_seconds("idle_timeout", idle_timeout))
-    return _manifest(DASK_CLUSTERS, {"name": name}, {"scheduler": scheduler, "worker": worker, **idle})
+    idle = whole_seconds("idle_timeout", idle_timeout)
+    spec = {"idleTimeout": idle, "scheduler": scheduler, "worker": worker}
+    return _manifest(DASK_CLUSTERS, {"name": name}, spec)
 
 
 def make_worker_spec(  # noqa: PLR0913  # users may pass these by position
@@ -110,8 +111,7 @@ def make_worker_spec(  # noqa: PLR0913  # users may pass these by position
         "image": image,
         "args": pods.worker_args(worker_command),
         "ports": [{"name": "http-dashboard", "containerPort": pods.WORKER_DASHBOARD_PORT, "protocol": "TCP"}],
-        **pods.optional("env", pods.env_list(env)),
-        **pods.optional("resources", checked_resources(resources)),
+        **pods.editable(env, resources),
     }
     replicas = {} if n_workers is None else {"replicas": checked_count("n_workers", n_workers)}
     pod = {"containers": [container], **pods.placement(node_selector, tolerations)}
@@ -145,8 +145,7 @@ def make_scheduler_spec(  # noqa: PLR0913, PLR0917  # users may pass these by po
         "startupProbe": {**copy.deepcopy(health), "periodSeconds": 1, "failureThreshold": 300},
         "readinessProbe": {**health, "periodSeconds": 10},
         "livenessProbe": {**copy.deepcopy(health), "initialDelaySeconds": 15, "periodSeconds": 20},
-        **pods.optional("env", pods.env_list(env)),
-        **pods.optional("resources", checked_resources(resources)),
+        **pods.editable(env, resources),
     }
     selector = labels.scheduler(cluster_name)
     targets = [{"name": name, "port": port, "protocol": "TCP", "targetPort": name} for name, port in ports]

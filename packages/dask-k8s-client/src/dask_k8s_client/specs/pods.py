@@ -97,6 +97,11 @@ def env_list(env: Env | None) -> list[JSON]:
     return [{"name": name, "value": str(value)} for name, value in env.items()]
 
 
+def editable(env: Env | None, resources: Resources | None) -> JSON:
+    """Return fields of a container that are there even if empty: code for dask-kubernetes edits them."""
+    return {"env": env_list(env), "resources": checked_resources(resources) or None}
+
+
 def placement(node_selector: Mapping[str, str] | None, tolerations: Tolerations | None) -> JSON:
     """Return the fields of a pod spec that limit where the pod may run."""
     copied = copy.deepcopy(list(tolerations or ()))

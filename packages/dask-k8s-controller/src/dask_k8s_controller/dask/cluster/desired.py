@@ -77,8 +77,8 @@ def _service(cluster: DaskCluster) -> dict[str, Any]:
 
 def _default_group(cluster: DaskCluster) -> dict[str, Any]:
     worker, name = cluster.spec.worker, cluster.metadata.name
-    metadata = _metadata(cluster, names.default_group(name), labels.worker_group(name))
     own = worker.metadata
+    metadata = _metadata(cluster, names.default_group(name), labels.worker_group(name), own)
     template = {
         "metadata": {"labels": dict(own.labels), "annotations": dict(own.annotations)},
         "spec": dict(worker.spec),

@@ -1,6 +1,6 @@
 """From a user's pod template to the spec of a pod, with our environment and current commands. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dask_k8s_controller.dask import last_applied
@@ -17,9 +17,10 @@ def pod_spec(template: Body, *, env: Mapping[str, str | Body], legacy_commands: 
 
     The result and its containers are new objects; everything in them that stays as it is, which may be large,
     is shared with the template.
-    A variable that the user sets wins over ours of the same name. Ours come first, so that the user's may
-    refer to them, for example as ``$(DASK_WORKER_NAME)``. A value in ``env`` that is no string is a
-    ``valueFrom``. ``legacy_commands`` keeps `dask-scheduler` and `dask-worker` as they are.
+    A variable that the user sets wins over ours of the same name. The user's come first, as dask-kubernetes
+    has them, unless one refers to ours, for example as ``$(DASK_WORKER_NAME)``: Kubernetes expands only
+    references to earlier variables. A value in ``env`` that is no string is a ``valueFrom``.
+    ``legacy_commands`` keeps `dask-scheduler` and `dask-worker` as they are.
     """
     containers = [_container(each, env, legacy_commands=legacy_commands) for each in template["containers"]]
     spec = {**template, "containers": containers}
@@ -31,12 +32,19 @@ def _container(container: Body, env: Mapping[str, str | Body], *, legacy_command
     changed = dict(container)
     user_env = container.get("env") or []
     user_names = {variable["name"] for variable in user_env}
-    added = [_variable(name, value) for name, value in env.items() if name not in user_names]
+    added = {name: value for name, value in env.items() if name not in user_names}
     if added:
-        changed["env"] = [*added, *user_env]
+        ours = [_variable(name, value) for name, value in added.items()]
+        changed["env"] = [*ours, *user_env] if _refers(user_env, added) else [*user_env, *ours]
     if not legacy_commands:
         _renew_command(changed)
     return changed
+
+
+def _refers(variables: Sequence[Body], names: Iterable[str]) -> bool:
+    """Return whether the value of a variable refers to one of the names."""
+    references = [f"$({name})" for name in names]
+    return any(each in (variable.get("value") or "") for variable in variables for each in references)
 
 
 def _variable(name: str, value: str | Body) -> dict[str, Any]:

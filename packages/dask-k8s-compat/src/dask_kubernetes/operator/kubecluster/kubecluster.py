@@ -1,4 +1,4 @@
-"""A second path to the same names, as in dask-kubernetes."""
+"""A third path to the same names: Prefect's `cluster_class` and other saved configuration name it."""
 
 from dask_kubernetes.operator import (
     CreateMode,
