@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from dask_k8s_controller.dask.scheduler.agent_client import AgentEndpoint, Agents, Successors
@@ -47,6 +48,9 @@ class World(runtime_world.World, Protocol):
     def agent_token(self, cluster: Record) -> str:
         """Return the token of the agent of a cluster; nobody can compute it without the controller's key."""
 
+    def key_since(self) -> datetime:
+        """Return since when the controller has had its key, in the time of the API server."""
+
     def agent(self, cluster: Record) -> Agent | None:
         """Return the agent of a cluster; None if no scheduler runs, and so no data is in memory."""
 
@@ -62,6 +66,9 @@ class LiveDaskWorld(LiveWorld):
     def agent_token(self, cluster: Record) -> str:  # noqa: D102  # documented in `World`
         # Namespaces and uids contain no slash.
         return self.signing_key.sign(f"agent-token/{cluster.key.namespace}/{cluster.uid}")
+
+    def key_since(self) -> datetime:  # noqa: D102  # documented in `World`
+        return self.now() - timedelta(seconds=self.clock.monotonic() - self.signing_key.loaded)
 
     def agent(self, cluster: Record) -> Agent | None:  # noqa: D102  # documented in `World`
         pod = answering(self.owned(cluster, PODS), self.now())

@@ -71,7 +71,7 @@ class FakeWorld:
         self._created: dict[Key, str] = {}
         self._versions = count(1)
         self.cluster_domain = "cluster.local"
-        self.time = NOW
+        self.time = self._started = NOW
         self.scheduler = scheduler
         self.objects: dict[Key, dict[str, Any]] = {}
         self.refuse: Callable[[Action], ApiError | None] = lambda _: None
@@ -117,6 +117,7 @@ class FakeWorld:
     def restart(self) -> None:
         """Forget what was created, as a controller that has just started; the cache may still be lagging."""
         self._created.clear()
+        self._started = self.time
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""
@@ -127,6 +128,9 @@ class FakeWorld:
 
     def agent_token(self, cluster: Record) -> str:  # noqa: ARG002
         return "token"
+
+    def key_since(self) -> datetime:
+        return self._started
 
     def agent(self, cluster: Record) -> Any:  # noqa: ARG002
         return self.scheduler

@@ -135,7 +135,7 @@ def _degraded(cluster: DaskCluster, observed: Observed, outcome: Outcome) -> Fin
     return (
         refused(outcome)
         or troubled(pod.value for pod in observed.schedulers if not pod.deleting)
-        or agent.outdated_token(cluster, observed)
+        or agent.token_problem(cluster, observed)
         or _from_groups(observed, "Degraded")
     )
 
