@@ -1,6 +1,7 @@
 """KubeCluster: a Dask cluster on Kubernetes as one of Dask's cluster managers."""
 # mypy: allow-untyped-calls
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Self, Unpack
@@ -10,6 +11,7 @@ from distributed.utils import Log, Logs
 from tornado.ioloop import IOLoop
 
 from dask_k8s_client import deletion, scaling
+from dask_k8s_client.adaptive import Adaptive
 from dask_k8s_client.arguments import (
     JSON,
     ClusterArguments,
@@ -29,6 +31,7 @@ from dask_k8s_client.options import Options
 from dask_k8s_client.progress import Deadline, Progress
 from dask_k8s_client.session import Session
 from dask_k8s_client.specs.pods import change_worker
+from dask_k8s_client.worker_counts import WorkerCounts
 from dask_k8s_crds import labels
 
 logger = logging.getLogger("dask_k8s_client")
@@ -111,6 +114,8 @@ class KubeCluster(ClusterManager):
         self.shutdown_on_close = self._options.shutdown_on_close
         self._session = Session(self._options)
         self._view = NotebookView(self._session, self._options.name)
+        self._counts = WorkerCounts(self._session)
+        self._changes = asyncio.Lock()
         self._is_started = False
         known = ClusterArguments.__annotations__
         others: dict[str, Any] = {key: value for key, value in arguments.items() if key not in known}
@@ -143,6 +148,7 @@ class KubeCluster(ClusterManager):
     async def _shut(self, timeout: float) -> None:
         try:
             await self._view.stop()
+            await self._counts.stop()
             await self._session.close(timeout, delete=self._deletes)
         finally:
             deletion.unregister(self)
@@ -171,8 +177,12 @@ class KubeCluster(ClusterManager):
 
         This ends `adapt`: any autoscaler that scales this group is deleted first.
         """
-        timeout = self._options.resource_timeout
-        return self._call(self._apply, scaling.scale, worker_group, checked_count("n", n), timeout)
+        return self._call(self._scale, worker_group, checked_count("n", n))
+
+    async def _scale(self, worker_group: str, n: int) -> None:
+        group = await self._apply(scaling.scale, worker_group, n, self._options.resource_timeout)
+        if group is not None:
+            self._counts.record(group)
 
     def adapt(  # type: ignore[override]  # the controller does the work of `Adaptive`
         self,
@@ -181,11 +191,14 @@ class KubeCluster(ClusterManager):
         *,
         interval: Duration | None = None,
         target_duration: Duration | None = None,
-    ) -> Any:
+    ) -> Adaptive:
         """Let the number of workers follow the work, until `scale` is called.
 
         Creates a ``DaskAutoscaler`` of the cluster's name, or changes the one that scales the cluster.
         It works for as long as the cluster exists, with or without this object.
+
+        Returns an object with the bounds, as other cluster managers of Dask do. With ``asynchronous=True``
+        it is to be awaited.
 
         Args:
             minimum: Fewest workers of the default group.
@@ -205,7 +218,8 @@ class KubeCluster(ClusterManager):
         spec = scaling.autoscaler_spec(
             self.name, minimum=minimum, maximum=maximum, interval=interval, target_duration=target_duration
         )
-        return self._call(self._apply, scaling.adapt, spec, self._options.resource_timeout)
+        change = self._call(self._apply, scaling.adapt, spec, self._options.resource_timeout)
+        return Adaptive(spec["minimum"], spec["maximum"], change)
 
     def add_worker_group(  # noqa: PLR0913, PLR0917  # users may pass these by position
         self,
@@ -246,9 +260,34 @@ class KubeCluster(ClusterManager):
         """Delete a group that was added, and its workers."""
         return self._call(self._apply, scaling.delete_group, name)
 
-    async def _apply(self, function: Callable[..., Any], *args: Any) -> None:
-        """Call a function of `scaling` with the API server and the cluster, once they are known."""
-        await function(self._session.api, self._session.cluster, *args)
+    async def _apply(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call a function of `scaling` with the API server and the cluster, once they are known.
+
+        Calls that nobody awaits take effect in their order: `scale` after `adapt` ends that.
+        """
+        async with self._changes:
+            return await function(self._session.api, self._session.cluster, *args)
+
+    @property
+    def plan(self) -> set[str]:
+        """The workers that the cluster is to have, by the replicas of its worker groups.
+
+        Those that have not registered with the scheduler are called ``<cluster>-pending-<number>``.
+        """
+        return self._worker_names(lambda: self._counts.planned)
+
+    @property
+    def requested(self) -> set[str]:
+        """The workers that have a pod, with names as in `plan`."""
+        return self._worker_names(lambda: self._counts.present)
+
+    def _worker_names(self, count: Callable[[], int]) -> set[str]:
+        if self.status is not Status.running:
+            return set()
+        self._call(self._counts.start)
+        n, registered = count(), sorted(map(str, self.observed))
+        pending = (f"{self.name}-pending-{number}" for number in range(len(registered), n))
+        return {*registered[:n], *pending}
 
     async def _get_logs(self, cluster: bool = True, scheduler: bool = True, workers: bool = True) -> Logs:  # noqa: FBT001, FBT002
         chosen = {labels.SCHEDULER: scheduler, labels.WORKER: workers}

@@ -24,23 +24,23 @@ _UNKNOWN_KIND = (
 )
 
 
-async def scale(api: Api, cluster: JSON, group: str, n: int, timeout: float) -> None:
-    """Set the number of workers of a group, after deleting an autoscaler that scales it.
+async def scale(api: Api, cluster: JSON, group: str, n: int, timeout: float) -> JSON | None:
+    """Set the number of workers of a group, after deleting an autoscaler that scales it; return the group.
 
     The default group of a new cluster may take a moment to appear, at most `timeout` seconds.
     """
     await remove_autoscaler(api, cluster, group)
-    await set_replicas(api, cluster, group, n, timeout)
+    return await set_replicas(api, cluster, group, n, timeout)
 
 
-async def set_replicas(api: Api, cluster: JSON, group: str, n: int, timeout: float) -> None:
-    """Set the number of workers of a group; see `scale`."""
+async def set_replicas(api: Api, cluster: JSON, group: str, n: int, timeout: float) -> JSON | None:
+    """Set the number of workers of a group and return it; None if it is deleted meanwhile. See `scale`."""
     metadata = cluster["metadata"]
     namespace, name = metadata["namespace"], names.worker_group(metadata["name"], group)
     patch = {"spec": {"worker": {"replicas": n}}}
     with explaining(f"scale the worker group {name}"):
-        if await api.patch(DASK_WORKER_GROUPS, namespace, name, patch) is not None:
-            return
+        if (patched := await api.patch(DASK_WORKER_GROUPS, namespace, name, patch)) is not None:
+            return patched
         if group != DEFAULT_GROUP:
             groups = await api.list_items(DASK_WORKER_GROUPS, namespace)
             own = [each for each in groups if each["spec"]["cluster"] == metadata["name"]]
@@ -51,7 +51,7 @@ async def set_replicas(api: Api, cluster: JSON, group: str, n: int, timeout: flo
         async with time_limit(timeout, late):
             selector = Selector.named(name)
             await until(api, DASK_WORKER_GROUPS, namespace, selector, lambda objects: objects.get(name))
-            await api.patch(DASK_WORKER_GROUPS, namespace, name, patch)
+            return await api.patch(DASK_WORKER_GROUPS, namespace, name, patch)
 
 
 async def add_group(api: Api, cluster: JSON, name: str, worker: Callable[[JSON], JSON]) -> None:

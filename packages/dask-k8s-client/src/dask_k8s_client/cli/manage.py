@@ -157,7 +157,7 @@ def delete(*, name: str, wait: bool, timeout: float | None) -> None:
     _change(name, work, "deleted")
 
 
-def _change(name: str, work: Callable[[Api, JSON], Awaitable[None]], done: str) -> None:
+def _change(name: str, work: Callable[[Api, JSON], Awaitable[object]], done: str) -> None:
     """Run `work` with the API server and a cluster, and print what was done."""
 
     async def change(api: Api, cluster: JSON) -> str:
