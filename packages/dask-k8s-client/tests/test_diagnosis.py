@@ -97,7 +97,7 @@ CASES = [
         Observed(degraded("Forbidden", "failed quota: q: must specify limits.memory for: scheduler"), ()),
         "Forbidden",
         True,
-        "for: scheduler; say it by the arguments scheduler_resources",
+        "for: scheduler; pass scheduler_resources",
         id="a quota wants to know more",
     ),
     pytest.param(

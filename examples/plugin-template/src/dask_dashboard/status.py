@@ -1,4 +1,4 @@
-"""Report: how it is with a DaskDashboard. No await, no clock, no environment."""
+"""The status of a DaskDashboard, as a pure function: no await, no clock, no environment."""
 
 from datetime import datetime
 

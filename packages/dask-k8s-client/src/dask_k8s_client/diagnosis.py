@@ -22,7 +22,7 @@ _PERMANENT_CONDITIONS = {"InvalidSpec", "Forbidden"}
 """Reasons of ``Degraded`` that only a change by the user can end."""
 _HINTS = {
     # A quota refuses pods that do not declare the resources that it limits.
-    "failed quota": "say it by the arguments scheduler_resources and, of each worker, resources",
+    "failed quota": "pass scheduler_resources for the scheduler, and resources for the workers",
     'violates PodSecurity "restricted': "the argument run_as_user makes pods that it takes",
 }
 """Part of a message, and what the user can do about it."""
