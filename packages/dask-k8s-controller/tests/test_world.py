@@ -230,6 +230,16 @@ async def test_a_refused_report_is_an_error_and_is_tried_again_a_second_later(st
     assert await stand.report({"replicas": 1}) is None
 
 
+async def test_a_kind_without_the_status_subresource_is_an_error_that_says_what_to_do(stand):
+    async def patch(path, body, **_):
+        raise ApiError(404, "NotFound", "the server could not find the requested resource")
+
+    stand.server.patch = patch
+    with pytest.raises(ApiError, match="has no status subresource; apply the CRDs") as raised:
+        await stand.report({"replicas": 1})
+    assert raised.value.status == 404
+
+
 async def test_a_token_is_that_of_one_cluster(stand):
     """And of one key: the same in all controllers of an installation, another one after it was replaced."""
     cluster_of = stand.group._replace
