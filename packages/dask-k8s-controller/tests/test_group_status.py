@@ -164,3 +164,16 @@ def test_suspended(records, outcome, held, reasons):
     found = suspended(PARSED, Observed.of_pods(records), outcome)
     assert tuple(each.reason for each in found) == reasons
     assert [each.type for each in found if each.status == "True"] == held
+
+
+def test_a_template_in_which_nothing_shows_the_container_of_dask():
+    """The workers are ready and nothing is under way all the same."""
+    body = group(replicas=1)
+    body["spec"]["worker"]["spec"] = {"containers": [{"name": "a"}, {"name": "b"}]}
+    observed = Observed.of_pods([ready("w")])
+    found = running(DaskWorkerGroup.parse(body), observed, FINE, NONE, UpdateStrategy())
+    assert {each.type: (each.status, each.reason) for each in found} == {
+        "Ready": ("True", "WorkersReady"),
+        "Progressing": ("False", "Complete"),
+        "Degraded": ("True", "ContainerUnidentified"),
+    }

@@ -4,8 +4,9 @@ import pytest
 
 from dask_k8s_controller.dask.findings import Finding
 from dask_k8s_controller.dask.pods.view import trim
+from dask_k8s_crds.scheduler_ports import DASHBOARD
 
-from .builders import pod
+from .builders import owned_by, pod
 
 UNSCHEDULABLE = "0/3 nodes are available: 3 Insufficient memory. preemption: 0/3 nodes are available"
 PULL = 'Back-off pulling image "registry.invalid/dask:1"'
@@ -157,7 +158,7 @@ def test_a_pod_without_labels():
 
 
 def scheduler(*states, phase="Running", names=("scheduler",), ports=()):
-    body = pod("c-scheduler", phase=phase, component="scheduler")
+    body = pod("c-scheduler", phase=phase, component="scheduler", owner=owned_by("DaskCluster", "c", "uid"))
     body["spec"]["containers"] = [{"name": name, "ports": list(ports)} for name in ("sidecar", *names)]
     body["status"]["containerStatuses"] = [
         {"name": name, "state": {state: {}}} for name, state in zip(("sidecar", *names), states, strict=False)
@@ -183,8 +184,12 @@ def test_whether_a_scheduler_runs(body, running):
 
 def test_where_its_agent_answers():
     ports = [{"name": "tcp-comm", "containerPort": 1}, {"name": "http-dashboard", "containerPort": 9000}]
-    assert trim(scheduler(ports=ports)).dashboard_port == 9000
-    assert trim(scheduler()).dashboard_port == 8787
+    assert trim(scheduler(ports=ports)).ports.container_port(DASHBOARD, None) == 9000
+    assert trim(scheduler()).ports.container_port(DASHBOARD, None) == 8787
+
+
+def test_a_worker_keeps_no_ports():
+    assert trim(pod("p", component="worker")).ports is None
 
 
 @pytest.mark.parametrize(

@@ -317,16 +317,26 @@ class KubeCluster(ClusterManager):
 
     @property
     def dashboard_link(self) -> str:
-        """The URL of the dashboard for a browser on this machine; empty until there is one."""
+        """The URL of the dashboard for a browser on this machine; empty until there is one.
+
+        It stays empty for a scheduler with ``--no-dashboard``.
+        """
         route = self._session.route
-        return dashboard_link(route.dashboard_host, route.dashboard_port) if route else ""
+        if route is None:
+            return ""
+        return dashboard_link(route.dashboard_host, route.dashboard_port, route.dashboard_prefix)
 
     @property
     def jupyter_link(self) -> str:
         """The URL of JupyterLab for a browser on this machine."""
         if not self._options.jupyter:
             raise RuntimeError("the cluster was not started with jupyter=True")
-        return self.dashboard_link.replace("/status", "/jupyter/lab")
+        route = self._session.route
+        if route is None:
+            return ""
+        # Jupyter's own path begins at the root, whatever that of the dashboard is.
+        link = dashboard_link(route.dashboard_host, route.dashboard_port)
+        return link.replace("/status", "/jupyter/lab")
 
     @property
     def forwarded_dashboard_port(self) -> str | None:

@@ -149,23 +149,6 @@ def is_owned(pod: Mapping[str, Any], uid: str) -> bool:
     return any(each.get("uid") == uid for each in pod["metadata"].get("ownerReferences") or ())
 
 
-def container_port(service: Mapping[str, Any] | None, pod: Mapping[str, Any], name: str, default: int) -> int:
-    """Return the container port behind a named port of a service."""
-    ports = ((service or {}).get("spec") or {}).get("ports") or ()
-    named = next((each for each in ports if each.get("name") == name), {"port": default})
-    target = named.get("targetPort", named["port"])
-    if isinstance(target, int):
-        return target
-    declared = [port for each in pod["spec"]["containers"] for port in each.get("ports") or ()]
-    return next((port["containerPort"] for port in declared if port.get("name") == target), default)
-
-
-def service_port(service: Mapping[str, Any] | None, name: str, key: str, default: int) -> int:
-    """Return a named port of a service; `key` is ``port`` or ``nodePort``."""
-    ports = ((service or {}).get("spec") or {}).get("ports") or ()
-    return next((int(each[key]) for each in ports if each.get("name") == name and key in each), default)
-
-
 def node_addresses(pod: Mapping[str, Any], node: Mapping[str, Any] | None) -> list[str]:
     """Return the addresses of a pod's node: the external ones of the node, then those in the pod's status."""
     known = ((node or {}).get("status") or {}).get("addresses") or ()

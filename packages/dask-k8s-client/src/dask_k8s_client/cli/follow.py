@@ -125,12 +125,18 @@ def dashboard(*, name: str, browser: bool, port: int) -> None:
     _serve(name, connect, LocalPorts(dashboard=port), browser=browser)
 
 
-def _serve(name: str, connect: Connect, ports: LocalPorts, *, browser: bool = False) -> None:
+def _serve(name: str, connect: Connect, ports: LocalPorts, *, browser: bool | None = None) -> None:
+    """Print the addresses, and serve port-forwards; ``browser`` is None if the dashboard is not needed."""
+
     async def work(api: Api, cluster: JSON) -> None:
         route = await _route(api, cluster, connect, ports)
         try:
-            link = dashboard_link(route.dashboard_host, route.dashboard_port)
-            click.echo(f"Scheduler at {route.address}\nDashboard at {link}")
+            link = dashboard_link(route.dashboard_host, route.dashboard_port, route.dashboard_prefix)
+            if not link and browser is not None:
+                raise click.ClickException(
+                    f"the cluster {located(cluster)} has no dashboard: its scheduler runs with --no-dashboard"
+                )
+            click.echo(f"Scheduler at {route.address}\nDashboard at {link or 'no address: --no-dashboard'}")
             if browser and not await asyncio.to_thread(webbrowser.open, link):
                 click.echo("There is no browser to open it in.", err=True)
             if route.forwards:

@@ -14,6 +14,8 @@ from dask_k8s_client.arguments import (
     checked_count,
     checked_resources,
 )
+from dask_k8s_crds import labels
+from dask_k8s_crds.containers import dask_container, unidentified
 
 WORKER_DASHBOARD_PORT = 8788
 
@@ -32,11 +34,17 @@ def change_worker(  # noqa: PLR0913  # each may be changed on its own
     """Return a copy of a cluster's ``worker`` section with the arguments that are not None applied.
 
     So a further group has the image, pull secrets and volumes of its cluster, however that was created.
+
+    Raises:
+        ValueError: An argument is for the container of Dask, and nothing shows which one that is.
     """
     kept = ("metadata", "daskResources", "spec")
     section = copy.deepcopy({key: worker[key] for key in kept if key in worker})
-    containers: list[JSON] = section["spec"]["containers"]
-    container = next((each for each in containers if each.get("name") == "worker"), containers[0])
+    if any(argument is not None for argument in (image, resources, env, worker_command)):
+        problem = unidentified(section["spec"], labels.WORKER, "spec.worker.spec of the cluster")
+        if problem is not None:
+            raise ValueError(problem)
+    container: JSON = dask_container(section["spec"], labels.WORKER)
     if image is not None:
         container["image"] = image
     if resources is not None:

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 from dask_k8s_controller.runtime.cache import Record
 from dask_k8s_controller.runtime.object_errors import conditions_of
+from dask_k8s_controller.runtime.objects import Body
 from dask_k8s_controller.runtime.plan import Event
 from dask_k8s_controller.runtime.results import Outcome, WriteError
-from dask_k8s_crds import Condition, CustomResource, InvalidObject
+from dask_k8s_crds import Condition, CustomResource, InvalidObject, containers
 from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.conditions import dated, find
 
@@ -31,6 +32,12 @@ def refused(outcome: Outcome) -> Finding | None:
         if isinstance(error, WriteError) and error.answered and not isinstance(error.action, Event):
             return Finding(_reason(error), f"{error.action}: {error.message}")
     return None
+
+
+def unidentified_container(template: Body, component: str) -> Finding | None:
+    """Return that nothing shows which container of a template runs Dask. The pods may work all the same."""
+    message = containers.unidentified(template, component, f"spec.{component}.spec")
+    return Finding("ContainerUnidentified", message) if message else None
 
 
 def exceeds_quota(error: ApiError) -> bool:

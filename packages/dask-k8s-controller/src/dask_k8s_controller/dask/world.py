@@ -14,6 +14,7 @@ from dask_k8s_controller.runtime.live_world import LiveWorld
 from dask_k8s_controller.runtime.signing_key import SigningKey
 from dask_k8s_crds import names
 from dask_k8s_crds.resources import PODS
+from dask_k8s_crds.scheduler_ports import DASHBOARD
 
 
 class Agent(Protocol):
@@ -72,7 +73,8 @@ class LiveDaskWorld(LiveWorld):
 
     def agent(self, cluster: Record) -> Agent | None:  # noqa: D102  # documented in `World`
         pod = answering(self.owned(cluster, PODS), self.now())
-        if pod is None:
+        if pod is None or pod.value.ports is None:
             return None
-        address = names.host_port(pod.value.ip, pod.value.dashboard_port)
+        port = pod.value.ports.container_port(DASHBOARD, cluster.value["spec"]["scheduler"]["service"])
+        address = names.host_port(pod.value.ip, port)
         return self.agents.at(AgentEndpoint(pod.key, address, self.agent_token(cluster)))

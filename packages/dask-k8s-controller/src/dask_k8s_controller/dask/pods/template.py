@@ -59,13 +59,6 @@ def template_digest(template: Body, *, env: Mapping[str, str], legacy_commands: 
     return last_applied.digest([template, env, legacy_commands and bool(removed_commands(template))])
 
 
-def main_container(spec: Body) -> Any:
-    """Return the container that runs Dask: the one named ``scheduler`` or ``worker``, or else the first."""
-    containers = spec["containers"]
-    named = (each for each in containers if each["name"] in (labels.SCHEDULER, labels.WORKER))
-    return next(named, containers[0])
-
-
 def removed_commands(template: Body) -> list[str]:
     """Return the removed commands that a template starts, for example ``["dask-worker"]``."""
     programs = (program for each in template["containers"] for program in _entrypoint(each)[1][:1])

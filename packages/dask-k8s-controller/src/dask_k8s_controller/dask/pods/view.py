@@ -8,11 +8,13 @@ from functools import lru_cache
 
 from dask_k8s_controller.dask import last_applied
 from dask_k8s_controller.dask.findings import Finding
-from dask_k8s_controller.dask.pods.template import main_container
 from dask_k8s_controller.dask.pods.trouble import pod_stalled_since, pod_trouble
 from dask_k8s_controller.runtime.cache import Record
-from dask_k8s_controller.runtime.objects import Body, bounded
-from dask_k8s_crds import labels, names
+from dask_k8s_controller.runtime.objects import Body, bounded, controller_of
+from dask_k8s_crds import labels
+from dask_k8s_crds.containers import dask_container
+from dask_k8s_crds.resources import DASK_CLUSTERS
+from dask_k8s_crds.scheduler_ports import SchedulerPorts
 
 AGENT_VOLUME = "dask-k8s-agent"
 """The volume with the scheduler's agent."""
@@ -52,18 +54,18 @@ class Pod:
     stalled_since: str
     """Since when it has had this trouble, or has run without being ready; empty for other pods."""
     running: bool
-    """Whether its main container runs, and so has tasks or data in memory."""
+    """Whether the container of Dask runs, and so has tasks or data in memory."""
     starting: bool
     """Whether a node prepares it, and no container has run yet."""
     agent_secret: str
     """The name of the Secret with the agent that it mounts; empty if it mounts none."""
     has_pre_stop: bool
-    """Whether a preStop hook lets its main container run on after the deletion has begun."""
+    """Whether a preStop hook lets the container of Dask run on after the deletion has begun."""
     ips: tuple[str, ...]
     """Its own IP addresses, one of each IP version, the primary one first. A worker with hostNetwork has
     none, since it shares those of its node."""
-    dashboard_port: int
-    """The port of the dashboard, on which a scheduler's agent answers too."""
+    ports: SchedulerPorts | None
+    """What its spec says about the ports of a scheduler, None for a pod that no cluster owns."""
     ended_by_node: bool
     """Whether it ran and failed because of its node, not because of its template."""
     digest: str
@@ -121,7 +123,8 @@ def trim(body: Body) -> Pod:
     shares_ip = component == labels.WORKER and body["spec"].get("hostNetwork")
     trouble, failures = _bounded(pod_trouble(body["spec"], status, conditions)), _failures(annotations)
     left = MAX_TEXT - (len(trouble.message) if trouble else 0)
-    running, ready = _is_running(body["spec"], status), conditions.get("Ready", {}).get("status") == "True"
+    main = dask_container(body["spec"], component)
+    running, ready = _is_running(main["name"], status), conditions.get("Ready", {}).get("status") == "True"
     stalled = trouble is not None or (running and not ready)
     return Pod(
         name=metadata["name"],
@@ -137,9 +140,9 @@ def trim(body: Body) -> Pod:
         running=running,
         starting=bool(body["spec"].get("nodeName")) and status.get("phase", "Pending") == "Pending",
         agent_secret=_agent_secret(body["spec"]),
-        has_pre_stop="preStop" in (main_container(body["spec"]).get("lifecycle") or {}),
+        has_pre_stop="preStop" in (main.get("lifecycle") or {}),
         ips=() if shares_ip else _ips(status),
-        dashboard_port=_dashboard_port(body["spec"]),
+        ports=_scheduler_ports(body),
         ended_by_node=_ended_by_node(status),
         digest=_shared(bounded(annotations.get(labels.TEMPLATE_DIGEST), MAX_WORD)),
         last_applied=_shared(last_applied.short(last_applied.recorded(body), left)),
@@ -165,11 +168,10 @@ def troubled(pods: Iterable[Pod]) -> Finding | None:
     return Finding(reason, f"pod {name}{others}: {trouble.message}")
 
 
-def _is_running(spec: Body, status: Body) -> bool:
-    """Return whether the main container runs, whatever its sidecars do; unreported, the phase decides."""
+def _is_running(main: str, status: Body) -> bool:
+    """Return whether the container of Dask runs, whatever its sidecars do; unreported, the phase decides."""
     if status.get("phase") != "Running":
         return False
-    main = main_container(spec)["name"]
     states = [each.get("state", {}) for each in status.get("containerStatuses") or () if each["name"] == main]
     return all("running" in state for state in states)
 
@@ -204,10 +206,10 @@ def _agent_secret(spec: Body) -> str:
     return next(((each.get("secret") or {}).get("secretName", "") for each in volumes), "")
 
 
-def _dashboard_port(spec: Body) -> int:
-    ports = (port for container in spec["containers"] for port in container.get("ports") or ())
-    named = (port["containerPort"] for port in ports if port.get("name") == "http-dashboard")
-    return next(named, names.DASHBOARD_PORT)
+def _scheduler_ports(body: Body) -> SchedulerPorts | None:
+    # By the owner, since anybody may remove the label from a scheduler, which stays one.
+    owner = controller_of(body)
+    return SchedulerPorts.of(body["spec"]) if owner and owner.kind == DASK_CLUSTERS.kind else None
 
 
 def _bounded(trouble: Finding | None) -> Finding | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from dask_k8s_controller.dask.findings import HEALTHY, Finding, conditions, refused
+from dask_k8s_controller.dask.findings import HEALTHY, Finding, conditions, refused, unidentified_container
 from dask_k8s_controller.dask.pods.view import troubled
 from dask_k8s_controller.dask.workergroup import surge
 from dask_k8s_controller.dask.workergroup.observe import Observed
@@ -24,6 +24,7 @@ def running(
     counts = f"{observed.ready} of {replicas} workers are ready"
     complete = observed.ready >= replicas and observed.count <= surge.limit(observed, replicas, strategy)
     degraded = refused(outcome) or troubled(pod.value for pod in (*observed.living, *observed.finished))
+    problem = degraded or unidentified_container(group.spec.worker.spec, labels.WORKER)
     ready = Finding("WorkersReady", counts) if complete else degraded or Finding("WorkersNotReady", counts)
     updating = _updating(observed, strategy)
     done = complete and updating is None
@@ -32,7 +33,7 @@ def running(
         group.metadata.generation,
         Ready=(complete, ready),
         Progressing=(not done and not degraded, Finding("Complete", counts) if done else progress),
-        Degraded=(degraded is not None, degraded or HEALTHY),
+        Degraded=(problem is not None, problem or HEALTHY),
     )
 
 
