@@ -16,7 +16,7 @@ from .test_custom import DEFINITIONS, definition
 TOTAL = int(os.environ.get("DASK_K8S_EXAMPLES", "400"))
 """Examples of all property tests together: few before each commit, 20,000 in `nox -s full`."""
 SETTINGS = hypothesis.settings(
-    max_examples=TOTAL // 10,
+    max_examples=max(20, TOTAL // 50),
     deadline=None,
     database=None,
     suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture, hypothesis.HealthCheck.too_slow],
