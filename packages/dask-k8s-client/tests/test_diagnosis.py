@@ -52,6 +52,11 @@ def seen(pods, events=()):
     return Observed(cluster(), pods, events)
 
 
+INIT_SUCCEEDED = {
+    "name": "init",
+    "ready": True,
+    "state": {"terminated": {"exitCode": 0, "reason": "Completed"}},
+}
 RUNNING = [condition("Ready", "True")]
 READY = pod(phase="Running", conditions=RUNNING)
 CRASHING = pod(
@@ -123,6 +128,21 @@ CASES = [
         True,
         "exit code 2",
         id="over",
+    ),
+    pytest.param(
+        seen(
+            (
+                pod(
+                    {"state": {"terminated": {"exitCode": 2, "reason": "Error"}}},
+                    phase="Failed",
+                    status={"initContainerStatuses": [INIT_SUCCEEDED]},
+                ),
+            )
+        ),
+        "Ended",
+        True,
+        "exit code 2",
+        id="over, after an init container that has succeeded",
     ),
     pytest.param(
         seen((pod(phase="Failed", status={"reason": "Evicted", "message": "low on memory"}),)),

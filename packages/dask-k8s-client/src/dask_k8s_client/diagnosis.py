@@ -82,7 +82,9 @@ def scheduler_has_ended(o: Observed) -> Diagnosis | None:
     status = o.pod["status"]
     if status.get("reason"):
         return Diagnosis(status["reason"], f"the scheduler's pod was ended: {status.get('message', '')}")
-    ended = next((each for each in observed.containers(o.pod) if each.exit_code is not None), None)
+    # Its init containers, which come first, have ended as well.
+    ends = [each for each in observed.containers(o.pod) if each.exit_code is not None]
+    ended = next((each for each in ends if each.exit_code), ends[-1] if ends else None)
     message = f"the scheduler has ended with exit code {ended.exit_code if ended else 'unknown'}"
     return Diagnosis("Ended", message, final=True, container=ended.name if ended else None)
 
@@ -123,7 +125,7 @@ def scheduler_is_not_ready(o: Observed) -> Diagnosis | None:
         return None
     event = observed.last_event(o, "Warning")
     detail = f": {event.get('message', '')}" if event else ""
-    container = next((each.name for each in observed.containers(o.pod)), None)
+    container = next((each.name for each in observed.containers(o.pod) if not each.ready), None)
     return Diagnosis("NotReady", f"the scheduler runs but is not ready{detail}", container=container)
 
 

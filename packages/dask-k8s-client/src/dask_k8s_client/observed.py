@@ -46,6 +46,8 @@ class Container:
     """The state of a container."""
 
     name: str
+    ready: bool
+    """An init container is ready once it has succeeded."""
     reason: str
     """Why it waits or has terminated; empty while it runs."""
     message: str
@@ -117,15 +119,21 @@ def is_finished(pod: Mapping[str, Any]) -> bool:
     return phase(pod) in ("Succeeded", "Failed")
 
 
+def container_statuses(pod: Mapping[str, Any]) -> list[JSON]:
+    """Return the status of each container of a pod, its init containers first."""
+    status = pod.get("status") or {}
+    return [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+
+
 def containers(pod: Mapping[str, Any] | None) -> Iterator[Container]:
     """Yield the containers of a pod, its init containers first; none if there is no pod."""
-    status = (pod or {}).get("status") or {}
-    for each in [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]:
+    for each in container_statuses(pod or {}):
         state = each.get("state") or {}
         inactive = state.get("waiting") or state.get("terminated") or {}
         last = state.get("terminated") or (each.get("lastState") or {}).get("terminated") or {}
         yield Container(
             name=each["name"],
+            ready=each.get("ready", False),
             reason=inactive.get("reason", ""),
             message=inactive.get("message", ""),
             restarts=each.get("restartCount", 0),
