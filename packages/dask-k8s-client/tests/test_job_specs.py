@@ -42,6 +42,16 @@ def test_where_its_cluster_may_run():
     assert job["spec"]["cluster"] == {"spec": make_cluster_spec("foo", **placed)["spec"]}
 
 
+def test_resources_of_the_runner():
+    resources = {"limits": {"memory": "1Gi"}}
+    job = make_job_spec("foo", "work", runner_resources=resources)
+    admit(DaskJob, job)
+    assert job["spec"]["job"]["spec"]["containers"][0]["resources"] == resources
+    assert job["spec"]["cluster"] == make_job_spec("foo", "work")["spec"]["cluster"]
+    with pytest.raises(ValueError, match="runner_resources: unknown key 'limit'"):
+        make_job_spec("foo", "work", runner_resources={"limit": {}})
+
+
 def test_on_a_cluster_that_is_there():
     job = make_job_spec("foo", ["work"], cluster_name="bar", backoffLimit=3)
     admit(DaskJob, job)

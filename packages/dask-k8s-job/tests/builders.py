@@ -89,8 +89,21 @@ def pod(phase="Running", name="demo-runner-abcde", created=50, trouble=None, **m
     return {**body, "status": {"phase": phase, "message": trouble}}
 
 
-def world(body, *, clusters=(), runners=(), pods=()):
-    return FakeWorld(body, *clusters, *runners, *pods, plugins=[PLUGIN])
+def failed_create(seconds, message, uid="runner"):
+    """An Event that is so many seconds old."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": metadata(f"demo-runner.{seconds}", f"event-{seconds}"),
+        "involvedObject": {"kind": "Job", "name": "demo-runner", "uid": uid},
+        "reason": "FailedCreate",
+        "message": message,
+        "lastTimestamp": ago(seconds),
+    }
+
+
+def world(body, *, clusters=(), runners=(), pods=(), events=()):
+    return FakeWorld(body, *clusters, *runners, *pods, *events, plugins=[PLUGIN])
 
 
 def observe(body, **children):

@@ -53,6 +53,7 @@ class WorkloadArguments(TypedDict, total=False):
 class JobArguments(WorkloadArguments, total=False):
     """The keyword arguments of ``make_job_spec``: those of the pods, and fields of a DaskJob's ``spec``."""
 
+    runner_resources: Resources | None
     backoffLimit: int
     activeDeadlineSeconds: int
     ttlSecondsAfterFinished: int

@@ -22,7 +22,10 @@ _PERMANENT_CONDITIONS = {"InvalidSpec", "Forbidden"}
 """Reasons of ``Degraded`` that only a change by the user can end."""
 _HINTS = {
     # A quota refuses pods that do not declare the resources that it limits.
-    "failed quota": "pass scheduler_resources for the scheduler, and resources for the workers",
+    "failed quota": (
+        "pass scheduler_resources for the scheduler, resources for the workers, and runner_resources for the"
+        " client of a job"
+    ),
     'violates PodSecurity "restricted': "the argument run_as_user makes pods that it takes",
 }
 """Part of a message, and what the user can do about it."""
@@ -59,9 +62,13 @@ def spec_is_refused(o: Observed) -> Diagnosis | None:
     degraded = observed.true_condition(o.status, "Degraded")
     if degraded.get("reason") in _PERMANENT_CONDITIONS:
         message = degraded.get("message", "")
-        hints = [hint for part, hint in _HINTS.items() if part in message]
-        return Diagnosis(degraded["reason"], "; ".join([message, *hints]), final=True)
+        return Diagnosis(degraded["reason"], with_hints(message), final=True)
     return None
+
+
+def with_hints(message: str) -> str:
+    """Return a message of the controller with what the user can do about it, if there is such advice."""
+    return "; ".join([message, *(hint for part, hint in _HINTS.items() if part in message)])
 
 
 def scheduler_crashes(o: Observed) -> Diagnosis | None:

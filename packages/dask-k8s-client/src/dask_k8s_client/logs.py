@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Container, Iterator, Mapping
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -17,7 +17,7 @@ from dask_k8s_client.exceptions import explaining
 from dask_k8s_client.observed import container_statuses, containers, located, pods_of
 from dask_k8s_crds import DaskJobStatus, labels
 from dask_k8s_crds.api_errors import ApiError
-from dask_k8s_crds.resources import PODS
+from dask_k8s_crds.resources import DASK_CLUSTERS, PODS
 
 logger = logging.getLogger("dask_k8s_client")
 
@@ -54,20 +54,21 @@ class ContainerRun:
     params: Mapping[str, str]
 
 
-async def pod_logs(api: Api, cluster: JSON, pods: PodFilter, tail: int | None = None) -> dict[str, str]:
-    """Return the log of each pod, or why it cannot be read: `tail` lines of each container, or all.
+async def pod_logs(api: Api, owner: JSON, pods: PodFilter, tail: int | None = None) -> dict[str, str]:
+    """Return the log of each pod of a cluster or a job: `tail` lines of each container, or all.
 
+    A log that cannot be read is replaced by the reason.
     Init containers come first; a pod with several containers has the name of each before its log.
     """
-    namespace = cluster["metadata"]["namespace"]
+    namespace = owner["metadata"]["namespace"]
     slots = asyncio.Semaphore(_PARALLEL_READS)
 
     async def read(pod: JSON) -> str:
         async with slots:
             return await _pod_log(api, namespace, pod, tail)
 
-    with explaining(f"read the logs of the cluster {located(cluster)}"):
-        listed = await api.list_items(PODS, namespace, pods_of(cluster))
+    with _explaining(owner):
+        listed = await api.list_items(PODS, namespace, pods_of(owner))
         selected = {pod["metadata"]["name"]: pod for pod in listed if pod in pods}
         return dict(zip(selected, await asyncio.gather(*map(read, selected.values())), strict=True))
 
@@ -105,20 +106,24 @@ async def container_log(api: Api, namespace: str, pod: str, container: str, tail
     return ""
 
 
-async def follow_pods(api: Api, cluster: JSON, pods: PodFilter, log: Callable[[str, str], object]) -> None:
+def _explaining(owner: JSON) -> AbstractContextManager[None]:
+    return explaining(f"read the logs of the {owner.get('kind', DASK_CLUSTERS.kind)} {located(owner)}")
+
+
+async def follow_pods(api: Api, owner: JSON, pods: PodFilter, log: Callable[[str, str], object]) -> None:
     """Pass each line to `log` with the name of its pod, also of pods that come later, forever."""
-    with explaining(f"read the logs of the cluster {located(cluster)}"):
+    with _explaining(owner):
         try:
-            await _follow_pods(api, cluster, pods, log)
+            await _follow_pods(api, owner, pods, log)
         except ExceptionGroup as group:
             raise group.exceptions[0] from group  # all have the same cause
 
 
-async def _follow_pods(api: Api, cluster: JSON, pods: PodFilter, log: Callable[[str, str], object]) -> None:
+async def _follow_pods(api: Api, owner: JSON, pods: PodFilter, log: Callable[[str, str], object]) -> None:
     seen: set[str] = set()
     async with (
         asyncio.TaskGroup() as copies,
-        aclosing(follow(api, PODS, cluster["metadata"]["namespace"], pods_of(cluster))) as states,
+        aclosing(follow(api, PODS, owner["metadata"]["namespace"], pods_of(owner))) as states,
     ):
         async for objects in states:
             for name, pod in objects.items():

@@ -6,7 +6,8 @@ from typing import Any
 
 from dask_k8s_client.api.requests import Selector
 from dask_k8s_client.arguments import JSON
-from dask_k8s_crds import labels, scheduler_pod
+from dask_k8s_crds import labels, names, scheduler_pod
+from dask_k8s_crds.resources import DASK_JOBS
 from dask_k8s_crds.scheduler_pod import PodState
 
 
@@ -63,9 +64,12 @@ def located(obj: Mapping[str, Any]) -> str:
     return f"{obj['metadata']['name']} in the namespace {obj['metadata']['namespace']}"
 
 
-def pods_of(cluster: Mapping[str, Any]) -> Selector:
-    """Return the selector of all pods of a cluster."""
-    return Selector(labels=labels.selector({labels.CLUSTER_NAME: cluster["metadata"]["name"]}))
+def pods_of(owner: Mapping[str, Any]) -> Selector:
+    """Return the selector of all pods of a DaskCluster, or of the pods that run the client of a DaskJob."""
+    name = owner["metadata"]["name"]
+    if owner.get("kind") == DASK_JOBS.kind:
+        return Selector(labels=labels.selector({labels.JOB_NAME: names.runner(name)}))
+    return Selector(labels=labels.selector({labels.CLUSTER_NAME: name}))
 
 
 def scheduler_pods_of(cluster: Mapping[str, Any]) -> Selector:

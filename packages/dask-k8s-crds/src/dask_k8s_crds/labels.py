@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+JOB_NAME = "batch.kubernetes.io/job-name"
+"""Set by Kubernetes on the pods of a Job."""
 CLUSTER_NAME = "dask.org/cluster-name"
 COMPONENT = "dask.org/component"
 WORKER_GROUP_NAME = "dask.org/workergroup-name"

@@ -41,9 +41,16 @@ def _cluster_condition(observed: Observed, condition_type: str, status: str) -> 
 
 
 def runner_without_pod(observed: Observed, now: datetime) -> Finding | None:
-    """Return that the runner has no pod; the Events of its Job say why, most often because of a quota."""
+    """Return that the runner has no pod, with the reason from the Event of its Job if there is one."""
     runner = observed.runner
-    if runner is None or observed.pods or runner.value.suspended or runner.value.result is not None:
+    if runner is None or runner.value.suspended or runner.value.result is not None:
+        return None
+    if any(not pod.value.finished for pod in observed.pods):
+        return None
+    if (event := observed.failed_create) is not None:
+        reason = "QuotaExceeded" if "exceeded quota" in event.message else "RunnerMissing"
+        return Finding(reason, f"Job {runner.key.name} cannot create its pod: {event.message}")
+    if observed.pods:  # a retry, which Kubernetes delays
         return None
     since = runner.value.started or runner.value.created
     if (now - since).total_seconds() < RUNNER_POD_SECONDS:

@@ -33,11 +33,11 @@ def report(
         Failed=(result is not None and not result.succeeded, why),
         Degraded=(degraded is not None, degraded or HEALTHY),
     )
-    cluster, pod = observed.live_cluster, observed.newest_pod
+    pod = observed.newest_pod
     uids = start.recorded(job, observed)
     return DaskJobStatus(
         job_status=phase,
-        cluster_name=cluster.key.name if cluster else before.cluster_name,
+        cluster_name=job.spec.cluster_name or job.metadata.name,
         job_runner_pod_name=pod.key.name if pod else before.job_runner_pod_name,
         start_time=runner.started if runner and observed.has_run else before.start_time,
         end_time=result.time if result else None,

@@ -187,13 +187,17 @@ def run_job(*, name: str, command: tuple[str, ...], **values: Any) -> None:
             spinner.close()
             click.echo(line)
 
+        def report(trouble: str) -> None:
+            if trouble:
+                click.echo(f"the job {name} waits: {trouble}", err=True)
+
         job_namespace = None
 
         async def work(api: Api, namespace: str) -> JobOutcome:
             nonlocal job_namespace
             job_namespace = namespace
             try:
-                return await submit(api, namespace, manifest, log)
+                return await submit(api, namespace, manifest, log, report)
             except ValueError as error:
                 if isinstance(error.__cause__, ApiError) and error.__cause__.status == HTTPStatus.CONFLICT:
                     end = f"`kubectl delete daskjob {name} -n {namespace}`"

@@ -125,6 +125,7 @@ _pod_options = _all(
         help="Environment variable of all containers; may be repeated.",
     ),
     click.option("--worker-command", metavar="COMMAND", help="What starts a worker."),
+    _resources_option("--scheduler-resources", help="Of the scheduler, in the same way."),
 )
 cluster_options = _all(
     _pod_options,
@@ -134,13 +135,13 @@ cluster_options = _all(
         help="How the scheduler is reached.",
     ),
     duration_option("--idle-timeout", help='Delete it after so long without work: 90, "1 hour".'),
-    _resources_option("--scheduler-resources", help="Of the scheduler, in the same way."),
     click.option("--jupyter", is_flag=True, help="Start a Jupyter server beside the dashboard."),
 )
 """The options that describe a cluster, named like the arguments of `make_cluster_spec`."""
 
 job_options = _all(
     _pod_options,
+    _resources_option("--runner-resources", help="Of the pod that runs the command, in the same way."),
     click.option(
         "--cluster",
         metavar="NAME",

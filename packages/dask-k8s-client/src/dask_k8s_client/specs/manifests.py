@@ -155,8 +155,8 @@ def make_scheduler_spec(  # noqa: PLR0913, PLR0917  # users may pass these by po
 
 
 @shows(
-    "image n_workers resources env worker_command cluster_name scheduler_resources scheduler_node_selector"
-    " scheduler_tolerations worker_node_selector worker_tolerations run_as_user",
+    "image n_workers resources env worker_command cluster_name runner_resources scheduler_resources"
+    " scheduler_node_selector scheduler_tolerations worker_node_selector worker_tolerations run_as_user",
     rest="spec",
     image=IMAGE,
     worker_command=WORKER_COMMAND,
@@ -171,6 +171,7 @@ def make_job_spec(
         command: Command of the client, as a string or a list; ``Client()`` finds the scheduler there.
         cluster_name: Run on this existing cluster instead of a new one for the job.
         image: Container image of all pods, including the client's; so are `env` and `run_as_user`.
+        runner_resources: ``limits`` and ``requests`` of the client's pod, the runner.
         **spec: Further fields of the job's ``spec`` as in YAML, such as ``backoffLimit=3``.
 
     The other arguments are those of ``make_cluster_spec``, for the cluster of the job.
@@ -180,12 +181,15 @@ def make_job_spec(
     """
     shown = WorkloadArguments.__annotations__
     shared: JSON = {key: value for key, value in arguments.items() if key in shown and value is not None}
-    fields = {key: value for key, value in arguments.items() if key not in shown}
+    fields = {key: value for key, value in arguments.items() if key not in {*shown, "runner_resources"}}
     container: JSON = {
         "name": "job",
         "image": shared.get("image", IMAGE),
         "args": pods.command_args("command", command),
         **pods.optional("env", pods.env_list(shared.get("env"))),
+        **pods.optional(
+            "resources", checked_resources(arguments.get("runner_resources"), "runner_resources")
+        ),
     }
     runs_on: JSON = {"clusterName": cluster_name}
     if cluster_name is None:
