@@ -2,6 +2,8 @@
 
 import pytest
 
+from dask_k8s_controller import Key
+from dask_k8s_crds.resources import JOBS
 from dask_k8s_job.reconcile import reconcile
 from dask_k8s_job.result import job_result, reported_result, start_seconds_left
 
@@ -77,6 +79,7 @@ def test_the_newest_pod_says_why(reason, pods, message):
     assert job_result(*observed, NOW).message == message
 
 
+QUEUE = {"kueue.x-k8s.io/queue-name": "team-a"}
 UNSAID = failed_create(5, "Error creating: must specify limits.cpu")
 FULL = failed_create(4, "Error creating: exceeded quota: q")
 WITHOUT_POD = {
@@ -112,6 +115,28 @@ async def test_why_the_runner_has_no_pod(events, pods, expected):
     reason, message = expected
     assert degraded["reason"] == reason
     assert message in (None, degraded["message"])
+
+
+async def test_kueue_alone_starts_a_runner_that_it_has_put_into_a_queue():
+    waits = runner(suspended=True, started=None, labels_=QUEUE)
+    made = world(job({"jobStatus": "ClusterCreated", **RECORDED}), clusters=[cluster()], runners=[waits])
+    await reconcile(KEY, made)
+    (status,) = made.statuses
+    degraded = next(each for each in status["conditions"] if each["type"] == "Degraded")
+    assert degraded["reason"] == "RunnerInQueue"
+    assert degraded["message"].endswith("until Kueue admits it from the queue team-a")
+    assert made.objects[Key(JOBS, "ns", "demo-runner")]["spec"]["suspend"]
+
+
+async def test_a_label_for_a_queue_is_reported():
+    for body in (job(metadata_={"labels": QUEUE}), job()):
+        if not body["metadata"].get("labels"):
+            body["spec"]["job"]["metadata"] = {"labels": QUEUE}
+        made = world(body)
+        await reconcile(KEY, made)
+        (status,) = made.statuses
+        found = next(each for each in status["conditions"] if each["type"] == "QueueLabelIgnored")
+        assert (found["status"], found["reason"]) == ("True", "NoQueueIntegration")
 
 
 async def test_the_name_of_the_cluster_is_in_the_first_status():

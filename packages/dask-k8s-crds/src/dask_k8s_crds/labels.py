@@ -47,6 +47,10 @@ BOOKKEEPING = (
 COOLDOWN_UNTIL = "kubernetes.dask.org/cooldown-until"
 """Set by users on a DaskAutoscaler: no worker is removed before this time, in seconds since 1970."""
 
+QUEUE_NAME = "kueue.x-k8s.io/queue-name"
+"""Set by users, and by Kueue in namespaces with a default queue: the object waits in this queue."""
+_QUEUE_PREFIX = "kueue.x-k8s.io/"
+
 _NOT_INHERITED = ("kopf.zalando.org", "kubectl.kubernetes.io")
 """Prefixes of the annotations with which kopf and kubectl keep their own state."""
 
@@ -84,6 +88,14 @@ def job_runner(cluster: str) -> dict[str, str]:
 def selector(labels: Mapping[str, str]) -> str:
     """Return a label selector as kubectl and the API accept it: `a=b,c=d`."""
     return ",".join(f"{key}={value}" for key, value in labels.items())
+
+
+def without_queue(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return the labels that children inherit: all but those of Kueue.
+
+    Kueue would suspend a child that has them, and the controller, which starts the child, would not.
+    """
+    return {key: value for key, value in labels.items() if not key.startswith(_QUEUE_PREFIX)}
 
 
 def inherited(annotations: Mapping[str, str]) -> dict[str, str]:

@@ -40,6 +40,15 @@ def _cluster_condition(observed: Observed, condition_type: str, status: str) -> 
     return Finding(found.reason, f"DaskCluster {observed.cluster.key.name}: {found.message}")
 
 
+def runner_in_queue(observed: Observed) -> Finding | None:
+    """Return that Kueue keeps the runner suspended, as it does in a namespace with a default queue."""
+    runner = observed.runner
+    if runner is None or not runner.value.suspended or not runner.value.queue or not observed.runner_recorded:
+        return None
+    message = f"Job {runner.key.name} is suspended until Kueue admits it from the queue {runner.value.queue}"
+    return Finding("RunnerInQueue", message)
+
+
 def runner_without_pod(observed: Observed, now: datetime) -> Finding | None:
     """Return that the runner has no pod, with the reason from the Event of its Job if there is one."""
     runner = observed.runner

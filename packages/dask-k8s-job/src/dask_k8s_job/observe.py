@@ -37,6 +37,8 @@ class RunnerJob:
     suspended: bool
     backoff_limit: int | None
     deadline: int | None
+    queue: str
+    """The queue of Kueue that it waits in; empty if Kueue does not manage it."""
     digest: str
     """Digest of the spec that it was created from."""
     started: datetime | None
@@ -52,6 +54,7 @@ def trim_runner(body: Mapping[str, Any]) -> RunnerJob:
     return RunnerJob(
         created=datetime.fromisoformat(metadata["creationTimestamp"]),
         suspended=bool(spec.get("suspend")),
+        queue=bounded((metadata.get("labels") or {}).get(labels.QUEUE_NAME), MAX_REASON),
         backoff_limit=spec.get("backoffLimit"),
         digest=(metadata.get("annotations") or {}).get(labels.TEMPLATE_DIGEST, ""),
         deadline=spec.get("activeDeadlineSeconds"),

@@ -1,17 +1,18 @@
 """Findings, each a reason and a message, and the conditions made from them. Pure functions without I/O."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from dask_k8s_controller.runtime.cache import Record
 from dask_k8s_controller.runtime.object_errors import conditions_of
-from dask_k8s_controller.runtime.objects import Body
+from dask_k8s_controller.runtime.objects import Body, bounded
 from dask_k8s_controller.runtime.plan import Event
 from dask_k8s_controller.runtime.results import Outcome, WriteError
-from dask_k8s_crds import Condition, CustomResource, InvalidObject, containers
+from dask_k8s_crds import Condition, CustomResource, InvalidObject, containers, labels
 from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.conditions import dated, find
+from dask_k8s_crds.templates import TemplateMetadata
 
 
 class Finding(NamedTuple):
@@ -67,6 +68,35 @@ def conditions(generation: int | None, **found: tuple[bool | None, Finding]) -> 
         )
         for kind, (holds, finding) in found.items()
     )
+
+
+def without_effect(
+    parsed: CustomResource, known: Sequence[Condition], *templates: TemplateMetadata
+) -> tuple[Condition, ...]:
+    """Return conditions that report what an object has and what has no effect.
+
+    These are fields that this version does not know, and the labels with which Kueue's own jobs wait in a
+    queue, on the object or in one of the ``templates`` of its children.
+    """
+    labelled = (parsed.metadata.labels, *(template.labels for template in templates))
+    return (*unknown_fields(parsed, known), *_queue_label(parsed.metadata.generation, labelled, known))
+
+
+def _queue_label(
+    generation: int | None, labelled: Sequence[Mapping[str, str]], known: Sequence[Condition]
+) -> tuple[Condition, ...]:
+    queue = next((each[labels.QUEUE_NAME] for each in labelled if labels.QUEUE_NAME in each), None)
+    if queue is not None:
+        message = (
+            f"the label {labels.QUEUE_NAME}: {bounded(queue, 63)} has no effect: the controller does not "
+            "integrate with Kueue, so the object does not wait in this queue, and the label is not passed to "
+            "its children; remove the label"
+        )
+        return conditions(generation, QueueLabelIgnored=(True, Finding("NoQueueIntegration", message)))
+    if find(known, "QueueLabelIgnored"):
+        finding = Finding("NoQueueLabel", f"the label {labels.QUEUE_NAME} was removed")
+        return conditions(generation, QueueLabelIgnored=(False, finding))
+    return ()
 
 
 def unknown_fields(parsed: CustomResource, known: Sequence[Condition]) -> tuple[Condition, ...]:

@@ -6,7 +6,7 @@ from dask_k8s_controller.dask.cluster import agent, idle, service_edits, status
 from dask_k8s_controller.dask.cluster.idle import IdleState
 from dask_k8s_controller.dask.cluster.observe import Observed
 from dask_k8s_controller.dask.cluster.plan import plan, plan_scheduler
-from dask_k8s_controller.dask.findings import invalid_status, unknown_fields
+from dask_k8s_controller.dask.findings import invalid_status, without_effect
 from dask_k8s_controller.dask.scheduler.answers import AgentError
 from dask_k8s_controller.dask.world import World
 from dask_k8s_controller.runtime.cache import Record
@@ -52,7 +52,7 @@ async def reconcile(key: Key, world: World) -> After | None:
         cluster, observed, outcome, passed_on=passed_on, idleness_unknown=idle_state.unknown
     )
     before = conditions_of(record.value)
-    more = (*agent.token_conditions(cluster, observed), *unknown_fields(cluster, before))
+    more = (*agent.token_conditions(cluster, observed), *without_effect(cluster, before))
     found = dated(before, (*found, *more), now=world.now())
     report = status.report(cluster, observed, found, idle_state.since, domain=world.cluster_domain)
     later = await world.report(record, report.to_dict())

@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 from collections.abc import Sequence
 
-from dask_k8s_controller.dask.findings import invalid_status, unknown_fields
+from dask_k8s_controller.dask.findings import invalid_status, without_effect
 from dask_k8s_controller.dask.scheduler.agent_client import Successors
 from dask_k8s_controller.dask.scheduler.answers import AgentError, Retired
 from dask_k8s_controller.dask.workergroup import status, surge
@@ -92,7 +92,7 @@ async def _report(
 ) -> After | None:
     """Write the status, with the times of its conditions."""
     before = conditions_of(record.value)
-    found = dated(before, (*report.conditions, *unknown_fields(group, before)), now=world.now())
+    found = dated(before, (*report.conditions, *without_effect(group, before)), now=world.now())
     return await world.report(record, report.model_copy(update={"conditions": found}).to_dict())
 
 
