@@ -91,7 +91,7 @@ WITHOUT_POD = {
     "the-newest": (
         [FULL, UNSAID],
         [],
-        ("QuotaExceeded", "Job demo-runner cannot create its pod: Error creating: exceeded quota: q"),
+        ("RunnerMissing", "Job demo-runner cannot create its pod: Error creating: exceeded quota: q"),
     ),
     "a-retry": ([UNSAID], [pod("Failed", created=50)], ("RunnerMissing", None)),
     "before-it-started": (

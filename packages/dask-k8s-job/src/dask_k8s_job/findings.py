@@ -57,8 +57,7 @@ def runner_without_pod(observed: Observed, now: datetime) -> Finding | None:
     if any(not pod.value.finished for pod in observed.pods):
         return None
     if (event := observed.failed_create) is not None:
-        reason = "QuotaExceeded" if "exceeded quota" in event.message else "RunnerMissing"
-        return Finding(reason, f"Job {runner.key.name} cannot create its pod: {event.message}")
+        return Finding("RunnerMissing", f"Job {runner.key.name} cannot create its pod: {event.message}")
     if observed.pods:  # a retry, which Kubernetes delays
         return None
     since = runner.value.started or runner.value.created
