@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from dask_k8s_controller.dask.scheduler import dask_api, limits
 from dask_k8s_controller.dask.scheduler.agent_client import LARGE
-from dask_k8s_controller.dask.scheduler.answers import Demand, Idle, Known, Retired
+from dask_k8s_controller.dask.scheduler.answers import Demand, Idle, Known, Left, Retired
 
 from .builders import LOAD
 from .properties import for_all, longest_hold, share
@@ -27,6 +27,7 @@ ANSWERS = {
     "demand": (Demand, DEMAND),
     "idle": (Idle, {"idle_seconds": 3.0}),
     "known": (Known, {"known": ["a"]}),
+    "left": (Left, {"left": {"a": 1.5}}),
     "retire": (Retired, RETIRED),
     "workers": (dask_api.Workers, {"workers": [{"name": "a", "address": "tcp://10.0.0.1:1"}]}),
 }
@@ -83,6 +84,9 @@ def demand(**changes):
         pytest.param("known", {"known": ["a"] * 111}, "the answer: .*110", id="more than asked for"),
         pytest.param("known", {"known": ["a", 1]}, "known.1: ", id="no name"),
         pytest.param("known", {"known": ["a" * 254]}, "known.0: .*253", id="a long name"),
+        pytest.param("left", {"left": names(111)}, "the answer: .*110", id="many that left"),
+        pytest.param("left", {"left": {"a": -1}}, "left: a: not a number", id="will leave"),
+        pytest.param("left", {"left": {"a" * 254: 1}}, "left: .*254", id="a long name that left"),
         pytest.param("retire", {**RETIRED, "gone": ["a"] * 201}, "the answer: .*140", id="many gone"),
         pytest.param("retire", {**RETIRED, "stuck": {"a": 1}}, "stuck: a: not a text", id="no reason"),
         pytest.param("retire", {**RETIRED, "stuck": {"a" * 254: ""}}, "stuck: .*254", id="stuck long name"),
@@ -112,6 +116,7 @@ def test_the_largest_answers_that_agents_give_are_read():
     pods = [f"{n:0{limits.POD_NAME}}" for n in range(PODS)]
     assert read("retire", {"gone": [], "retiring": [], "stuck": dict.fromkeys(pods, reason)}).stuck
     assert read("known", {"known": pods}).known == frozenset(pods)
+    assert read("left", {"left": dict.fromkeys(pods, 0.5)}).left.keys() == set(pods)
 
 
 def test_reading_ends_at_the_first_fault():
@@ -134,7 +139,7 @@ def test_reasons_are_shown_on_one_line_of_limited_length():
 @pytest.mark.parametrize("file", sorted(RECORDED.glob("*.json")), ids=lambda file: file.stem)
 def test_answers_of_all_versions_of_the_agent_are_read(file):
     answers = json.loads(file.read_text())
-    assert answers.keys() == ANSWERS.keys() - {"workers"}
+    assert answers.keys() == ANSWERS.keys() - {"workers", "left"}  # later or of Dask
     for kind, answer in answers.items():
         read(kind, answer)
 

@@ -11,6 +11,7 @@ from .builders import owned_by, pod
 UNSCHEDULABLE = "0/3 nodes are available: 3 Insufficient memory. preemption: 0/3 nodes are available"
 PULL = 'Back-off pulling image "registry.invalid/dask:1"'
 CRASH = "back-off 40s restarting failed container=dask pod=p_ns(1d1b)"
+RESTART = "the kubelet restarts it 40s after 2026-11-23T11:59:00Z"
 RUNNING = {"running": {"startedAt": "2026-11-23T11:59:00Z"}}
 
 
@@ -70,13 +71,11 @@ def conditions(*found):
         ),
         pytest.param(
             status(waiting("CrashLoopBackOff", CRASH, lastState=terminated(1)), phase="Running"),
-            ("CrashLoopBackOff", "container dask keeps ending with exit code 1 (Error)"),
+            ("CrashLoopBackOff", f"container dask keeps ending with exit code 1 (Error); {RESTART}"),
             id="crash loop",
         ),
         pytest.param(
-            status(
-                waiting("CrashLoopBackOff", CRASH, lastState=terminated(137, "OOMKilled")), phase="Running"
-            ),
+            status(waiting("CrashLoopBackOff", lastState=terminated(137, "OOMKilled")), phase="Running"),
             ("CrashLoopBackOff", "container dask keeps ending with exit code 137 (OOMKilled)"),
             id="out of memory again and again",
         ),
@@ -122,8 +121,11 @@ def conditions(*found):
             id="refused by its node",
         ),
         pytest.param(
-            status({"name": "dask", "state": terminated(0, "Completed")}, phase="Succeeded"), None, id="done"
+            status({"name": "dask", "state": terminated(0, "Completed")}, phase="Succeeded"),
+            ("PodCompleted", "exit code 0 (Completed)"),
+            id="done",
         ),
+        pytest.param(status(phase="Succeeded"), ("PodCompleted", "the pod ended"), id="done, somehow"),
     ],
 )
 def test_trouble(status, trouble):
@@ -149,6 +151,69 @@ def test_trouble(status, trouble):
 def test_phase(status, expected):
     found = trim(pod("p") | {"status": status})
     assert (found.phase, found.ready, found.finished) == expected
+
+
+SIDECAR = {"name": "sidecar", "state": RUNNING}
+
+
+@pytest.mark.parametrize(
+    "code, policy, finished",
+    [
+        (0, "Always", False),
+        (0, "OnFailure", True),
+        (0, "Never", True),
+        (1, "OnFailure", False),
+        (1, "Never", True),
+    ],
+)
+@pytest.mark.parametrize("own", [False, True], ids=["the pod's policy", "the container's"])
+def test_a_pod_whose_sidecar_runs_on_is_finished_when_dask_is_not_restarted(code, policy, finished, own):
+    body = pod("p") | {
+        "status": status({"name": "dask", "state": terminated(code)}, SIDECAR, phase="Running")
+    }
+    body["spec"]["restartPolicy"] = "Always" if own else policy
+    body["spec"]["containers"][0] |= {"restartPolicy": policy} if own else {}
+    body["spec"]["containers"].append({"name": "sidecar"})
+    found = trim(body)
+    assert (found.finished, found.running) == (finished, False)
+    reason = "PodFailed" if code else "PodCompleted"
+    assert found.trouble == (Finding(reason, f"exit code {code} (Error)") if finished else None)
+
+
+def test_rules_for_restarts_are_left_to_the_kubelet():
+    body = pod("p") | {"status": status({"name": "dask", "state": terminated(1)}, SIDECAR, phase="Running")}
+    body["spec"]["containers"][0] |= {"restartPolicy": "Never", "restartPolicyRules": [{"action": "Restart"}]}
+    assert not trim(body).finished
+
+
+def run(seconds, code=0):
+    end = {"startedAt": "2026-11-23T11:50:00Z", "finishedAt": f"2026-11-23T11:50:{seconds:02}Z"}
+    return {"terminated": {"exitCode": code, **end}}
+
+
+@pytest.mark.parametrize(
+    "status, seconds",
+    [
+        pytest.param(status({"name": "dask", "state": run(9)}, phase="Succeeded"), 9, id="finished"),
+        pytest.param(status({"name": "dask", "state": run(9, 1)}, phase="Failed"), None, id="failed"),
+        pytest.param(
+            status(waiting("CrashLoopBackOff", lastState=run(7)), phase="Running"), 7, id="in a back-off"
+        ),
+        pytest.param(
+            status(waiting("CrashLoopBackOff", lastState=run(7, 1)), phase="Running"), None, id="crashed"
+        ),
+        pytest.param(
+            status({"name": "dask", "state": RUNNING, "lastState": run(7)}, phase="Running"), None, id="again"
+        ),
+        pytest.param(
+            status({"name": "dask", "state": run(7), "restartCount": 1}, phase="Running"),
+            None,
+            id="about to be restarted",
+        ),
+    ],
+)
+def test_how_long_a_container_ran_that_completed(status, seconds):
+    assert trim(pod("p") | {"status": status}).completed_seconds == seconds
 
 
 def test_a_pod_without_labels():

@@ -20,6 +20,7 @@ from dask_k8s_controller.dask.findings import Finding
 from dask_k8s_controller.dask.findings import conditions as found_conditions
 from dask_k8s_controller.dask.scheduler.answers import AgentError
 from dask_k8s_controller.dask.workergroup import observe, status
+from dask_k8s_controller.dask.workergroup.desired import Desired
 from dask_k8s_controller.dask.workergroup.retirement import Retirement
 from dask_k8s_controller.runtime.plan import Create
 from dask_k8s_controller.runtime.results import Outcome, WriteError
@@ -27,7 +28,6 @@ from dask_k8s_crds import Condition, DaskCluster, DaskWorkerGroup, labels
 from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.object_size import SIZE_MAX
 from dask_k8s_crds.resources import DASK_WORKER_GROUPS, PODS, SERVICES
-from dask_k8s_crds.updates import UpdateStrategy
 
 from .builders import NOW, cluster, group, owned_by, pod, record, service
 
@@ -216,6 +216,7 @@ def test_the_largest_size_of_an_object():
 
 def test_reasons_of_a_group():
     parsed = DaskWorkerGroup.parse(group(replicas=2))
+    desired = Desired(parsed, DaskCluster.parse(cluster()), "cluster.local")
     stays = [
         *("SchedulerUnreachable", "SchedulerSilent", "Unauthorized", "AgentMissing", "BadAnswer"),
         *("Retiring", "SurgeRefused", "WaitingForSuccessors", "WorkersNotRegistered", "WorkersStuck"),
@@ -228,11 +229,12 @@ def test_reasons_of_a_group():
         [pod("a", ready=True), pod("b", ready=True)],
         [pod("a", ready=True, annotations=old), pod("b", ready=True)],
         [pod("a", ready=True), pod("b", phase="Failed")],
+        [pod("a", ready=True), pod("b", phase="Succeeded")],
     ]
     found = [*status.waiting(parsed)]
     for bodies, outcome, each in product(workers, (FINE, REFUSED), retirements):
         observed = observe.Observed.of_pods([record(PODS, body) for body in bodies], digest="new")
-        found += status.running(parsed, observed, outcome, each, UpdateStrategy())
+        found += status.running(desired, observed, outcome, each, NOW)
         found += status.suspended(parsed, observed, outcome)
     pairs = {(each.type, each.reason) for each in found}
     assert without_trouble(pairs) == documented("Reasons of a DaskWorkerGroup")

@@ -32,6 +32,9 @@ class Agent(Protocol):
     async def known(self, pods: Mapping[str, str]) -> frozenset[str]:
         """Return which of these pods have a registered worker."""
 
+    async def left(self, pods: Mapping[str, str]) -> Mapping[str, float]:
+        """Return how many seconds ago workers in these pods, or with their addresses, left the scheduler."""
+
     async def retire(self, pods: Mapping[str, str], count: int, successors: Successors) -> Retired:
         """Retire the workers of ``count`` of these pods: they finish their tasks and move their data.
 

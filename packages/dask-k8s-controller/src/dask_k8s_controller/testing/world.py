@@ -33,6 +33,7 @@ class FakeAgent:
             "demand": Demand(target_duration=5.0, idle_seconds=None, loads=(), waiting=()),
             "idle": None,
             "known": frozenset,
+            "left": {},
             "retire": lambda pods, count, _successors: Retired(gone=frozenset(sorted(pods)[:count])),
         } | answers
 

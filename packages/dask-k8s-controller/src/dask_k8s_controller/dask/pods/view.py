@@ -76,16 +76,16 @@ class Pod:
     """Since when an outdated worker has been draining."""
     failures: int
     """How many predecessors of a worker ended by themselves, one after another."""
+    finished: bool
+    """Whether its main container will never run again."""
+    completed_seconds: float | None
+    """For how many seconds its main container ran last, if that ended with exit code 0 and the kubelet does
+    not restart it now: the pod is finished, or in a back-off. None for others."""
 
     @property
     def ip(self) -> str:
         """Its primary IP address, or empty."""
         return self.ips[0] if self.ips else ""
-
-    @property
-    def finished(self) -> bool:
-        """Whether none of its containers will ever run again."""
-        return self.phase in {"Succeeded", "Failed"}
 
     def outdated(self, digest: str) -> bool:
         """Return whether it was created from a template with another digest."""
@@ -121,10 +121,11 @@ def trim(body: Body) -> Pod:
     annotations = metadata.get("annotations") or {}
     component = (metadata.get("labels") or {}).get(labels.COMPONENT, "")
     shares_ip = component == labels.WORKER and body["spec"].get("hostNetwork")
-    trouble, failures = _bounded(pod_trouble(body["spec"], status, conditions)), _failures(annotations)
-    left = MAX_TEXT - (len(trouble.message) if trouble else 0)
     main = dask_container(body["spec"], component)
-    running, ready = _is_running(main["name"], status), conditions.get("Ready", {}).get("status") == "True"
+    finished, failures = _is_finished(main, body["spec"], status), _failures(annotations)
+    trouble = _bounded(pod_trouble(body["spec"], status, conditions, finished=finished))
+    left = MAX_TEXT - (len(trouble.message) if trouble else 0)
+    running, ready = _is_running(main, status), conditions.get("Ready", {}).get("status") == "True"
     stalled = trouble is not None or (running and not ready)
     return Pod(
         name=metadata["name"],
@@ -134,7 +135,9 @@ def trim(body: Body) -> Pod:
         ready=ready,
         deletion=metadata.get("deletionTimestamp"),
         trouble=trouble,
-        stalled_since=bounded(pod_stalled_since(trouble, body, conditions, failures), MAX_WORD)
+        stalled_since=bounded(
+            pod_stalled_since(trouble, body, conditions, failures, finished=finished), MAX_WORD
+        )
         if stalled
         else "",
         running=running,
@@ -148,6 +151,8 @@ def trim(body: Body) -> Pod:
         last_applied=_shared(last_applied.short(last_applied.recorded(body), left)),
         draining_since=bounded(annotations.get(labels.DRAINING_SINCE), MAX_WORD) or None,
         failures=failures,
+        finished=finished,
+        completed_seconds=_completed_seconds(_status_of(main, status), finished=finished),
     )
 
 
@@ -168,12 +173,40 @@ def troubled(pods: Iterable[Pod]) -> Finding | None:
     return Finding(reason, f"pod {name}{others}: {trouble.message}")
 
 
-def _is_running(main: str, status: Body) -> bool:
+def _is_running(main: Body, status: Body) -> bool:
     """Return whether the container of Dask runs, whatever its sidecars do; unreported, the phase decides."""
     if status.get("phase") != "Running":
         return False
-    states = [each.get("state", {}) for each in status.get("containerStatuses") or () if each["name"] == main]
-    return all("running" in state for state in states)
+    found = _status_of(main, status)
+    return not found or "running" in found.get("state", {})
+
+
+def _is_finished(main: Body, spec: Body, status: Body) -> bool:
+    """Return whether the main container will never run again, even if a sidecar still runs."""
+    if status.get("phase") in {"Succeeded", "Failed"}:
+        return True
+    ended = _status_of(main, status).get("state", {}).get("terminated")
+    if not ended or main.get("restartPolicyRules"):  # with rules, it is the kubelet's to say
+        return False
+    policy = main.get("restartPolicy") or spec.get("restartPolicy", "Always")
+    return bool(policy == "Never" or (policy == "OnFailure" and ended.get("exitCode") == 0))
+
+
+def _completed_seconds(found: Body, *, finished: bool) -> float | None:
+    """Return how long the last run of the main container took if it ended well; see `Pod`."""
+    state = found.get("state", {})
+    waits = (state.get("waiting") or {}).get("reason") == "CrashLoopBackOff"
+    run = state.get("terminated") if finished else found.get("lastState", {}).get("terminated")
+    if not run or run.get("exitCode") != 0 or not (finished or waits):
+        return None
+    begin, end = run.get("startedAt"), run.get("finishedAt")
+    return seconds_since(begin, datetime.fromisoformat(end)) if begin and end else 0.0
+
+
+def _status_of(container: Body, status: Body) -> Body:
+    """Return the status of a container; empty if there is none."""
+    name = container["name"]
+    return next((each for each in status.get("containerStatuses") or () if each["name"] == name), {})
 
 
 def _ips(status: Body) -> tuple[str, ...]:

@@ -127,5 +127,7 @@ Counts = Annotated[Mapping[str, int], _mapping(GROUPS, GROUP_NAME, _count)]
 """Numbers by worker group."""
 PodReasons = Annotated[Mapping[str, str], _mapping(LARGEST_ANSWER, POD_NAME, _reason)]
 """Reasons by pod; their number is limited by that of the elements of the answer."""
+PodTimes = Annotated[Mapping[str, float], _mapping(LARGEST_ANSWER, POD_NAME, _amount)]
+"""Seconds by pod; their number is limited by that of the elements of the answer."""
 PodNames = Annotated[frozenset[Annotated[str, Field(max_length=POD_NAME)]], sequence(LARGEST_ANSWER)]
 """Names of pods; their number is limited by that of the elements of the answer."""
