@@ -260,6 +260,19 @@ class KubeCluster(ClusterManager):
         """Delete a group that was added, and its workers."""
         return self._call(self._apply, scaling.delete_group, name)
 
+    def restart_workers(self, worker_group: str | None = None) -> Any:
+        """Replace the workers of all groups, or of one group, by new pods, a few at a time.
+
+        Data and tasks are handed over before a worker goes, as with an edit of its template; the cluster's
+        ``updateStrategy`` says how many go at a time. Returns at once. Use it for example after a ConfigMap
+        has changed that workers read when they start. ``Client.restart_workers`` restarts processes within
+        their pods instead, and loses their data.
+
+        Args:
+            worker_group: The name of the group within the cluster; by default all groups.
+        """
+        return self._call(self._apply, scaling.restart, worker_group)
+
     async def _apply(self, function: Callable[..., Any], *args: Any) -> Any:
         """Call a function of `scaling` with the API server and the cluster, once they are known.
 

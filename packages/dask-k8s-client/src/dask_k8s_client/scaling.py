@@ -1,7 +1,8 @@
-"""The number of workers of a cluster: its worker groups, and the autoscaler that may scale them."""
+"""The workers of a cluster: its worker groups, the autoscaler that may scale them, and restarts."""
 
 import math
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from http import HTTPStatus
 
 from dask_k8s_client.api.requests import Api, Selector
@@ -11,7 +12,7 @@ from dask_k8s_client.exceptions import admit, explained, explaining
 from dask_k8s_client.observed import is_terminating
 from dask_k8s_client.specs.manifests import make_autoscaler, make_group, make_unowned_autoscaler
 from dask_k8s_client.waiting import time_limit
-from dask_k8s_crds import DaskAutoscaler, DaskWorkerGroup, names
+from dask_k8s_crds import DaskAutoscaler, DaskWorkerGroup, labels, names
 from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import DASK_AUTOSCALERS, DASK_CLUSTERS, DASK_WORKER_GROUPS
 
@@ -42,16 +43,38 @@ async def set_replicas(api: Api, cluster: JSON, group: str, n: int, timeout: flo
         if (patched := await api.patch(DASK_WORKER_GROUPS, namespace, name, patch)) is not None:
             return patched
         if group != DEFAULT_GROUP:
-            groups = await api.list_items(DASK_WORKER_GROUPS, namespace)
-            own = [each for each in groups if each["spec"]["cluster"] == metadata["name"]]
-            prefix = names.worker_group(metadata["name"], "")
-            present = ", ".join(sorted(each["metadata"]["name"].removeprefix(prefix) for each in own))
-            raise ValueError(f"the cluster {metadata['name']} has no worker group {group!r}, but: {present}")
+            raise await _no_such_group(api, cluster, group)
         late = f"the worker group {name} is not there after {timeout:.0f} s; is the Dask Operator running?"
         async with time_limit(timeout, late):
             selector = Selector.named(name)
             await until(api, DASK_WORKER_GROUPS, namespace, selector, lambda objects: objects.get(name))
             return await api.patch(DASK_WORKER_GROUPS, namespace, name, patch)
+
+
+async def restart(api: Api, cluster: JSON, group: str | None) -> None:
+    """Have the workers of a group, or without one those of the cluster, replaced one after another.
+
+    The controller does it for each other value of the annotation, after they have handed over their data.
+    """
+    name, namespace = cluster["metadata"]["name"], cluster["metadata"]["namespace"]
+    patch = {"metadata": {"annotations": {labels.RESTARTED_AT: datetime.now(UTC).isoformat()}}}
+    if group is None:
+        action = f"restart the workers of the cluster {name}"
+        with explaining(action):
+            if await api.patch(DASK_CLUSTERS, namespace, name, patch) is None:
+                raise _deleted(name, action)
+        return
+    with explaining(f"restart the worker group {names.worker_group(name, group)}"):
+        if await api.patch(DASK_WORKER_GROUPS, namespace, names.worker_group(name, group), patch) is None:
+            raise await _no_such_group(api, cluster, group)
+
+
+async def _no_such_group(api: Api, cluster: JSON, group: str) -> ValueError:
+    name = cluster["metadata"]["name"]
+    groups = await api.list_items(DASK_WORKER_GROUPS, cluster["metadata"]["namespace"])
+    own = [each["metadata"]["name"] for each in groups if each["spec"]["cluster"] == name]
+    present = ", ".join(sorted(each.removeprefix(names.worker_group(name, "")) for each in own))
+    return ValueError(f"the cluster {name} has no worker group {group!r}, but: {present}")
 
 
 async def add_group(api: Api, cluster: JSON, name: str, worker: Callable[[JSON], JSON]) -> None:
@@ -83,8 +106,12 @@ async def _present(api: Api, cluster: JSON, action: str) -> JSON:
     name, namespace = cluster["metadata"]["name"], cluster["metadata"]["namespace"]
     present = await api.get(DASK_CLUSTERS, namespace, name)
     if present is None:
-        raise ValueError(f"cannot {action}: there is no DaskCluster {name} any more")
+        raise _deleted(name, action)
     return present
+
+
+def _deleted(cluster: str, action: str) -> ValueError:
+    return ValueError(f"cannot {action}: there is no DaskCluster {cluster} any more")
 
 
 def autoscaler_spec(

@@ -21,6 +21,10 @@ def spec_of(name, policy, *sidecars, command=None):
     return spec
 
 
+def count(dask_scheduler):
+    return len(dask_scheduler.workers)
+
+
 def degraded(kube, name):
     conditions = kube.get(f"daskworkergroup/{name}-default")["status"]["conditions"]
     return next(each for each in conditions if each["type"] == "Degraded")
@@ -48,7 +52,7 @@ def test_retired_workers_are_replaced_at_once(make, kube, name, policy, sidecars
         # With `Always`, the kubelet restarts the container, the first time without a back-off.
         for _ in range(2 if policy == "Always" else 1):
             client.retire_workers(names=[chosen])
-            cluster.wait_for_workers(2)
+            kube.poll(lambda: client.run_on_scheduler(count) == 2)
     assert chosen not in group_of(kube, group)
     kube.wait(f"daskworkergroup/{group}", "condition=Ready")
     own = group_of(kube, group)

@@ -20,6 +20,9 @@ ISTIO_DEFAULT: Mapping[str, str] = {"sidecar.istio.io/inject": "false"}
 
 LEGACY_COMMANDS = "kubernetes.dask.org/legacy-commands"
 """Set by users: "keep" runs `dask-scheduler` and `dask-worker` unchanged, for images older than 2022.10."""
+RESTARTED_AT = "kubernetes.dask.org/restartedAt"
+"""Set by users on a cluster or a group: another value has the workers replaced. Children do not inherit it,
+since then the scheduler would be replaced, too."""
 CLUSTER_REPLICAS = "kubernetes.dask.org/cluster-replicas"
 """On the default group: the `replicas` of the cluster that were last applied to the group."""
 JOB_REPLICAS = "kubernetes.dask.org/job-replicas"
@@ -99,5 +102,27 @@ def without_queue(labels: Mapping[str, str]) -> dict[str, str]:
 
 
 def inherited(annotations: Mapping[str, str]) -> dict[str, str]:
-    """Return the annotations that children inherit: all but those of kopf and kubectl."""
-    return {key: value for key, value in annotations.items() if not key.startswith(_NOT_INHERITED)}
+    """Return the annotations that children inherit: all but those of kopf and kubectl, and `RESTARTED_AT`."""
+    return {
+        key: value
+        for key, value in annotations.items()
+        if key != RESTARTED_AT and not key.startswith(_NOT_INHERITED)
+    }
+
+
+def replaces_pods(annotation: str) -> bool:
+    """Return whether another value of an annotation of a pod template asks for new pods.
+
+    ``kubectl rollout restart`` and Helm charts have pods of a Deployment replaced with such annotations, for
+    example when a ConfigMap has changed that the pods read when they start.
+    """
+    return (
+        annotation == "rollme"
+        or annotation.startswith("checksum/")
+        or annotation.rpartition("/")[2] == "restartedAt"
+    )
+
+
+def replacing(annotations: Mapping[str, str]) -> dict[str, str]:
+    """Return the annotations of a pod template whose change asks for new pods."""
+    return {key: value for key, value in annotations.items() if replaces_pods(key)}

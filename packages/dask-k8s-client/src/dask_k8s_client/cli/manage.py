@@ -1,4 +1,4 @@
-"""`create`, `scale`, `adapt`, `delete`, `run`: the commands that change a cluster or run a job."""
+"""`create`, `scale`, `adapt`, `restart`, `delete`, `run`: the commands that change a cluster or run a job."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
@@ -135,6 +135,19 @@ def adapt(*, name: str, minimum: int, maximum: int | None) -> None:
         spec = scaling.autoscaler_spec(name, minimum=minimum, maximum=maximum)
     work = partial(scaling.adapt, spec=spec, timeout=_SCALING_TIMEOUT)
     _change(name, work, f"adapts: {scaling.bounds(minimum, maximum)}")
+
+
+@click.command()
+@parameters.cluster_name
+@click.option("--group", help="Worker group, by its name within the cluster; all of them by default.")
+@parameters.target_options
+def restart(*, name: str, group: str | None) -> None:
+    """Replace the workers of a cluster by new pods, a few at a time.
+
+    They hand over their data first, as with an edit of their template. The scheduler stays.
+    """
+    in_group = "" if group is None else f" in its group {group}"
+    _change(name, partial(scaling.restart, group=group), f"restarts its workers{in_group}")
 
 
 @click.command()

@@ -40,7 +40,9 @@ def children(cluster: DaskCluster, *, token: str, scheduler_name: str | None = N
 def scheduler_digest(cluster: DaskCluster) -> str:
     """Return the digest of the template of the scheduler's pod."""
     legacy = keeps_legacy_commands(cluster.metadata.annotations)
-    return template_digest(cluster.spec.scheduler.spec, env={}, legacy_commands=legacy)
+    template = cluster.spec.scheduler
+    restarts = [labels.replacing(template.metadata.annotations)]
+    return template_digest(template.spec, env={}, legacy_commands=legacy, restarts=restarts)
 
 
 def agent_secret_name(cluster: DaskCluster, token: str) -> str:

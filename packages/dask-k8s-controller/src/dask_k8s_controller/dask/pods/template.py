@@ -51,12 +51,16 @@ def _variable(name: str, value: str | Body) -> dict[str, Any]:
     return {"name": name, "value" if isinstance(value, str) else "valueFrom": value}
 
 
-def template_digest(template: Body, *, env: Mapping[str, str], legacy_commands: bool) -> str:
+def template_digest(
+    template: Body, *, env: Mapping[str, str], legacy_commands: bool, restarts: Sequence[Any] = ()
+) -> str:
     """Return the digest of the input of `pod_spec`, without the name of the pod.
 
     It does not cover the result, so that a newer controller that builds pods differently restarts none.
+    ``restarts`` are annotations, or values of some, that ask for new pods when they change.
     """
-    return last_applied.digest([template, env, legacy_commands and bool(removed_commands(template))])
+    parts = [template, env, legacy_commands and bool(removed_commands(template))]
+    return last_applied.digest([*parts, *([restarts] if any(restarts) else [])])
 
 
 def removed_commands(template: Body) -> list[str]:
