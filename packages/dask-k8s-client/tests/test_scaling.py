@@ -133,5 +133,5 @@ async def test_restart_of_a_group_that_there_is_not(restarts, api):
 
 async def test_restart_of_a_cluster_that_was_deleted(restarts, api):
     gone = {"metadata": CLUSTER["metadata"] | {"name": "foo-none"}}
-    with pytest.raises(ValueError, match="cannot restart .* there is no DaskCluster foo-none any more"):
+    with pytest.raises(ValueError, match=r"cannot restart .* there is no DaskCluster foo-none any more"):
         await scaling.restart(api, gone, None)

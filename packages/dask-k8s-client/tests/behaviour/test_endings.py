@@ -21,8 +21,8 @@ def spec_of(name, policy, *sidecars, command=None):
     return spec
 
 
-def count(dask_scheduler):
-    return len(dask_scheduler.workers)
+# A lambda, because it is pickled by value: no scheduler can import this file.
+count = lambda dask_scheduler: len(dask_scheduler.workers)  # noqa: E731
 
 
 def degraded(kube, name):
