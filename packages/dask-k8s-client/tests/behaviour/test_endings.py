@@ -22,7 +22,18 @@ def spec_of(name, policy, *sidecars, command=None):
 
 
 # A lambda, because it is pickled by value: no scheduler can import this file.
-count = lambda dask_scheduler: len(dask_scheduler.workers)  # noqa: E731
+workers = lambda dask_scheduler: {each.name: each.address for each in dask_scheduler.workers.values()}  # noqa: E731
+
+
+def retire(client, kube, name):
+    """Retire a worker, and wait until another one, or another run of it, has its place."""
+    [gone] = client.retire_workers(names=[name])
+
+    def replaced():
+        now = client.run_on_scheduler(workers)
+        return len(now) == 2 and gone not in now.values()
+
+    kube.poll(replaced)
 
 
 def degraded(kube, name):
@@ -48,12 +59,11 @@ def test_retired_workers_are_replaced_at_once(make, kube, name, policy, sidecars
         kube.wait(f"daskworkergroup/{group}", "condition=Ready")
         healthy = degraded(kube, name)
         assert healthy["status"] == "False"
-        [chosen, _] = group_of(kube, group)
+        [(chosen, uid), _] = group_of(kube, group).items()
         # With `Always`, the kubelet restarts the container, the first time without a back-off.
         for _ in range(2 if policy == "Always" else 1):
-            client.retire_workers(names=[chosen])
-            kube.poll(lambda: client.run_on_scheduler(count) == 2)
-    assert chosen not in group_of(kube, group)
+            retire(client, kube, chosen)
+    assert uid not in group_of(kube, group).values()
     kube.wait(f"daskworkergroup/{group}", "condition=Ready")
     own = group_of(kube, group)
     pods = [each["metadata"] for each in kube.get("pods")["items"] if each["metadata"]["name"] in own]
