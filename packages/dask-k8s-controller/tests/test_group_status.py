@@ -203,7 +203,8 @@ def test_a_template_in_which_nothing_shows_the_container_of_dask():
     body = group(replicas=1)
     body["spec"]["worker"]["spec"] = {"containers": [{"name": "a"}, {"name": "b"}]}
     observed = Observed.of_pods([ready("w")])
-    found = running(DaskWorkerGroup.parse(body), observed, FINE, NONE, UpdateStrategy())
+    desired = Desired(DaskWorkerGroup.parse(body), DESIRED.cluster, "cluster.local")
+    found = running(desired, observed, FINE, NONE, NOW)
     assert {each.type: (each.status, each.reason) for each in found} == {
         "Ready": ("True", "WorkersReady"),
         "Progressing": ("False", "Complete"),
