@@ -32,6 +32,8 @@ class Server:
     spread: float = 0.3
     """The standard deviation of the time of a request, as a share of its mean."""
     refuses_above: int = 10**6
+    refuses: float = 0.0
+    """The share of requests that it refuses whatever the number."""
     slowdown: float = 0.0
     """By which share each request that is inside slows down the others."""
     change: tuple[float, int, float] | None = None
@@ -41,6 +43,9 @@ class Server:
     def pass_time(self, now: float) -> None:
         if self.change and now >= self.change[0]:
             self.parallel, self.seconds = self.change[1:]
+
+    def does_refuse(self, inside: int) -> bool:
+        return inside >= self.refuses_above or self.random.random() < self.refuses
 
     def draw(self, inside: int) -> float:
         sigma = math.sqrt(math.log(1 + self.spread**2))
@@ -89,7 +94,7 @@ def simulate(server, until, kinds=lambda _: ("POST", 0.0), limit=None, start=0.0
             in_flight += 1
             kind, more = kinds(server.random)
             request = (limit.epoch, now, more, kind)
-            if busy + len(queue) >= server.refuses_above:
+            if server.does_refuse(busy + len(queue)):
                 heapq.heappush(events, (now + 0.002, next(order), None))
             elif busy < server.parallel:
                 busy += 1
@@ -157,6 +162,24 @@ def test_refusals_for_load_cost_little(above):
     assert run.throughput(SETTLED, 45) >= 0.9 * above / 0.05
     assert run.swing(SETTLED) <= 2
     assert run.refused < 45
+
+
+def test_refusals_for_other_reasons_do_not_lower_the_limit_for_good():
+    """Other clients may be the cause, and fewer requests of this one would not help."""
+    run = simulate(Server(16, 0.05, refuses=0.01), 60)
+    assert run.refused > 15
+    late = [limit for time, limit in run.limits if time >= 30]
+    # It was at 2, the least possible, when each refusal counted.
+    assert sum(late) / len(late) >= 5
+
+
+def test_a_server_that_begins_to_refuse_is_followed():
+    server, limit = Server(16, 0.05), AdaptiveLimit(MOST)
+    simulate(server, 10, limit=limit)
+    server.refuses_above = 6
+    run = simulate(server, 50, limit=limit, start=10)
+    assert run.throughput(25, 50) >= 0.85 * 6 / 0.05
+    assert max(each for time, each in run.limits if time >= 25) <= 8
 
 
 def test_a_server_that_many_requests_slow_down_keeps_its_throughput():

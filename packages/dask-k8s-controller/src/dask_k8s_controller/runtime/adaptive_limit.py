@@ -12,7 +12,7 @@ Below the knee the latencies are equal and the estimate grows; above it they gro
 estimate shrinks. Nothing is remembered of a latency for longer than one such cycle, so that a server that
 becomes slower for every request does not look like one that is overloaded. At the start the limit doubles as
 long as that does not raise the latency. A refusal (429) puts a ceiling below the number of requests in flight
-that caused it; the ceiling rises slowly.
+that caused it, unless as many have just been answered many times; the ceiling rises slowly.
 """
 
 from collections.abc import Hashable
@@ -40,7 +40,9 @@ IDLE_SECONDS = 5.0
 """Samples before and after a longer pause are not compared."""
 BACK_OFF = 0.9
 """The ceiling after a refusal, as a share of the requests that were in flight."""
-SLOW_RISE_SECONDS = 10.0
+PROOF = 1
+"""After so many answers for each request in flight, their number is not why the next one is refused."""
+SLOW_RISE_SECONDS = 15.0
 """How often the ceiling rises, by a tenth."""
 REFUSAL_SECONDS = 1.0
 """Refusals that are nearer to each other count once."""
@@ -93,6 +95,10 @@ class AdaptiveLimit:
     _ceiling: float = field(init=False)
     _ceiling_set: float = 0.0
     _last_refusal: float | None = None
+    _proven: int = 0
+    """The highest limit since the last refusal."""
+    _answered: int = 0
+    """How many requests were answered since with this limit."""
 
     def __post_init__(self) -> None:
         self._knee = float(min(START, self.most))
@@ -101,8 +107,13 @@ class AdaptiveLimit:
 
     def add(self, kind: Hashable, epoch: int, sent: float, now: float) -> None:
         """Learn that a request of this epoch was answered now, while no more were allowed in flight."""
+        if self._ceiling < self.most and now - self._ceiling_set > SLOW_RISE_SECONDS:
+            self._ceiling, self._ceiling_set = min(self.most, self._ceiling * 1.1 + 0.5), now
         if epoch != self.epoch:
             return
+        if self.current > self._proven:
+            self._proven, self._answered = self.current, 0
+        self._answered += self.current == self._proven
         if self._began is not None and now - self._last_sample > max(IDLE_SECONDS, 3 * (now - sent)):
             self._low, self._is_high = None, False
             self._begin(self._knee if self._starting else self._knee * LOW)
@@ -116,17 +127,26 @@ class AdaptiveLimit:
             self._began = sent
         self._latencies.add(kind, now - sent)
         if self._latencies.count >= self._enough(now - self._began):
-            self._end(now)
+            self._end()
 
     def refused(self, in_flight: int, now: float) -> None:
-        """Learn that the API server refused a request because of its load, with so many in flight."""
+        """Learn that the API server refused a request because of its load, with so many in flight.
+
+        It may have other reasons than this client: then fewer in flight would not help.
+        """
         if self._last_refusal is not None and now - self._last_refusal < REFUSAL_SECONDS:
             return
-        self._last_refusal = self._ceiling_set = now
+        is_proven = self.current <= self._proven and self._answered >= PROOF * in_flight
+        is_cause = in_flight >= self.current and not is_proven
+        self._last_refusal, self._answered = now, 0
+        if not is_cause:
+            return
+        self._ceiling_set = now
         self._ceiling = max(float(LEAST), in_flight * BACK_OFF)
         self._knee = min(self._knee, self._ceiling)
         self._starting = self._is_high = False
         self._begin(self._knee * LOW)
+        self._proven = self.current
 
     def _enough(self, seconds: float) -> int:
         """Return how many samples this epoch needs, after so many seconds."""
@@ -134,9 +154,7 @@ class AdaptiveLimit:
             return self.current
         return max(MIN_SAMPLES, 2 * self.current)
 
-    def _end(self, now: float) -> None:
-        if self._ceiling < self.most and now - self._ceiling_set > SLOW_RISE_SECONDS:
-            self._ceiling, self._ceiling_set = min(self.most, self._ceiling * 1.1 + 0.5), now
+    def _end(self) -> None:
         if self._starting:
             self._end_of_doubling()
         elif self._is_high:
