@@ -8,7 +8,8 @@ from dask_k8s_client.diagnosis import CONTROLLER_PATIENCE, diagnose
 from dask_k8s_client.observed import Observed
 
 FIRST, SECOND = "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z"
-SEEN = {"phase": "Pending", "conditions": [{"type": "Degraded", "status": "False", "reason": "AsExpected"}]}
+HEALTHY = {"type": "Degraded", "status": "False", "reason": "Healthy"}
+SEEN = {"phase": "Running", "conditions": [HEALTHY, {"type": "SchedulerReady", "status": "True"}]}
 
 
 def cluster(status=SEEN, **metadata):
@@ -19,6 +20,13 @@ def degraded(reason, message="text"):
     return cluster(
         {"conditions": [{"type": "Degraded", "status": "True", "reason": reason, "message": message}]}
     )
+
+
+def not_reachable(reason, message, trouble=None):
+    found = [condition("SchedulerReady", "False", reason, message)]
+    if trouble:
+        found.append(condition("Degraded", "True", trouble, "text"))
+    return cluster({"conditions": found})
 
 
 def pod(
@@ -75,7 +83,34 @@ NOT_FOUND = (
 
 CASES = [
     pytest.param(seen((READY,)), None, None, "", id="ready"),
-    pytest.param(seen(None), "NotReady", False, "", id="pods forbidden, not ready"),
+    pytest.param(
+        Observed(not_reachable("ServiceMissing", "there is no service"), (READY,)),
+        "ServiceMissing",
+        False,
+        "there is no service",
+        id="ready, without a service",
+    ),
+    pytest.param(
+        Observed(not_reachable("ServiceMissing", "there is no service", "WebhookFailed"), (READY,)),
+        "WebhookFailed",
+        False,
+        "^text$",
+        id="ready, and its service is refused",
+    ),
+    pytest.param(
+        Observed(not_reachable("LoadBalancerPending", "no address"), (READY,)),
+        None,
+        None,
+        "",
+        id="ready, and a load balancer is not: a client may do without",
+    ),
+    pytest.param(
+        Observed(not_reachable("SchedulerNotReady", "not ready yet"), None),
+        "SchedulerNotReady",
+        False,
+        "",
+        id="pods forbidden, not ready",
+    ),
     pytest.param(
         Observed(cluster({"conditions": [condition("SchedulerReady", "True")]}), None),
         None,

@@ -112,7 +112,7 @@ async def test_what_was_deleted_counts_as_going(stand):
 
 @pytest.mark.parametrize(
     "lost, seconds",
-    [pytest.param(0.0, 30.0, id="never seen"), pytest.param(1.0, 3.0, id="never answered")],
+    [pytest.param(0.0, 30.0, id="never seen"), pytest.param(1.0, 1.5, id="never answered")],
 )
 async def test_a_write_is_looked_after_whatever_turns_come_before(stand, lost, seconds):
     stand.server.faults = Faults(latency=0.0, lost=lost)

@@ -126,6 +126,15 @@ def scheduler_is_unschedulable(o: Observed) -> Diagnosis | None:
     return None
 
 
+def scheduler_is_not_reachable(o: Observed) -> Diagnosis | None:
+    """The pod is ready, and something else is missing, such as its service."""
+    if o.pod is None or not o.pod_is_ready or not o.status:
+        return None
+    ready = observed.find_condition(o.status, "SchedulerReady")
+    why = observed.true_condition(o.status, "Degraded") or ready
+    return Diagnosis(why.get("reason", "NotReady"), why.get("message", "the scheduler cannot be reached yet"))
+
+
 def scheduler_is_not_ready(o: Observed) -> Diagnosis | None:
     """The pod runs, but its readiness probe does not succeed yet."""
     if o.pod is None or observed.phase(o.pod) != "Running":
@@ -170,6 +179,7 @@ UNTIL_READY: _Checks = (
     image_cannot_be_pulled,
     container_cannot_start,
     scheduler_is_unschedulable,
+    scheduler_is_not_reachable,
     scheduler_is_not_ready,
     scheduler_is_pending,
     cluster_is_degraded,

@@ -35,11 +35,19 @@ class Observed:
         return scheduler_of(self.pods or ()) or newest
 
     @property
+    def pod_is_ready(self) -> bool:
+        """Whether the scheduler's pod is ready, as far as we may see it."""
+        return self.pods is None or (self.pod is not None and is_ready(self.pod))
+
+    @property
     def is_ready(self) -> bool:
-        """Whether the scheduler accepts connections."""
-        if self.pods is None:
-            return bool(true_condition(self.status, "SchedulerReady"))
-        return self.pod is not None and is_ready(self.pod)
+        """Whether the scheduler accepts connections of clients and workers.
+
+        A client may do without the address of a load balancer, and waits for it itself if not.
+        """
+        ready = find_condition(self.status, "SchedulerReady")
+        is_reachable = ready.get("status") == "True" or ready.get("reason") == "LoadBalancerPending"
+        return is_reachable and self.pod_is_ready
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,9 @@
 """Findings, each a reason and a message, and the conditions made from them. Pure functions without I/O."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from dask_k8s_controller.runtime.cache import Record
@@ -24,14 +26,17 @@ class Finding(NamedTuple):
 
 _MOST_FIELDS = 10
 """How many unknown fields a message names."""
+_MOST_BYTES = 4096
+"""Bytes of a message of the API server that are shown. It may quote a spec."""
+_CAMEL_CASE = re.compile(r"[A-Z][A-Za-z0-9]*")
 HEALTHY = Finding("Healthy", "nothing is wrong")
 
 
 def refused(outcome: Outcome) -> Finding | None:
-    """Return the first write that the API server refused, with the server's message."""
-    for error in outcome.errors:
-        if isinstance(error, WriteError) and error.answered and not isinstance(error.action, Event):
-            return Finding(_reason(error), f"{error.action}: {error.message}")
+    """Return the first write that the API server refuses, or has failed to carry out for some time."""
+    for error in outcome.failures:
+        if isinstance(error, WriteError) and error.is_refusal and not isinstance(error.action, Event):
+            return Finding(_reason(error), bounded(f"{error.action}: {error.message}", _MOST_BYTES))
     return None
 
 
@@ -53,7 +58,12 @@ def _reason(error: ApiError) -> str:
         return "NamespaceTerminating"
     if error.status in (400, 422):
         return "InvalidSpec"
-    return error.reason or "Refused"
+    if "failed calling webhook" in error.message or "failed to call webhook" in error.message:
+        return "WebhookFailed"
+    if error.status == 0 or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return "ApiServerError"
+    # A proxy in between answers with the phrase of the HTTP status, which is not CamelCase.
+    return error.reason if _CAMEL_CASE.fullmatch(error.reason) else "Refused"
 
 
 def conditions(generation: int | None, **found: tuple[bool | None, Finding]) -> tuple[Condition, ...]:

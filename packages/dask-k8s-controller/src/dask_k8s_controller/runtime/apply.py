@@ -8,7 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Hashable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
@@ -18,6 +18,7 @@ from dask_k8s_controller.runtime.clock import Clock
 from dask_k8s_controller.runtime.expectations import Expectations
 from dask_k8s_controller.runtime.objects import Body, Key, Owner, controller_of
 from dask_k8s_controller.runtime.plan import Action, Create, Delete, Event, Patch, Plan
+from dask_k8s_controller.runtime.refusals import Refusals
 from dask_k8s_controller.runtime.results import Outcome, WriteError
 from dask_k8s_controller.runtime.throttle import Priority, Throttle
 from dask_k8s_crds.api_errors import ApiError
@@ -36,6 +37,10 @@ class Applier:
     throttle: Throttle
     expectations: Expectations
     clock: Clock
+    refusals: Refusals = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.refusals = Refusals(self.expectations)
 
     async def apply(self, key: Key, uid: str, plan: Plan) -> Outcome:
         """Apply a plan of the object ``key`` with this ``uid`` (the owner of what is created).
@@ -60,7 +65,11 @@ class Applier:
                 tasks.create_task(self._write_all(key, uid, others, errors))
         order = {id(action): place for place, action in enumerate(plan)}
         errors.sort(key=lambda error: order[id(error.action)])
-        return Outcome(tuple(errors))
+        return Outcome(tuple(errors), self.pending(key, uid))
+
+    def pending(self, key: Key, uid: str) -> tuple[WriteError, ...]:
+        """Return the errors of earlier plans of an object whose writes are not repeated yet."""
+        return self.refusals.pending(key, uid, now=self.clock.monotonic())
 
     async def write(self, key: Key, uid: str, action: Action) -> None:
         """Carry out one action; raise `WriteError` if the API server refuses it or does not answer."""
@@ -77,7 +86,11 @@ class Applier:
                     case Event():
                         await self._create_event(action)
             except ApiError as error:
-                raise WriteError(action, error) from error
+                failure = self.refusals.failed(key, action, error, now=self.clock.monotonic())
+                if self.cache.get(key) is None:
+                    self.refusals.forget(key)  # deleted meanwhile
+                raise failure from error
+            self.refusals.succeeded(key, action)
 
     async def patch_status(self, key: Key, version: str, patch: Mapping[str, Any]) -> bool:
         """Patch the status of an object with this resource version; return whether the API server did it.
