@@ -41,7 +41,9 @@ def pod(
     status = {"phase": phase, "conditions": list(conditions), **more.pop("status", {})}
     if container is not None:
         status["containerStatuses"] = [{"name": "scheduler", "restartCount": 0, **container}]
-    return {"metadata": {"name": name, "uid": name, "creationTimestamp": made, **more}, "status": status}
+    metadata = {"name": name, "uid": name, "creationTimestamp": made, **more}
+    containers = [{"name": "log-shipper"}, {"name": "scheduler", "args": ["dask", "scheduler"]}]
+    return {"metadata": metadata, "spec": {"containers": containers}, "status": status}
 
 
 def waiting(reason, message="", **more):
@@ -317,3 +319,9 @@ def test_controller_has_some_time():
     nothing = Observed(cluster(status={}), ())
     assert not diagnose(nothing, waited=CONTROLLER_PATIENCE - 1).final
     assert diagnose(nothing, waited=CONTROLLER_PATIENCE).final
+
+
+def test_what_to_do_about_a_well_known_end():
+    body = pod(waiting("CrashLoopBackOff", "", lastState={"terminated": {"exitCode": 0}}), phase="Running")
+    body["spec"]["containers"][1]["args"] += ["--idle-timeout", "60"]
+    assert "set spec.idleTimeout of the DaskCluster" in diagnose(seen((body,)), waited=1).message

@@ -271,3 +271,36 @@ def test_addresses(component, own, ip):
     body["spec"]["hostNetwork"] = not own
     body["status"]["podIP"] = "10.0.0.1"
     assert trim(body).ip == ip
+
+
+def ended(code, args, message=""):
+    """A worker that ends again and again."""
+    body = pod("w", phase="Running")
+    body["spec"]["containers"] = [{"name": "worker", "command": ["sh", "-c"], "args": [args]}]
+    last = {"terminated": {"exitCode": code, "reason": "Error", "message": message}}
+    waiting = {"waiting": {"reason": "CrashLoopBackOff"}}
+    body["status"]["containerStatuses"] = [{"name": "worker", "state": waiting, "lastState": last}]
+    return body
+
+
+def test_what_to_do_about_a_well_known_end():
+    trouble = trim(ended(127, "cd / && exec dask-worker --nthreads 1")).trouble
+    assert trouble.message == (
+        'container worker keeps ending with exit code 127 (Error): the command "dask-worker" does not exist '
+        'in distributed 2026.6.0 and later: write "dask worker" instead'
+    )
+
+
+def test_a_message_of_a_container_is_only_searched():
+    message = f"{'secret ' * 1000}No module named 'xgboost'"
+    trouble = trim(ended(1, "dask worker", message)).trouble
+    assert 'Python module "xgboost"' in trouble.message
+    assert "secret" not in trouble.message
+
+
+def test_what_to_do_about_a_worker_that_has_failed():
+    body = pod("w", phase="Failed")
+    body["spec"]["containers"] = [{"name": "worker", "args": ["dask-worker"]}]
+    state = {"terminated": {"exitCode": 127, "reason": "Error"}}
+    body["status"]["containerStatuses"] = [{"name": "worker", "state": state}]
+    assert 'write "dask worker" instead' in trim(body).trouble.message

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dask_k8s_client import observed
-from dask_k8s_client.observed import Observed
+from dask_k8s_client.observed import Container, Observed
+from dask_k8s_crds.hints import hint
 
 CONTROLLER_PATIENCE = 30.0
 """Seconds in which a controller should have seen a new object; it may restart or lose its leadership."""
@@ -43,6 +44,10 @@ class Diagnosis:
     """The container whose log may contain more."""
 
 
+def _hint(o: Observed, container: Container) -> str:
+    return hint(observed.template(o.pod, container.name), container.exit_code, container.output)
+
+
 def cluster_is_deleted(o: Observed) -> Diagnosis | None:
     """The DaskCluster was deleted while we waited."""
     if o.cluster is None or observed.is_terminating(o.cluster):
@@ -77,7 +82,7 @@ def scheduler_crashes(o: Observed) -> Diagnosis | None:
         if each.reason == "CrashLoopBackOff":
             why = f", {each.last_reason}" if each.last_reason not in ("", "Error") else ""
             end = f"exit code {each.exit_code}{why}; restarts: {each.restarts}"
-            message = f"container {each.name} ends again and again ({end})"
+            message = f"container {each.name} ends again and again ({end}){_hint(o, each)}"
             return Diagnosis("CrashLoopBackOff", message, final=True, container=each.name)
     return None
 
@@ -93,6 +98,7 @@ def scheduler_has_ended(o: Observed) -> Diagnosis | None:
     ends = [each for each in observed.containers(o.pod) if each.exit_code is not None]
     ended = next((each for each in ends if each.exit_code), ends[-1] if ends else None)
     message = f"the scheduler has ended with exit code {ended.exit_code if ended else 'unknown'}"
+    message += _hint(o, ended) if ended else ""
     return Diagnosis("Ended", message, final=True, container=ended.name if ended else None)
 
 

@@ -65,6 +65,8 @@ class Container:
     """Of its last termination."""
     last_reason: str
     """The reason of its last termination, such as ``OOMKilled``."""
+    output: str
+    """The message of its last termination, which may be the end of its log."""
 
 
 def located(obj: Mapping[str, Any]) -> str:
@@ -151,7 +153,15 @@ def containers(pod: Mapping[str, Any] | None) -> Iterator[Container]:
             restarts=each.get("restartCount", 0),
             exit_code=last.get("exitCode"),
             last_reason=last.get("reason", ""),
+            output=last.get("message") or "",
         )
+
+
+def template(pod: Mapping[str, Any] | None, name: str) -> JSON:
+    """Return a container of a pod's spec; empty if there is none of this name."""
+    spec = (pod or {}).get("spec") or {}
+    all_containers = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
+    return next((each for each in all_containers if each.get("name") == name), {})
 
 
 def last_event(observed: Observed, type_: str | None = None) -> JSON | None:

@@ -10,6 +10,12 @@ from dask_k8s_crds import labels, names
 Container = Any
 """A container as in a PodSpec."""
 
+LEGACY_COMMANDS: Mapping[str, tuple[str, str]] = {
+    "dask-scheduler": ("dask", "scheduler"),
+    "dask-worker": ("dask", "worker"),
+}
+"""Commands that `distributed` removed in 2026.6.0, and what starts the same program since 2022.10."""
+
 _MOST_TEXT = 2**14
 """Characters of a command that are read, since a pod may have a command of any length."""
 _LONGEST_NAME = 63

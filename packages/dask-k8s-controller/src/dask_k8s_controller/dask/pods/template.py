@@ -7,9 +7,7 @@ from dask_k8s_controller.dask import last_applied
 from dask_k8s_controller.runtime.objects import Body
 from dask_k8s_controller.runtime.plan import Event
 from dask_k8s_crds import labels
-
-COMMANDS = {"dask-scheduler": ("dask", "scheduler"), "dask-worker": ("dask", "worker")}
-"""Commands that `distributed` removed in 2026.6.0, and what starts the same program since 2022.10."""
+from dask_k8s_crds.containers import LEGACY_COMMANDS
 
 
 def pod_spec(template: Body, *, env: Mapping[str, str | Body], legacy_commands: bool) -> dict[str, Any]:
@@ -66,13 +64,13 @@ def template_digest(
 def removed_commands(template: Body) -> list[str]:
     """Return the removed commands that a template starts, for example ``["dask-worker"]``."""
     programs = (program for each in template["containers"] for program in _entrypoint(each)[1][:1])
-    return [program for program in programs if program in COMMANDS]
+    return [program for program in programs if program in LEGACY_COMMANDS]
 
 
 def _renew_command(container: dict[str, Any]) -> None:
     field, args = _entrypoint(container)
-    if args and args[0] in COMMANDS:
-        container[field] = [*COMMANDS[args[0]], *args[1:]]
+    if args and args[0] in LEGACY_COMMANDS:
+        container[field] = [*LEGACY_COMMANDS[args[0]], *args[1:]]
 
 
 def _entrypoint(container: Body) -> tuple[str, Sequence[str]]:
@@ -96,7 +94,7 @@ def legacy_command_events(about: Body, template: Body, annotations: Mapping[str,
 
 def removed_commands_message(commands: Sequence[str]) -> str:
     """Return the message for a user whose template starts removed commands."""
-    renewed = ", ".join(f'"{old}" as "{" ".join(COMMANDS[old])}"' for old in dict.fromkeys(commands))
+    renewed = ", ".join(f'"{old}" as "{" ".join(LEGACY_COMMANDS[old])}"' for old in dict.fromkeys(commands))
     return (
         f"started {renewed}: distributed 2026.6.0 removed the old form; change the template, or annotate "
         f'the resource with "{labels.LEGACY_COMMANDS}: keep" for an image older than 2022.10'

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from dask_k8s_controller.dask.findings import Finding
 from dask_k8s_controller.dask.pods.restarts import total_delay
 from dask_k8s_controller.runtime.objects import Body
+from dask_k8s_crds.hints import hint
 
 _PULL_REASONS = {
     "ErrImagePull",
@@ -32,7 +33,7 @@ def pod_trouble(
     if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
         return Finding("Unschedulable", scheduled.get("message", ""))
     if finished:
-        return _end(status)
+        return _end(status, spec)
     return next(filter(None, (_container_trouble(each, spec) for each in _containers(status))), None)
 
 
@@ -71,18 +72,22 @@ def _container_trouble(container: Body, spec: Body) -> Finding | None:
         last = container.get("lastState", {}).get("terminated") or {}
         back_off = _BACK_OFF.search(message)
         wait = f"; the kubelet restarts it {back_off[1]} after {last.get('finishedAt')}" if back_off else ""
-        return Finding("CrashLoopBackOff", f"container {name} keeps ending with {_exit(last)}{wait}")
+        message = f"container {name} keeps ending with {_exit(last)}{wait}{_hint(last, name, spec)}"
+        return Finding("CrashLoopBackOff", message)
     if reason.endswith("Error"):
         return Finding(reason, f"container {name}: {message or reason}")
     return None
 
 
-def _end(status: Body) -> Finding:
+def _end(status: Body, spec: Body) -> Finding:
     """Return how a pod ended, or its main container while others still run."""
-    states = (container.get("state", {}) for container in status.get("containerStatuses") or ())
-    ends = [state["terminated"] for state in states if state.get("terminated")]
-    exits = ", ".join(map(_exit, ends))
-    if status.get("phase") == "Failed" or any(end.get("exitCode") != 0 for end in ends):
+    ends = [
+        (container["name"], terminated)
+        for container in status.get("containerStatuses") or ()
+        if (terminated := container.get("state", {}).get("terminated"))
+    ]
+    exits = ", ".join(f"{_exit(end)}{_hint(end, name, spec)}" for name, end in ends)
+    if status.get("phase") == "Failed" or any(end.get("exitCode") != 0 for _, end in ends):
         message = status.get("message") or exits or "the pod failed"
         return Finding(status.get("reason") or "PodFailed", message)
     return Finding("PodCompleted", exits or "the pod ended")
@@ -92,6 +97,15 @@ def _exit(terminated: Body) -> str:
     return f"exit code {terminated.get('exitCode')} ({terminated.get('reason', 'Error')})"
 
 
+def _hint(terminated: Body, name: str, spec: Body) -> str:
+    return hint(_template(spec, name), terminated.get("exitCode"), terminated.get("message") or "")
+
+
 def _image(spec: Body, name: str) -> str:
+    return str(_template(spec, name).get("image", ""))
+
+
+def _template(spec: Body, name: str) -> Body:
+    """Return a container of the spec by its name; empty if there is none."""
     containers = (*(spec.get("initContainers") or ()), *spec["containers"])
-    return next((container.get("image", "") for container in containers if container["name"] == name), "")
+    return next((container for container in containers if container["name"] == name), {})
