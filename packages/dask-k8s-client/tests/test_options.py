@@ -14,6 +14,10 @@ from dask_k8s_client.options import Options, fill_name
 TOLERATIONS = [{"key": "gpu", "operator": "Exists"}]
 
 
+CACHE = {"name": "cache", "emptyDir": {}}
+MOUNT = {"name": "cache", "mountPath": "/cache"}
+
+
 def pod(options, part):
     return options.manifest["spec"][part]["spec"]
 
@@ -71,6 +75,32 @@ def test_defaults():
             True,
             lambda o: o.connect is ConnectMode.PORT_FORWARD,
             id="port-forward",
+        ),
+        pytest.param("labels", {"a": "b"}, lambda o: o.manifest["metadata"]["labels"], id="labels"),
+        pytest.param(
+            "annotations", {"a": "b"}, lambda o: o.manifest["metadata"]["annotations"], id="annotations"
+        ),
+        pytest.param(
+            "service-account-name",
+            "mine",
+            lambda o: pod(o, "scheduler")["serviceAccountName"],
+            id="service account",
+        ),
+        pytest.param(
+            "image-pull-secrets",
+            ["mine"],
+            lambda o: [each["name"] for each in pod(o, "worker")["imagePullSecrets"]],
+            id="pull secrets",
+        ),
+        pytest.param(
+            "priority-class-name",
+            "high",
+            lambda o: pod(o, "worker")["priorityClassName"],
+            id="priority class",
+        ),
+        pytest.param("volumes", [CACHE], lambda o: pod(o, "worker")["volumes"], id="volumes"),
+        pytest.param(
+            "volume-mounts", [MOUNT], lambda o: container(o, "scheduler")["volumeMounts"], id="mounts"
         ),
         pytest.param(
             "scheduler-resources",

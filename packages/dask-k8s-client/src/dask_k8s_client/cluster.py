@@ -30,6 +30,7 @@ from dask_k8s_client.notebook import NotebookView
 from dask_k8s_client.options import Options
 from dask_k8s_client.progress import Deadline, Progress
 from dask_k8s_client.session import Session
+from dask_k8s_client.sizing import Size
 from dask_k8s_client.specs.pods import change_worker
 from dask_k8s_client.worker_counts import WorkerCounts
 from dask_k8s_crds import labels
@@ -80,6 +81,13 @@ class KubeCluster(ClusterManager):
         scheduler_tolerations: Tolerations of the scheduler, as in a Pod.
         worker_node_selector: Labels of the nodes that the workers may run on.
         worker_tolerations: Tolerations of the workers, as in a Pod.
+        labels: Labels of the cluster, and so of everything that is created for it.
+        annotations: Annotations of the same objects.
+        service_account_name: Service account of the scheduler and the workers.
+        image_pull_secrets: Names of the Secrets for the registry of the image, or one name.
+        priority_class_name: Priority class of the scheduler and the workers.
+        volumes: Volumes of the scheduler and the workers, as in a Pod.
+        volume_mounts: Where these are mounted, as in a container.
         run_as_user: User ID that the scheduler and the workers run as, without privileges, for a namespace
             that enforces the `restricted` Pod Security Standard. By default that of the image.
         loop: The event loop to run on; by default a new one in a thread.
@@ -99,7 +107,8 @@ class KubeCluster(ClusterManager):
         "name namespace image n_workers resources env worker_command port_forward_cluster_ip create_mode"
         " shutdown_on_close idle_timeout resource_timeout scheduler_service_type custom_cluster_spec"
         " scheduler_forward_port jupyter connect scheduler_resources scheduler_node_selector"
-        " scheduler_tolerations worker_node_selector worker_tolerations run_as_user",
+        " scheduler_tolerations worker_node_selector worker_tolerations labels annotations"
+        " service_account_name image_pull_secrets priority_class_name volumes volume_mounts run_as_user",
         rest="kwargs",
     )
     def __init__(
@@ -172,15 +181,33 @@ class KubeCluster(ClusterManager):
             return self._session.created and self.shutdown_on_close is not False
         return bool(self.shutdown_on_close)
 
-    def scale(self, n: int, worker_group: str = "default") -> Any:
-        """Set the number of workers of a group, by its name within the cluster.
+    def scale(
+        self,
+        n: int | None = None,
+        worker_group: str = "default",
+        *,
+        memory: str | int | None = None,
+        cores: float | None = None,
+    ) -> Any:
+        """Set the number of workers of a group.
 
         This ends `adapt`: any autoscaler that scales this group is deleted first.
-        """
-        return self._call(self._scale, worker_group, checked_count("n", n))
 
-    async def _scale(self, worker_group: str, n: int) -> None:
-        group = await self._apply(scaling.scale, worker_group, n, self._options.resource_timeout)
+        Args:
+            n: Number of workers. Of several arguments, the one that needs most workers decides.
+            worker_group: Name of the group within the cluster.
+            memory: Memory of all workers together, such as ``"64 GiB"``. That of each worker is the limit of
+                its container, or else the request.
+            cores: Cores of all workers together. Those of each worker are the ``--nthreads`` of its command,
+                or else the limit of its container, or else the request.
+
+        Raises:
+            ValueError: The workers have no limit and no request of memory, or of cores.
+        """
+        return self._call(self._scale, worker_group, Size.parse(n, memory, cores))
+
+    async def _scale(self, worker_group: str, size: Size) -> None:
+        group = await self._apply(scaling.scale, worker_group, size, self._options.resource_timeout)
         if group is not None:
             self._counts.record(group)
 

@@ -10,6 +10,7 @@ from dask_k8s_client.api.watching import until, until_gone
 from dask_k8s_client.arguments import JSON, Duration, checked_count, seconds, whole_seconds
 from dask_k8s_client.exceptions import admit, explained, explaining
 from dask_k8s_client.observed import is_terminating
+from dask_k8s_client.sizing import Size
 from dask_k8s_client.specs.manifests import make_autoscaler, make_group, make_unowned_autoscaler
 from dask_k8s_client.waiting import time_limit
 from dask_k8s_crds import DaskAutoscaler, DaskWorkerGroup, labels, names
@@ -25,13 +26,28 @@ _UNKNOWN_KIND = (
 )
 
 
-async def scale(api: Api, cluster: JSON, group: str, n: int, timeout: float) -> JSON | None:
-    """Set the number of workers of a group, after deleting an autoscaler that scales it; return the group.
+async def scale(api: Api, cluster: JSON, group: str, size: Size, timeout: float) -> JSON | None:
+    """Set the size of a group, after deleting an autoscaler that scales it; return the group.
 
     The default group of a new cluster may take a moment to appear, at most `timeout` seconds.
     """
+    n = size.count(await _worker(api, cluster, group)) if size.depends_on_workers else size.workers
     await remove_autoscaler(api, cluster, group)
     return await set_replicas(api, cluster, group, n, timeout)
+
+
+async def _worker(api: Api, cluster: JSON, group: str) -> JSON:
+    """Return the ``worker`` section of a group; of the default group, it is in the cluster too."""
+    name, namespace = names.worker_group(cluster["metadata"]["name"], group), cluster["metadata"]["namespace"]
+    action = f"scale the worker group {name}"
+    with explaining(action):
+        present = await api.get(DASK_WORKER_GROUPS, namespace, name)
+        if present is None and group == DEFAULT_GROUP:
+            present = await _present(api, cluster, action)
+    if present is None:
+        raise ValueError(f"the cluster {cluster['metadata']['name']} has no worker group {group!r}")
+    worker: JSON = present["spec"]["worker"]
+    return worker
 
 
 async def set_replicas(api: Api, cluster: JSON, group: str, n: int, timeout: float) -> JSON | None:

@@ -58,8 +58,10 @@ def flags(names: Sequence[str]) -> str:
 
 def _arguments(values: Mapping[str, Any]) -> dict[str, Any]:
     arguments = {key: value for key, value in values.items() if value is not None and value is not False}
-    env = dict(arguments.pop("env", ()))
-    return arguments | ({"env": env} if env else {})
+    for name in ("env", "labels", "annotations"):
+        arguments[name] = dict(arguments.get(name, ()))
+    repeatable = ("env", "labels", "annotations", "image_pull_secrets")
+    return {key: value for key, value in arguments.items() if value or key not in repeatable}
 
 
 @click.group()

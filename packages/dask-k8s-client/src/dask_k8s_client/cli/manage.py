@@ -22,6 +22,7 @@ from dask_k8s_client.jobs import JobOutcome, submit
 from dask_k8s_client.observed import located
 from dask_k8s_client.options import Options, identity, parse_spec
 from dask_k8s_client.progress import Deadline, Progress
+from dask_k8s_client.sizing import Size
 from dask_k8s_client.startup import create_or_connect, until_ready
 from dask_k8s_client.waiting import time_limit
 from dask_k8s_crds.api_errors import ApiError
@@ -120,7 +121,7 @@ def scale(*, name: str, n: int, group: str) -> None:
     That ends `adapt`: an autoscaler that scales this group is deleted first.
     """
     in_group = "" if group == scaling.DEFAULT_GROUP else f" in its group {group}"
-    work = partial(scaling.scale, group=group, n=n, timeout=_SCALING_TIMEOUT)
+    work = partial(scaling.scale, group=group, size=Size(n), timeout=_SCALING_TIMEOUT)
     _change(name, work, f"scaled to {n}{in_group}")
 
 

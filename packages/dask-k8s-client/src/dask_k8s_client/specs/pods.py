@@ -2,7 +2,7 @@
 
 import copy
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dask_k8s_client.arguments import (
@@ -75,6 +75,37 @@ def unprivileged(pod: JSON, user: int | None) -> JSON:
     profile = {"type": "RuntimeDefault"}
     context = {"runAsNonRoot": True, "runAsUser": int(user), "seccompProfile": profile}
     return {**pod, "containers": containers, "securityContext": context}
+
+
+def with_shared(  # noqa: PLR0913  # each is an argument of users
+    pod: JSON,
+    *,
+    run_as_user: int | None = None,
+    service_account_name: str | None = None,
+    image_pull_secrets: str | Sequence[str] | None = None,
+    priority_class_name: str | None = None,
+    volumes: Sequence[Mapping[str, Any]] | None = None,
+    volume_mounts: Sequence[Mapping[str, Any]] | None = None,
+) -> JSON:
+    """Return a pod spec with what all pods of a cluster or a job have in common."""
+    secrets = [image_pull_secrets] if isinstance(image_pull_secrets, str) else image_pull_secrets or ()
+    if not all(isinstance(name, str) for name in secrets):
+        raise TypeError(f"image_pull_secrets: must be names of Secrets, not {image_pull_secrets!r}")
+    mounts = optional("volumeMounts", copied(volume_mounts))
+    return {
+        **unprivileged(
+            {**pod, "containers": [each | copy.deepcopy(mounts) for each in pod["containers"]]}, run_as_user
+        ),
+        **optional("serviceAccountName", service_account_name),
+        **optional("imagePullSecrets", [{"name": name} for name in secrets]),
+        **optional("priorityClassName", priority_class_name),
+        **optional("volumes", copied(volumes)),
+    }
+
+
+def copied(items: Sequence[Mapping[str, Any]] | None) -> list[JSON]:
+    """Return a deep copy of a list of objects, so that no two pods share one."""
+    return copy.deepcopy([dict(each) for each in items or ()])
 
 
 def command_args(argument: str, command: Command) -> list[str]:
