@@ -11,6 +11,7 @@ import pytest
 
 from .conftest import RECIPES
 
+HOST = "127.0.0.2"  # pods of the local Kubernetes reach it; 127.0.0.1 would be the pod
 OLD_PATH = "dask_kubernetes.operator.kubecluster.kubecluster.KubeCluster"
 
 
@@ -18,15 +19,15 @@ OLD_PATH = "dask_kubernetes.operator.kubecluster.kubecluster.KubeCluster"
 def server(here, tmp_path, monkeypatch):
     """A Prefect server, which the flow and its workers know."""
     with socket.socket() as any_port:
-        any_port.bind(("127.0.0.1", 0))
+        any_port.bind((HOST, 0))
         port = any_port.getsockname()[1]
-    api = f"http://127.0.0.1:{port}/api"
+    api = f"http://{HOST}:{port}/api"
     for name, value in {"API_URL": api, "HOME": str(tmp_path), "SERVER_ANALYTICS_ENABLED": "false"}.items():
         monkeypatch.setenv(f"PREFECT_{name}", value)
     log = tmp_path / "server.log"
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "prefect", "server", "start", "--port", str(port), "--no-services"],
+            [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)],
             env=os.environ,
             stdout=output,
             stderr=output,
