@@ -153,5 +153,5 @@ def test_its_manager_in_python(here):
         assert not here.exists(f"daskcluster/{name}")
 
     factory = yaml.safe_load((RECIPES / "labextension.yaml").read_text(encoding="utf-8"))
-    with dask.config.set(factory):
+    with dask.config.set({"labextension.factory": factory["labextension"]["factory"]}):
         asyncio.run(use())
