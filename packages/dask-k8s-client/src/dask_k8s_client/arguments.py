@@ -34,18 +34,7 @@ class CreateMode(enum.Enum):
     CONNECT_ONLY = "CONNECT_ONLY"
 
 
-class PodArguments(TypedDict, total=False):
-    """What all pods of a cluster or a job have in common."""
-
-    run_as_user: int | None
-    service_account_name: str | None
-    image_pull_secrets: str | Sequence[str] | None
-    priority_class_name: str | None
-    volumes: Sequence[Mapping[str, Any]] | None
-    volume_mounts: Sequence[Mapping[str, Any]] | None
-
-
-class WorkloadArguments(PodArguments, total=False):
+class WorkloadArguments(TypedDict, total=False):
     """What the pods of a cluster look like: the arguments that clusters and jobs share."""
 
     image: str | None
@@ -58,14 +47,12 @@ class WorkloadArguments(PodArguments, total=False):
     scheduler_tolerations: Tolerations | None
     worker_node_selector: Mapping[str, str] | None
     worker_tolerations: Tolerations | None
-    labels: Mapping[str, str] | None
-    annotations: Mapping[str, str] | None
+    run_as_user: int | None
 
 
 class JobArguments(WorkloadArguments, total=False):
     """The keyword arguments of ``make_job_spec``: those of the pods, and fields of a DaskJob's ``spec``."""
 
-    runner_resources: Resources | None
     backoffLimit: int
     activeDeadlineSeconds: int
     ttlSecondsAfterFinished: int
@@ -96,13 +83,12 @@ class ClusterArguments(ClusterSpecArguments, total=False):
     scheduler_forward_port: int | None
 
 
-def shows(order: str, *, rest: str | None = None, **defaults: Any) -> Callable[[F], F]:
+def shows(order: str, *, rest: str, **defaults: Any) -> Callable[[F], F]:
     """Show arguments that a function unpacks in its signature, for ``help`` and completion.
 
     Args:
         order: Names of keyword-only arguments in the order to show them; the function's others follow.
-        rest: Name of the ``**`` parameter to show behind them, for arguments that are not in `order`; None if
-            there are no others.
+        rest: Name of the ``**`` parameter to show behind them, for arguments that are not in `order`.
         **defaults: Defaults to show for arguments that are unpacked; None for those that are not here.
     """
 
@@ -117,9 +103,7 @@ def shows(order: str, *, rest: str | None = None, **defaults: Any) -> Callable[[
         }
         keywords |= {each.name: each for each in own if each.kind is each.KEYWORD_ONLY}
         positional = [each for each in own if each.kind is not each.KEYWORD_ONLY]
-        parameters = [*positional, *keywords.values()]
-        if rest is not None:
-            parameters.append(unpacked.replace(name=rest, annotation=Any))
+        parameters = [*positional, *keywords.values(), unpacked.replace(name=rest, annotation=Any)]
         function.__signature__ = actual.replace(parameters=parameters)  # type: ignore[attr-defined]
         return function
 

@@ -67,8 +67,7 @@ def _runner_changes(job: DaskJob, observed: Observed, runner: Record) -> dict[st
     }
     limits = desired.changeable_limits(job)
     changes: dict[str, Any] = {name: limit for name, limit in limits.items() if current[name] != limit}
-    # Kueue alone starts a Job in a queue, and would suspend it again.
-    if runner.value.suspended and may_start(job, observed) and not runner.value.queue:
+    if runner.value.suspended and may_start(job, observed):
         changes["suspend"] = False
     return changes
 

@@ -89,8 +89,7 @@ class Informer:
 
     @property
     def _selector(self) -> dict[str, str]:
-        selectors = {"labelSelector": self.watched.selector, "fieldSelector": self.watched.fields}
-        return {name: selector for name, selector in selectors.items() if selector}
+        return {"labelSelector": self.watched.selector} if self.watched.selector else {}
 
     async def _list(self) -> None:
         records, unreadable, resource = [], set(), self.watched.resource

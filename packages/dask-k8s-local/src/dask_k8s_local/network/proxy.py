@@ -8,12 +8,9 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable, Sequence
-from collections.abc import Set as AbstractSet
 from typing import cast
 
 Backend = tuple[str, int]
-Place = tuple[str, int]
-"""An address and a port."""
 
 _RETRY_SECONDS = 0.1
 _EARLY_BYTES_MAX = 1 << 16
@@ -27,12 +24,12 @@ class Proxy:
         self.backends = backends
         self.clients: set[_Client] = set()
         self.refuses = True
-        self._servers: dict[Place, asyncio.Server] = {}
+        self._servers: list[asyncio.Server] = []
 
     @property
-    def places(self) -> AbstractSet[Place]:
-        """Return the addresses and ports at which the proxy listens."""
-        return self._servers.keys()
+    def listening(self) -> bool:
+        """Return whether the proxy listens at any address."""
+        return bool(self._servers)
 
     @property
     def busy(self) -> bool:
@@ -40,27 +37,23 @@ class Proxy:
         return bool(self.clients)
 
     async def listen(self, address: str, port: int) -> None:
-        """Listen at an additional place."""
+        """Listen at an additional address."""
         self.refuses = False
         await asyncio.sleep(0)  # lets a proxy that has just stopped listening here release the port
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: _Client(self), address, port, backlog=_BACKLOG)
-        self._servers[address, port] = server
-
-    def leave(self, address: str, port: int) -> None:
-        """Stop listening at a place; all connections stay open."""
-        loop = asyncio.get_running_loop()
-        server = self._servers.pop((address, port))
-        for sock in server.sockets:
-            loop.remove_reader(sock.fileno())
-        # Later, because closing during an accept fails an assertion in Python 3.11.
-        loop.call_soon(server.close)
+        self._servers.append(server)
 
     def refuse(self) -> None:
         """Stop listening; abort connections that still wait for a pod, and keep the others."""
         self.refuses = True
-        for place in [*self._servers]:
-            self.leave(*place)
+        loop = asyncio.get_running_loop()
+        for server in self._servers:
+            for sock in server.sockets:
+                loop.remove_reader(sock.fileno())
+            # Later, because closing during an accept fails an assertion in Python 3.11.
+            loop.call_soon(server.close)
+        self._servers.clear()
         for client in [*self.clients]:
             if client.peer is None:
                 client.abort()

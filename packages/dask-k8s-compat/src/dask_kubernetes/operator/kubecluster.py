@@ -1,4 +1,4 @@
-"""A third path to the same names: Prefect's `cluster_class` and other saved configuration name it."""
+"""A second path to the same names, as in dask-kubernetes."""
 
 from dask_kubernetes.operator import (
     CreateMode,
