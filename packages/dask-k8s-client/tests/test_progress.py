@@ -89,6 +89,16 @@ async def test_nothing_where_nobody_looks(terminal, quiet):
     assert await drawn(terminal=terminal, quiet=quiet) == ""
 
 
+async def test_without_a_panel_trouble_is_logged_once(caplog):
+    finding = Diagnosis("WebhookFailed", "create Service foo-scheduler: nobody answers")
+    async with Progress("foo", quiet=False, console=Console(file=io.StringIO())) as progress:
+        for _ in range(3):
+            progress.show(Observed(CLUSTER, (READY,)), finding)
+    messages = [record.getMessage() for record in caplog.records]
+    expected = "WebhookFailed: create Service foo-scheduler: nobody answers"
+    assert messages == [f"the cluster foo waits: {expected}"]
+
+
 @pytest.fixture
 def shell():
     """The shell of a notebook's kernel."""

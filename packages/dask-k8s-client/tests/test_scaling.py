@@ -91,3 +91,47 @@ async def test_scale_where_they_are_not_shown(api, sizes):
 async def test_adapt_where_they_are_not_shown(api):
     with pytest.raises(PermissionError, match="cannot adapt the cluster foo: not for you"):
         await scaling.adapt(api, CLUSTER, SPEC, 10)
+
+
+@pytest.fixture
+def restarts(app):
+    """What was annotated, and with which keys; the names of the cluster's groups are listed."""
+    patched = []
+
+    async def patch(request):
+        name = request.match_info["name"]
+        if name == "foo-none":
+            return web.json_response({"kind": "Status", "reason": "NotFound", "code": 404}, status=404)
+        patched.append((name, (await request.json())["metadata"]["annotations"]))
+        return web.json_response({})
+
+    async def groups(_request):
+        items = [
+            {"metadata": {"name": f"foo-{name}"}, "spec": {"cluster": "foo"}} for name in ("big", "default")
+        ]
+        return web.json_response({"items": items, "metadata": {}})
+
+    app.router.add_patch(f"{PREFIX}/daskclusters/{{name}}", patch)
+    app.router.add_patch(f"{PREFIX}/daskworkergroups/{{name}}", patch)
+    app.router.add_get(f"{PREFIX}/daskworkergroups", groups)
+    return patched
+
+
+async def test_each_restart_has_another_value(restarts, api):
+    await scaling.restart(api, CLUSTER, None)
+    await scaling.restart(api, CLUSTER, None)
+    await scaling.restart(api, CLUSTER, "big")
+    assert [name for name, _ in restarts] == ["foo", "foo", "foo-big"]
+    assert [list(annotations) for _, annotations in restarts] == [["kubernetes.dask.org/restartedAt"]] * 3
+    assert len({str(annotations) for _, annotations in restarts}) == 3
+
+
+async def test_restart_of_a_group_that_there_is_not(restarts, api):
+    with pytest.raises(ValueError, match="the cluster foo has no worker group 'none', but: big, default"):
+        await scaling.restart(api, CLUSTER, "none")
+
+
+async def test_restart_of_a_cluster_that_was_deleted(restarts, api):
+    gone = {"metadata": CLUSTER["metadata"] | {"name": "foo-none"}}
+    with pytest.raises(ValueError, match=r"cannot restart .* there is no DaskCluster foo-none any more"):
+        await scaling.restart(api, gone, None)

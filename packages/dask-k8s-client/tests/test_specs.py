@@ -1,5 +1,6 @@
 """Builders: manifests compared with golden/, and refused arguments."""
 
+import copy
 import inspect
 import json
 import os
@@ -100,6 +101,8 @@ def test_no_two_parts_are_one_object(name):
 
 def test_announcement_differs_from_ours_only_in_what_changed_since():
     """Compare with the announcement's YAML, apart from commands, dashboards, probes and the idle timeout."""
+    ours = copy.deepcopy(MANIFESTS["announcement"])
+    assert ours["spec"].pop("idleTimeout") == 0  # which has no effect
     theirs = yaml.safe_load(
         (Path(__file__).parent / "data" / "announcement.yaml").read_text(encoding="utf-8")
     )
@@ -107,7 +110,6 @@ def test_announcement_differs_from_ours_only_in_what_changed_since():
         container = theirs["spec"][part]["spec"]["containers"][0]
         first, *rest = container["args"]
         container["args"] = [*first.split("-"), *rest]
-        assert container.pop("resources") is None
     scheduler = theirs["spec"]["scheduler"]["spec"]["containers"][0]
     assert scheduler["args"][2:] == ["--host", "0.0.0.0"]  # only IPv4
     del scheduler["args"][2:]
@@ -120,7 +122,18 @@ def test_announcement_differs_from_ours_only_in_what_changed_since():
     worker["spec"]["containers"][0]["ports"] = [
         {"name": "http-dashboard", "containerPort": 8788, "protocol": "TCP"}
     ]
-    assert MANIFESTS["announcement"] == theirs
+    assert ours == theirs
+
+
+def test_keys_that_code_for_dask_kubernetes_edits():
+    """They are there even if nothing was passed."""
+    spec = make_cluster_spec(name="foo", image="x/y:1", n_workers=1, env={})["spec"]
+    assert spec["idleTimeout"] == 0
+    for section in ("scheduler", "worker"):
+        (container,) = spec[section]["spec"]["containers"]
+        assert (container["resources"], container["env"]) == (None, [])
+    (container,) = make_worker_spec()["spec"]["containers"]
+    assert (container["resources"], container["env"]) == (None, [])
 
 
 @pytest.mark.parametrize(
@@ -131,12 +144,12 @@ def test_announcement_differs_from_ours_only_in_what_changed_since():
         pytest.param(timedelta(minutes=2), 120, id="timedelta"),
         pytest.param(0.2, 1, id="short is not never"),
         pytest.param("1500 ms", 2, id="rounded up"),
-        pytest.param(0, None, id="never"),
-        pytest.param("0 s", None, id="never as text"),
+        pytest.param(0, 0, id="never"),
+        pytest.param("0 s", 0, id="never as text"),
     ],
 )
 def test_idle_timeout(timeout, seconds):
-    assert make_cluster_spec("foo", idle_timeout=timeout)["spec"].get("idleTimeout") == seconds
+    assert make_cluster_spec("foo", idle_timeout=timeout)["spec"]["idleTimeout"] == seconds
 
 
 def test_resources_are_for_workers_only():

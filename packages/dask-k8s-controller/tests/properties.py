@@ -1,6 +1,9 @@
 """What property tests have in common: how many examples they try, and values that break things. No tests."""
 
 import os
+import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 import hypothesis
@@ -16,6 +19,36 @@ TOTAL = int(os.environ.get("DASK_K8S_EXAMPLES", "400"))
 def share(part: float) -> hypothesis.settings:
     """Return settings with this part of the examples; time is not limited, since other tests may run."""
     return hypothesis.settings(max_examples=max(1, round(TOTAL * part)), deadline=None, database=None)
+
+
+def longest_hold(act: Callable[[], object]) -> float:
+    """Run something in a thread; return for how many seconds it kept other threads from running at most.
+
+    This thread looks at the processor time of that one as often as it can. What that one has used between two
+    looks, it has used without a pause, whatever else runs on the machine. (Linux only.)
+    """
+    begin, results = threading.Event(), []
+
+    def run() -> None:
+        begin.wait()
+        try:
+            results.append(act())
+        except BaseException as error:  # noqa: BLE001  # raised below
+            results.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    clock = time.pthread_getcpuclockid(thread.ident or 0)
+    before, longest = time.clock_gettime(clock), 0.0
+    begin.set()
+    while not results:
+        now = time.clock_gettime(clock)
+        before, longest = now, max(longest, now - before)
+        time.sleep(0)
+    thread.join()
+    if isinstance(results[0], BaseException):
+        raise results[0]
+    return longest
 
 
 def nested(levels: int) -> Any:

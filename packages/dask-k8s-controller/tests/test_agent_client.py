@@ -120,6 +120,13 @@ async def test_known(agents, scheduler):
     assert orjson.loads(asked[0][3]) == {"pods": {"a": "10.0.0.1", "b": ""}}
 
 
+async def test_left(agents, scheduler):
+    endpoint, answers, asked = scheduler
+    answers["POST", f"{BASE}/left"] = {"left": {"a": 2, "other": 1}}
+    assert await agents.at(endpoint).left({"a": "10.0.0.1", "b": ""}) == {"a": 2.0}
+    assert orjson.loads(asked[0][3]) == {"pods": {"a": "10.0.0.1", "b": ""}}
+
+
 async def test_agents_of_the_first_version_understand_questions_about_pods_of_two_families(agents, scheduler):
     endpoint, answers, asked = scheduler
     answers["POST", f"{BASE}/known"] = {"known": ["a"]}

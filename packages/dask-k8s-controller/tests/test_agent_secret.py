@@ -2,6 +2,7 @@
 
 import pytest
 
+from dask_k8s_controller.dask.cluster.agent import REPLACE_SECONDS
 from dask_k8s_controller.dask.cluster.desired import agent_secret
 from dask_k8s_controller.dask.cluster.observe import Observed
 from dask_k8s_controller.dask.cluster.reconcile import reconcile
@@ -9,13 +10,13 @@ from dask_k8s_controller.dask.scheduler import agent_delivery
 from dask_k8s_controller.dask.scheduler.agent_client import AgentEndpoint, Agents
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.plan import Create, Plan
-from dask_k8s_controller.runtime.results import WriteError
+from dask_k8s_controller.runtime.results import After, WriteError
 from dask_k8s_controller.testing import FakeWorld
 from dask_k8s_crds import DaskCluster, names
 from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import DASK_CLUSTERS, PODS, SECRETS
 
-from .builders import cluster
+from .builders import NOW, cluster
 
 CLUSTER = Key(DASK_CLUSTERS, "ns", "c")
 SCHEDULER = Key(PODS, "ns", "c-scheduler")
@@ -101,9 +102,14 @@ async def test_it_is_not_created_in_every_turn(world):
 
 
 @pytest.mark.parametrize("pod", [WAITS, STARTS], ids=["without a node", "that starts"])
-async def test_a_scheduler_that_has_not_run_is_replaced_if_its_token_is_not_that_of_the_key(world, pod):
+async def test_a_scheduler_that_has_not_run_is_replaced_if_its_token_is_of_the_previous_key(world, pod):
     world.patch(SCHEDULER, pod)
     world.agent_token = lambda _: "of the new key"
+    world.advance(1)
+    before = len(world.writes)
+    assert await reconcile(CLUSTER, world) == After(REPLACE_SECONDS - 1)
+    assert not [write for write in world.writes[before:] if not write.startswith("report")]
+    world.advance(REPLACE_SECONDS - 1)
     assert await reconciled(world) == [f"delete {SCHEDULER}"]
     assert await reconciled(world) == [f"create {secret('of the new key')}", f"create {SCHEDULER}"]
     assert degraded(world)[0] == "Healthy"
@@ -112,6 +118,7 @@ async def test_a_scheduler_that_has_not_run_is_replaced_if_its_token_is_not_that
 async def test_one_that_has_started_meanwhile_is_not_deleted(world):
     world.patch(SCHEDULER, STARTS)
     world.agent_token = lambda _: "of the new key"
+    world.advance(REPLACE_SECONDS)
     world.lagging = True
     world.patch(SCHEDULER, {"status": {"phase": "Running"}})
     await reconcile(CLUSTER, world)
@@ -126,10 +133,10 @@ async def test_a_scheduler_that_runs_stays_and_a_condition_says_what_to_do(world
     assert await reconciled(world) == []
     reason, message = degraded(world)
     assert reason == "AgentTokenOutdated"
-    assert message == (
-        "pod c-scheduler has a token of the controller's previous key: no worker is retired, and autoscaling "
-        "and spec.idleTimeout do nothing, until you delete the pod; its tasks and results are lost then"
+    assert message.startswith(
+        "pod c-scheduler has a token of another key than the controller's: no worker is "
     )
+    assert "until you delete the pod; its tasks and results are lost then" in message
     world.remove(SCHEDULER)
     assert await reconciled(world) == [f"create {secret('of the new key')}", f"create {SCHEDULER}"]
     assert degraded(world)[0] == "Healthy"
@@ -161,7 +168,7 @@ def test_no_text_contains_a_token():
     data = create.body["data"]["token"]
     endpoint = AgentEndpoint(Key(PODS, "ns", "c-scheduler"), "127.0.0.1:1", token)
     error = WriteError(create, ApiError(403, "Forbidden", "no"))
-    observed = Observed((), token, None, (), frozenset())
+    observed = Observed((), token, None, (), frozenset(), NOW)
     plan = Plan(create=(create,))
     for value in (create, plan, error, observed, endpoint, Agents().at(endpoint), endpoint.error("A", "b")):
         for text in (str(value), repr(value)):

@@ -1,6 +1,9 @@
 """Answers of schedulers: what is read, what is refused and why, and that reading is bounded."""
 
+import contextlib
+import gc
 import json
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -10,10 +13,11 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from dask_k8s_controller.dask.scheduler import dask_api, limits
-from dask_k8s_controller.dask.scheduler.answers import Demand, Idle, Known, Retired
+from dask_k8s_controller.dask.scheduler.agent_client import LARGE
+from dask_k8s_controller.dask.scheduler.answers import Demand, Idle, Known, Left, Retired
 
 from .builders import LOAD
-from .properties import for_all, share
+from .properties import for_all, longest_hold, share
 
 RECORDED = Path(__file__).parent / "recorded_answers"
 WAITING = {"resources": {}, "tasks": 4, "seconds": 2.0}
@@ -23,9 +27,12 @@ ANSWERS = {
     "demand": (Demand, DEMAND),
     "idle": (Idle, {"idle_seconds": 3.0}),
     "known": (Known, {"known": ["a"]}),
+    "left": (Left, {"left": {"a": 1.5}}),
     "retire": (Retired, RETIRED),
     "workers": (dask_api.Workers, {"workers": [{"name": "a", "address": "tcp://10.0.0.1:1"}]}),
 }
+MOST_SECONDS = 0.05
+"""For how long the event loop may pause."""
 PODS = 10
 """How many pods the questions are about."""
 
@@ -77,6 +84,9 @@ def demand(**changes):
         pytest.param("known", {"known": ["a"] * 111}, "the answer: .*110", id="more than asked for"),
         pytest.param("known", {"known": ["a", 1]}, "known.1: ", id="no name"),
         pytest.param("known", {"known": ["a" * 254]}, "known.0: .*253", id="a long name"),
+        pytest.param("left", {"left": names(111)}, "the answer: .*110", id="many that left"),
+        pytest.param("left", {"left": {"a": -1}}, "left: a: not a number", id="will leave"),
+        pytest.param("left", {"left": {"a" * 254: 1}}, "left: .*254", id="a long name that left"),
         pytest.param("retire", {**RETIRED, "gone": ["a"] * 201}, "the answer: .*140", id="many gone"),
         pytest.param("retire", {**RETIRED, "stuck": {"a": 1}}, "stuck: a: not a text", id="no reason"),
         pytest.param("retire", {**RETIRED, "stuck": {"a" * 254: ""}}, "stuck: .*254", id="stuck long name"),
@@ -106,6 +116,19 @@ def test_the_largest_answers_that_agents_give_are_read():
     pods = [f"{n:0{limits.POD_NAME}}" for n in range(PODS)]
     assert read("retire", {"gone": [], "retiring": [], "stuck": dict.fromkeys(pods, reason)}).stuck
     assert read("known", {"known": pods}).known == frozenset(pods)
+    assert read("left", {"left": dict.fromkeys(pods, 0.5)}).left.keys() == set(pods)
+
+
+def test_reading_ends_at_the_first_fault():
+    body = orjson.dumps({"known": [1] * 10_000})
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"^known\.0: "):
+            Known.read(body, 10_000)
+        # A report of each fault would take 3 MiB.
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def test_reasons_are_shown_on_one_line_of_limited_length():
@@ -116,7 +139,7 @@ def test_reasons_are_shown_on_one_line_of_limited_length():
 @pytest.mark.parametrize("file", sorted(RECORDED.glob("*.json")), ids=lambda file: file.stem)
 def test_answers_of_all_versions_of_the_agent_are_read(file):
     answers = json.loads(file.read_text())
-    assert answers.keys() == ANSWERS.keys() - {"workers"}
+    assert answers.keys() == ANSWERS.keys() - {"workers", "left"}  # later or of Dask
     for kind, answer in answers.items():
         read(kind, answer)
 
@@ -170,6 +193,7 @@ def bodies(kind):
 def test_whatever_the_answer_is_it_is_read_or_refused(case):
     kind, body = case
     assume(len(body) <= limits.LARGEST_ANSWER)
+    began = time.thread_time()
     try:
         answer = ANSWERS[kind][0].read(body, PODS)
     except ValueError as error:
@@ -178,6 +202,56 @@ def test_whatever_the_answer_is_it_is_read_or_refused(case):
         assert message.isprintable()
     else:
         assert len(answer.model_dump_json()) <= 6 * len(body) + 1000
+    if time.thread_time() - began > MOST_SECONDS:
+        # A large one, and with its checks. The controller reads it in a thread.
+        assert len(body) > LARGE
+        assert seconds_of_a_pause(kind, body) < MOST_SECONDS
+
+
+def seconds_of_a_pause(kind, body, pods=PODS):
+    """For how long the event loop pauses at most while a thread reads an answer."""
+
+    def read():
+        with contextlib.suppress(ValueError):
+            ANSWERS[kind][0].read(body, pods)
+
+    gc.disable()  # a full collection takes as long as the other tests have left objects
+    try:
+        # The shortest of several: other processes slow down this one, also in seconds of the processor.
+        found = [longest_hold(read)]
+        while len(found) < 20 and min(found) >= MOST_SECONDS:
+            found.append(longest_hold(read))
+        return min(found)
+    finally:
+        gc.enable()
+
+
+def filled(start, element, end):
+    """As many elements as an answer may have bytes."""
+    return start + element * ((limits.LARGEST_ANSWER - len(start) - len(end)) // len(element)) + end
+
+
+NAMES = [f"{n:0{limits.POD_NAME}}" for n in range(10_000)]
+LARGEST = {
+    "many loads": ("demand", {**DEMAND, "loads": [{**LOAD, "busy": names(190, 63)}] * 100}),
+    "a long text": ("demand", filled(b'{"target_duration": "', b"x", b'"}')),
+    "a long name": ("demand", filled(b'{"loads": [{"resources": {"', b"x", b'": 1}}]}')),
+    "a name of escapes": ("demand", filled(b'{"loads": [{"resources": {"', rb"\u0001", b'": 1}}]}')),
+    "a long number": ("demand", filled(b'{"target_duration": 0.', b"9", b"}")),
+    "ignored texts": ("demand", {**DEMAND, "x": ["\u4e2d" * 60] * 19_000}),
+    "ignored names": ("demand", {**DEMAND, "x": names(19_000, 200)}),
+    "known pods": ("known", {"known": NAMES}),
+    "reasons to stay": ("retire", {**RETIRED, "stuck": dict.fromkeys(NAMES, "\1" * 20)}),
+    "workers": ("workers", {"workers": [{"name": f"w{n}", "address": ""} for n in range(20_000)]}),
+}
+
+
+@pytest.mark.parametrize("answer", LARGEST.values(), ids=LARGEST)
+def test_no_answer_keeps_the_event_loop_for_long(answer):
+    kind, content = answer
+    body = content if isinstance(content, bytes) else orjson.dumps(content)
+    assert LARGE < len(body) <= limits.LARGEST_ANSWER
+    assert seconds_of_a_pause(kind, body, len(NAMES)) < MOST_SECONDS
 
 
 REPEATED = ["[]", "{}", '"a"', "1.5", "true", '{"resources":[]}', '{"a":{}}', "[[]]", '{"name":[]}', "-1"]

@@ -79,7 +79,9 @@ async def stand():
 
 
 def creations(*names, owner=OWNER):
-    return tuple(Create(PODS, pod(name, owner=owner)) for name in names)
+    """Creations of equal pods."""
+    manifest = pod("", owner=owner)
+    return tuple(Create(PODS, manifest, name) for name in names)
 
 
 def numbered(number):
@@ -89,18 +91,27 @@ def numbered(number):
 async def test_creations_start_slowly_up_to_the_limit(stand):
     assert await stand.apply(create=numbered(100)) == []
     assert len(stand.names()) == 100
-    assert stand.server.at_a_time[0] == 1
+    assert stand.server.at_a_time[:4] == [1, 2, 3, 1]
     assert max(stand.server.at_a_time) == 8
-    # 1, 2, 4 and then 8 at a time.
-    assert stand.now() == pytest.approx(3 + 12, abs=0.1)
+    # 3, 6 and then 8 at a time.
+    assert stand.now() == pytest.approx(2 + 12, abs=0.1)
     assert stand.expected() == stand.names()
 
 
-async def test_a_quota_costs_one_refused_request(stand):
+async def test_a_quota_costs_a_few_refused_requests(stand):
     stand.server.errors = dict.fromkeys((create.key.name for create in numbered(100)), QUOTA)
-    assert await stand.apply(create=numbered(100)) == ["create Pod ns/w000: Forbidden: exceeded quota: q"]
-    assert len(stand.server.at_a_time) == 1
+    errors = await stand.apply(create=numbered(100))
+    assert errors == [f"create Pod ns/w00{at}: Forbidden: exceeded quota: q" for at in range(3)]
+    assert len(stand.server.at_a_time) == 3
     assert stand.expected() == []
+
+
+async def test_different_objects_are_created_at_once_whatever_becomes_of_each(stand):
+    stand.server.errors = {"b": QUOTA}
+    different = tuple(Create(PODS, pod(name, owner=OWNER)) for name in "abcdef")
+    assert await stand.apply(create=different) == ["create Pod ns/b: Forbidden: exceeded quota: q"]
+    assert stand.names() == list("acdef")
+    assert stand.now() == pytest.approx(1, abs=0.1)
 
 
 async def test_after_a_refusal_nothing_more_is_tried_and_what_is_under_way_counts(stand):

@@ -9,7 +9,7 @@ from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_crds import DaskCluster
 from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_WORKER_GROUPS, PODS, SERVICES
 
-from .builders import cluster, group, owned_by, pod, record, service
+from .builders import NOW, cluster, group, owned_by, pod, record, service
 
 ANNOTATION = "kubernetes.dask.org/cluster-replicas"
 TEMPLATE = cluster()["spec"]["worker"]["spec"]
@@ -46,7 +46,7 @@ def planned(
     outdated=None,
 ):
     observed = Observed(
-        tuple(schedulers), "token", service, tuple(map(WorkerGroup.of, groups)), frozenset(expected)
+        tuple(schedulers), "token", service, tuple(map(WorkerGroup.of, groups)), frozenset(expected), NOW
     )
     scheduler = SchedulerPlan(name=make, outdated=outdated)
     return plan(DaskCluster.parse(body), record(DASK_CLUSTERS, body), observed, scheduler)

@@ -12,7 +12,7 @@ from dask_k8s_crds import DaskCluster
 from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import DASK_WORKER_GROUPS, PODS, SERVICES
 
-from .builders import cluster, group, owned_by, pod, record, service
+from .builders import NOW, cluster, group, owned_by, pod, record, service
 
 OWNER = owned_by("DaskCluster", "c", "uid-of-cluster")
 FINE = Outcome()
@@ -46,7 +46,7 @@ def reported(*, scheduler=(), service=None, groups=(), outcome=FINE, suspend=Fal
     body = cluster()
     body["spec"]["suspend"] = suspend
     parsed = DaskCluster.parse(body)
-    observed = Observed(tuple(scheduler), "token", service, tuple(groups), frozenset())
+    observed = Observed(tuple(scheduler), "token", service, tuple(groups), frozenset(), NOW)
     found = conditions(parsed, observed, outcome)
     status = report(parsed, observed, found, None, domain="cluster.local").to_dict()
     status["conditions"] = {each.type: f"{each.status} {each.reason}" for each in found}
@@ -194,16 +194,15 @@ def test_report(observed, phase, numbers, held):
 def test_addresses_follow_the_ports_of_the_service():
     body = cluster()
     parsed = DaskCluster.parse(body)
-    status = report(parsed, Observed((), "token", None, (), frozenset()), (), None, domain="example.org")
+    observed = Observed((), "token", None, (), frozenset(), NOW)
+    status = report(parsed, observed, (), None, domain="example.org")
     assert status.scheduler_address == "tcp://c-scheduler.ns.svc.example.org:8786"
     assert status.dashboard_address == "http://c-scheduler.ns.svc.example.org:8787"
     body["spec"]["scheduler"]["service"]["ports"] = [
         {"name": "tcp-comm", "port": 1},
         {"name": "http-dashboard", "port": 2},
     ]
-    status = report(
-        DaskCluster.parse(body), Observed((), "token", None, (), frozenset()), (), None, domain="example.org"
-    )
+    status = report(DaskCluster.parse(body), observed, (), None, domain="example.org")
     assert status.scheduler_address.endswith(":1")
     assert status.dashboard_address.endswith(":2")
 
@@ -261,7 +260,7 @@ def test_suspended(observed, phase, held):
 )
 def test_an_edit_is_under_way(group, passed_on):
     parsed = DaskCluster.parse(cluster())
-    observed = Observed((RUNS,), "token", SERVICE, (group,), frozenset())
+    observed = Observed((RUNS,), "token", SERVICE, (group,), frozenset(), NOW)
     found = {each.type: each for each in conditions(parsed, observed, FINE, passed_on=passed_on)}
     assert (found["Progressing"].status, found["Progressing"].reason) == ("True", "Updating")
     assert found["Ready"].status == "True"

@@ -206,3 +206,53 @@ async def test_an_edit_has_the_effect_in_the_table(key, path):
             # The cluster passes the template of its workers on, as a whole.
             assert changed == []
     assert await evidence(lab, key), "the edit was not followed"
+
+
+RESTART = {labels.RESTARTED_AT: "2026-11-23T12:00:00Z"}
+OF_WORKERS = "spec.worker.metadata.annotations"
+OF_SCHEDULER = "spec.scheduler.metadata.annotations"
+
+
+@pytest.mark.parametrize(
+    "key, path, annotations, replaced",
+    [
+        (CLUSTER, "metadata.annotations", RESTART, {"c-default", "c-own"}),
+        (OWN, "metadata.annotations", RESTART, {"c-own"}),
+        (CLUSTER, OF_WORKERS, RESTART, {"c-default"}),
+        (CLUSTER, OF_WORKERS, {"rollme": "b"}, {"c-default"}),
+        (CLUSTER, OF_WORKERS, {"checksum/config": "b"}, {"c-default"}),
+        (CLUSTER, OF_WORKERS, {"kubectl.kubernetes.io/restartedAt": "b"}, {"c-default"}),
+        (OWN, OF_WORKERS, {"rollme": "b"}, {"c-own"}),
+        (CLUSTER, OF_SCHEDULER, {"checksum/config": "b"}, {None}),
+        (CLUSTER, "metadata.annotations", {"rollme": "b", "checksum/config": "b"}, set()),
+        (CLUSTER, OF_WORKERS, {"rollme-not": "b", "example.org/checksum": "b"}, set()),
+    ],
+)
+async def test_a_restart_on_purpose(key, path, annotations, replaced):
+    lab = Lab()
+    lab.patch(key, edited(path, dict.fromkeys(annotations, "a")))
+    await lab.settle()
+    before = {group: lab.pods(group).keys() for group in (None, "c-default", "c-own")}
+    lab.patch(key, edited(path, annotations))
+    await lab.settle()
+    after = {group: lab.pods(group).keys() for group in before}
+    assert {group: len(pods) for group, pods in after.items()} == {None: 1, "c-default": 8, "c-own": 8}
+    assert {group for group in before if not before[group] & after[group]} == replaced
+    assert {group for group in before if before[group] != after[group]} == replaced
+
+
+async def test_outdated_pods_keep_the_annotations_that_say_what_they_have_read():
+    lab = Lab()
+    lab.patch(OWN, {"spec": {"updateStrategy": {"type": "OnDelete"}}})
+    lab.patch(OWN, edited(OF_WORKERS, {"rollme": "a", "example": "a"}))
+    await lab.settle()
+    before = lab.pods("c-own").keys()
+    lab.patch(OWN, edited(OF_WORKERS, {"rollme": "b", "example": "b"}))
+    await lab.settle()
+    found = [pod["metadata"]["annotations"] for pod in lab.pods("c-own").values()]
+    assert lab.pods("c-own").keys() == before
+    assert {(each["rollme"], each["example"]) for each in found} == {("a", "b")}
+    lab.patch(OWN, {"spec": {"updateStrategy": {"type": "RollingUpdate"}}})
+    await lab.settle()
+    found = [pod["metadata"]["annotations"] for pod in lab.pods("c-own").values()]
+    assert {(each["rollme"], each["example"]) for each in found} == {("b", "b")}

@@ -36,7 +36,7 @@ def failed(status, reason, message="…", *, action=CREATE, causes=()):
         pytest.param(failed(422, "Invalid"), "InvalidSpec", id="invalid"),
         pytest.param(failed(400, "BadRequest", "strict decoding error"), "InvalidSpec", id="misspelt"),
         pytest.param(failed(409, "AlreadyExists"), "AlreadyExists", id="name taken"),
-        pytest.param(failed(429, "TooManyRequests"), "TooManyRequests", id="too many requests"),
+        pytest.param(failed(429, "TooManyRequests"), None, id="too many requests, perhaps for a moment"),
         pytest.param(failed(418, ""), "Refused", id="no reason"),
         pytest.param(failed(0, "Unreachable"), None, id="no answer"),
         pytest.param(failed(500, "InternalError"), None, id="the server failed"),

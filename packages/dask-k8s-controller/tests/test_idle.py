@@ -52,7 +52,7 @@ def test_check(timeout, seconds, before, found):
 
 def planned(body, *groups):
     parsed = tuple(WorkerGroup.of(record(DASK_WORKER_GROUPS, each)) for each in groups)
-    observed = Observed((), "token", None, parsed, frozenset())
+    observed = Observed((), "token", None, parsed, frozenset(), NOW)
     return plan(DaskCluster.parse(body), record(DASK_CLUSTERS, body), observed, since(3600))
 
 

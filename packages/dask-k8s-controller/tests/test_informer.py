@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -138,12 +139,12 @@ async def test_a_page_that_is_too_old_starts_the_list_again(run):
     assert names == ["b"]
 
 
-async def test_the_selector_goes_to_the_server(run):
+async def test_the_selectors_go_to_the_server(run):
     watched = WATCHES[PODS]
-    selecting = type(watched)(watched.resource, "dask.org/cluster-name", watched.trim)
+    selecting = replace(watched, selector="dask.org/cluster-name", fields="spec.nodeName=a")
     asked, _, _ = await run(listing(5), watched=selecting)
-    selector = {"labelSelector": "dask.org/cluster-name"}
-    assert asked == [LIST | selector, watching(5) | selector]
+    selectors = {"labelSelector": "dask.org/cluster-name", "fieldSelector": "spec.nodeName=a"}
+    assert asked == [LIST | selectors, watching(5) | selectors]
 
 
 async def test_bookmarks_advance_the_version_and_report_nothing(run):

@@ -79,6 +79,25 @@ async def test_a_phase_of_a_later_controller_is_replaced(world):
     assert world.objects[CLUSTER]["status"]["phase"] == "Pending"
 
 
+async def test_labels_of_a_queue_are_reported_and_not_passed_on():
+    labels = {"kueue.x-k8s.io/queue-name": "team-a", "kueue.x-k8s.io/priority-class": "high", "team": "a"}
+    world = FakeWorld(cluster(replicas=1, labels=labels))
+    for _ in range(3):
+        await turn(world)
+    found = condition(world, CLUSTER, "QueueLabelIgnored")
+    assert (found["status"], found["reason"]) == ("True", "NoQueueIntegration")
+    assert "kueue.x-k8s.io/queue-name: team-a" in found["message"]
+    children = [body["metadata"]["labels"] for key, body in world.objects.items() if key != CLUSTER]
+    assert children
+    for found in children:
+        assert found["team"] == "a"
+        assert not [label for label in found if label.startswith("kueue.x-k8s.io/")]
+    world.patch(CLUSTER, {"metadata": {"labels": {"kueue.x-k8s.io/queue-name": None}}})
+    await turn(world)
+    found = condition(world, CLUSTER, "QueueLabelIgnored")
+    assert (found["status"], found["reason"]) == ("False", "NoQueueLabel")
+
+
 def test_a_message_is_bounded():
     body = cluster()
     body["spec"] |= {f"later{number:03}": number for number in range(500)}

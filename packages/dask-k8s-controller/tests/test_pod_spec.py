@@ -32,18 +32,23 @@ def made(*containers, env=OURS, legacy=False, **spec):
         pytest.param(
             [{"name": "FOO", "value": "$(DASK_WORKER_NAME)"}],
             [NAME, ADDRESS, {"name": "FOO", "value": "$(DASK_WORKER_NAME)"}],
-            id="ours first, so that the user's may refer to them",
+            id="ours first if one of the user's refers to them",
+        ),
+        pytest.param(
+            [{"name": "FOO", "value": "bar"}, {"name": "EMPTY", "value": None}],
+            [{"name": "FOO", "value": "bar"}, {"name": "EMPTY", "value": None}, NAME, ADDRESS],
+            id="the user's first",
         ),
         pytest.param(
             [{"name": "DASK_WORKER_NAME", "value": "mine"}],
-            [ADDRESS, {"name": "DASK_WORKER_NAME", "value": "mine"}],
+            [{"name": "DASK_WORKER_NAME", "value": "mine"}, ADDRESS],
             id="the user's value wins",
         ),
         pytest.param(
             [{"name": "DASK_WORKER_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
             [
-                ADDRESS,
                 {"name": "DASK_WORKER_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+                ADDRESS,
             ],
             id="the user's reference wins",
         ),

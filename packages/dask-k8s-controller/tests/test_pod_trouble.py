@@ -4,12 +4,14 @@ import pytest
 
 from dask_k8s_controller.dask.findings import Finding
 from dask_k8s_controller.dask.pods.view import trim
+from dask_k8s_crds.scheduler_ports import DASHBOARD
 
-from .builders import pod
+from .builders import owned_by, pod
 
 UNSCHEDULABLE = "0/3 nodes are available: 3 Insufficient memory. preemption: 0/3 nodes are available"
 PULL = 'Back-off pulling image "registry.invalid/dask:1"'
 CRASH = "back-off 40s restarting failed container=dask pod=p_ns(1d1b)"
+RESTART = "the kubelet restarts it 40s after 2026-11-23T11:59:00Z"
 RUNNING = {"running": {"startedAt": "2026-11-23T11:59:00Z"}}
 
 
@@ -69,13 +71,11 @@ def conditions(*found):
         ),
         pytest.param(
             status(waiting("CrashLoopBackOff", CRASH, lastState=terminated(1)), phase="Running"),
-            ("CrashLoopBackOff", "container dask keeps ending with exit code 1 (Error)"),
+            ("CrashLoopBackOff", f"container dask keeps ending with exit code 1 (Error); {RESTART}"),
             id="crash loop",
         ),
         pytest.param(
-            status(
-                waiting("CrashLoopBackOff", CRASH, lastState=terminated(137, "OOMKilled")), phase="Running"
-            ),
+            status(waiting("CrashLoopBackOff", lastState=terminated(137, "OOMKilled")), phase="Running"),
             ("CrashLoopBackOff", "container dask keeps ending with exit code 137 (OOMKilled)"),
             id="out of memory again and again",
         ),
@@ -121,8 +121,11 @@ def conditions(*found):
             id="refused by its node",
         ),
         pytest.param(
-            status({"name": "dask", "state": terminated(0, "Completed")}, phase="Succeeded"), None, id="done"
+            status({"name": "dask", "state": terminated(0, "Completed")}, phase="Succeeded"),
+            ("PodCompleted", "exit code 0 (Completed)"),
+            id="done",
         ),
+        pytest.param(status(phase="Succeeded"), ("PodCompleted", "the pod ended"), id="done, somehow"),
     ],
 )
 def test_trouble(status, trouble):
@@ -150,6 +153,69 @@ def test_phase(status, expected):
     assert (found.phase, found.ready, found.finished) == expected
 
 
+SIDECAR = {"name": "sidecar", "state": RUNNING}
+
+
+@pytest.mark.parametrize(
+    "code, policy, finished",
+    [
+        (0, "Always", False),
+        (0, "OnFailure", True),
+        (0, "Never", True),
+        (1, "OnFailure", False),
+        (1, "Never", True),
+    ],
+)
+@pytest.mark.parametrize("own", [False, True], ids=["the pod's policy", "the container's"])
+def test_a_pod_whose_sidecar_runs_on_is_finished_when_dask_is_not_restarted(code, policy, finished, own):
+    body = pod("p") | {
+        "status": status({"name": "dask", "state": terminated(code)}, SIDECAR, phase="Running")
+    }
+    body["spec"]["restartPolicy"] = "Always" if own else policy
+    body["spec"]["containers"][0] |= {"restartPolicy": policy} if own else {}
+    body["spec"]["containers"].append({"name": "sidecar"})
+    found = trim(body)
+    assert (found.finished, found.running) == (finished, False)
+    reason = "PodFailed" if code else "PodCompleted"
+    assert found.trouble == (Finding(reason, f"exit code {code} (Error)") if finished else None)
+
+
+def test_rules_for_restarts_are_left_to_the_kubelet():
+    body = pod("p") | {"status": status({"name": "dask", "state": terminated(1)}, SIDECAR, phase="Running")}
+    body["spec"]["containers"][0] |= {"restartPolicy": "Never", "restartPolicyRules": [{"action": "Restart"}]}
+    assert not trim(body).finished
+
+
+def run(seconds, code=0):
+    end = {"startedAt": "2026-11-23T11:50:00Z", "finishedAt": f"2026-11-23T11:50:{seconds:02}Z"}
+    return {"terminated": {"exitCode": code, **end}}
+
+
+@pytest.mark.parametrize(
+    "status, seconds",
+    [
+        pytest.param(status({"name": "dask", "state": run(9)}, phase="Succeeded"), 9, id="finished"),
+        pytest.param(status({"name": "dask", "state": run(9, 1)}, phase="Failed"), None, id="failed"),
+        pytest.param(
+            status(waiting("CrashLoopBackOff", lastState=run(7)), phase="Running"), 7, id="in a back-off"
+        ),
+        pytest.param(
+            status(waiting("CrashLoopBackOff", lastState=run(7, 1)), phase="Running"), None, id="crashed"
+        ),
+        pytest.param(
+            status({"name": "dask", "state": RUNNING, "lastState": run(7)}, phase="Running"), None, id="again"
+        ),
+        pytest.param(
+            status({"name": "dask", "state": run(7), "restartCount": 1}, phase="Running"),
+            None,
+            id="about to be restarted",
+        ),
+    ],
+)
+def test_how_long_a_container_ran_that_completed(status, seconds):
+    assert trim(pod("p") | {"status": status}).completed_seconds == seconds
+
+
 def test_a_pod_without_labels():
     body = pod("p")
     del body["metadata"]["labels"]
@@ -157,7 +223,7 @@ def test_a_pod_without_labels():
 
 
 def scheduler(*states, phase="Running", names=("scheduler",), ports=()):
-    body = pod("c-scheduler", phase=phase, component="scheduler")
+    body = pod("c-scheduler", phase=phase, component="scheduler", owner=owned_by("DaskCluster", "c", "uid"))
     body["spec"]["containers"] = [{"name": name, "ports": list(ports)} for name in ("sidecar", *names)]
     body["status"]["containerStatuses"] = [
         {"name": name, "state": {state: {}}} for name, state in zip(("sidecar", *names), states, strict=False)
@@ -183,8 +249,12 @@ def test_whether_a_scheduler_runs(body, running):
 
 def test_where_its_agent_answers():
     ports = [{"name": "tcp-comm", "containerPort": 1}, {"name": "http-dashboard", "containerPort": 9000}]
-    assert trim(scheduler(ports=ports)).dashboard_port == 9000
-    assert trim(scheduler()).dashboard_port == 8787
+    assert trim(scheduler(ports=ports)).ports.container_port(DASHBOARD, None) == 9000
+    assert trim(scheduler()).ports.container_port(DASHBOARD, None) == 8787
+
+
+def test_a_worker_keeps_no_ports():
+    assert trim(pod("p", component="worker")).ports is None
 
 
 @pytest.mark.parametrize(
@@ -201,3 +271,36 @@ def test_addresses(component, own, ip):
     body["spec"]["hostNetwork"] = not own
     body["status"]["podIP"] = "10.0.0.1"
     assert trim(body).ip == ip
+
+
+def ended(code, args, message=""):
+    """A worker that ends again and again."""
+    body = pod("w", phase="Running")
+    body["spec"]["containers"] = [{"name": "worker", "command": ["sh", "-c"], "args": [args]}]
+    last = {"terminated": {"exitCode": code, "reason": "Error", "message": message}}
+    waiting = {"waiting": {"reason": "CrashLoopBackOff"}}
+    body["status"]["containerStatuses"] = [{"name": "worker", "state": waiting, "lastState": last}]
+    return body
+
+
+def test_what_to_do_about_a_well_known_end():
+    trouble = trim(ended(127, "cd / && exec dask-worker --nthreads 1")).trouble
+    assert trouble.message == (
+        'container worker keeps ending with exit code 127 (Error): the command "dask-worker" does not exist '
+        'in distributed 2026.6.0 and later: write "dask worker" instead'
+    )
+
+
+def test_a_message_of_a_container_is_only_searched():
+    message = f"{'secret ' * 1000}No module named 'xgboost'"
+    trouble = trim(ended(1, "dask worker", message)).trouble
+    assert 'Python module "xgboost"' in trouble.message
+    assert "secret" not in trouble.message
+
+
+def test_what_to_do_about_a_worker_that_has_failed():
+    body = pod("w", phase="Failed")
+    body["spec"]["containers"] = [{"name": "worker", "args": ["dask-worker"]}]
+    state = {"terminated": {"exitCode": 127, "reason": "Error"}}
+    body["status"]["containerStatuses"] = [{"name": "worker", "state": state}]
+    assert 'write "dask worker" instead' in trim(body).trouble.message

@@ -26,7 +26,7 @@ def scheduler(name=USUAL, uid="uid-1", **more):
 
 def planned(schedulers, expected=(), cluster=CLUSTER, groups=()):
     observed = Observed(
-        tuple(schedulers), "token", None, tuple(map(WorkerGroup.of, groups)), frozenset(expected)
+        tuple(schedulers), "token", None, tuple(map(WorkerGroup.of, groups)), frozenset(expected), NOW
     )
     plan = plan_scheduler(cluster, observed, NOW)
     return {

@@ -67,7 +67,7 @@ def test_which_pod(older, younger, is_scheduler, answers):
 def test_all_agree(older, younger):
     """The status is about the scheduler, its agent is asked once it runs, and no second one is created."""
     pods = schedulers(older, younger)
-    observed = Observed(tuple(pods), None, None, (), frozenset())
+    observed = Observed(tuple(pods), None, None, (), frozenset(), NOW)
     found = current(pods)
     assert observed.scheduler is found
     if found is not None and found.value.running:

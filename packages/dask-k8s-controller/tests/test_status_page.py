@@ -5,27 +5,29 @@ All situations of a cluster that are a few single steps away from its creation a
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from dask_k8s_controller.dask.cluster import idle
+from dask_k8s_controller.dask.cluster import agent, idle
 from dask_k8s_controller.dask.cluster.observe import Observed, OwnerJob, WorkerGroup
 from dask_k8s_controller.dask.cluster.status import conditions, report
 from dask_k8s_controller.dask.findings import Finding
 from dask_k8s_controller.dask.findings import conditions as found_conditions
 from dask_k8s_controller.dask.scheduler.answers import AgentError
 from dask_k8s_controller.dask.workergroup import observe, status
+from dask_k8s_controller.dask.workergroup.desired import Desired
 from dask_k8s_controller.dask.workergroup.retirement import Retirement
 from dask_k8s_controller.runtime.plan import Create
 from dask_k8s_controller.runtime.results import Outcome, WriteError
-from dask_k8s_crds import DaskCluster, DaskWorkerGroup, labels
+from dask_k8s_crds import Condition, DaskCluster, DaskWorkerGroup, labels
 from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.object_size import SIZE_MAX
 from dask_k8s_crds.resources import DASK_WORKER_GROUPS, PODS, SERVICES
-from dask_k8s_crds.updates import UpdateStrategy
 
 from .builders import NOW, cluster, group, owned_by, pod, record, service
 
@@ -148,7 +150,9 @@ def reported(now: Situation):
     body["spec"] |= {"suspend": now.suspend == "yes", "idleTimeout": 600}
     job = {"active": OwnerJob("demo", None), "finished": OwnerJob("demo", NOW)}.get(now.job)
     parsed = DaskCluster.parse(body)
-    observed = Observed(scheduler_of(now), "token", service_of(now), (group_of(now),), frozenset(), job=job)
+    observed = Observed(
+        scheduler_of(now), "token", service_of(now), (group_of(now),), frozenset(), NOW, job=job
+    )
     found = conditions(parsed, observed, REFUSED if now.spec == "refused" else FINE)
     phase = report(parsed, observed, found, None, domain="cluster.local").phase
     return phase, {(each.type, each.reason) for each in found}
@@ -180,18 +184,30 @@ def without_trouble(pairs):
 def silent_scheduler():
     """The conditions of a cluster that is ready and whose scheduler does not say whether it is idle."""
     ready = Situation(scheduler="ready", service="there", workers="ready")
-    observed = Observed(scheduler_of(ready), "token", service_of(ready), (group_of(ready),), frozenset())
+    observed = Observed(scheduler_of(ready), "token", service_of(ready), (group_of(ready),), frozenset(), NOW)
     unknown = idle.unknown(AgentError("AgentMissing", "…"), None).unknown
     found = conditions(DaskCluster.parse(cluster()), observed, FINE, idleness_unknown=unknown)
     return {(each.type, each.reason) for each in found}
 
 
+def foreign_scheduler():
+    """The conditions of a cluster whose scheduler has another token, or had one before."""
+    parsed, [own] = DaskCluster.parse(cluster()), scheduler_of(Situation(scheduler="ready"))
+    other, older = own._replace(value=replace(own.value, agent_secret="other")), NOW - timedelta(days=1)
+    before = Condition(type="TokenMismatch", status="True", last_transition_time=older)
+    observed = (
+        Observed((pod,), "token", None, (), frozenset(), since, mismatch=before)
+        for pod, since in [(other, NOW), (other, older), (own, NOW)]
+    )
+    return {(each.type, each.reason) for now in observed for each in agent.token_conditions(parsed, now)}
+
+
 def test_reasons_of_a_cluster(world):
-    pairs = set().union(*(found for _, found in world.values()), silent_scheduler())
+    pairs = set().union(*(found for _, found in world.values()), silent_scheduler(), foreign_scheduler())
     assert without_trouble(pairs) == documented("Reasons of a DaskCluster")
     assert {kind for kind, _ in pairs} == conditions_of("DaskCluster")
     repeating = {kind for kind, _ in pairs - without_trouble(pairs)}
-    assert repeating == {"SchedulerReady", "Ready", "Progressing", "Degraded"}
+    assert repeating == {"SchedulerReady", "Ready", "Progressing", "Degraded", "TokenMismatch"}
 
 
 def test_the_largest_size_of_an_object():
@@ -200,6 +216,7 @@ def test_the_largest_size_of_an_object():
 
 def test_reasons_of_a_group():
     parsed = DaskWorkerGroup.parse(group(replicas=2))
+    desired = Desired(parsed, DaskCluster.parse(cluster()), "cluster.local")
     stays = [
         *("SchedulerUnreachable", "SchedulerSilent", "Unauthorized", "AgentMissing", "BadAnswer"),
         *("Retiring", "SurgeRefused", "WaitingForSuccessors", "WorkersNotRegistered", "WorkersStuck"),
@@ -212,11 +229,12 @@ def test_reasons_of_a_group():
         [pod("a", ready=True), pod("b", ready=True)],
         [pod("a", ready=True, annotations=old), pod("b", ready=True)],
         [pod("a", ready=True), pod("b", phase="Failed")],
+        [pod("a", ready=True), pod("b", phase="Succeeded")],
     ]
     found = [*status.waiting(parsed)]
     for bodies, outcome, each in product(workers, (FINE, REFUSED), retirements):
         observed = observe.Observed.of_pods([record(PODS, body) for body in bodies], digest="new")
-        found += status.running(parsed, observed, outcome, each, UpdateStrategy())
+        found += status.running(desired, observed, outcome, each, NOW)
         found += status.suspended(parsed, observed, outcome)
     pairs = {(each.type, each.reason) for each in found}
     assert without_trouble(pairs) == documented("Reasons of a DaskWorkerGroup")

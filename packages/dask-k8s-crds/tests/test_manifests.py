@@ -85,6 +85,10 @@ def test_names_that_users_know():
     }
 
 
+def test_kubectl_get_dask_lists_every_kind():
+    assert [crd["spec"]["names"]["categories"] for crd in manifests.crds()] == [["dask"]] * 4
+
+
 def test_one_kind_alone():
     assert manifests.crd(DaskAutoscaler) == manifests.crds()[2]
     assert version(manifests.crd(DaskAutoscaler))["subresources"] == {"status": {}}

@@ -67,7 +67,7 @@ def cluster(*, ready=True, degraded=None, owner=OF_JOB, name="demo", replicas=0,
     return made_from(body, digest=digest, **{labels.JOB_REPLICAS: str(replicas)})
 
 
-def runner(*ends, suspended=False, failed=0, started=60, **spec):
+def runner(*ends, suspended=False, failed=0, started=60, labels_=None, **spec):
     conditions = [
         {"type": kind, "status": "True", "reason": reason, "message": "m", "lastTransitionTime": ago(10)}
         for kind, reason in ends
@@ -76,7 +76,7 @@ def runner(*ends, suspended=False, failed=0, started=60, **spec):
     body = {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": metadata("demo-runner", "runner", OF_JOB),
+        "metadata": metadata("demo-runner", "runner", OF_JOB, labels=labels_ or {}),
         "spec": {"suspend": suspended, "backoffLimit": desired.UNLIMITED_RETRIES, **spec},
         "status": status,
     }
@@ -89,8 +89,21 @@ def pod(phase="Running", name="demo-runner-abcde", created=50, trouble=None, **m
     return {**body, "status": {"phase": phase, "message": trouble}}
 
 
-def world(body, *, clusters=(), runners=(), pods=()):
-    return FakeWorld(body, *clusters, *runners, *pods, plugins=[PLUGIN])
+def failed_create(seconds, message, uid="runner"):
+    """An Event that is so many seconds old."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": metadata(f"demo-runner.{seconds}", f"event-{seconds}"),
+        "involvedObject": {"kind": "Job", "name": "demo-runner", "uid": uid},
+        "reason": "FailedCreate",
+        "message": message,
+        "lastTimestamp": ago(seconds),
+    }
+
+
+def world(body, *, clusters=(), runners=(), pods=(), events=()):
+    return FakeWorld(body, *clusters, *runners, *pods, *events, plugins=[PLUGIN])
 
 
 def observe(body, **children):

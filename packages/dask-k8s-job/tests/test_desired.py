@@ -52,6 +52,17 @@ def test_how_many_failures_are_forgiven(policy, limit, expected):
     assert backoff_limit(DaskJob.parse(body)) == expected
 
 
+def test_labels_of_a_queue_do_not_pass_to_children():
+    queue = {"labels": {"kueue.x-k8s.io/queue-name": "team-a", "team": "a"}}
+    body = job(metadata_=queue)
+    body["spec"]["job"]["metadata"] = queue
+    model = DaskJob.parse(body)
+    made = runner(model, ADDRESS)
+    for metadata in (made["metadata"], made["spec"]["template"]["metadata"], cluster(model)["metadata"]):
+        assert metadata["labels"]["team"] == "a"
+        assert "kueue.x-k8s.io/queue-name" not in metadata["labels"]
+
+
 def test_the_template_is_not_changed():
     body = job()
     model = DaskJob.parse(body)

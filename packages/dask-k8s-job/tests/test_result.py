@@ -2,10 +2,12 @@
 
 import pytest
 
+from dask_k8s_controller import Key
+from dask_k8s_crds.resources import JOBS
 from dask_k8s_job.reconcile import reconcile
 from dask_k8s_job.result import job_result, reported_result, start_seconds_left
 
-from .builders import KEY, NOW, RECORDED, ago, cluster, job, observe, pod, runner, world
+from .builders import KEY, NOW, RECORDED, ago, cluster, failed_create, job, observe, pod, runner, world
 
 
 def since(seconds):
@@ -75,6 +77,74 @@ POD_MESSAGES = {
 def test_the_newest_pod_says_why(reason, pods, message):
     observed = observe(job(), clusters=[cluster()], runners=[runner(("Failed", reason))], pods=pods)
     assert job_result(*observed, NOW).message == message
+
+
+QUEUE = {"kueue.x-k8s.io/queue-name": "team-a"}
+UNSAID = failed_create(5, "Error creating: must specify limits.cpu")
+FULL = failed_create(4, "Error creating: exceeded quota: q")
+WITHOUT_POD = {
+    "at-once": (
+        [UNSAID],
+        [],
+        ("RunnerMissing", "Job demo-runner cannot create its pod: Error creating: must specify limits.cpu"),
+    ),
+    "the-newest": (
+        [FULL, UNSAID],
+        [],
+        ("RunnerMissing", "Job demo-runner cannot create its pod: Error creating: exceeded quota: q"),
+    ),
+    "a-retry": ([UNSAID], [pod("Failed", created=50)], ("RunnerMissing", None)),
+    "before-it-started": (
+        [failed_create(70, "no")],
+        [],
+        ("RunnerMissing", 'Job demo-runner has no pod; "kubectl describe job demo-runner" says why'),
+    ),
+    "before-a-pod": ([UNSAID], [pod("Failed", created=4)], ("Healthy", None)),
+    "it-has-a-pod": ([UNSAID], [pod("Pending", created=50)], ("Healthy", None)),
+    "of-another-job": ([failed_create(5, "no", uid="earlier")], [], ("RunnerMissing", None)),
+}
+
+
+@pytest.mark.parametrize("events, pods, expected", WITHOUT_POD.values(), ids=WITHOUT_POD)
+async def test_why_the_runner_has_no_pod(events, pods, expected):
+    body = job({"jobStatus": "ClusterCreated", **RECORDED})
+    made = world(body, clusters=[cluster()], runners=[runner()], pods=pods, events=events)
+    await reconcile(KEY, made)
+    (status,) = made.statuses
+    degraded = next(each for each in status["conditions"] if each["type"] == "Degraded")
+    reason, message = expected
+    assert degraded["reason"] == reason
+    assert message in (None, degraded["message"])
+
+
+async def test_kueue_alone_starts_a_runner_that_it_has_put_into_a_queue():
+    waits = runner(suspended=True, started=None, labels_=QUEUE)
+    made = world(job({"jobStatus": "ClusterCreated", **RECORDED}), clusters=[cluster()], runners=[waits])
+    await reconcile(KEY, made)
+    (status,) = made.statuses
+    degraded = next(each for each in status["conditions"] if each["type"] == "Degraded")
+    assert degraded["reason"] == "RunnerInQueue"
+    assert degraded["message"].endswith("until Kueue admits it from the queue team-a")
+    assert made.objects[Key(JOBS, "ns", "demo-runner")]["spec"]["suspend"]
+
+
+async def test_a_label_for_a_queue_is_reported():
+    for body in (job(metadata_={"labels": QUEUE}), job()):
+        if not body["metadata"].get("labels"):
+            body["spec"]["job"]["metadata"] = {"labels": QUEUE}
+        made = world(body)
+        await reconcile(KEY, made)
+        (status,) = made.statuses
+        found = next(each for each in status["conditions"] if each["type"] == "QueueLabelIgnored")
+        assert (found["status"], found["reason"]) == ("True", "NoQueueIntegration")
+
+
+async def test_the_name_of_the_cluster_is_in_the_first_status():
+    for body, name in ((job(), "demo"), (job(clusterName="another"), "another")):
+        made = world(body)
+        await reconcile(KEY, made)
+        (status,) = made.statuses
+        assert (status["jobStatus"], status["clusterName"]) == ("JobCreated", name)
 
 
 def test_the_start_timeout():

@@ -7,7 +7,7 @@ from typing import Any
 
 from dask_k8s_autoscaler import messages
 from dask_k8s_autoscaler.observe import Observed
-from dask_k8s_controller import Finding, conditions, unknown_fields
+from dask_k8s_controller import Finding, conditions, without_effect
 from dask_k8s_crds import DaskAutoscalerStatus
 from dask_k8s_crds.autoscaler import AutoscaledGroupStatus
 from dask_k8s_crds.conditions import dated, find
@@ -42,7 +42,7 @@ class Report:
         before = DaskAutoscalerStatus.of(observed.record.value)
         generation = observed.autoscaler.metadata.generation
         found = conditions(generation, Active=self._active(before), Limited=self._limited())
-        found += unknown_fields(observed.autoscaler, before.conditions)
+        found += without_effect(observed.autoscaler, before.conditions)
         groups = tuple(
             AutoscaledGroupStatus(
                 name=group.name,

@@ -1,10 +1,11 @@
 """Guess threads, processes and resources of workers that do not run yet from their pod template. No I/O."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from dask_k8s_crds import containers, labels
+from dask_k8s_crds.containers import dask_container
 from dask_k8s_crds.workergroup import WorkerSpec
 
 _RESOURCES = "DASK_DISTRIBUTED__WORKER__RESOURCES__"
@@ -21,22 +22,14 @@ class WorkerShape(NamedTuple):
 
 def worker_shape(worker: WorkerSpec) -> WorkerShape:
     """Read a template. Without `daskResources`, the arguments and the environment may contain resources."""
-    container: Mapping[str, Any] = next(iter(worker.spec.get("containers") or ()), {})
-    args = [str(arg) for field in ("command", "args") for arg in container.get(field) or ()]
-    options = dict(_options(args))
+    template = worker.spec if worker.spec.get("containers") else {"containers": [{}]}
+    container: Mapping[str, Any] = dask_container(template, labels.WORKER)
+    options = containers.options(container)
     processes = _whole(options.get("--nworkers") or options.get("--nprocs")) or 1
     threads = _whole(options.get("--nthreads"))
     cpus = math.ceil(_cpus(((container.get("resources") or {}).get("limits") or {}).get("cpu")))
     offers = worker.dask_resources or {**_environment(container), **_offers(options.get("--resources", ""))}
     return WorkerShape(threads * processes or cpus, processes, dict(offers))
-
-
-def _options(args: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield options with their values from ``--name value`` and ``--name=value``."""
-    for arg, following in pairwise([*args, ""]):
-        name, equals, value = arg.partition("=")
-        if name.startswith("--"):
-            yield name, value if equals else following
 
 
 def _environment(container: Mapping[str, Any]) -> dict[str, float]:

@@ -34,7 +34,18 @@ class CreateMode(enum.Enum):
     CONNECT_ONLY = "CONNECT_ONLY"
 
 
-class WorkloadArguments(TypedDict, total=False):
+class PodArguments(TypedDict, total=False):
+    """What all pods of a cluster or a job have in common."""
+
+    run_as_user: int | None
+    service_account_name: str | None
+    image_pull_secrets: str | Sequence[str] | None
+    priority_class_name: str | None
+    volumes: Sequence[Mapping[str, Any]] | None
+    volume_mounts: Sequence[Mapping[str, Any]] | None
+
+
+class WorkloadArguments(PodArguments, total=False):
     """What the pods of a cluster look like: the arguments that clusters and jobs share."""
 
     image: str | None
@@ -47,12 +58,14 @@ class WorkloadArguments(TypedDict, total=False):
     scheduler_tolerations: Tolerations | None
     worker_node_selector: Mapping[str, str] | None
     worker_tolerations: Tolerations | None
-    run_as_user: int | None
+    labels: Mapping[str, str] | None
+    annotations: Mapping[str, str] | None
 
 
 class JobArguments(WorkloadArguments, total=False):
     """The keyword arguments of ``make_job_spec``: those of the pods, and fields of a DaskJob's ``spec``."""
 
+    runner_resources: Resources | None
     backoffLimit: int
     activeDeadlineSeconds: int
     ttlSecondsAfterFinished: int
@@ -83,12 +96,13 @@ class ClusterArguments(ClusterSpecArguments, total=False):
     scheduler_forward_port: int | None
 
 
-def shows(order: str, *, rest: str, **defaults: Any) -> Callable[[F], F]:
+def shows(order: str, *, rest: str | None = None, **defaults: Any) -> Callable[[F], F]:
     """Show arguments that a function unpacks in its signature, for ``help`` and completion.
 
     Args:
         order: Names of keyword-only arguments in the order to show them; the function's others follow.
-        rest: Name of the ``**`` parameter to show behind them, for arguments that are not in `order`.
+        rest: Name of the ``**`` parameter to show behind them, for arguments that are not in `order`; None if
+            there are no others.
         **defaults: Defaults to show for arguments that are unpacked; None for those that are not here.
     """
 
@@ -103,7 +117,9 @@ def shows(order: str, *, rest: str, **defaults: Any) -> Callable[[F], F]:
         }
         keywords |= {each.name: each for each in own if each.kind is each.KEYWORD_ONLY}
         positional = [each for each in own if each.kind is not each.KEYWORD_ONLY]
-        parameters = [*positional, *keywords.values(), unpacked.replace(name=rest, annotation=Any)]
+        parameters = [*positional, *keywords.values()]
+        if rest is not None:
+            parameters.append(unpacked.replace(name=rest, annotation=Any))
         function.__signature__ = actual.replace(parameters=parameters)  # type: ignore[attr-defined]
         return function
 

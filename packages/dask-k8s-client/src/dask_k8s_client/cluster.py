@@ -1,6 +1,7 @@
 """KubeCluster: a Dask cluster on Kubernetes as one of Dask's cluster managers."""
 # mypy: allow-untyped-calls
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Self, Unpack
@@ -10,6 +11,7 @@ from distributed.utils import Log, Logs
 from tornado.ioloop import IOLoop
 
 from dask_k8s_client import deletion, scaling
+from dask_k8s_client.adaptive import Adaptive
 from dask_k8s_client.arguments import (
     JSON,
     ClusterArguments,
@@ -28,7 +30,9 @@ from dask_k8s_client.notebook import NotebookView
 from dask_k8s_client.options import Options
 from dask_k8s_client.progress import Deadline, Progress
 from dask_k8s_client.session import Session
+from dask_k8s_client.sizing import Size
 from dask_k8s_client.specs.pods import change_worker
+from dask_k8s_client.worker_counts import WorkerCounts
 from dask_k8s_crds import labels
 
 logger = logging.getLogger("dask_k8s_client")
@@ -77,6 +81,13 @@ class KubeCluster(ClusterManager):
         scheduler_tolerations: Tolerations of the scheduler, as in a Pod.
         worker_node_selector: Labels of the nodes that the workers may run on.
         worker_tolerations: Tolerations of the workers, as in a Pod.
+        labels: Labels of the cluster, and so of everything that is created for it.
+        annotations: Annotations of the same objects.
+        service_account_name: Service account of the scheduler and the workers.
+        image_pull_secrets: Names of the Secrets for the registry of the image, or one name.
+        priority_class_name: Priority class of the scheduler and the workers.
+        volumes: Volumes of the scheduler and the workers, as in a Pod.
+        volume_mounts: Where these are mounted, as in a container.
         run_as_user: User ID that the scheduler and the workers run as, without privileges, for a namespace
             that enforces the `restricted` Pod Security Standard. By default that of the image.
         loop: The event loop to run on; by default a new one in a thread.
@@ -96,7 +107,8 @@ class KubeCluster(ClusterManager):
         "name namespace image n_workers resources env worker_command port_forward_cluster_ip create_mode"
         " shutdown_on_close idle_timeout resource_timeout scheduler_service_type custom_cluster_spec"
         " scheduler_forward_port jupyter connect scheduler_resources scheduler_node_selector"
-        " scheduler_tolerations worker_node_selector worker_tolerations run_as_user",
+        " scheduler_tolerations worker_node_selector worker_tolerations labels annotations"
+        " service_account_name image_pull_secrets priority_class_name volumes volume_mounts run_as_user",
         rest="kwargs",
     )
     def __init__(
@@ -111,6 +123,8 @@ class KubeCluster(ClusterManager):
         self.shutdown_on_close = self._options.shutdown_on_close
         self._session = Session(self._options)
         self._view = NotebookView(self._session, self._options.name)
+        self._counts = WorkerCounts(self._session)
+        self._changes = asyncio.Lock()
         self._is_started = False
         known = ClusterArguments.__annotations__
         others: dict[str, Any] = {key: value for key, value in arguments.items() if key not in known}
@@ -143,6 +157,7 @@ class KubeCluster(ClusterManager):
     async def _shut(self, timeout: float) -> None:
         try:
             await self._view.stop()
+            await self._counts.stop()
             await self._session.close(timeout, delete=self._deletes)
         finally:
             deletion.unregister(self)
@@ -166,13 +181,35 @@ class KubeCluster(ClusterManager):
             return self._session.created and self.shutdown_on_close is not False
         return bool(self.shutdown_on_close)
 
-    def scale(self, n: int, worker_group: str = "default") -> Any:
-        """Set the number of workers of a group, by its name within the cluster.
+    def scale(
+        self,
+        n: int | None = None,
+        worker_group: str = "default",
+        *,
+        memory: str | int | None = None,
+        cores: float | None = None,
+    ) -> Any:
+        """Set the number of workers of a group.
 
         This ends `adapt`: any autoscaler that scales this group is deleted first.
+
+        Args:
+            n: Number of workers. Of several arguments, the one that needs most workers decides.
+            worker_group: Name of the group within the cluster.
+            memory: Memory of all workers together, such as ``"64 GiB"``. That of each worker is the limit of
+                its container, or else the request.
+            cores: Cores of all workers together. Those of each worker are the ``--nthreads`` of its command,
+                or else the limit of its container, or else the request.
+
+        Raises:
+            ValueError: The workers have no limit and no request of memory, or of cores.
         """
-        timeout = self._options.resource_timeout
-        return self._call(self._apply, scaling.scale, worker_group, checked_count("n", n), timeout)
+        return self._call(self._scale, worker_group, Size.parse(n, memory, cores))
+
+    async def _scale(self, worker_group: str, size: Size) -> None:
+        group = await self._apply(scaling.scale, worker_group, size, self._options.resource_timeout)
+        if group is not None:
+            self._counts.record(group)
 
     def adapt(  # type: ignore[override]  # the controller does the work of `Adaptive`
         self,
@@ -181,11 +218,14 @@ class KubeCluster(ClusterManager):
         *,
         interval: Duration | None = None,
         target_duration: Duration | None = None,
-    ) -> Any:
+    ) -> Adaptive:
         """Let the number of workers follow the work, until `scale` is called.
 
         Creates a ``DaskAutoscaler`` of the cluster's name, or changes the one that scales the cluster.
         It works for as long as the cluster exists, with or without this object.
+
+        Returns an object with the bounds, as other cluster managers of Dask do. With ``asynchronous=True``
+        it is to be awaited.
 
         Args:
             minimum: Fewest workers of the default group.
@@ -205,7 +245,8 @@ class KubeCluster(ClusterManager):
         spec = scaling.autoscaler_spec(
             self.name, minimum=minimum, maximum=maximum, interval=interval, target_duration=target_duration
         )
-        return self._call(self._apply, scaling.adapt, spec, self._options.resource_timeout)
+        change = self._call(self._apply, scaling.adapt, spec, self._options.resource_timeout)
+        return Adaptive(spec["minimum"], spec["maximum"], change)
 
     def add_worker_group(  # noqa: PLR0913, PLR0917  # users may pass these by position
         self,
@@ -246,9 +287,47 @@ class KubeCluster(ClusterManager):
         """Delete a group that was added, and its workers."""
         return self._call(self._apply, scaling.delete_group, name)
 
-    async def _apply(self, function: Callable[..., Any], *args: Any) -> None:
-        """Call a function of `scaling` with the API server and the cluster, once they are known."""
-        await function(self._session.api, self._session.cluster, *args)
+    def restart_workers(self, worker_group: str | None = None) -> Any:
+        """Replace the workers of all groups, or of one group, by new pods, a few at a time.
+
+        Data and tasks are handed over before a worker goes, as with an edit of its template; the cluster's
+        ``updateStrategy`` says how many go at a time. Returns at once. Use it for example after a ConfigMap
+        has changed that workers read when they start. ``Client.restart_workers`` restarts processes within
+        their pods instead, and loses their data.
+
+        Args:
+            worker_group: The name of the group within the cluster; by default all groups.
+        """
+        return self._call(self._apply, scaling.restart, worker_group)
+
+    async def _apply(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call a function of `scaling` with the API server and the cluster, once they are known.
+
+        Calls that nobody awaits take effect in their order: `scale` after `adapt` ends that.
+        """
+        async with self._changes:
+            return await function(self._session.api, self._session.cluster, *args)
+
+    @property
+    def plan(self) -> set[str]:
+        """The workers that the cluster is to have, by the replicas of its worker groups.
+
+        Those that have not registered with the scheduler are called ``<cluster>-pending-<number>``.
+        """
+        return self._worker_names(lambda: self._counts.planned)
+
+    @property
+    def requested(self) -> set[str]:
+        """The workers that have a pod, with names as in `plan`."""
+        return self._worker_names(lambda: self._counts.present)
+
+    def _worker_names(self, count: Callable[[], int]) -> set[str]:
+        if self.status is not Status.running:
+            return set()
+        self._call(self._counts.start)
+        n, registered = count(), sorted(map(str, self.observed))
+        pending = (f"{self.name}-pending-{number}" for number in range(len(registered), n))
+        return {*registered[:n], *pending}
 
     async def _get_logs(self, cluster: bool = True, scheduler: bool = True, workers: bool = True) -> Logs:  # noqa: FBT001, FBT002
         chosen = {labels.SCHEDULER: scheduler, labels.WORKER: workers}
@@ -278,16 +357,26 @@ class KubeCluster(ClusterManager):
 
     @property
     def dashboard_link(self) -> str:
-        """The URL of the dashboard for a browser on this machine; empty until there is one."""
+        """The URL of the dashboard for a browser on this machine; empty until there is one.
+
+        It stays empty for a scheduler with ``--no-dashboard``.
+        """
         route = self._session.route
-        return dashboard_link(route.dashboard_host, route.dashboard_port) if route else ""
+        if route is None:
+            return ""
+        return dashboard_link(route.dashboard_host, route.dashboard_port, route.dashboard_prefix)
 
     @property
     def jupyter_link(self) -> str:
         """The URL of JupyterLab for a browser on this machine."""
         if not self._options.jupyter:
             raise RuntimeError("the cluster was not started with jupyter=True")
-        return self.dashboard_link.replace("/status", "/jupyter/lab")
+        route = self._session.route
+        if route is None:
+            return ""
+        # Jupyter's own path begins at the root, whatever that of the dashboard is.
+        link = dashboard_link(route.dashboard_host, route.dashboard_port)
+        return link.replace("/status", "/jupyter/lab")
 
     @property
     def forwarded_dashboard_port(self) -> str | None:

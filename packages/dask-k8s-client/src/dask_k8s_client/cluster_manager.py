@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator
 from contextlib import suppress
 from typing import Any, Self
 
+import dask.config
 from distributed.core import Status, rpc
 from distributed.deploy.cluster import Cluster
 from distributed.objects import SchedulerInfo
@@ -181,7 +182,18 @@ class ClusterManager(Cluster):
         return task
 
 
-def dashboard_link(host: str, port: int) -> str:
-    """Return the dashboard's URL in the form that Dask's configuration demands."""
-    link: str = format_dashboard_link(host, port)
+def dashboard_link(host: str, port: int, prefix: str | None = "") -> str:
+    """Return the dashboard's URL in the form that Dask's configuration demands; empty if there is none.
+
+    Args:
+        host: The host of the dashboard.
+        port: Its port.
+        prefix: Its path, for example ``/team/dask``; None if the scheduler has no dashboard. It follows the
+            port, unless the configured form contains it.
+    """
+    if prefix is None:
+        return ""
+    if prefix in dask.config.get("distributed.dashboard.link"):
+        prefix = ""
+    link: str = format_dashboard_link(host, f"{port}{prefix}")
     return link

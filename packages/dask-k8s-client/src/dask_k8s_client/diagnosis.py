@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dask_k8s_client import observed
-from dask_k8s_client.observed import Observed
+from dask_k8s_client.observed import Container, Observed
+from dask_k8s_crds.hints import hint
 
 CONTROLLER_PATIENCE = 30.0
 """Seconds in which a controller should have seen a new object; it may restart or lose its leadership."""
@@ -22,7 +23,10 @@ _PERMANENT_CONDITIONS = {"InvalidSpec", "Forbidden"}
 """Reasons of ``Degraded`` that only a change by the user can end."""
 _HINTS = {
     # A quota refuses pods that do not declare the resources that it limits.
-    "failed quota": "pass scheduler_resources for the scheduler, and resources for the workers",
+    "failed quota": (
+        "pass scheduler_resources for the scheduler, resources for the workers, and runner_resources for the"
+        " client of a job"
+    ),
     'violates PodSecurity "restricted': "the argument run_as_user makes pods that it takes",
 }
 """Part of a message, and what the user can do about it."""
@@ -38,6 +42,10 @@ class Diagnosis:
     """Whether waiting longer is useless."""
     container: str | None = None
     """The container whose log may contain more."""
+
+
+def _hint(o: Observed, container: Container) -> str:
+    return hint(observed.template(o.pod, container.name), container.exit_code, container.output)
 
 
 def cluster_is_deleted(o: Observed) -> Diagnosis | None:
@@ -59,9 +67,13 @@ def spec_is_refused(o: Observed) -> Diagnosis | None:
     degraded = observed.true_condition(o.status, "Degraded")
     if degraded.get("reason") in _PERMANENT_CONDITIONS:
         message = degraded.get("message", "")
-        hints = [hint for part, hint in _HINTS.items() if part in message]
-        return Diagnosis(degraded["reason"], "; ".join([message, *hints]), final=True)
+        return Diagnosis(degraded["reason"], with_hints(message), final=True)
     return None
+
+
+def with_hints(message: str) -> str:
+    """Return a message of the controller with what the user can do about it, if there is such advice."""
+    return "; ".join([message, *(hint for part, hint in _HINTS.items() if part in message)])
 
 
 def scheduler_crashes(o: Observed) -> Diagnosis | None:
@@ -70,7 +82,7 @@ def scheduler_crashes(o: Observed) -> Diagnosis | None:
         if each.reason == "CrashLoopBackOff":
             why = f", {each.last_reason}" if each.last_reason not in ("", "Error") else ""
             end = f"exit code {each.exit_code}{why}; restarts: {each.restarts}"
-            message = f"container {each.name} ends again and again ({end})"
+            message = f"container {each.name} ends again and again ({end}){_hint(o, each)}"
             return Diagnosis("CrashLoopBackOff", message, final=True, container=each.name)
     return None
 
@@ -82,8 +94,11 @@ def scheduler_has_ended(o: Observed) -> Diagnosis | None:
     status = o.pod["status"]
     if status.get("reason"):
         return Diagnosis(status["reason"], f"the scheduler's pod was ended: {status.get('message', '')}")
-    ended = next((each for each in observed.containers(o.pod) if each.exit_code is not None), None)
+    # Its init containers, which come first, have ended as well.
+    ends = [each for each in observed.containers(o.pod) if each.exit_code is not None]
+    ended = next((each for each in ends if each.exit_code), ends[-1] if ends else None)
     message = f"the scheduler has ended with exit code {ended.exit_code if ended else 'unknown'}"
+    message += _hint(o, ended) if ended else ""
     return Diagnosis("Ended", message, final=True, container=ended.name if ended else None)
 
 
@@ -117,13 +132,22 @@ def scheduler_is_unschedulable(o: Observed) -> Diagnosis | None:
     return None
 
 
+def scheduler_is_not_reachable(o: Observed) -> Diagnosis | None:
+    """The pod is ready, and something else is missing, such as its service."""
+    if o.pod is None or not o.pod_is_ready or not o.status:
+        return None
+    ready = observed.find_condition(o.status, "SchedulerReady")
+    why = observed.true_condition(o.status, "Degraded") or ready
+    return Diagnosis(why.get("reason", "NotReady"), why.get("message", "the scheduler cannot be reached yet"))
+
+
 def scheduler_is_not_ready(o: Observed) -> Diagnosis | None:
     """The pod runs, but its readiness probe does not succeed yet."""
     if o.pod is None or observed.phase(o.pod) != "Running":
         return None
     event = observed.last_event(o, "Warning")
     detail = f": {event.get('message', '')}" if event else ""
-    container = next((each.name for each in observed.containers(o.pod)), None)
+    container = next((each.name for each in observed.containers(o.pod) if not each.ready), None)
     return Diagnosis("NotReady", f"the scheduler runs but is not ready{detail}", container=container)
 
 
@@ -161,6 +185,7 @@ UNTIL_READY: _Checks = (
     image_cannot_be_pulled,
     container_cannot_start,
     scheduler_is_unschedulable,
+    scheduler_is_not_reachable,
     scheduler_is_not_ready,
     scheduler_is_pending,
     cluster_is_degraded,

@@ -1,6 +1,7 @@
 """Jobs from Python: submit a ``DaskJob`` and follow it to its end. The controller runs it."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -12,13 +13,15 @@ from typing import Any
 from dask_k8s_client.api.requests import Api, Objects, Selector
 from dask_k8s_client.api.watching import until
 from dask_k8s_client.arguments import JSON, Duration, Spec, seconds
-from dask_k8s_client.diagnosis import CONTROLLER_PATIENCE
+from dask_k8s_client.diagnosis import CONTROLLER_PATIENCE, with_hints
 from dask_k8s_client.exceptions import admit, explaining
 from dask_k8s_client.logs import Log, follow_job
 from dask_k8s_client.options import identity, load_spec
-from dask_k8s_client.waiting import time_limit
 from dask_k8s_crds import DaskJob, DaskJobStatus
+from dask_k8s_crds.conditions import find
 from dask_k8s_crds.resources import DASK_JOBS
+
+logger = logging.getLogger("dask_k8s_client")
 
 _LAST_LINES_SECONDS = 10.0
 """How long the last lines of a log may take after the end of the job."""
@@ -52,7 +55,8 @@ def run_job(
 ) -> JobOutcome:
     """Submit a ``DaskJob``, follow what its client prints, and return how it ended.
 
-    If it is interrupted or times out, the job goes on; ``kubectl delete daskjob`` ends it.
+    If it is interrupted or times out, the job goes on; ``kubectl delete daskjob`` ends it. While something
+    keeps the job from running, such as a quota, the logger ``dask_k8s_client`` warns of it.
 
     Args:
         job: A ``DaskJob`` as ``make_job_spec`` returns it, or the path of a YAML file with one.
@@ -75,11 +79,23 @@ def run_job(
     async def connect_and_submit() -> JobOutcome:
         async with Api.connected() as api:
             where = namespace or api.access.namespace
-            late = (
-                f"the job {name} in the namespace {where} has not ended within {limit or 0:.0f} s; it goes on"
-            )
-            async with time_limit(limit, late):
-                return await submit(api, where, manifest, log)
+            about = f"the job {name} in the namespace {where}"
+            trouble = ""
+
+            def warn(message: str) -> None:
+                nonlocal trouble
+                trouble = message
+                if message:
+                    logger.warning("%s waits: %s", about, message)
+
+            try:
+                async with asyncio.timeout(limit) as running:
+                    return await submit(api, where, manifest, log, warn)
+            except TimeoutError as error:
+                if not running.expired():
+                    raise
+                late = f"{about} has not ended within {limit or 0:.0f} s; it goes on"
+                raise TimeoutError(f"{late}; it waits: {trouble}" if trouble else late) from error
 
     return _run(connect_and_submit())
 
@@ -94,25 +110,31 @@ def _run(work: Coroutine[Any, Any, JobOutcome]) -> JobOutcome:
         return thread.submit(asyncio.run, work).result()
 
 
-async def submit(api: Api, namespace: str, manifest: JSON, log: Log) -> JobOutcome:
-    """Create a job, pass each line that its client prints to `log`, and return how it ended."""
+async def submit(api: Api, namespace: str, manifest: JSON, log: Log, report: Log) -> JobOutcome:
+    """Create a job, pass each line that its client prints to `log`, and return how it ended.
+
+    `report` is called with what keeps the job from running, each time that this changes; empty: nothing.
+    """
     name = manifest["metadata"]["name"]
     with explaining(f"run the job {name} in the namespace {namespace}"):
         created = await api.create(DASK_JOBS, namespace, manifest)
-        return await _follow(api, created, log)
+        return await _follow(api, created, log, report)
 
 
-async def _follow(api: Api, job: JSON, log: Log) -> JobOutcome:
+async def _follow(api: Api, job: JSON, log: Log, report: Log) -> JobOutcome:
     metadata = job["metadata"]
     name, namespace = metadata["name"], metadata["namespace"]
-    status = DaskJobStatus()
+    status, trouble = DaskJobStatus(), ""
 
     def parse(objects: Objects) -> DaskJobStatus:
-        nonlocal status
+        nonlocal status, trouble
         present = objects.get(name)
         if present is None or present["metadata"]["uid"] != metadata["uid"]:
             raise RuntimeError(f"the job {name} in the namespace {namespace} was deleted")
         status = DaskJobStatus.of(present)
+        before, trouble = trouble, _trouble(status)
+        if trouble != before:
+            report(trouble)
         return status
 
     selector = Selector.named(name)
@@ -136,6 +158,26 @@ async def _follow(api: Api, job: JSON, log: Log) -> JobOutcome:
         following.cancel()
         with suppress(asyncio.CancelledError):
             await following
+
+
+async def until_ended(api: Api, job: JSON) -> None:
+    """Wait until a job has ended or is deleted."""
+    name, namespace = job["metadata"]["name"], job["metadata"]["namespace"]
+
+    def ended(objects: Objects) -> bool | None:
+        present = objects.get(name)
+        over = present is None or DaskJobStatus.of(present).end_time is not None
+        return True if over else None
+
+    await until(api, DASK_JOBS, namespace, Selector.named(name), ended)
+
+
+def _trouble(status: DaskJobStatus) -> str:
+    """Return what keeps a job from running, as its status says; empty if nothing does."""
+    degraded = find(status.conditions, "Degraded")
+    if degraded is None or degraded.status != "True":
+        return ""
+    return f"{degraded.reason}: {with_hints(degraded.message)}"
 
 
 def _outcome(name: str, namespace: str, status: DaskJobStatus) -> JobOutcome | None:

@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Container, Iterator, Mapping
+from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -14,10 +14,10 @@ from dask_k8s_client.api.requests import Api, lines
 from dask_k8s_client.api.watching import follow
 from dask_k8s_client.arguments import JSON
 from dask_k8s_client.exceptions import explaining
-from dask_k8s_client.observed import located, pods_of
+from dask_k8s_client.observed import container_statuses, containers, located, pods_of
 from dask_k8s_crds import DaskJobStatus, labels
 from dask_k8s_crds.api_errors import ApiError
-from dask_k8s_crds.resources import PODS
+from dask_k8s_crds.resources import DASK_CLUSTERS, PODS
 
 logger = logging.getLogger("dask_k8s_client")
 
@@ -54,32 +54,38 @@ class ContainerRun:
     params: Mapping[str, str]
 
 
-async def pod_logs(api: Api, cluster: JSON, pods: PodFilter, tail: int | None = None) -> dict[str, str]:
-    """Return the log of each pod, or why it cannot be read: `tail` lines of each container, or all."""
-    namespace = cluster["metadata"]["namespace"]
+async def pod_logs(api: Api, owner: JSON, pods: PodFilter, tail: int | None = None) -> dict[str, str]:
+    """Return the log of each pod of a cluster or a job: `tail` lines of each container, or all.
+
+    A log that cannot be read is replaced by the reason.
+    Init containers come first; a pod with several containers has the name of each before its log.
+    """
+    namespace = owner["metadata"]["namespace"]
     slots = asyncio.Semaphore(_PARALLEL_READS)
 
     async def read(pod: JSON) -> str:
         async with slots:
             return await _pod_log(api, namespace, pod, tail)
 
-    with explaining(f"read the logs of the cluster {located(cluster)}"):
-        listed = await api.list_items(PODS, namespace, pods_of(cluster))
+    with _explaining(owner):
+        listed = await api.list_items(PODS, namespace, pods_of(owner))
         selected = {pod["metadata"]["name"]: pod for pod in listed if pod in pods}
         return dict(zip(selected, await asyncio.gather(*map(read, selected.values())), strict=True))
 
 
 async def _pod_log(api: Api, namespace: str, pod: JSON, tail: int | None) -> str:
     logs: list[str] = []
-    several = len(pod["spec"]["containers"]) > 1
-    for status in (pod.get("status") or {}).get("containerStatuses") or ():
+    statuses = container_statuses(pod)
+    for status in statuses:
         try:
             log = await container_log(api, namespace, pod["metadata"]["name"], status["name"], tail)
         except ApiError as error:
             if not error.is_temporary:
                 raise
             log = f"cannot be read: {error.message}\n"  # the others can
-        logs.append(f"--- {status['name']} ---\n{log}" if several else log)
+        if log and len(statuses) > 1:
+            log = f"--- {status['name']} ---\n{log}"
+        logs.append(log)
     return "".join(logs)
 
 
@@ -100,20 +106,24 @@ async def container_log(api: Api, namespace: str, pod: str, container: str, tail
     return ""
 
 
-async def follow_pods(api: Api, cluster: JSON, pods: PodFilter, log: Callable[[str, str], object]) -> None:
+def _explaining(owner: JSON) -> AbstractContextManager[None]:
+    return explaining(f"read the logs of the {owner.get('kind', DASK_CLUSTERS.kind)} {located(owner)}")
+
+
+async def follow_pods(api: Api, owner: JSON, pods: PodFilter, log: Callable[[str, str], object]) -> None:
     """Pass each line to `log` with the name of its pod, also of pods that come later, forever."""
-    with explaining(f"read the logs of the cluster {located(cluster)}"):
+    with _explaining(owner):
         try:
-            await _follow_pods(api, cluster, pods, log)
+            await _follow_pods(api, owner, pods, log)
         except ExceptionGroup as group:
             raise group.exceptions[0] from group  # all have the same cause
 
 
-async def _follow_pods(api: Api, cluster: JSON, pods: PodFilter, log: Callable[[str, str], object]) -> None:
+async def _follow_pods(api: Api, owner: JSON, pods: PodFilter, log: Callable[[str, str], object]) -> None:
     seen: set[str] = set()
     async with (
         asyncio.TaskGroup() as copies,
-        aclosing(follow(api, PODS, cluster["metadata"]["namespace"], pods_of(cluster))) as states,
+        aclosing(follow(api, PODS, owner["metadata"]["namespace"], pods_of(owner))) as states,
     ):
         async for objects in states:
             for name, pod in objects.items():
@@ -124,7 +134,10 @@ async def _follow_pods(api: Api, cluster: JSON, pods: PodFilter, log: Callable[[
 
 
 async def follow_job(api: Api, job: JSON, status: Callable[[], DaskJobStatus], log: Log) -> None:
-    """Pass each line that a job's client prints to `log`, until the job's `status` has an end time."""
+    """Pass each line that a job's client prints to `log`, until the job's `status` has an end time.
+
+    So are the lines of an init container that has failed, because they say why there is no client.
+    """
     namespace = job["metadata"]["namespace"]
     container = job["spec"]["job"]["spec"]["containers"][0]["name"]
     seen: set[str] = set()
@@ -133,7 +146,7 @@ async def follow_job(api: Api, job: JSON, status: Callable[[], DaskJobStatus], l
         pod_name = current.job_runner_pod_name
         try:
             pod = await api.get(PODS, namespace, pod_name) if pod_name else None
-            runs = container_runs(pod, container) if pod else ()
+            runs = container_runs(pod, {container, *_failed_init_containers(pod)}) if pod else ()
             if run := next((each for each in runs if each.id not in seen), None):
                 seen.add(run.id)
                 await copy_log(api, run, log)
@@ -147,13 +160,21 @@ async def follow_job(api: Api, job: JSON, status: Callable[[], DaskJobStatus], l
         await asyncio.sleep(_RETRY_SECONDS)
 
 
-def container_runs(pod: JSON, container: str | None = None) -> Iterator[ContainerRun]:
-    """Yield the runs whose log Kubernetes still has: of each container the last one and the current one."""
+def _failed_init_containers(pod: JSON) -> Iterator[str]:
+    initial = {each["name"] for each in pod["spec"].get("initContainers") or ()}
+    return (each.name for each in containers(pod) if each.exit_code and each.name in initial)
+
+
+def container_runs(pod: JSON, chosen: Container[str] | None = None) -> Iterator[ContainerRun]:
+    """Yield the runs whose log Kubernetes still has: of each container the last one and the current one.
+
+    `chosen` has the names of the containers; None means all.
+    """
     metadata = pod["metadata"]
     path = PODS.path(metadata["namespace"], metadata["name"], "log")
-    for status in (pod.get("status") or {}).get("containerStatuses") or ():
+    for status in container_statuses(pod):
         name = status["name"]
-        if container not in (None, name):
+        if chosen is not None and name not in chosen:
             continue
         previous = ((status.get("lastState") or {}).get("terminated") or {}).get("containerID")
         current = status.get("containerID")

@@ -1,20 +1,16 @@
 """The view of a cluster in a notebook: rows and tables for Dask's own widget, kept up to date by watches."""
 
-import asyncio
-from contextlib import suppress
 from html import escape
 
 from distributed.core import Status
 
 from dask_k8s_client import scaling
 from dask_k8s_client.api.requests import EVERYTHING, Selector
-from dask_k8s_client.api.watching import Watches
+from dask_k8s_client.api.watching import FIRST_VIEW_SECONDS, Watches
 from dask_k8s_client.arguments import JSON
 from dask_k8s_client.observed import explanation, find_condition, is_terminating, true_condition
 from dask_k8s_client.session import Session
 from dask_k8s_crds.resources import DASK_AUTOSCALERS, DASK_CLUSTERS
-
-_FIRST_VIEW_SECONDS = 5.0
 
 
 class NotebookView:
@@ -30,12 +26,7 @@ class NotebookView:
         if self._watches is None:
             selectors = {DASK_CLUSTERS: Selector.named(self._name), DASK_AUTOSCALERS: EVERYTHING}
             self._watches = Watches(self._session.api, self._session.namespace or "", selectors)
-        watches = self._watches
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_FIRST_VIEW_SECONDS):
-                while DASK_CLUSTERS not in (*watches.objects, *watches.refused):
-                    await watches.changed.wait()
-                    watches.changed.clear()
+        await self._watches.first(DASK_CLUSTERS, FIRST_VIEW_SECONDS)
 
     async def stop(self) -> None:
         """Stop following."""

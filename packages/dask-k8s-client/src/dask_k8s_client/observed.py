@@ -6,7 +6,8 @@ from typing import Any
 
 from dask_k8s_client.api.requests import Selector
 from dask_k8s_client.arguments import JSON
-from dask_k8s_crds import labels, scheduler_pod
+from dask_k8s_crds import labels, names, scheduler_pod
+from dask_k8s_crds.resources import DASK_JOBS
 from dask_k8s_crds.scheduler_pod import PodState
 
 
@@ -34,11 +35,19 @@ class Observed:
         return scheduler_of(self.pods or ()) or newest
 
     @property
+    def pod_is_ready(self) -> bool:
+        """Whether the scheduler's pod is ready, as far as we may see it."""
+        return self.pods is None or (self.pod is not None and is_ready(self.pod))
+
+    @property
     def is_ready(self) -> bool:
-        """Whether the scheduler accepts connections."""
-        if self.pods is None:
-            return bool(true_condition(self.status, "SchedulerReady"))
-        return self.pod is not None and is_ready(self.pod)
+        """Whether the scheduler accepts connections of clients and workers.
+
+        A client may do without the address of a load balancer, and waits for it itself if not.
+        """
+        ready = find_condition(self.status, "SchedulerReady")
+        is_reachable = ready.get("status") == "True" or ready.get("reason") == "LoadBalancerPending"
+        return is_reachable and self.pod_is_ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +55,8 @@ class Container:
     """The state of a container."""
 
     name: str
+    ready: bool
+    """An init container is ready once it has succeeded."""
     reason: str
     """Why it waits or has terminated; empty while it runs."""
     message: str
@@ -54,6 +65,8 @@ class Container:
     """Of its last termination."""
     last_reason: str
     """The reason of its last termination, such as ``OOMKilled``."""
+    output: str
+    """The message of its last termination, which may be the end of its log."""
 
 
 def located(obj: Mapping[str, Any]) -> str:
@@ -61,9 +74,12 @@ def located(obj: Mapping[str, Any]) -> str:
     return f"{obj['metadata']['name']} in the namespace {obj['metadata']['namespace']}"
 
 
-def pods_of(cluster: Mapping[str, Any]) -> Selector:
-    """Return the selector of all pods of a cluster."""
-    return Selector(labels=labels.selector({labels.CLUSTER_NAME: cluster["metadata"]["name"]}))
+def pods_of(owner: Mapping[str, Any]) -> Selector:
+    """Return the selector of all pods of a DaskCluster, or of the pods that run the client of a DaskJob."""
+    name = owner["metadata"]["name"]
+    if owner.get("kind") == DASK_JOBS.kind:
+        return Selector(labels=labels.selector({labels.JOB_NAME: names.runner(name)}))
+    return Selector(labels=labels.selector({labels.CLUSTER_NAME: name}))
 
 
 def scheduler_pods_of(cluster: Mapping[str, Any]) -> Selector:
@@ -117,21 +133,35 @@ def is_finished(pod: Mapping[str, Any]) -> bool:
     return phase(pod) in ("Succeeded", "Failed")
 
 
+def container_statuses(pod: Mapping[str, Any]) -> list[JSON]:
+    """Return the status of each container of a pod, its init containers first."""
+    status = pod.get("status") or {}
+    return [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+
+
 def containers(pod: Mapping[str, Any] | None) -> Iterator[Container]:
     """Yield the containers of a pod, its init containers first; none if there is no pod."""
-    status = (pod or {}).get("status") or {}
-    for each in [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]:
+    for each in container_statuses(pod or {}):
         state = each.get("state") or {}
         inactive = state.get("waiting") or state.get("terminated") or {}
         last = state.get("terminated") or (each.get("lastState") or {}).get("terminated") or {}
         yield Container(
             name=each["name"],
+            ready=each.get("ready", False),
             reason=inactive.get("reason", ""),
             message=inactive.get("message", ""),
             restarts=each.get("restartCount", 0),
             exit_code=last.get("exitCode"),
             last_reason=last.get("reason", ""),
+            output=last.get("message") or "",
         )
+
+
+def template(pod: Mapping[str, Any] | None, name: str) -> JSON:
+    """Return a container of a pod's spec; empty if there is none of this name."""
+    spec = (pod or {}).get("spec") or {}
+    all_containers = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
+    return next((each for each in all_containers if each.get("name") == name), {})
 
 
 def last_event(observed: Observed, type_: str | None = None) -> JSON | None:
@@ -147,23 +177,6 @@ def last_event(observed: Observed, type_: str | None = None) -> JSON | None:
 def is_owned(pod: Mapping[str, Any], uid: str) -> bool:
     """Return whether a pod's owner has this uid; an earlier cluster of the same name may have left pods."""
     return any(each.get("uid") == uid for each in pod["metadata"].get("ownerReferences") or ())
-
-
-def container_port(service: Mapping[str, Any] | None, pod: Mapping[str, Any], name: str, default: int) -> int:
-    """Return the container port behind a named port of a service."""
-    ports = ((service or {}).get("spec") or {}).get("ports") or ()
-    named = next((each for each in ports if each.get("name") == name), {"port": default})
-    target = named.get("targetPort", named["port"])
-    if isinstance(target, int):
-        return target
-    declared = [port for each in pod["spec"]["containers"] for port in each.get("ports") or ()]
-    return next((port["containerPort"] for port in declared if port.get("name") == target), default)
-
-
-def service_port(service: Mapping[str, Any] | None, name: str, key: str, default: int) -> int:
-    """Return a named port of a service; `key` is ``port`` or ``nodePort``."""
-    ports = ((service or {}).get("spec") or {}).get("ports") or ()
-    return next((int(each[key]) for each in ports if each.get("name") == name and key in each), default)
 
 
 def node_addresses(pod: Mapping[str, Any], node: Mapping[str, Any] | None) -> list[str]:

@@ -1,6 +1,7 @@
 """The start of a cluster: its deadline, and the panel that shows its progress."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import import_module
@@ -18,8 +19,13 @@ from dask_k8s_client.diagnosis import Diagnosis
 from dask_k8s_client.exceptions import SchedulerStartupTimeout
 from dask_k8s_client.observed import Observed, explanation, last_event, phase, true_condition
 
+logger = logging.getLogger("dask_k8s_client")
+
 _FRAMES_PER_SECOND = 8
-_EXPECTED_REASONS = ("Pending", "NotReady", "NoScheduler", "NoController")
+_EXPECTED_REASONS = (
+    *("Pending", "NotReady", "NoScheduler", "NoController"),
+    *("SchedulerMissing", "SchedulerNotReady", "ServiceMissing"),
+)
 """Reasons that only mean that the start takes time."""
 
 
@@ -56,6 +62,7 @@ class Progress:
         self.hint = ""
         self._rows: list[tuple[str, Text]] = []
         self._trouble: Text | None = None
+        self._quiet = quiet
         # The fonts of browsers do not align dots and frames.
         self._spinner = Spinner("line" if self._console.is_jupyter else "dots")
         self._live: Live | _Cell | None = None
@@ -86,7 +93,10 @@ class Progress:
         """Show what is observed of the scheduler."""
         self.step("waiting for the scheduler")
         self._rows = rows(observed)
-        self._trouble = trouble(observed, diagnosis)
+        before, self._trouble = self._trouble, trouble(observed, diagnosis)
+        if self._trouble is not None and self._trouble != before and self._live is None and not self._quiet:
+            # No panel shows it, as in a script whose output is a file.
+            logger.warning("the cluster %s waits: %s", self.name, self._trouble.plain)
 
     async def _draw(self) -> None:
         while self._live is not None:
@@ -113,9 +123,9 @@ def rows(observed: Observed) -> list[tuple[str, Text]]:
     result = [("Cluster", Text(cluster))]
     if observed.pod is not None:
         event = last_event(observed)
-        doing = f": {event.get('message', '')}" if event and not observed.is_ready else ""
-        state = "Ready" if observed.is_ready else phase(observed.pod)
-        style = "green" if observed.is_ready else "yellow"
+        is_ready = observed.pod_is_ready
+        doing = f": {event.get('message', '')}" if event and not is_ready else ""
+        state, style = ("Ready", "green") if is_ready else (phase(observed.pod), "yellow")
         result.append(("Scheduler", Text.assemble((state, style), doing, overflow="ellipsis", no_wrap=True)))
     if status.get("workers"):
         result.append(("Workers", Text(f"{status['workers']} ready")))

@@ -1,7 +1,8 @@
-"""The number of workers of a cluster: its worker groups, and the autoscaler that may scale them."""
+"""The workers of a cluster: its worker groups, the autoscaler that may scale them, and restarts."""
 
 import math
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from http import HTTPStatus
 
 from dask_k8s_client.api.requests import Api, Selector
@@ -9,9 +10,10 @@ from dask_k8s_client.api.watching import until, until_gone
 from dask_k8s_client.arguments import JSON, Duration, checked_count, seconds, whole_seconds
 from dask_k8s_client.exceptions import admit, explained, explaining
 from dask_k8s_client.observed import is_terminating
+from dask_k8s_client.sizing import Size
 from dask_k8s_client.specs.manifests import make_autoscaler, make_group, make_unowned_autoscaler
 from dask_k8s_client.waiting import time_limit
-from dask_k8s_crds import DaskAutoscaler, DaskWorkerGroup, names
+from dask_k8s_crds import DaskAutoscaler, DaskWorkerGroup, labels, names
 from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import DASK_AUTOSCALERS, DASK_CLUSTERS, DASK_WORKER_GROUPS
 
@@ -24,34 +26,71 @@ _UNKNOWN_KIND = (
 )
 
 
-async def scale(api: Api, cluster: JSON, group: str, n: int, timeout: float) -> None:
-    """Set the number of workers of a group, after deleting an autoscaler that scales it.
+async def scale(api: Api, cluster: JSON, group: str, size: Size, timeout: float) -> JSON | None:
+    """Set the size of a group, after deleting an autoscaler that scales it; return the group.
 
     The default group of a new cluster may take a moment to appear, at most `timeout` seconds.
     """
+    n = size.count(await _worker(api, cluster, group)) if size.depends_on_workers else size.workers
     await remove_autoscaler(api, cluster, group)
-    await set_replicas(api, cluster, group, n, timeout)
+    return await set_replicas(api, cluster, group, n, timeout)
 
 
-async def set_replicas(api: Api, cluster: JSON, group: str, n: int, timeout: float) -> None:
-    """Set the number of workers of a group; see `scale`."""
+async def _worker(api: Api, cluster: JSON, group: str) -> JSON:
+    """Return the ``worker`` section of a group; of the default group, it is in the cluster too."""
+    name, namespace = names.worker_group(cluster["metadata"]["name"], group), cluster["metadata"]["namespace"]
+    action = f"scale the worker group {name}"
+    with explaining(action):
+        present = await api.get(DASK_WORKER_GROUPS, namespace, name)
+        if present is None and group == DEFAULT_GROUP:
+            present = await _present(api, cluster, action)
+    if present is None:
+        raise ValueError(f"the cluster {cluster['metadata']['name']} has no worker group {group!r}")
+    worker: JSON = present["spec"]["worker"]
+    return worker
+
+
+async def set_replicas(api: Api, cluster: JSON, group: str, n: int, timeout: float) -> JSON | None:
+    """Set the number of workers of a group and return it; None if it is deleted meanwhile. See `scale`."""
     metadata = cluster["metadata"]
     namespace, name = metadata["namespace"], names.worker_group(metadata["name"], group)
     patch = {"spec": {"worker": {"replicas": n}}}
     with explaining(f"scale the worker group {name}"):
-        if await api.patch(DASK_WORKER_GROUPS, namespace, name, patch) is not None:
-            return
+        if (patched := await api.patch(DASK_WORKER_GROUPS, namespace, name, patch)) is not None:
+            return patched
         if group != DEFAULT_GROUP:
-            groups = await api.list_items(DASK_WORKER_GROUPS, namespace)
-            own = [each for each in groups if each["spec"]["cluster"] == metadata["name"]]
-            prefix = names.worker_group(metadata["name"], "")
-            present = ", ".join(sorted(each["metadata"]["name"].removeprefix(prefix) for each in own))
-            raise ValueError(f"the cluster {metadata['name']} has no worker group {group!r}, but: {present}")
+            raise await _no_such_group(api, cluster, group)
         late = f"the worker group {name} is not there after {timeout:.0f} s; is the Dask Operator running?"
         async with time_limit(timeout, late):
             selector = Selector.named(name)
             await until(api, DASK_WORKER_GROUPS, namespace, selector, lambda objects: objects.get(name))
-            await api.patch(DASK_WORKER_GROUPS, namespace, name, patch)
+            return await api.patch(DASK_WORKER_GROUPS, namespace, name, patch)
+
+
+async def restart(api: Api, cluster: JSON, group: str | None) -> None:
+    """Have the workers of a group, or without one those of the cluster, replaced one after another.
+
+    The controller does it for each other value of the annotation, after they have handed over their data.
+    """
+    name, namespace = cluster["metadata"]["name"], cluster["metadata"]["namespace"]
+    patch = {"metadata": {"annotations": {labels.RESTARTED_AT: datetime.now(UTC).isoformat()}}}
+    if group is None:
+        action = f"restart the workers of the cluster {name}"
+        with explaining(action):
+            if await api.patch(DASK_CLUSTERS, namespace, name, patch) is None:
+                raise _deleted(name, action)
+        return
+    with explaining(f"restart the worker group {names.worker_group(name, group)}"):
+        if await api.patch(DASK_WORKER_GROUPS, namespace, names.worker_group(name, group), patch) is None:
+            raise await _no_such_group(api, cluster, group)
+
+
+async def _no_such_group(api: Api, cluster: JSON, group: str) -> ValueError:
+    name = cluster["metadata"]["name"]
+    groups = await api.list_items(DASK_WORKER_GROUPS, cluster["metadata"]["namespace"])
+    own = [each["metadata"]["name"] for each in groups if each["spec"]["cluster"] == name]
+    present = ", ".join(sorted(each.removeprefix(names.worker_group(name, "")) for each in own))
+    return ValueError(f"the cluster {name} has no worker group {group!r}, but: {present}")
 
 
 async def add_group(api: Api, cluster: JSON, name: str, worker: Callable[[JSON], JSON]) -> None:
@@ -83,8 +122,12 @@ async def _present(api: Api, cluster: JSON, action: str) -> JSON:
     name, namespace = cluster["metadata"]["name"], cluster["metadata"]["namespace"]
     present = await api.get(DASK_CLUSTERS, namespace, name)
     if present is None:
-        raise ValueError(f"cannot {action}: there is no DaskCluster {name} any more")
+        raise _deleted(name, action)
     return present
+
+
+def _deleted(cluster: str, action: str) -> ValueError:
+    return ValueError(f"cannot {action}: there is no DaskCluster {cluster} any more")
 
 
 def autoscaler_spec(

@@ -16,6 +16,7 @@ from dask_k8s_client.options import Options
 from dask_k8s_client.progress import Deadline
 from dask_k8s_crds import names
 from dask_k8s_crds.api_errors import ApiError
+from dask_k8s_crds.hints import hint
 from dask_k8s_crds.resources import DASK_CLUSTERS, EVENTS, PODS
 
 _LOG_LINES = 20
@@ -119,12 +120,16 @@ def _observe(cluster: JSON, watches: Watches) -> Observed:
 
 async def _failure(api: Api, cluster: JSON, diagnosis: Diagnosis, late: Deadline | None = None) -> Exception:
     within = f" within {late.seconds:.0f} s" if late else ""
-    message = f"the scheduler of the cluster {located(cluster)} did not start{within}: {diagnosis.message}"
+    # The message begins as that of dask-kubernetes.
+    message = f"Scheduler failed to start{within} in the cluster {located(cluster)}: {diagnosis.message}"
     reason = diagnosis.reason
     if diagnosis.message and reason not in diagnosis.message and reason != "NoController":
         message += f" ({reason})"
     if diagnosis.container is not None:
-        message += await _last_log_lines(api, cluster, diagnosis.container)
+        log = await _last_log_lines(api, cluster, diagnosis.container)
+        advice = hint({}, None, log)
+        message += advice if advice not in message else ""
+        message += f"\n\nThe last lines of its log:\n\n{log}" if log else ""
     default = exceptions.SchedulerStartupTimeout if late else exceptions.SchedulerStartupError
     return _EXCEPTIONS.get(reason, default)(message)
 
@@ -137,5 +142,5 @@ async def _last_log_lines(api: Api, cluster: JSON, container: str) -> str:
             for pod in await api.list_items(PODS, namespace, scheduler_pods_of(cluster)):
                 name = pod["metadata"]["name"]
                 if log := await container_log(api, namespace, name, container, _LOG_LINES):
-                    return f"\n\nThe last lines of its log:\n\n{log}"
+                    return log
     return ""

@@ -1,5 +1,6 @@
 """Autoscalers: created, changed, deleted. What they do is tested in dask-k8s-autoscaler."""
 
+import asyncio
 import math
 from datetime import timedelta
 
@@ -8,6 +9,10 @@ import pytest
 from dask_k8s_client import KubeCluster, ValidationError, make_cluster_spec
 
 from .conftest import quick
+
+
+async def result(awaitable):
+    return await awaitable
 
 
 def autoscaler(kube, name):
@@ -64,7 +69,8 @@ def test_without_arguments(make, kube):
     One that is still being deleted with its cluster is not used for the next cluster of that name.
     """
     first = make("adapts", n_workers=0)
-    assert first.adapt() is None
+    adaptive = first.adapt()
+    assert (adaptive.minimum, adaptive.maximum) == (0, math.inf)
     found = autoscaler(kube, "adapts")
     assert found["spec"] == {"cluster": "adapts", "minimum": 0, "fallbackSeconds": 60, "intervalSeconds": 5}
     assert found["metadata"]["labels"]["dask.org/cluster-name"] == "adapts"
@@ -85,8 +91,9 @@ def test_without_arguments(make, kube):
 
 @pytest.mark.core
 def test_as_announced_and_changed_later(adaptable, kube):
-    adaptable.adapt(minimum=1, maximum=100)
-    assert bounds(kube, "adaptable") == (1, 100)
+    adaptive = adaptable.adapt(minimum=1, maximum=100)
+    assert bounds(kube, "adaptable") == (adaptive.minimum, adaptive.maximum) == (1, 100)
+    assert asyncio.run(result(adaptive)) is adaptive
     uid = autoscaler(kube, "adaptable")["metadata"]["uid"]
     adaptable.adapt(0, 5)
     assert bounds(kube, "adaptable") == (0, 5)
@@ -207,9 +214,24 @@ def test_from_name(adaptable, kube, here):
 
 async def test_asynchronous(adaptable, kube, here):
     async with KubeCluster.from_name("adaptable", namespace=here, asynchronous=True) as cluster:
-        await cluster.adapt(minimum=0, maximum=1)
+        adaptive = cluster.adapt(minimum=0, maximum=1)
+        assert (adaptive.minimum, adaptive.maximum) == (0, 1)  # before anything was awaited
+        assert await adaptive is await adaptive is adaptive
         assert bounds(kube, "adaptable") == (0, 1)
         await cluster.scale(0)
         assert not is_there(kube, "adaptable")
         with pytest.raises(ValidationError):
             await cluster.adapt(minimum=2, maximum=1)
+        cluster.adapt(maximum=3)
+        cluster.scale(0)
+        await cluster.adapt(maximum=2)
+        cluster.adapt(maximum=1)
+        await cluster.scale(0)
+        assert not is_there(kube, "adaptable")
+
+
+async def test_awaiting_it_raises_what_went_wrong(adaptable, kube, here):
+    apply(kube, "adaptable", "other", maximum=0)
+    async with KubeCluster.from_name("adaptable", namespace=here, asynchronous=True) as cluster:
+        with pytest.raises(ValueError, match='"adaptable" already exists'):
+            await cluster.adapt()

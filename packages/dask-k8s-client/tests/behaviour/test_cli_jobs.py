@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from .commands import end, line
+
 
 @pytest.mark.core
 def test_a_job(dask, standing):
@@ -11,6 +13,18 @@ def test_a_job(dask, standing):
     args = ("run", "typed", "--cluster", standing, "--", "python", "-c", code)
     assert dask(*args).splitlines()[-1] == "sum 45"
     assert "`kubectl delete daskjob typed" in dask(*args, fails=1)
+
+
+@pytest.mark.core
+def test_logs_of_a_job(dask, kube, start, standing):
+    """They are found by the name of the job, although no cluster has this name."""
+    dask("run", "typed-logs", "--cluster", standing, "--", "echo", "printed")
+    pod = kube.get("daskjob/typed-logs")["status"]["jobRunnerPodName"]
+    assert dask("logs", "typed-logs") == f"{pod} printed\n"
+    assert dask("logs", "typed-logs", "--component", "worker") == ""
+    with start("logs", "typed-logs", "-f") as following:
+        line(following, rf"^{pod} printed$")
+        end(following, 0)
 
 
 def test_a_job_that_fails(dask, kube, standing):

@@ -153,3 +153,19 @@ def test_worker_command(make):
 def test_logs(standing_cluster):
     logs = standing_cluster().get_logs()
     assert "Scheduler at:" in logs["standing-scheduler"]
+
+
+def test_scale_by_memory_and_cores(kube, make):
+    """The labels of the cluster are those of its pods."""
+    resources = {"limits": {"memory": "512Mi", "cpu": "500m"}}
+    spec = make_cluster_spec("sized", n_workers=0, resources=resources, labels={"example.org/team": "a"})
+    cluster = make("", spec=spec)
+    cluster.scale(memory="1 GiB", cores=1)
+    kube.wait("daskcluster/sized", "jsonpath={.status.workers}=2/2")
+    assert len(kube.all("pods", "example.org/team=a,dask.org/component=worker")) == 2
+    # kubectl does not look for a category that its cache is too old for; this makes the cache new.
+    kinds = kube("api-resources", "--categories=dask", "-o", "name").split()
+    assert {each.partition(".")[0] for each in kinds} == {
+        *("daskautoscalers", "daskclusters", "daskjobs", "daskworkergroups"),
+    }
+    assert "daskcluster.kubernetes.dask.org/sized" in kube("get", "dask", "-o", "name").split()

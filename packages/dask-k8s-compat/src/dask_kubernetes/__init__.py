@@ -1,7 +1,18 @@
-"""The import path of dask-kubernetes for dask-k8s-client. Its only code of its own are error messages."""
+"""The import path of dask-kubernetes for dask-k8s-client."""
 
+import warnings
 from importlib.metadata import PackageNotFoundError, version
-from typing import NoReturn
+from typing import Any
+
+__version__ = version("dask-k8s-compat")
+
+_BEFORE_THE_OPERATOR = {
+    "HelmCluster": "use `from dask_kubernetes.operator import KubeCluster`",
+    "make_pod_spec": "use `from dask_kubernetes.operator import make_cluster_spec`",
+    "make_pod_from_dict": "pass a DaskCluster to KubeCluster as custom_cluster_spec",
+    "clean_pod_template": "pass a DaskCluster to KubeCluster as custom_cluster_spec",
+}
+"""Names from before the operator, and what to do instead."""
 
 
 def _refuse_both() -> None:
@@ -17,13 +28,20 @@ def _refuse_both() -> None:
     )
 
 
-def __getattr__(name: str) -> NoReturn:
-    """Explain the import of a class from before the operator."""
-    if name in ("KubeCluster", "HelmCluster"):
-        raise ImportError(
-            f"the {name} from before the operator is no more: "
-            "use `from dask_kubernetes.operator import KubeCluster`"
+def __getattr__(name: str) -> Any:
+    """Return the operator's KubeCluster with a warning; explain the import of other, older names."""
+    if name == "KubeCluster":
+        from dask_kubernetes.top_level import KubeCluster  # noqa: PLC0415  # it imports this module
+
+        warnings.warn(
+            "dask_kubernetes.KubeCluster is the operator's class now: it has other arguments than the one "
+            "before the operator; use `from dask_kubernetes.operator import KubeCluster`",
+            FutureWarning,
+            stacklevel=2,
         )
+        return KubeCluster
+    if name in _BEFORE_THE_OPERATOR:
+        raise ImportError(f"{name} from before the operator no longer exists: {_BEFORE_THE_OPERATOR[name]}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

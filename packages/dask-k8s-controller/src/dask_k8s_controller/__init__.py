@@ -10,7 +10,7 @@ from dask_k8s_controller.dask.findings import (
     conditions,
     invalid_status,
     refused,
-    unknown_fields,
+    without_effect,
 )
 from dask_k8s_controller.dask.last_applied import digest
 from dask_k8s_controller.dask.pods.capacity import stuck_pods
@@ -61,5 +61,5 @@ __all__ = [
     "refused",
     "stuck_pods",
     "troubled",
-    "unknown_fields",
+    "without_effect",
 ]

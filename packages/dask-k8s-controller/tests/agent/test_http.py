@@ -32,6 +32,7 @@ async def test_without_the_token_nothing_is_answered(dask):
             ("GET", "none"),
             ("POST", "retire"),
             ("POST", "known"),
+            ("POST", "left"),
         ]:
             status, answer = await dask.ask(method, path, headers=headers)
             assert (status, list(answer)) == (401, ["error"])

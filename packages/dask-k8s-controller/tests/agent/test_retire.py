@@ -355,6 +355,19 @@ async def test_known_are_those_that_have_registered_and_stay(dask):
     assert (await dask.ask("POST", "known", json={"pods": ["a"]}))[0] == 400
 
 
+async def test_left_are_those_that_had_registered_with_the_time_since(dask):
+    await dask.workers("a", "b-0", "c")
+    await dask.workers("any-name", host="127.0.0.2")
+    pods = {"a": "", "b": "", "c": "", "x": "127.0.0.2", "y": "127.0.0.9"}
+    assert (await dask.ask("POST", "left", json={"pods": pods}))[1] == {"left": {}}
+    await dask.kill("b-0")
+    await dask.run("client.retire_workers(names=['a', 'any-name'])")
+    status, answer = await dask.ask("POST", "left", json={"pods": pods})
+    assert (status, sorted(answer["left"])) == (200, ["a", "b", "x"])
+    assert all(0 <= seconds < 60 for seconds in answer["left"].values())
+    assert (await dask.ask("POST", "left", json={"pods": ["a"]}))[0] == 400
+
+
 async def test_of_busy_workers_those_with_long_or_restricted_tasks_retire_last(world):
     await world.start(
         DASK_DISTRIBUTED__SCHEDULER__DEFAULT_TASK_DURATIONS=str({"short": "1 s", "long": "61 s"})

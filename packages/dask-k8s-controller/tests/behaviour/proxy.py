@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import json
 import socket
 import ssl
 import threading
@@ -15,6 +16,10 @@ import trustme
 import yaml
 
 from dask_k8s_local.pytest_plugin import Kubectl
+
+WEBHOOK_DOWN = (
+    'Internal error occurred: failed calling webhook "w.example.com": no endpoints available for service "w"'
+)
 
 
 class Proxy(ThreadingHTTPServer):
@@ -30,6 +35,8 @@ class Proxy(ThreadingHTTPServer):
         """The API server does not know paths that begin so."""
         self.forbidden: str | None = None
         """Paths that contain this are forbidden."""
+        self.webhook_down: str | None = None
+        """A webhook has to see each object that is created at paths with this end, and does not answer."""
         self.connections: set[socket.socket] = set()
         self.refusal: int | None = None
         self.token: str | None = None
@@ -160,6 +167,10 @@ class _Forward(BaseHTTPRequestHandler):
         self.server.record(self.command, path, answered=False)
         if not self.server.lets_pass():
             return
+        down = self.server.webhook_down
+        if down is not None and self.command == "POST" and path.endswith(down):
+            self._answer_by_status(500, "InternalError", WEBHOOK_DOWN)
+            return
         refusal = self.server.refusal
         if self.server.hidden is not None and path.startswith(self.server.hidden):
             refusal = 404
@@ -181,6 +192,15 @@ class _Forward(BaseHTTPRequestHandler):
                 self._answer(answer)
 
     do_GET = do_POST = do_PATCH = do_DELETE = _forward  # noqa: N815 - so they are found
+
+    def _answer_by_status(self, code: int, reason: str, message: str) -> None:
+        status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
+        body = json.dumps(status | {"code": code, "reason": reason, "message": message}).encode()
+        self.send_response(code)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     def _answer(self, answer: http.client.HTTPResponse) -> None:
         self.send_response(answer.status)

@@ -104,6 +104,21 @@ def test_the_key_is_replaced(world, run_controller, cluster):
     assert [value for value in secrets if value in seen] == []
 
 
+def test_two_installations_with_different_keys_do_not_fight(world, run_controller, cluster):
+    run_controller("--lease-namespace", world.namespace)
+    run_controller()
+    world.apply(cluster(hold=True))
+    degraded = world.condition("daskcluster/demo", "Degraded", "ControllerConflict")
+    assert "let only one installation serve the namespace" in degraded["message"]
+    pod = world.get("pod/demo-scheduler")
+    # Each of both has turns, and leaves the scheduler alone.
+    for replicas in (3, 2):
+        world.scale(GROUP, replicas)
+        world.workers("demo-default", replicas, ready=False)
+    assert world.get("pod/demo-scheduler")["metadata"]["uid"] == pod["metadata"]["uid"]
+    world.condition("daskcluster/demo", "Degraded", "ControllerConflict")
+
+
 def test_a_deleted_secret_comes_back_while_the_scheduler_starts(world, cluster):
     mounts = {"volumeMounts": [{"name": "more", "mountPath": "/more"}]}
     volumes = [{"name": "more", "configMap": {"name": "more"}}]

@@ -121,8 +121,8 @@ def test_labels_and_annotations_are_passed_on(world, cluster):
         assert labels == SCHEDULER | DEFAULT | {"team": "weather", "tier": "scheduler"}
         assert annotations == {"note": "scheduler", "port": "8787"}
     labels, annotations = seen("daskworkergroup/demo-default")
-    assert (labels["team"], labels["tier"], labels[COMPONENT]) == ("weather", "top", "workergroup")
-    assert annotations["note"] == "top"
+    assert (labels["team"], labels["tier"], labels[COMPONENT]) == ("weather", "worker", "workergroup")
+    assert (annotations["note"], annotations["gpu"]) == ("top", "none")
     labels, annotations = seen(f"pod/{name}")
     assert labels == WORKER | {"team": "weather", "tier": "worker", "sidecar.istio.io/inject": "true"}
     assert annotations == {"note": "top", "gpu": "none"}

@@ -92,7 +92,6 @@ def test_pods_elsewhere_that_claim_a_cluster_and_its_group(world, stranger, clus
 
 
 @pytest.mark.alone  # clients of other tests list the pods of all namespaces, and cannot read JSON so deep
-@pytest.mark.real("the local one stores no JSON nested beyond 254 levels, and a real one 10,000")
 @pytest.mark.usefixtures("deep_objects")
 def test_deep_objects_beside_a_good_one(world, stranger, cluster):
     """Their nesting is beyond what the JSON decoder reads: once in a part that is read, once in another."""

@@ -39,6 +39,9 @@ class Agents:
     async def known(self, pods: Mapping[str, str]) -> frozenset[str]:
         return frozenset(pods)
 
+    async def left(self, _pods: Mapping[str, str]) -> Mapping[str, float]:
+        return {}
+
     async def retire(self, pods: Mapping[str, str], count: int, _successors: Successors) -> Retired:
         now = asyncio.get_running_loop().time()
         if self.random.random() < self.silent:

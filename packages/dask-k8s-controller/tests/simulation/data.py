@@ -89,6 +89,9 @@ class Agent:
         self._answer()
         return frozenset(pods) & self.schedulers.workers() - self._retiring().keys()
 
+    async def left(self, _pods: Mapping[str, str]) -> Mapping[str, float]:
+        return {}
+
     async def retire(self, pods: Mapping[str, str], count: int, successors: Successors) -> Retired:
         now = self._answer()
         known, retiring = self.schedulers.workers(), self._retiring()

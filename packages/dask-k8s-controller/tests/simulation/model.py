@@ -49,6 +49,11 @@ def _timestamp(after: float = 0.0) -> str:
     return (now() + timedelta(seconds=after)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def _unschedulable() -> dict[str, Any]:
+    scheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no room"}
+    return {"phase": "Pending", "conditions": [scheduled | {"lastTransitionTime": _timestamp()}]}
+
+
 def owners(body: Body) -> set[str]:
     """Uids of an object's owners."""
     return {each["uid"] for each in body["metadata"].get("ownerReferences", ())}
@@ -64,6 +69,8 @@ class Model:
     history: list[tuple[int, str, Key, dict[str, Any]]] = field(default_factory=list)
     lost: set[str] = field(default_factory=set)
     """Uids of pods on lost nodes."""
+    full_until: float = 0.0
+    """Until then, no node has room for another pod."""
     floor: int = 0
     """Watches from before this version are refused."""
     _versions: Any = field(default_factory=lambda: itertools.count(1))
@@ -192,6 +199,10 @@ class Model:
         """The kubelet: a pod runs and is ready."""
         body = self.objects.get(key)
         if body and body["metadata"]["uid"] == uid and body["status"]["phase"] == "Pending":
+            if (wait := self.full_until - asyncio.get_running_loop().time()) > 0:
+                self._write("MODIFIED", key, body | {"status": _unschedulable()})
+                asyncio.get_running_loop().call_later(wait, self._start, key, uid)
+                return
             status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
             self._write("MODIFIED", key, body | {"status": status})
 

@@ -50,7 +50,9 @@ class WithData(Simulation):
             self.broken.append(f"the data of {pod} is abandoned after {waited:.0f} s\n{self.story()}")
 
     async def something_happens(self):
-        """Now and then all workers move from one group to the other."""
+        """Now and then all workers move from one group to the other, or there is no room for new pods."""
+        if self.random.random() < 0.1:
+            self.model.full_until = asyncio.get_running_loop().time() + self.random.uniform(0, 400)
         if self.random.random() < 0.2 and {DEFAULT, EXTRA} <= self.model.objects.keys():
             for key, replicas in zip(self.random.sample([DEFAULT, EXTRA], 2), (2, 0), strict=True):
                 self.model.patch(key, {"spec": {"worker": {"replicas": replicas}}})

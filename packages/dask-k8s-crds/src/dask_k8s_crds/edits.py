@@ -30,6 +30,11 @@ class Edit:
 
 
 _LABELS = Edit(Effect.IN_PLACE, "what is made from the template gets them at once")
+_SWITCHES = "a change of `rollme`, `checksum/…` or `…/restartedAt`"
+_WORKER_ANNOTATIONS = Edit(
+    Effect.IN_PLACE,
+    f"workers get them at once; {_SWITCHES} is a rolling update, as an edit of `spec.worker.spec`",
+)
 _STRATEGY = Edit(Effect.IN_PLACE, "a rollout that is under way goes on with it")
 _WORKERS = Edit(Effect.ROLLING, "as `updateStrategy` says; workers hand over their data first")
 _REPLICAS = Edit(Effect.IN_PLACE, "workers are added, or retired after they have handed over their data")
@@ -50,7 +55,11 @@ _CLUSTER_OF_JOB = Edit(
 _TABLE: Mapping[str, Mapping[str, Edit]] = {
     "DaskCluster": {
         "spec.scheduler.metadata.labels": _LABELS,
-        "spec.scheduler.metadata.annotations": _LABELS,
+        "spec.scheduler.metadata.annotations": Edit(
+            Effect.IN_PLACE,
+            f"scheduler and service get them at once; {_SWITCHES} replaces the scheduler, as an edit of "
+            "`spec.scheduler.spec`",
+        ),
         "spec.scheduler.spec": Edit(
             Effect.ROLLING,
             "the scheduler is replaced at once, and its tasks and results are lost; with `OnDelete`, it is "
@@ -60,7 +69,7 @@ _TABLE: Mapping[str, Mapping[str, Edit]] = {
             Effect.IN_PLACE, "the Service is created again where Kubernetes does not allow the change"
         ),
         "spec.worker.metadata.labels": _LABELS,
-        "spec.worker.metadata.annotations": _LABELS,
+        "spec.worker.metadata.annotations": _WORKER_ANNOTATIONS,
         "spec.worker.spec": _WORKERS,
         "spec.worker.replicas": _REPLICAS,
         "spec.worker.daskResources": _RESOURCES,
@@ -73,7 +82,7 @@ _TABLE: Mapping[str, Mapping[str, Edit]] = {
     "DaskWorkerGroup": {
         "spec.cluster": _OTHER_CLUSTER,
         "spec.worker.metadata.labels": _LABELS,
-        "spec.worker.metadata.annotations": _LABELS,
+        "spec.worker.metadata.annotations": _WORKER_ANNOTATIONS,
         "spec.worker.spec": _WORKERS,
         "spec.worker.replicas": _REPLICAS,
         "spec.worker.daskResources": _RESOURCES,

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+JOB_NAME = "batch.kubernetes.io/job-name"
+"""Set by Kubernetes on the pods of a Job."""
 CLUSTER_NAME = "dask.org/cluster-name"
 COMPONENT = "dask.org/component"
 WORKER_GROUP_NAME = "dask.org/workergroup-name"
@@ -18,6 +20,9 @@ ISTIO_DEFAULT: Mapping[str, str] = {"sidecar.istio.io/inject": "false"}
 
 LEGACY_COMMANDS = "kubernetes.dask.org/legacy-commands"
 """Set by users: "keep" runs `dask-scheduler` and `dask-worker` unchanged, for images older than 2022.10."""
+RESTARTED_AT = "kubernetes.dask.org/restartedAt"
+"""Set by users on a cluster or a group: another value has the workers replaced. Children do not inherit it,
+since then the scheduler would be replaced, too."""
 CLUSTER_REPLICAS = "kubernetes.dask.org/cluster-replicas"
 """On the default group: the `replicas` of the cluster that were last applied to the group."""
 JOB_REPLICAS = "kubernetes.dask.org/job-replicas"
@@ -44,6 +49,10 @@ BOOKKEEPING = (
 """Annotations that the controller sets; children never inherit them."""
 COOLDOWN_UNTIL = "kubernetes.dask.org/cooldown-until"
 """Set by users on a DaskAutoscaler: no worker is removed before this time, in seconds since 1970."""
+
+QUEUE_NAME = "kueue.x-k8s.io/queue-name"
+"""Set by users, and by Kueue in namespaces with a default queue: the object waits in this queue."""
+_QUEUE_PREFIX = "kueue.x-k8s.io/"
 
 _NOT_INHERITED = ("kopf.zalando.org", "kubectl.kubernetes.io")
 """Prefixes of the annotations with which kopf and kubectl keep their own state."""
@@ -84,6 +93,36 @@ def selector(labels: Mapping[str, str]) -> str:
     return ",".join(f"{key}={value}" for key, value in labels.items())
 
 
+def without_queue(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return the labels that children inherit: all but those of Kueue.
+
+    Kueue would suspend a child that has them, and the controller, which starts the child, would not.
+    """
+    return {key: value for key, value in labels.items() if not key.startswith(_QUEUE_PREFIX)}
+
+
 def inherited(annotations: Mapping[str, str]) -> dict[str, str]:
-    """Return the annotations that children inherit: all but those of kopf and kubectl."""
-    return {key: value for key, value in annotations.items() if not key.startswith(_NOT_INHERITED)}
+    """Return the annotations that children inherit: all but those of kopf and kubectl, and `RESTARTED_AT`."""
+    return {
+        key: value
+        for key, value in annotations.items()
+        if key != RESTARTED_AT and not key.startswith(_NOT_INHERITED)
+    }
+
+
+def replaces_pods(annotation: str) -> bool:
+    """Return whether another value of an annotation of a pod template asks for new pods.
+
+    ``kubectl rollout restart`` and Helm charts have pods of a Deployment replaced with such annotations, for
+    example when a ConfigMap has changed that the pods read when they start.
+    """
+    return (
+        annotation == "rollme"
+        or annotation.startswith("checksum/")
+        or annotation.rpartition("/")[2] == "restartedAt"
+    )
+
+
+def replacing(annotations: Mapping[str, str]) -> dict[str, str]:
+    """Return the annotations of a pod template whose change asks for new pods."""
+    return {key: value for key, value in annotations.items() if replaces_pods(key)}

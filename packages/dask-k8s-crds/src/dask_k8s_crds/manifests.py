@@ -36,6 +36,7 @@ def crd(model: type[CustomResource]) -> dict[str, Any]:
                 "listKind": f"{resource.kind}List",
                 "plural": resource.plural,
                 "singular": resource.singular,
+                "categories": ["dask"],
                 **short,
             },
             "versions": [

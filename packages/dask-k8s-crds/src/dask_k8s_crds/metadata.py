@@ -65,15 +65,15 @@ def child_metadata(
 ) -> dict[str, Any]:
     """Return the metadata of a child: labels and annotations of the owner, of the template, and ours.
 
-    Those of the ``template`` in the spec override those of the owner. Users can override the labels in
-    ``defaults``, and not those in ``reserved``.
+    Those of the ``template`` in the spec override those of the owner. Labels of the owner for Kueue do not
+    pass. Users can override the labels in ``defaults``, and not those in ``reserved``.
     """
     resource, meta = owner
     annotations = {**labels.inherited(meta.annotations), **template.annotations}
     return {
         "name": name,
         "namespace": meta.namespace,
-        "labels": {**defaults, **meta.labels, **template.labels, **reserved},
+        "labels": {**defaults, **labels.without_queue(meta.labels), **template.labels, **reserved},
         "annotations": {key: value for key, value in annotations.items() if key not in labels.BOOKKEEPING},
         "ownerReferences": [owner_reference(resource, meta)],
     }

@@ -51,7 +51,7 @@ def runner(job: DaskJob, address: str) -> dict[str, Any]:
     metadata = child_metadata(
         (DASK_JOBS, job.metadata),
         names.runner(job.metadata.name),
-        template.metadata,
+        template.metadata.model_copy(update={"labels": labels.without_queue(template.metadata.labels)}),
         reserved=reserved,
         defaults={},
     )

@@ -40,10 +40,25 @@ def _cluster_condition(observed: Observed, condition_type: str, status: str) -> 
     return Finding(found.reason, f"DaskCluster {observed.cluster.key.name}: {found.message}")
 
 
-def runner_without_pod(observed: Observed, now: datetime) -> Finding | None:
-    """Return that the runner has no pod; the Events of its Job say why, most often because of a quota."""
+def runner_in_queue(observed: Observed) -> Finding | None:
+    """Return that Kueue keeps the runner suspended, as it does in a namespace with a default queue."""
     runner = observed.runner
-    if runner is None or observed.pods or runner.value.suspended or runner.value.result is not None:
+    if runner is None or not runner.value.suspended or not runner.value.queue or not observed.runner_recorded:
+        return None
+    message = f"Job {runner.key.name} is suspended until Kueue admits it from the queue {runner.value.queue}"
+    return Finding("RunnerInQueue", message)
+
+
+def runner_without_pod(observed: Observed, now: datetime) -> Finding | None:
+    """Return that the runner has no pod, with the reason from the Event of its Job if there is one."""
+    runner = observed.runner
+    if runner is None or runner.value.suspended or runner.value.result is not None:
+        return None
+    if any(not pod.value.finished for pod in observed.pods):
+        return None
+    if (event := observed.failed_create) is not None:
+        return Finding("RunnerMissing", f"Job {runner.key.name} cannot create its pod: {event.message}")
+    if observed.pods:  # a retry, which Kubernetes delays
         return None
     since = runner.value.started or runner.value.created
     if (now - since).total_seconds() < RUNNER_POD_SECONDS:

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple, Self
 from dask_k8s_controller import Key, Record, World, bounded
 from dask_k8s_crds import DaskClusterStatus, DaskJob, DaskJobStatus, labels, names
 from dask_k8s_crds.conditions import find
-from dask_k8s_crds.resources import DASK_CLUSTERS, JOBS, PODS, Resource
+from dask_k8s_crds.resources import DASK_CLUSTERS, EVENTS, JOBS, PODS, Resource
 
 MAX_REASON = 128
 MAX_MESSAGE = 1024
-"""Bytes of reason and message of a Job that the cache keeps; anybody who may write its status sets them."""
+"""Bytes of reason and message that the cache keeps; anybody who may write Events or statuses sets them."""
 
 
 class JobResult(NamedTuple):
@@ -37,6 +37,8 @@ class RunnerJob:
     suspended: bool
     backoff_limit: int | None
     deadline: int | None
+    queue: str
+    """The queue of Kueue that it waits in; empty if Kueue does not manage it."""
     digest: str
     """Digest of the spec that it was created from."""
     started: datetime | None
@@ -52,6 +54,7 @@ def trim_runner(body: Mapping[str, Any]) -> RunnerJob:
     return RunnerJob(
         created=datetime.fromisoformat(metadata["creationTimestamp"]),
         suspended=bool(spec.get("suspend")),
+        queue=bounded((metadata.get("labels") or {}).get(labels.QUEUE_NAME), MAX_REASON),
         backoff_limit=spec.get("backoffLimit"),
         digest=(metadata.get("annotations") or {}).get(labels.TEMPLATE_DIGEST, ""),
         deadline=spec.get("activeDeadlineSeconds"),
@@ -70,6 +73,36 @@ def _runner_result(status: Mapping[str, Any]) -> JobResult | None:
             message = bounded(each.get("message"), MAX_MESSAGE)
             return JobResult(succeeded, reason, message, datetime.fromisoformat(time))
     return None
+
+
+class FailedCreate(NamedTuple):
+    """An Event of Kubernetes' Job controller: it could not create a pod."""
+
+    job: str
+    """Name of the Job."""
+    time: datetime
+    message: str
+
+
+def trim_failed_create(body: Mapping[str, Any]) -> FailedCreate:
+    """Keep of an Event in the cache what a reconcile reads."""
+    times = (
+        body.get("lastTimestamp"),
+        (body.get("series") or {}).get("lastObservedTime"),
+        body.get("eventTime"),
+    )
+    newest = max((datetime.fromisoformat(time) for time in times if time), default=None)
+    return FailedCreate(
+        job=body["involvedObject"]["name"],
+        time=newest or datetime.fromisoformat(body["metadata"]["creationTimestamp"]),
+        message=bounded(body.get("message"), MAX_MESSAGE),
+    )
+
+
+def job_uid(event: Mapping[str, Any]) -> str | None:
+    """Return the uid of the object that an Event is about; the cache indexes Events by it."""
+    uid: Any = event["involvedObject"].get("uid")
+    return uid if isinstance(uid, str) else None
 
 
 def cluster_of(body: Mapping[str, Any]) -> str:
@@ -91,6 +124,7 @@ class Observed:
         name_conflict: Whether the name of its own cluster belongs to a cluster that was not created for it.
         runner: The Job that runs the client, a `RunnerJob`.
         pods: The pods of the runner.
+        failed_creates: Events that say why Kubernetes could not create a pod of the runner.
         expected: Resources of children that were created and are not in the cache yet.
     """
 
@@ -101,6 +135,7 @@ class Observed:
     name_conflict: bool
     runner: Record | None
     pods: tuple[Record, ...]
+    failed_creates: tuple[FailedCreate, ...]
     expected: frozenset[Resource]
 
     @classmethod
@@ -119,6 +154,11 @@ class Observed:
             name_conflict=cluster is None and named is not None,
             runner=runner,
             pods=tuple(world.owned(runner, PODS)) if runner else (),
+            failed_creates=tuple(
+                event.value for event in world.find(EVENTS, record.key.namespace, runner.uid)
+            )
+            if runner
+            else (),
             expected=frozenset(each for each in (DASK_CLUSTERS, JOBS) if world.expected(record, each)),
         )
 
@@ -159,6 +199,16 @@ class Observed:
     def newest_pod(self) -> Record | None:
         """The newest pod of the runner."""
         return max(self.pods, key=lambda pod: (pod.value.created, pod.key.name), default=None)
+
+    @property
+    def failed_create(self) -> FailedCreate | None:
+        """Why the pod that the runner needs now could not be created; None if that is not known."""
+        if self.runner is None:
+            return None
+        since = [self.runner.value.started or self.runner.value.created]
+        since += [datetime.fromisoformat(pod.value.created) for pod in self.pods]
+        newest = max(self.failed_creates, key=lambda event: event.time, default=None)
+        return None if newest is None or newest.time < max(since) else newest
 
     @property
     def has_run(self) -> bool:

@@ -67,7 +67,8 @@ def _runner_changes(job: DaskJob, observed: Observed, runner: Record) -> dict[st
     }
     limits = desired.changeable_limits(job)
     changes: dict[str, Any] = {name: limit for name, limit in limits.items() if current[name] != limit}
-    if runner.value.suspended and may_start(job, observed):
+    # Kueue alone starts a Job in a queue, and would suspend it again.
+    if runner.value.suspended and may_start(job, observed) and not runner.value.queue:
         changes["suspend"] = False
     return changes
 

@@ -53,7 +53,7 @@ async def _advance(job: DaskJob, observed: Observed, world: World) -> After | No
         return After(LAG_SECONDS)
     outcome = await world.apply(record.key, record.uid, planned)
     observed = Observed.of(record, job, world)
-    if JOBS in observed.expected and not outcome.errors:
+    if JOBS in observed.expected and not outcome.failures:
         # The runner starts sooner if the next turn, in which the cache shows it, writes the status: there is
         # at most one write a second.
         return None

@@ -2,12 +2,12 @@
 
 from datetime import datetime
 
-from dask_k8s_controller import HEALTHY, Finding, Outcome, conditions, refused, troubled, unknown_fields
+from dask_k8s_controller import HEALTHY, Finding, Outcome, conditions, refused, troubled, without_effect
 from dask_k8s_crds import DaskJob, DaskJobStatus
 from dask_k8s_crds.conditions import dated
 from dask_k8s_crds.job import JobPhase
 from dask_k8s_job import start
-from dask_k8s_job.findings import cluster_degraded, cluster_not_ready, runner_without_pod
+from dask_k8s_job.findings import cluster_degraded, cluster_not_ready, runner_in_queue, runner_without_pod
 from dask_k8s_job.observe import JobResult, Observed
 
 _PHASE_MESSAGES: dict[JobPhase, str] = {
@@ -33,11 +33,11 @@ def report(
         Failed=(result is not None and not result.succeeded, why),
         Degraded=(degraded is not None, degraded or HEALTHY),
     )
-    cluster, pod = observed.live_cluster, observed.newest_pod
+    pod = observed.newest_pod
     uids = start.recorded(job, observed)
     return DaskJobStatus(
         job_status=phase,
-        cluster_name=cluster.key.name if cluster else before.cluster_name,
+        cluster_name=job.spec.cluster_name or job.metadata.name,
         job_runner_pod_name=pod.key.name if pod else before.job_runner_pod_name,
         start_time=runner.started if runner and observed.has_run else before.start_time,
         end_time=result.time if result else None,
@@ -45,7 +45,11 @@ def report(
         runner_uid=uids.runner,
         cluster_uid=uids.cluster,
         observed_generation=job.metadata.generation,
-        conditions=dated(before.conditions, (*found, *unknown_fields(job, before.conditions)), now=now),
+        conditions=dated(
+            before.conditions,
+            (*found, *without_effect(job, before.conditions, job.spec.job.metadata)),
+            now=now,
+        ),
     )
 
 
@@ -80,5 +84,6 @@ def _degraded(job: DaskJob, observed: Observed, outcome: Outcome, now: datetime)
     return (
         cluster_degraded(observed)
         or troubled(pod.value for pod in observed.pods if not pod.value.finished)
+        or runner_in_queue(observed)
         or runner_without_pod(observed, now)
     )

@@ -26,6 +26,24 @@ def test_a_quota_starves_workers_and_not_the_runner(alone, manifest):
         assert "sum 45" in job.logs()
 
 
+def test_a_quota_of_resources_that_the_runner_does_not_set(alone, manifest):
+    """The condition has the reason of Kubernetes, and the job runs when the quota is gone."""
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "cpu"}}
+    alone.apply(quota | {"spec": {"hard": {"limits.cpu": "20"}}})
+    alone.until(lambda: alone.get("resourcequota/cpu").get("status", {}).get("hard"))
+    body = manifest(WORK, name="demo")
+    cluster = body["spec"]["cluster"]["spec"]
+    for section in ("scheduler", "worker"):
+        cluster[section]["spec"]["containers"][0]["resources"] = {"limits": {"cpu": "1"}}
+    with alone.controller():
+        job = Job(alone, body)
+        alone.until(lambda: "must specify limits.cpu for: " in job.condition("Degraded").get("message", ""))
+        assert job.condition("Degraded")["reason"] == "RunnerMissing"
+        alone.kubectl("delete", "resourcequota/cpu")
+        assert job.end() == "Successful"
+        assert job.condition("Degraded")["reason"] == "Healthy"
+
+
 def test_the_controller_is_killed_in_each_phase(alone, manifest):
     """One runner does the work once, on one cluster."""
     job = Job(alone, manifest(WORK + WAIT, name="demo"))

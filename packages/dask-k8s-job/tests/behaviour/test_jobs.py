@@ -37,6 +37,21 @@ def standing(world, cluster):
 
 
 @pytest.mark.core
+def test_a_label_for_a_queue_has_no_effect(world, manifest, standing):
+    """The job runs, its runner is not in the queue, and a condition reports it."""
+    body = manifest("print('ran')", restart="Never", clusterName=standing)
+    body["metadata"]["labels"] = {"kueue.x-k8s.io/queue-name": "team-a", "example.org/team": "a"}
+    job = Job(world, body)
+    assert job.end() == "Successful"
+    ignored = job.condition("QueueLabelIgnored")
+    assert (ignored["status"], ignored["reason"]) == ("True", "NoQueueIntegration")
+    runner = world.get(f"job/{job.name}-runner")
+    for labels in (runner["metadata"]["labels"], runner["spec"]["template"]["metadata"]["labels"]):
+        assert labels["example.org/team"] == "a"
+        assert "kueue.x-k8s.io/queue-name" not in labels
+
+
+@pytest.mark.core
 def test_a_job_succeeds(world, start):
     job = start(f"{SUM}\n{WAIT}", name="demo")
     job.says("Running")

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-import orjson
-
+from dask_k8s_local import json_text
 from dask_k8s_local.resources import Resource
 
 Object = dict[str, Any]
@@ -24,6 +23,8 @@ _NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _NAME_LENGTH_MAX = 63
 _SUFFIX_LENGTH = 5
 _NAME_ATTEMPTS = 8
+_RANDOM = random.Random()
+"""Not the shared generator: tests that seed it would get the same uids again."""
 
 
 class StoreError(Exception):
@@ -69,7 +70,7 @@ class Stored(dict[str, Any]):
             return self._json
         except AttributeError:
             kind, version = self.get("kind"), self.get("apiVersion")
-            self._json = orjson.dumps({"kind": kind, "apiVersion": version, **self})
+            self._json = json_text.dumps({"kind": kind, "apiVersion": version, **self})
             return self._json
 
 
@@ -166,7 +167,7 @@ class Store:
         metadata = {**obj["metadata"]}
         if not metadata.get("name"):
             metadata["name"] = self._generate_name(resource, metadata)
-        metadata["uid"] = str(uuid.UUID(int=random.getrandbits(128), version=4))
+        metadata["uid"] = str(uuid.UUID(int=_RANDOM.getrandbits(128), version=4))
         metadata["creationTimestamp"] = timestamp()
         metadata.pop("resourceVersion", None)
         return Stored({**obj, "metadata": metadata})
@@ -282,7 +283,7 @@ class Store:
         prefix = metadata["generateName"][: _NAME_LENGTH_MAX - _SUFFIX_LENGTH]
         names = self._table(resource).objects.get(metadata.get("namespace") or "", {})
         for _ in range(_NAME_ATTEMPTS):
-            name: str = prefix + "".join(random.choices(_NAME_ALPHABET, k=_SUFFIX_LENGTH))
+            name: str = prefix + "".join(_RANDOM.choices(_NAME_ALPHABET, k=_SUFFIX_LENGTH))
             if name not in names:
                 return name
         raise AlreadyExists(resource, name)

@@ -72,15 +72,19 @@ class Api:
         connection.request(method, target, data, {**self.headers, **found})
         return connection.getresponse()
 
-    def __call__(self, method, path, body=None, *, content_type="application/json", accept=None, **query):
+    def text(self, method, path, body=None, *, content_type="application/json", accept=None, **query):
+        """Send a request and return the code, the headers and the text."""
         headers = {"Content-Type": content_type, "Accept": accept}
         if time.monotonic() > self._used + 30:  # servers close idle connections, some after 90 s
             self._connection.close()  # the next request opens it again
         response = self._send(self._connection, method, path, body, headers=headers, query=query)
         data = response.read()
         self._used = time.monotonic()
-        is_json = data.startswith(b"{")
-        return Answer(response.status, json.loads(data) if is_json else data.decode(), response.headers)
+        return response.status, response.headers, data.decode()
+
+    def __call__(self, method, path, body=None, **options):
+        status, headers, text = self.text(method, path, body, **options)
+        return Answer(status, json.loads(text) if text.startswith("{") else text, headers)
 
     def get(self, path, **options):
         return self("GET", path, **options)

@@ -2,12 +2,13 @@
 
 import copy
 import itertools
+import json
 import uuid
 from typing import ClassVar
 
 import pytest
 
-from .conftest import JSON_PATCH, STRATEGIC
+from .conftest import JSON_PATCH, MERGE, STRATEGIC
 from .test_lists import TABLE
 
 pytestmark = pytest.mark.core
@@ -504,6 +505,11 @@ class TestSubresources:
         assert api.put(f"{made}/scale", {**current, "spec": {}})["spec"] == {}
         assert api.get(made)["spec"]["worker"]["replicas"] == 0
 
+    def test_no_strategic_merge_of_scale(self, api, made):
+        refused = api.patch(f"{made}/scale", {"spec": {"replicas": 4}}, STRATEGIC)
+        assert (refused.status, refused["reason"]) == (415, "UnsupportedMediaType")
+        assert api.get(f"{made}/scale")["spec"] == {"replicas": 1}
+
     def test_columns(self, api, things, made):
         api.patch(f"{made}/status", {"status": {"phase": "Running"}})
         answer = api.get(things, accept=TABLE, fieldSelector=f"metadata.name={made.rpartition('/')[2]}")
@@ -514,6 +520,40 @@ class TestSubresources:
             ("Cluster", "string", 1),
         ]
         assert answer["rows"][0]["cells"][1:] == [1, "Running", "c"]
+
+
+def nested(levels, text='"x"'):
+    return '{"a":' * levels + text + "}" * levels
+
+
+@pytest.mark.alone  # clients of other tests cannot list objects that are nested so deeply
+class TestNestedJson:
+    """A real API server stores 10,000 levels."""
+
+    @pytest.fixture
+    def body(self, thing):
+        """A function that returns the text of an object with this text in a field without schema."""
+
+        def body(name, text):
+            whole = json.dumps(thing(name, worker={"name": "aaa", "free": {"any": "(nested)"}}))
+            return whole.replace('"(nested)"', text).encode()
+
+        return body
+
+    @pytest.mark.parametrize("levels", [100, 300, 1500, 9000])
+    def test_is_kept(self, api, things, body, levels):
+        name = f"deep{levels}"
+        assert api.text("POST", things, body(name, nested(levels)))[0] == 201
+        assert nested(levels) in api.text("GET", f"{things}/{name}")[2]
+        assert nested(levels) in api.text("GET", things)[2]
+        change = json.dumps({"spec": {"worker": {"free": {"any": None}}}}).encode()
+        assert api.text("PATCH", f"{things}/{name}", change, content_type=MERGE)[0] == 200
+        assert api.get(f"{things}/{name}")["spec"]["worker"].get("free", {}) == {}
+
+    @pytest.mark.parametrize("text", [nested(10_001), nested(1500, "x"), nested(1500) + "}"])
+    def test_is_refused(self, api, things, body, text):
+        assert api.text("POST", things, body("bad", text))[0] == 400
+        assert api.get(f"{things}/bad").status == 404
 
 
 class TestWrites:

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import pytest
 
-from .conftest import config_map, pod, service
+from .conftest import MERGE, config_map, pod, service
 
 pytestmark = pytest.mark.core
 
@@ -33,6 +33,7 @@ LABEL_VALUE = (
     "start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used "
     "for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
 )
+NODE_PORTS = "provided port is not in the valid range. The range of valid ports is 30000-32767"
 PORTS = "must be between 1 and 65535, inclusive"
 QUANTITY = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 
@@ -211,6 +212,12 @@ INVALID = {
     "node port of a ClusterIP": (
         service(ports=[{"port": 80, "nodePort": 30000}]),
         [forbidden("spec.ports[0].nodePort", "may not be used when `type` is 'ClusterIP'")],
+    ),
+    "node port out of range": (
+        service(
+            ports=[{"port": 80, "name": "a"}, {"port": 81, "name": "b", "nodePort": 38967}], type="NodePort"
+        ),
+        [invalid("spec.ports[1].nodePort", 38967, NODE_PORTS)],
     ),
     # others
     "key of a ConfigMap": (
@@ -430,6 +437,80 @@ def test_service_account_must_be_there(api, home, namespace):
     text = f'error looking up service account {namespace}/nope: serviceaccount "nope" not found'
     assert (answer.status, answer["reason"]) == (403, "Forbidden")
     assert answer["message"] == f'pods "x" is forbidden: {text}'
+
+
+class TestServices:
+    OUT_OF_RANGE: ClassVar = [{"port": 80, "nodePort": 38967}]
+
+    def test_a_refused_node_port_leaves_the_service_as_it_was(self, api, home):
+        assert api.post(f"{home}/services", service("kept", ports=[{"port": 80}])).status == 201
+        before = api.get(f"{home}/services/kept").body
+        change = {"spec": {"type": "NodePort", "ports": self.OUT_OF_RANGE}}
+        refused = api.patch(f"{home}/services/kept", change)
+        assert (refused.status, refused["reason"]) == (422, "Invalid")
+        assert refused.causes == [invalid("spec.ports[0].nodePort", 38967, NODE_PORTS)]
+        assert api.get(f"{home}/services/kept").body == before
+
+    def test_a_dry_run_is_refused_too(self, api, home):
+        body = service("dry", ports=self.OUT_OF_RANGE, type="NodePort")
+        refused = api.post(f"{home}/services", body, dryRun="All")
+        assert (refused.status, refused.causes) == (
+            422,
+            [invalid("spec.ports[0].nodePort", 38967, NODE_PORTS)],
+        )
+
+    def test_a_node_port_that_is_taken(self, api, home):
+        taken = api.post(f"{home}/services", service("first", ports=[{"port": 80}], type="NodePort"))
+        number = taken["spec"]["ports"][0]["nodePort"]
+        second = service("second", ports=[{"port": 80, "nodePort": number}], type="NodePort")
+        refused = api.post(f"{home}/services", second)
+        text = "provided port is already allocated"
+        assert (refused.status, refused.causes) == (422, [invalid("spec.ports[0].nodePort", number, text)])
+        api.patch(f"{home}/services/first", {"spec": {"type": "ClusterIP", "ports": [{"port": 80}]}}, MERGE)
+        assert api.post(f"{home}/services", second).status == 201
+
+
+OPTIONS_OF_DELETE = {
+    "two policies": (
+        {"propagationPolicy": "Orphan", "orphanDependents": True},
+        422,
+        "orphanDependents and deletionPropagation cannot be both set",
+    ),
+    "unknown policy": ({"propagationPolicy": "x"}, 422, "supported values"),
+    "dry run": ({"dryRun": ["x"]}, 422, "supported values"),
+    "text as number": ({"gracePeriodSeconds": "x"}, 500, "cannot unmarshal string into Go struct field"),
+}
+
+
+@pytest.mark.parametrize("options, code, text", OPTIONS_OF_DELETE.values(), ids=OPTIONS_OF_DELETE)
+def test_options_of_delete(api, home, options, code, text):
+    api.post(f"{home}/configmaps", config_map("stays"))
+    refused = api.delete(f"{home}/configmaps/stays", options)
+    assert (refused.status, text in refused["message"]) == (code, True), refused.body
+    assert api.get(f"{home}/configmaps/stays").status == 200
+
+
+def test_a_pod_that_is_deleted_at_once(api, home):
+    api.post(f"{home}/pods", pod("gone", spec={"schedulerName": "none"}))
+    metadata = api.delete(f"{home}/pods/gone")["metadata"]
+    assert (metadata["deletionGracePeriodSeconds"], metadata["generation"]) == (0, 2)
+    assert "deletionTimestamp" in metadata
+    assert api.get(f"{home}/pods/gone").status == 404
+
+
+def test_finalizers_of_a_namespace(api):
+    body = {"metadata": {"name": "x"}, "spec": {"finalizers": ["f"]}}
+    refused = api.post("/api/v1/namespaces", body, dryRun="All")
+    text = "name is neither a standard finalizer name nor is it fully qualified"
+    assert (refused.status, refused.causes) == (422, [invalid("spec.finalizers", '"f"', text)])
+
+
+def test_the_body_of_delete_hides_the_query(api, home):
+    api.post(f"{home}/configmaps", config_map("goes"))
+    assert api.delete(f"{home}/configmaps/goes", dryRun="All").status == 200
+    assert api.get(f"{home}/configmaps/goes").status == 200
+    assert api.delete(f"{home}/configmaps/goes", {"kind": "DeleteOptions"}, dryRun="All").status == 200
+    assert api.get(f"{home}/configmaps/goes").status == 404
 
 
 def test_without_token(api, kubernetes):

@@ -181,6 +181,16 @@ class TestCreate:
         assert (answer.status, answer["reason"]) == (422, "Invalid")
         assert field in [one[1] for one in answer.causes]
 
+    @pytest.mark.parametrize("more", [{}, {"spec": {}}, {"spec": {"template": {}}}, {"spec": None}])
+    def test_a_job_without_containers(self, api, jobs, more):
+        body = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "empty"}, **more}
+        answer = api.post(jobs.path, body)
+        fields = [field for _, field, _ in answer.causes]
+        assert (answer.status, fields) == (
+            422,
+            ["spec.template.spec.containers", "spec.template.spec.restartPolicy"],
+        )
+
     def test_a_template_stays(self, api, jobs):
         jobs.make("stays")
         change = {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 5}}}}

@@ -93,6 +93,7 @@ class TestList:
         "labelSelector=a b c": "unable to parse requirement: "
         "found 'b', expected: in, notin, =, ==, !=, gt, lt",
         "limit=x": 'strconv.ParseInt: parsing "x": invalid syntax',
+        "timeoutSeconds=x": 'strconv.ParseInt: parsing "x": invalid syntax',
         "resourceVersion=abc": 'invalid resource version: resourceVersion: Invalid value: "abc": '
         'strconv.ParseUint: parsing "abc": invalid syntax',
     }

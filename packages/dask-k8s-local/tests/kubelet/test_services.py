@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from dask_k8s_local.conditions import is_true
+from dask_k8s_local.resources import SERVICES
 
 SERVER = """
 from http.server import HTTPServer, SimpleHTTPRequestHandler
@@ -100,3 +101,59 @@ async def test_a_port_that_is_taken(here, until):
     await until(lambda: here.events("FailedToListen"))
     address = service["spec"]["clusterIP"]
     assert here.events("FailedToListen") == [f"cannot listen at {address}:8000: address already in use"]
+
+
+ECHO = """
+import asyncio
+async def serve(reader, writer):
+    while line := await reader.readline():
+        writer.write(line.upper())
+async def main():
+    await (await asyncio.start_server(serve, "", 8000)).serve_forever()
+asyncio.run(main())
+"""
+CHANGES = {
+    "NodePort": {"type": "NodePort", "ports": [{"port": 8000}]},
+    "LoadBalancer": {"type": "LoadBalancer", "ports": [{"port": 8000}]},
+    "another port": {"ports": [{"port": 8001, "targetPort": 8000}]},
+    "ExternalName": {"type": "ExternalName", "externalName": "x.invalid", "clusterIP": None},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+async def test_connections_survive_a_changed_service(here, until, change):
+    service = here.service("web", selector={"app": "web"}, ports=[{"port": 8000}])
+    container = {"readinessProbe": {"tcpSocket": {"port": 8000}, "periodSeconds": 0.05}}
+    here.run("python", "-c", ECHO, labels={"app": "web"}, container=container)
+    await here.until(is_ready)
+    reader, writer = await asyncio.open_connection(service["spec"]["clusterIP"], 8000)
+
+    async def ask(text):
+        writer.write(f"{text}\n".encode())
+        return await reader.readline()
+
+    assert await ask("before") == b"BEFORE\n"
+    here.replace(service, {**service["spec"], **change})
+    published = here.names.directory.joinpath("default", "web")
+    if change.get("type") == "ExternalName":
+        await until(lambda: "x.invalid" in published.read_text())
+    else:
+        changed = here.store.get(SERVICES, "default", "web")["spec"]
+        for port in changed["ports"]:
+            address = "127.0.0.1" if "nodePort" in port else changed["clusterIP"]
+            await reachable(address, port.get("nodePort", port["port"]))
+    assert await ask("after") == b"AFTER\n"
+    writer.close()
+
+
+async def reachable(address, port):
+    """Wait until a connection is possible."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection(address, port)
+            except ConnectionRefusedError:
+                await asyncio.sleep(0.01)  # there is no event to wait for
+            else:
+                writer.close()
+                return

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -19,6 +19,9 @@ from dask_k8s_crds.resources import Resource
 logger = logging.getLogger("dask_k8s_client")
 
 T = TypeVar("T")
+
+FIRST_VIEW_SECONDS = 5.0
+"""How long to wait for the first list of what is only displayed."""
 
 _WATCH_PARAMS = {"watch": "1", "allowWatchBookmarks": "true", "timeoutSeconds": "600"}
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=150)
@@ -89,6 +92,14 @@ class Watches:
             asyncio.create_task(self._follow(api, resource, namespace, selector))
             for resource, selector in selectors.items()
         ]
+
+    async def first(self, resource: Resource, seconds: float) -> None:
+        """Wait until a resource is listed or refused, for at most `seconds`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while resource not in (*self.objects, *self.refused):
+                    await self.changed.wait()
+                    self.changed.clear()
 
     async def aclose(self) -> None:
         """Stop following."""

@@ -14,16 +14,18 @@ from dask_k8s_client.api.requests import Api
 from dask_k8s_client.arguments import JSON
 from dask_k8s_client.cli.output import console
 from dask_k8s_client.cli.parameters import cluster_name, target_options
-from dask_k8s_client.cli.running import reporting_errors, run_on_cluster, start_timeout
+from dask_k8s_client.cli.running import reporting_errors, run_on_cluster, run_on_cluster_or_job, start_timeout
 from dask_k8s_client.cluster_manager import dashboard_link
 from dask_k8s_client.connection.connect_modes import Connect, ConnectMode, choose, parse
 from dask_k8s_client.connection.routes import LocalPorts, Route, find_route
 from dask_k8s_client.deletion import until_deleted, until_pods_deleted
+from dask_k8s_client.jobs import until_ended
 from dask_k8s_client.logs import PodFilter, follow_pods, pod_logs
 from dask_k8s_client.observed import located
 from dask_k8s_client.progress import Deadline, Progress
 from dask_k8s_client.startup import until_ready
 from dask_k8s_crds import labels, names
+from dask_k8s_crds.resources import DASK_JOBS
 
 _COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_green", "bright_magenta")
 _LAST_LINES_SECONDS = 0.5
@@ -46,7 +48,10 @@ _port_option = partial(click.option, type=click.IntRange(0, 2**16 - 1), default=
 @click.option("--tail", type=click.IntRange(min=0), help="Show at most this many lines of each container.")
 @target_options
 def logs(*, name: str, follow: bool, component: str | None, group: str | None, tail: int | None) -> None:
-    """Print what the pods of a cluster print."""
+    """Print what the pods of a cluster print, or those of a job.
+
+    While the cluster of a job exists, NAME means the cluster, with the client of the job among its pods.
+    """
     if follow and tail is not None:
         raise click.UsageError("--follow begins at the beginning; it and --tail exclude each other")
     pods = PodFilter(
@@ -55,11 +60,11 @@ def logs(*, name: str, follow: bool, component: str | None, group: str | None, t
     )
     print_line = _printer()
 
-    async def work(api: Api, cluster: JSON) -> bool:
+    async def work(api: Api, owner: JSON) -> bool:
         if follow:
-            await _follow(api, cluster, pods, print_line)
+            await _follow(api, owner, pods, print_line)
             return True
-        texts = await pod_logs(api, cluster, pods, tail)
+        texts = await pod_logs(api, owner, pods, tail)
         scheduler = names.scheduler(name)
         for pod, text in sorted(texts.items(), key=lambda each: (not each[0].startswith(scheduler), each[0])):
             for line in text.splitlines():
@@ -67,24 +72,32 @@ def logs(*, name: str, follow: bool, component: str | None, group: str | None, t
         return bool(texts)
 
     with suppress(KeyboardInterrupt):  # Ctrl-C is how to stop following
-        if not run_on_cluster(name, work):
+        if not run_on_cluster_or_job(name, work):
             click.echo("There are no such pods.", err=True)
 
 
-async def _follow(api: Api, cluster: JSON, pods: PodFilter, print_line: Callable[[str, str], object]) -> None:
-    following = asyncio.create_task(follow_pods(api, cluster, pods, print_line))
-    deleted = asyncio.create_task(until_deleted(api, cluster))
+async def _follow(api: Api, owner: JSON, pods: PodFilter, print_line: Callable[[str, str], object]) -> None:
+    following = asyncio.create_task(follow_pods(api, owner, pods, print_line))
+    over = asyncio.create_task(_until_over(api, owner))
     try:
-        await asyncio.wait({following, deleted}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({following, over}, return_when=asyncio.FIRST_COMPLETED)
         if following.done():
             following.result()
-        deleted.result()
-        await until_pods_deleted(api, cluster)
+        over.result()
         await asyncio.wait({following}, timeout=_LAST_LINES_SECONDS)
     finally:
-        for each in (following, deleted):
+        for each in (following, over):
             each.cancel()
-        await asyncio.gather(following, deleted, return_exceptions=True)
+        await asyncio.gather(following, over, return_exceptions=True)
+
+
+async def _until_over(api: Api, owner: JSON) -> None:
+    """Wait until no pod of a cluster or a job prints any more."""
+    if owner["kind"] == DASK_JOBS.kind:
+        await until_ended(api, owner)
+    else:
+        await until_deleted(api, owner)
+        await until_pods_deleted(api, owner)
 
 
 def _printer() -> Callable[[str, str], None]:
@@ -125,12 +138,18 @@ def dashboard(*, name: str, browser: bool, port: int) -> None:
     _serve(name, connect, LocalPorts(dashboard=port), browser=browser)
 
 
-def _serve(name: str, connect: Connect, ports: LocalPorts, *, browser: bool = False) -> None:
+def _serve(name: str, connect: Connect, ports: LocalPorts, *, browser: bool | None = None) -> None:
+    """Print the addresses, and serve port-forwards; ``browser`` is None if the dashboard is not needed."""
+
     async def work(api: Api, cluster: JSON) -> None:
         route = await _route(api, cluster, connect, ports)
         try:
-            link = dashboard_link(route.dashboard_host, route.dashboard_port)
-            click.echo(f"Scheduler at {route.address}\nDashboard at {link}")
+            link = dashboard_link(route.dashboard_host, route.dashboard_port, route.dashboard_prefix)
+            if not link and browser is not None:
+                raise click.ClickException(
+                    f"the cluster {located(cluster)} has no dashboard: its scheduler runs with --no-dashboard"
+                )
+            click.echo(f"Scheduler at {route.address}\nDashboard at {link or 'no address: --no-dashboard'}")
             if browser and not await asyncio.to_thread(webbrowser.open, link):
                 click.echo("There is no browser to open it in.", err=True)
             if route.forwards:

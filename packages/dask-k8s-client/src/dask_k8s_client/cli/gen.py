@@ -16,6 +16,9 @@ from dask_k8s_client.scaling import autoscaler_spec
 from dask_k8s_client.specs.manifests import make_job_spec, make_unowned_autoscaler
 from dask_k8s_crds import DaskJob
 
+_OF_CLUSTER = ("n_workers", "resources", "worker_command", "scheduler_resources")
+"""Options of `run` for a cluster that the job makes."""
+
 
 def build_cluster(name: str, namespace: str | None, values: Mapping[str, Any]) -> Options:
     """Return what KubeCluster would create from the options of a command."""
@@ -30,7 +33,7 @@ def build_job(name: str, command: Sequence[str], values: Mapping[str, Any]) -> J
     cluster = arguments.pop("cluster", None)
     if cluster is not None:
         arguments.pop("n_workers")
-        if conflicts := [each for each in ("n_workers", "resources", "worker_command") if is_explicit(each)]:
+        if conflicts := [each for each in _OF_CLUSTER if is_explicit(each)]:
             problem = f"{flags(conflicts)} is for one of its own"
             raise click.UsageError(f"--cluster runs the job on a cluster that is there; {problem}")
     if ttl is not None:
@@ -55,8 +58,10 @@ def flags(names: Sequence[str]) -> str:
 
 def _arguments(values: Mapping[str, Any]) -> dict[str, Any]:
     arguments = {key: value for key, value in values.items() if value is not None and value is not False}
-    env = dict(arguments.pop("env", ()))
-    return arguments | ({"env": env} if env else {})
+    for name in ("env", "labels", "annotations"):
+        arguments[name] = dict(arguments.get(name, ()))
+    repeatable = ("env", "labels", "annotations", "image_pull_secrets")
+    return {key: value for key, value in arguments.items() if value or key not in repeatable}
 
 
 @click.group()

@@ -23,6 +23,7 @@ COMMANDS = {
     "describe": Entry("show:describe", "Show a cluster with its groups, pods and events."),
     "scale": Entry("manage:scale", "Set the number of workers of a group."),
     "adapt": Entry("manage:adapt", "Let a cluster have as many workers as its work needs."),
+    "restart": Entry("manage:restart", "Replace the workers of a cluster by new pods, a few at a time."),
     "logs": Entry("follow:logs", "Print what the pods of a cluster print."),
     "dashboard": Entry("follow:dashboard", "Open the dashboard of a cluster in the browser."),
     "port-forward": Entry("follow:port_forward", "Make a scheduler and its dashboard reachable from here."),

@@ -1,4 +1,4 @@
-"""`create`, `scale`, `adapt`, `delete`, `run`: the commands that change a cluster or run a job."""
+"""`create`, `scale`, `adapt`, `restart`, `delete`, `run`: the commands that change a cluster or run a job."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
@@ -22,6 +22,7 @@ from dask_k8s_client.jobs import JobOutcome, submit
 from dask_k8s_client.observed import located
 from dask_k8s_client.options import Options, identity, parse_spec
 from dask_k8s_client.progress import Deadline, Progress
+from dask_k8s_client.sizing import Size
 from dask_k8s_client.startup import create_or_connect, until_ready
 from dask_k8s_client.waiting import time_limit
 from dask_k8s_crds.api_errors import ApiError
@@ -120,7 +121,7 @@ def scale(*, name: str, n: int, group: str) -> None:
     That ends `adapt`: an autoscaler that scales this group is deleted first.
     """
     in_group = "" if group == scaling.DEFAULT_GROUP else f" in its group {group}"
-    work = partial(scaling.scale, group=group, n=n, timeout=_SCALING_TIMEOUT)
+    work = partial(scaling.scale, group=group, size=Size(n), timeout=_SCALING_TIMEOUT)
     _change(name, work, f"scaled to {n}{in_group}")
 
 
@@ -135,6 +136,19 @@ def adapt(*, name: str, minimum: int, maximum: int | None) -> None:
         spec = scaling.autoscaler_spec(name, minimum=minimum, maximum=maximum)
     work = partial(scaling.adapt, spec=spec, timeout=_SCALING_TIMEOUT)
     _change(name, work, f"adapts: {scaling.bounds(minimum, maximum)}")
+
+
+@click.command()
+@parameters.cluster_name
+@click.option("--group", help="Worker group, by its name within the cluster; all of them by default.")
+@parameters.target_options
+def restart(*, name: str, group: str | None) -> None:
+    """Replace the workers of a cluster by new pods, a few at a time.
+
+    They hand over their data first, as with an edit of their template. The scheduler stays.
+    """
+    in_group = "" if group is None else f" in its group {group}"
+    _change(name, partial(scaling.restart, group=group), f"restarts its workers{in_group}")
 
 
 @click.command()
@@ -157,7 +171,7 @@ def delete(*, name: str, wait: bool, timeout: float | None) -> None:
     _change(name, work, "deleted")
 
 
-def _change(name: str, work: Callable[[Api, JSON], Awaitable[None]], done: str) -> None:
+def _change(name: str, work: Callable[[Api, JSON], Awaitable[object]], done: str) -> None:
     """Run `work` with the API server and a cluster, and print what was done."""
 
     async def change(api: Api, cluster: JSON) -> str:
@@ -187,13 +201,17 @@ def run_job(*, name: str, command: tuple[str, ...], **values: Any) -> None:
             spinner.close()
             click.echo(line)
 
+        def report(trouble: str) -> None:
+            if trouble:
+                click.echo(f"the job {name} waits: {trouble}", err=True)
+
         job_namespace = None
 
         async def work(api: Api, namespace: str) -> JobOutcome:
             nonlocal job_namespace
             job_namespace = namespace
             try:
-                return await submit(api, namespace, manifest, log)
+                return await submit(api, namespace, manifest, log, report)
             except ValueError as error:
                 if isinstance(error.__cause__, ApiError) and error.__cause__.status == HTTPStatus.CONFLICT:
                     end = f"`kubectl delete daskjob {name} -n {namespace}`"

@@ -93,6 +93,7 @@ cluster_name = click.argument("name", metavar="NAME", shell_complete=complete_cl
 _target_option = partial(click.option, expose_value=False, callback=_store)
 duration_option = partial(click.option, type=duration, metavar="DURATION")
 _resources_option = partial(click.option, type=resources, metavar="JSON")
+_pairs_option = partial(click.option, type=pair, multiple=True, metavar="NAME=VALUE")
 _count_option = partial(click.option, type=click.IntRange(min=0))
 
 namespace_option = _target_option(
@@ -116,15 +117,24 @@ _pod_options = _all(
     click.option("--image", help="Container image of all pods."),
     _count_option("--n-workers", default=3, show_default=True, help="Workers to begin with."),
     _resources_option("--resources", help="Of each worker: `limits`, `requests`, as in a Pod."),
-    click.option(
-        "-e",
-        "--env",
-        type=pair,
-        multiple=True,
-        metavar="NAME=VALUE",
-        help="Environment variable of all containers; may be repeated.",
-    ),
+    _pairs_option("-e", "--env", help="Environment variable of all containers; may be repeated."),
     click.option("--worker-command", metavar="COMMAND", help="What starts a worker."),
+    _pairs_option("--label", "labels", help="Label of all objects; may be repeated."),
+    _pairs_option("--annotation", "annotations", help="Annotation of all objects; may be repeated."),
+    click.option(
+        "--service-account", "service_account_name", metavar="NAME", help="Service account of all pods."
+    ),
+    click.option(
+        "--image-pull-secret",
+        "image_pull_secrets",
+        metavar="NAME",
+        multiple=True,
+        help="Secret for the registry of the image; may be repeated.",
+    ),
+    click.option(
+        "--priority-class", "priority_class_name", metavar="NAME", help="Priority class of all pods."
+    ),
+    _resources_option("--scheduler-resources", help="Of the scheduler, in the same way."),
 )
 cluster_options = _all(
     _pod_options,
@@ -134,13 +144,13 @@ cluster_options = _all(
         help="How the scheduler is reached.",
     ),
     duration_option("--idle-timeout", help='Delete it after so long without work: 90, "1 hour".'),
-    _resources_option("--scheduler-resources", help="Of the scheduler, in the same way."),
     click.option("--jupyter", is_flag=True, help="Start a Jupyter server beside the dashboard."),
 )
 """The options that describe a cluster, named like the arguments of `make_cluster_spec`."""
 
 job_options = _all(
     _pod_options,
+    _resources_option("--runner-resources", help="Of the pod that runs the command, in the same way."),
     click.option(
         "--cluster",
         metavar="NAME",

@@ -17,7 +17,7 @@ from dask_k8s_client.arguments import JSON, seconds
 from dask_k8s_client.cli.parameters import Target, target
 from dask_k8s_client.exceptions import SchedulerStartupError, Unreachable, explaining
 from dask_k8s_crds.api_errors import ApiError
-from dask_k8s_crds.resources import DASK_CLUSTERS
+from dask_k8s_crds.resources import DASK_CLUSTERS, DASK_JOBS
 
 T = TypeVar("T")
 
@@ -53,6 +53,21 @@ def run_on_cluster(name: str, work: Callable[[Api, JSON], Coroutine[Any, Any, T]
 
     async def found(api: Api, namespace: str) -> T:
         return await work(api, await find_cluster(api, namespace, name))
+
+    return run(found)
+
+
+def run_on_cluster_or_job(name: str, work: Callable[[Api, JSON], Coroutine[Any, Any, T]]) -> T:
+    """Like `run_on_cluster`; if there is no cluster of this name, with the DaskJob of this name."""
+
+    async def found(api: Api, namespace: str) -> T:
+        job = None
+        with suppress(
+            ApiError
+        ):  # of the cluster, or about the kind of jobs: `find_cluster` reports the first
+            if await api.get(DASK_CLUSTERS, namespace, name) is None:
+                job = await api.get(DASK_JOBS, namespace, name)
+        return await work(api, job or await find_cluster(api, namespace, name))
 
     return run(found)
 

@@ -21,21 +21,17 @@ import aiohttp
 from dask_k8s_client.api.requests import Api, Objects
 from dask_k8s_client.api.watching import until
 from dask_k8s_client.arguments import JSON
-from dask_k8s_client.observed import container_port, is_owned, is_ready, scheduler_of, scheduler_pods_of
+from dask_k8s_client.observed import is_owned, is_ready, scheduler_of, scheduler_pods_of
 from dask_k8s_client.waiting import RETRY_SECONDS
-from dask_k8s_crds import names
 from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import PODS
+from dask_k8s_crds.scheduler_ports import Role, SchedulerPorts
 
 logger = logging.getLogger("dask_k8s_client")
 
 PROTOCOLS = ("v4.channel.k8s.io", "portforward.k8s.io")
 Tunnel = Callable[[], AbstractAsyncContextManager[aiohttp.ClientWebSocketResponse]]
 """Opens the WebSocket of a port-forward to a pod that is ready."""
-COMM, DASHBOARD = "tcp-comm", "http-dashboard"
-"""The names of the scheduler's ports."""
-
-_DEFAULT_PORTS = {COMM: names.SCHEDULER_PORT, DASHBOARD: names.DASHBOARD_PORT}
 _PERMANENT_STATUSES = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _CONNECT_SECONDS = 10.0
 """How long a connection waits for a pod that is ready; then Dask's own retries begin."""
@@ -160,8 +156,8 @@ class _Relay:
         return self._ws.close_code in _NORMAL_CLOSE_CODES
 
 
-def scheduler_tunnel(api: Api, cluster: JSON, service: JSON | None, port_name: str) -> Tunnel:
-    """Return a tunnel to a named port of the scheduler; each use connects to the pod that is ready then."""
+def scheduler_tunnel(api: Api, cluster: JSON, role: Role) -> Tunnel:
+    """Return a tunnel to a port of the scheduler; each use connects to the pod that is ready then."""
     namespace = cluster["metadata"]["namespace"]
 
     @asynccontextmanager
@@ -178,7 +174,9 @@ def scheduler_tunnel(api: Api, cluster: JSON, service: JSON | None, port_name: s
     async def enter(stack: AsyncExitStack) -> aiohttp.ClientWebSocketResponse:
         while True:
             pod = await ready_pod(api, cluster)
-            port = container_port(service, pod, port_name, _DEFAULT_PORTS[port_name])
+            port = SchedulerPorts.of(pod["spec"]).container_port(
+                role, cluster["spec"]["scheduler"]["service"]
+            )
             path = PODS.path(namespace, pod["metadata"]["name"], "portforward")
             try:
                 return await stack.enter_async_context(api.websocket(path, {"ports": str(port)}, PROTOCOLS))

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
@@ -11,14 +11,15 @@ from dask_k8s_client.api.requests import Api, Objects, Selector
 from dask_k8s_client.api.watching import until
 from dask_k8s_client.arguments import JSON
 from dask_k8s_client.connection.connect_modes import PORT_FORWARD_HINT, Address, Connect, ConnectMode
-from dask_k8s_client.connection.portforward import COMM, DASHBOARD, PortForward, ready_pod, scheduler_tunnel
+from dask_k8s_client.connection.portforward import PortForward, ready_pod, scheduler_tunnel
 from dask_k8s_client.exceptions import explaining
-from dask_k8s_client.observed import located, node_addresses, service_port
+from dask_k8s_client.observed import located, node_addresses
 from dask_k8s_client.progress import Progress
 from dask_k8s_client.waiting import RETRY_SECONDS
 from dask_k8s_crds import names
 from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import NODES, SERVICES
+from dask_k8s_crds.scheduler_ports import COMM, DASHBOARD, Role, SchedulerPorts
 
 T = TypeVar("T")
 
@@ -30,6 +31,8 @@ class Route:
     address: str
     dashboard_host: str
     dashboard_port: int
+    dashboard_prefix: str | None = ""
+    """The path before that of each page of the dashboard; None if the scheduler has no dashboard."""
     forwards: tuple[PortForward, ...] = ()
     hint: str = ""
     """What to try if nothing answers there."""
@@ -50,6 +53,12 @@ class LocalPorts(NamedTuple):
 
 async def find_route(api: Api, cluster: JSON, mode: Connect, progress: Progress, ports: LocalPorts) -> Route:
     """Find the route to a scheduler that is ready, or raise a ConnectionError; `mode` is not ``AUTO``."""
+    ports_of_scheduler = _ports(cluster)
+    prefix = ports_of_scheduler.prefix if ports_of_scheduler.has_dashboard else None
+    return replace(await _find_route(api, cluster, mode, progress, ports), dashboard_prefix=prefix)
+
+
+async def _find_route(api: Api, cluster: JSON, mode: Connect, progress: Progress, ports: LocalPorts) -> Route:
     progress.step("looking for a way to the scheduler")
     with explaining(f"reach the scheduler of the cluster {located(cluster)}"):
         match mode:
@@ -68,8 +77,7 @@ async def find_route(api: Api, cluster: JSON, mode: Connect, progress: Progress,
 
 def _by_address(cluster: JSON, address: Address) -> Route:
     """Expect the dashboard on the same host, on the service's port."""
-    service = {"spec": cluster["spec"]["scheduler"]["service"]}
-    port = service_port(service, DASHBOARD, "port", names.DASHBOARD_PORT)
+    port = _service_port(cluster, DASHBOARD)
     return Route(address.url, _in_url(address.host), port, hint=PORT_FORWARD_HINT)
 
 
@@ -77,7 +85,6 @@ async def _by_service_name(api: Api, cluster: JSON) -> Route:
     name, namespace = cluster["metadata"]["name"], cluster["metadata"]["namespace"]
     status = cluster.get("status") or {}
     address = status.get("schedulerAddress") or names.scheduler_address(name, namespace)
-    dashboard = urlsplit(status.get("dashboardAddress") or names.dashboard_address(name, namespace))
     # Inside the cluster a new name may take a moment to resolve; outside it never will.
     if not api.access.in_cluster:
         host = urlsplit(address).hostname
@@ -86,14 +93,15 @@ async def _by_service_name(api: Api, cluster: JSON) -> Route:
         except OSError as error:
             problem = f"the scheduler's service is known as {host} inside Kubernetes, but not here ({error})"
             raise ConnectionError(f"{problem}; {PORT_FORWARD_HINT}") from error
-    port = dashboard.port or names.DASHBOARD_PORT
-    return Route(address, dashboard.hostname or "", port, hint=PORT_FORWARD_HINT)
+    host = _in_url(urlsplit(address).hostname or "")
+    return Route(address, host, _service_port(cluster, DASHBOARD), hint=PORT_FORWARD_HINT)
 
 
 async def _by_node(api: Api, cluster: JSON, progress: Progress) -> Route:
     """Go through the node that the scheduler runs on: it serves the port under any traffic policy."""
     progress.step("waiting for the port of the scheduler's service on the nodes", PORT_FORWARD_HINT)
-    service, port = await _service(api, cluster, lambda it: service_port(it, COMM, "nodePort", 0) or None)
+    ports = _ports(cluster)
+    service, port = await _service(api, cluster, lambda it: ports.service_port(COMM, it["spec"], "nodePort"))
     pod = await ready_pod(api, cluster)
     node = None
     with suppress(ApiError):  # without the permission to read nodes, the pod's own status is used
@@ -102,7 +110,7 @@ async def _by_node(api: Api, cluster: JSON, progress: Progress) -> Route:
     if not hosts:
         raise ConnectionError(f"the scheduler's node has no address; {PORT_FORWARD_HINT}")
     host = await _first_reachable(hosts, port, "node", progress)
-    return _external_route(host, port, service_port(service, DASHBOARD, "nodePort", 0))
+    return _external_route(host, port, ports.service_port(DASHBOARD, service["spec"], "nodePort") or 0)
 
 
 async def _by_load_balancer(api: Api, cluster: JSON, progress: Progress) -> Route:
@@ -116,10 +124,18 @@ async def _by_load_balancer(api: Api, cluster: JSON, progress: Progress) -> Rout
         "waiting for the address of the scheduler's load balancer",
         f"`kubectl describe service {name} -n {metadata['namespace']}` says more; {PORT_FORWARD_HINT}",
     )
-    service, hosts = await _service(api, cluster, ingress_hosts)
-    port = service_port(service, COMM, "port", names.SCHEDULER_PORT)
+    _, hosts = await _service(api, cluster, ingress_hosts)
+    port = _service_port(cluster, COMM)
     host = await _first_reachable(hosts, port, "load balancer", progress)
-    return _external_route(host, port, service_port(service, DASHBOARD, "port", names.DASHBOARD_PORT))
+    return _external_route(host, port, _service_port(cluster, DASHBOARD))
+
+
+def _ports(cluster: JSON) -> SchedulerPorts:
+    return SchedulerPorts.of(cluster["spec"]["scheduler"]["spec"])
+
+
+def _service_port(cluster: JSON, role: Role) -> int:
+    return _ports(cluster).service_port(role, cluster["spec"]["scheduler"]["service"]) or role.default
 
 
 def _external_route(host: str, port: int, dashboard_port: int) -> Route:
@@ -128,17 +144,15 @@ def _external_route(host: str, port: int, dashboard_port: int) -> Route:
 
 
 async def _by_port_forward(api: Api, cluster: JSON, ports: LocalPorts) -> Route:
-    metadata = cluster["metadata"]
-    service = await api.get(SERVICES, metadata["namespace"], names.scheduler(metadata["name"]))
-    tunnels = {port: scheduler_tunnel(api, cluster, service, port) for port in (COMM, DASHBOARD)}
+    tunnel = scheduler_tunnel(api, cluster, COMM)
     # Try one connection now, so that a missing permission raises an exception here.
-    async with tunnels[COMM]():
+    async with tunnel():
         pass
-    comm, dashboard = PortForward(tunnels[COMM]), PortForward(tunnels[DASHBOARD])
+    comm, dashboard = PortForward(tunnel), PortForward(scheduler_tunnel(api, cluster, DASHBOARD))
     try:
         dashboard_port = await dashboard.start(ports.dashboard)
         address = f"tcp://127.0.0.1:{await comm.start(ports.comm)}"
-        return Route(address, "localhost", dashboard_port, (comm, dashboard))
+        return Route(address, "localhost", dashboard_port, forwards=(comm, dashboard))
     except BaseException:
         await dashboard.close()
         raise

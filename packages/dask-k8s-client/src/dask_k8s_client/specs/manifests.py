@@ -10,6 +10,7 @@ from dask_k8s_client.arguments import (
     Duration,
     Env,
     JobArguments,
+    PodArguments,
     Resources,
     Tolerations,
     WorkloadArguments,
@@ -19,13 +20,15 @@ from dask_k8s_client.arguments import (
     whole_seconds,
 )
 from dask_k8s_client.specs import pods
-from dask_k8s_crds import labels, names
+from dask_k8s_crds import labels as reserved
+from dask_k8s_crds import names
 from dask_k8s_crds.resources import DASK_AUTOSCALERS, DASK_CLUSTERS, DASK_JOBS, DASK_WORKER_GROUPS, Resource
 
 IMAGE = "ghcr.io/dask/dask:latest"
 WORKER_COMMAND = "dask worker"
 
 
+@shows("service_account_name image_pull_secrets priority_class_name volumes volume_mounts run_as_user")
 def make_cluster_spec(  # noqa: PLR0913, PLR0917  # users may pass these by position
     name: str,
     image: str = IMAGE,
@@ -42,7 +45,9 @@ def make_cluster_spec(  # noqa: PLR0913, PLR0917  # users may pass these by posi
     scheduler_tolerations: Tolerations | None = None,
     worker_node_selector: Mapping[str, str] | None = None,
     worker_tolerations: Tolerations | None = None,
-    run_as_user: int | None = None,
+    labels: Mapping[str, str] | None = None,
+    annotations: Mapping[str, str] | None = None,
+    **pod: Unpack[PodArguments],
 ) -> JSON:
     """Return a ``DaskCluster`` resource, to be changed or passed to ``KubeCluster`` or ``kubectl apply``.
 
@@ -62,6 +67,13 @@ def make_cluster_spec(  # noqa: PLR0913, PLR0917  # users may pass these by posi
         scheduler_tolerations: Tolerations of the scheduler, as in a Pod.
         worker_node_selector: Labels of the nodes that the workers may run on.
         worker_tolerations: Tolerations of the workers, as in a Pod.
+        labels: Labels of the cluster, and so of everything that is created for it.
+        annotations: Annotations of the same objects.
+        service_account_name: Service account of all pods.
+        image_pull_secrets: Names of the Secrets for the registry of the image, or one name.
+        priority_class_name: Priority class of all pods.
+        volumes: Volumes of all pods, as in a Pod.
+        volume_mounts: Where these are mounted in the scheduler and the workers, as in a container.
         run_as_user: User ID that all pods run as, without privileges, as the `restricted` Pod Security
             Standard demands. By default that of the image.
 
@@ -77,7 +89,7 @@ def make_cluster_spec(  # noqa: PLR0913, PLR0917  # users may pass these by posi
         jupyter=jupyter,
         node_selector=scheduler_node_selector,
         tolerations=scheduler_tolerations,
-        run_as_user=run_as_user,
+        **pod,
     )
     worker = make_worker_spec(
         image,
@@ -87,10 +99,11 @@ def make_cluster_spec(  # noqa: PLR0913, PLR0917  # users may pass these by posi
         worker_command,
         node_selector=worker_node_selector,
         tolerations=worker_tolerations,
-        run_as_user=run_as_user,
+        **pod,
     )
-    idle = pods.optional("idleTimeout", whole_seconds("idle_timeout", idle_timeout))
-    return _manifest(DASK_CLUSTERS, {"name": name}, {"scheduler": scheduler, "worker": worker, **idle})
+    idle = whole_seconds("idle_timeout", idle_timeout)
+    spec = {"idleTimeout": idle, "scheduler": scheduler, "worker": worker}
+    return _manifest(DASK_CLUSTERS, _metadata(name, labels, annotations), spec)
 
 
 def make_worker_spec(  # noqa: PLR0913  # users may pass these by position
@@ -102,7 +115,7 @@ def make_worker_spec(  # noqa: PLR0913  # users may pass these by position
     *,
     node_selector: Mapping[str, str] | None = None,
     tolerations: Tolerations | None = None,
-    run_as_user: int | None = None,
+    **pod: Unpack[PodArguments],
 ) -> JSON:
     """Return the ``worker`` section of a cluster or a worker group. Arguments as in ``make_cluster_spec``."""
     container: JSON = {
@@ -110,12 +123,11 @@ def make_worker_spec(  # noqa: PLR0913  # users may pass these by position
         "image": image,
         "args": pods.worker_args(worker_command),
         "ports": [{"name": "http-dashboard", "containerPort": pods.WORKER_DASHBOARD_PORT, "protocol": "TCP"}],
-        **pods.optional("env", pods.env_list(env)),
-        **pods.optional("resources", checked_resources(resources)),
+        **pods.editable(env, resources),
     }
     replicas = {} if n_workers is None else {"replicas": checked_count("n_workers", n_workers)}
-    pod = {"containers": [container], **pods.placement(node_selector, tolerations)}
-    return {**replicas, "spec": pods.unprivileged(pod, run_as_user)}
+    spec = {"containers": [container], **pods.placement(node_selector, tolerations)}
+    return {**replicas, "spec": pods.with_shared(spec, **pod)}
 
 
 def make_scheduler_spec(  # noqa: PLR0913, PLR0917  # users may pass these by position
@@ -128,7 +140,7 @@ def make_scheduler_spec(  # noqa: PLR0913, PLR0917  # users may pass these by po
     *,
     node_selector: Mapping[str, str] | None = None,
     tolerations: Tolerations | None = None,
-    run_as_user: int | None = None,
+    **pod: Unpack[PodArguments],
 ) -> JSON:
     """Return the ``scheduler`` section of a cluster; ``resources`` are those of the scheduler.
 
@@ -145,19 +157,20 @@ def make_scheduler_spec(  # noqa: PLR0913, PLR0917  # users may pass these by po
         "startupProbe": {**copy.deepcopy(health), "periodSeconds": 1, "failureThreshold": 300},
         "readinessProbe": {**health, "periodSeconds": 10},
         "livenessProbe": {**copy.deepcopy(health), "initialDelaySeconds": 15, "periodSeconds": 20},
-        **pods.optional("env", pods.env_list(env)),
-        **pods.optional("resources", checked_resources(resources)),
+        **pods.editable(env, resources),
     }
-    selector = labels.scheduler(cluster_name)
+    selector = reserved.scheduler(cluster_name)
     targets = [{"name": name, "port": port, "protocol": "TCP", "targetPort": name} for name, port in ports]
     service = {"type": scheduler_service_type, "selector": selector, "ports": targets}
-    pod = {"containers": [container], **pods.placement(node_selector, tolerations)}
-    return {"spec": pods.unprivileged(pod, run_as_user), "service": service}
+    spec = {"containers": [container], **pods.placement(node_selector, tolerations)}
+    return {"spec": pods.with_shared(spec, **pod), "service": service}
 
 
 @shows(
-    "image n_workers resources env worker_command cluster_name scheduler_resources scheduler_node_selector"
-    " scheduler_tolerations worker_node_selector worker_tolerations run_as_user",
+    "image n_workers resources env worker_command cluster_name runner_resources scheduler_resources"
+    " scheduler_node_selector scheduler_tolerations worker_node_selector worker_tolerations labels"
+    " annotations service_account_name image_pull_secrets priority_class_name volumes volume_mounts"
+    " run_as_user",
     rest="spec",
     image=IMAGE,
     worker_command=WORKER_COMMAND,
@@ -171,7 +184,10 @@ def make_job_spec(
         name: Name of the job.
         command: Command of the client, as a string or a list; ``Client()`` finds the scheduler there.
         cluster_name: Run on this existing cluster instead of a new one for the job.
-        image: Container image of all pods, including the client's; so are `env` and `run_as_user`.
+        image: Container image of all pods, including the client's. `env`, `run_as_user`,
+            `service_account_name`, `image_pull_secrets`, `priority_class_name` and the volumes are those of
+            all pods, too; `labels` and `annotations` are those of the job and all that is created for it.
+        runner_resources: ``limits`` and ``requests`` of the client's pod, the runner.
         **spec: Further fields of the job's ``spec`` as in YAML, such as ``backoffLimit=3``.
 
     The other arguments are those of ``make_cluster_spec``, for the cluster of the job.
@@ -181,18 +197,23 @@ def make_job_spec(
     """
     shown = WorkloadArguments.__annotations__
     shared: JSON = {key: value for key, value in arguments.items() if key in shown and value is not None}
-    fields = {key: value for key, value in arguments.items() if key not in shown}
+    fields = {key: value for key, value in arguments.items() if key not in {*shown, "runner_resources"}}
     container: JSON = {
         "name": "job",
         "image": shared.get("image", IMAGE),
         "args": pods.command_args("command", command),
         **pods.optional("env", pods.env_list(shared.get("env"))),
+        **pods.optional(
+            "resources", checked_resources(arguments.get("runner_resources"), "runner_resources")
+        ),
     }
     runs_on: JSON = {"clusterName": cluster_name}
     if cluster_name is None:
         runs_on = {"cluster": {"spec": make_cluster_spec(name, **shared)["spec"]}}
-    client = pods.unprivileged({"containers": [container]}, shared.get("run_as_user"))
-    return _manifest(DASK_JOBS, {"name": name}, {"job": {"spec": client}, **runs_on, **fields})
+    common = {key: shared[key] for key in PodArguments.__annotations__ if key in shared}
+    client = pods.with_shared({"containers": [container]}, **common)
+    metadata = _metadata(name, shared.get("labels"), shared.get("annotations"))
+    return _manifest(DASK_JOBS, metadata, {"job": {"spec": client}, **runs_on, **fields})
 
 
 def make_group(cluster: Mapping[str, Any], name: str, worker: Mapping[str, Any]) -> JSON:
@@ -201,7 +222,7 @@ def make_group(cluster: Mapping[str, Any], name: str, worker: Mapping[str, Any])
     # With an owner from the start, so that it is deleted with the cluster even if no controller has seen it.
     metadata = {
         "name": names.worker_group(cluster_name, name),
-        "labels": labels.worker_group(cluster_name),
+        "labels": reserved.worker_group(cluster_name),
         "ownerReferences": [_owner(cluster)],
     }
     spec = {"cluster": cluster_name, "worker": copy.deepcopy(dict(worker))}
@@ -217,7 +238,7 @@ def make_autoscaler(cluster: Mapping[str, Any], spec: Mapping[str, Any]) -> JSON
 
 def make_unowned_autoscaler(cluster: str, spec: Mapping[str, Any]) -> JSON:
     """Return a ``DaskAutoscaler`` for a cluster that may not exist yet; None in `spec` leaves a field out."""
-    metadata = {"name": cluster, "labels": labels.autoscaler(cluster)}
+    metadata = {"name": cluster, "labels": reserved.autoscaler(cluster)}
     present = {key: value for key, value in spec.items() if value is not None}
     return _manifest(DASK_AUTOSCALERS, metadata, {"cluster": cluster, **present})
 
@@ -228,6 +249,14 @@ def _owner(cluster: Mapping[str, Any]) -> JSON:
     # Some API servers demand a permission for `blockOwnerDeletion` that users do not have.
     kind = {"apiVersion": DASK_CLUSTERS.api_version, "kind": DASK_CLUSTERS.kind, "controller": True}
     return kind | {"name": metadata["name"], "uid": metadata["uid"]}
+
+
+def _metadata(name: str, labels: Mapping[str, str] | None, annotations: Mapping[str, str] | None) -> JSON:
+    return {
+        "name": name,
+        **pods.optional("labels", dict(labels or {})),
+        **pods.optional("annotations", dict(annotations or {})),
+    }
 
 
 def _manifest(resource: Resource, metadata: JSON, spec: JSON) -> JSON:

@@ -2,7 +2,7 @@
 
 import copy
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dask_k8s_client.arguments import (
@@ -14,6 +14,8 @@ from dask_k8s_client.arguments import (
     checked_count,
     checked_resources,
 )
+from dask_k8s_crds import labels
+from dask_k8s_crds.containers import dask_container, unidentified
 
 WORKER_DASHBOARD_PORT = 8788
 
@@ -32,11 +34,17 @@ def change_worker(  # noqa: PLR0913  # each may be changed on its own
     """Return a copy of a cluster's ``worker`` section with the arguments that are not None applied.
 
     So a further group has the image, pull secrets and volumes of its cluster, however that was created.
+
+    Raises:
+        ValueError: An argument is for the container of Dask, and nothing shows which one that is.
     """
     kept = ("metadata", "daskResources", "spec")
     section = copy.deepcopy({key: worker[key] for key in kept if key in worker})
-    containers: list[JSON] = section["spec"]["containers"]
-    container = next((each for each in containers if each.get("name") == "worker"), containers[0])
+    if any(argument is not None for argument in (image, resources, env, worker_command)):
+        problem = unidentified(section["spec"], labels.WORKER, "spec.worker.spec of the cluster")
+        if problem is not None:
+            raise ValueError(problem)
+    container: JSON = dask_container(section["spec"], labels.WORKER)
     if image is not None:
         container["image"] = image
     if resources is not None:
@@ -69,6 +77,37 @@ def unprivileged(pod: JSON, user: int | None) -> JSON:
     return {**pod, "containers": containers, "securityContext": context}
 
 
+def with_shared(  # noqa: PLR0913  # each is an argument of users
+    pod: JSON,
+    *,
+    run_as_user: int | None = None,
+    service_account_name: str | None = None,
+    image_pull_secrets: str | Sequence[str] | None = None,
+    priority_class_name: str | None = None,
+    volumes: Sequence[Mapping[str, Any]] | None = None,
+    volume_mounts: Sequence[Mapping[str, Any]] | None = None,
+) -> JSON:
+    """Return a pod spec with what all pods of a cluster or a job have in common."""
+    secrets = [image_pull_secrets] if isinstance(image_pull_secrets, str) else image_pull_secrets or ()
+    if not all(isinstance(name, str) for name in secrets):
+        raise TypeError(f"image_pull_secrets: must be names of Secrets, not {image_pull_secrets!r}")
+    mounts = optional("volumeMounts", copied(volume_mounts))
+    return {
+        **unprivileged(
+            {**pod, "containers": [each | copy.deepcopy(mounts) for each in pod["containers"]]}, run_as_user
+        ),
+        **optional("serviceAccountName", service_account_name),
+        **optional("imagePullSecrets", [{"name": name} for name in secrets]),
+        **optional("priorityClassName", priority_class_name),
+        **optional("volumes", copied(volumes)),
+    }
+
+
+def copied(items: Sequence[Mapping[str, Any]] | None) -> list[JSON]:
+    """Return a deep copy of a list of objects, so that no two pods share one."""
+    return copy.deepcopy([dict(each) for each in items or ()])
+
+
 def command_args(argument: str, command: Command) -> list[str]:
     """Return a command as a list, split as a shell does it; `argument` is the name that users know it by."""
     args = shlex.split(command) if isinstance(command, str) else list(command)
@@ -95,6 +134,11 @@ def env_list(env: Env | None) -> list[JSON]:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise TypeError(f"env: the value of {name} must be a string, not {value!r}")
     return [{"name": name, "value": str(value)} for name, value in env.items()]
+
+
+def editable(env: Env | None, resources: Resources | None) -> JSON:
+    """Return fields of a container that are there even if empty: code for dask-kubernetes edits them."""
+    return {"env": env_list(env), "resources": checked_resources(resources) or None}
 
 
 def placement(node_selector: Mapping[str, str] | None, tolerations: Tolerations | None) -> JSON:

@@ -80,10 +80,16 @@ def main() -> None:
 @click.option("-A", "--all-namespaces", is_flag=True, help="Serve all namespaces (the default).")
 @click.option("--cluster-domain", default="cluster.local", help="DNS domain of the cluster.")
 @click.option(
-    "--api-concurrency", type=click.IntRange(min=1), default=32, help="Concurrent writes to the API server."
+    "--api-concurrency",
+    type=click.IntRange(min=1),
+    default=32,
+    help="Most writes at a time.",
 )
 @click.option(
-    "--api-rate", type=click.FloatRange(min=1), default=1000.0, help="Writes to the API server per second."
+    "--api-rate",
+    type=click.FloatRange(min=1),
+    default=1000.0,
+    help="Most writes per second.",
 )
 @click.option(
     "--watch-seconds",

@@ -93,7 +93,7 @@ class Operator:
         errors = ObjectErrors({reconciler.resource for reconciler in reconcilers}, on_unreadable)
         self.cache = Cache(watches, on_change, errors)
         expectations = Expectations()
-        self.throttle = Throttle(slots=self.settings.api_concurrency, rate=self.settings.api_rate)
+        self.throttle = Throttle(self.settings.api_concurrency, self.settings.api_rate, adaptive=True)
         applier = Applier(self.api, self.cache, self.throttle, expectations, self.clock)
         world = LiveDaskWorld(
             self.cache,

@@ -99,10 +99,14 @@ def merge_patch(old: Any, new: Any) -> Any:
 def pod_patch(before: str, template_digest: str, desired: Body) -> dict[str, Any]:
     """Return the metadata patch of a pod; one without a template digest gets that of the desired pod.
 
-    An older controller, which recorded no digest, created it; it counts as up to date.
+    An older controller, which recorded no digest, created it; it counts as up to date. An outdated pod keeps
+    the annotations that ask for new pods, which say what it has read.
     """
     patch = metadata_patch(before, desired)
+    current = desired["metadata"]["annotations"][labels.TEMPLATE_DIGEST]
     if not template_digest:
-        current = desired["metadata"]["annotations"][labels.TEMPLATE_DIGEST]
         patch.setdefault("annotations", {})[labels.TEMPLATE_DIGEST] = current
+    elif template_digest != current and "annotations" in patch:
+        annotations = patch["annotations"]
+        patch["annotations"] = {key: annotations[key] for key in annotations if not labels.replaces_pods(key)}
     return patch

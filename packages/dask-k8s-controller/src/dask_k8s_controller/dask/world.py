@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from dask_k8s_controller.dask.scheduler.agent_client import AgentEndpoint, Agents, Successors
@@ -13,6 +14,7 @@ from dask_k8s_controller.runtime.live_world import LiveWorld
 from dask_k8s_controller.runtime.signing_key import SigningKey
 from dask_k8s_crds import names
 from dask_k8s_crds.resources import PODS
+from dask_k8s_crds.scheduler_ports import DASHBOARD
 
 
 class Agent(Protocol):
@@ -29,6 +31,9 @@ class Agent(Protocol):
 
     async def known(self, pods: Mapping[str, str]) -> frozenset[str]:
         """Return which of these pods have a registered worker."""
+
+    async def left(self, pods: Mapping[str, str]) -> Mapping[str, float]:
+        """Return how many seconds ago workers in these pods, or with their addresses, left the scheduler."""
 
     async def retire(self, pods: Mapping[str, str], count: int, successors: Successors) -> Retired:
         """Retire the workers of ``count`` of these pods: they finish their tasks and move their data.
@@ -47,6 +52,9 @@ class World(runtime_world.World, Protocol):
     def agent_token(self, cluster: Record) -> str:
         """Return the token of the agent of a cluster; nobody can compute it without the controller's key."""
 
+    def key_since(self) -> datetime:
+        """Return since when the controller has had its key, in the time of the API server."""
+
     def agent(self, cluster: Record) -> Agent | None:
         """Return the agent of a cluster; None if no scheduler runs, and so no data is in memory."""
 
@@ -63,9 +71,13 @@ class LiveDaskWorld(LiveWorld):
         # Namespaces and uids contain no slash.
         return self.signing_key.sign(f"agent-token/{cluster.key.namespace}/{cluster.uid}")
 
+    def key_since(self) -> datetime:  # noqa: D102  # documented in `World`
+        return self.now() - timedelta(seconds=self.clock.monotonic() - self.signing_key.loaded)
+
     def agent(self, cluster: Record) -> Agent | None:  # noqa: D102  # documented in `World`
         pod = answering(self.owned(cluster, PODS), self.now())
-        if pod is None:
+        if pod is None or pod.value.ports is None:
             return None
-        address = names.host_port(pod.value.ip, pod.value.dashboard_port)
+        port = pod.value.ports.container_port(DASHBOARD, cluster.value["spec"]["scheduler"]["service"])
+        address = names.host_port(pod.value.ip, port)
         return self.agents.at(AgentEndpoint(pod.key, address, self.agent_token(cluster)))

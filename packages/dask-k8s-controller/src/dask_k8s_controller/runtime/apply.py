@@ -6,8 +6,9 @@ decided elsewhere.
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Hashable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
@@ -17,10 +18,14 @@ from dask_k8s_controller.runtime.clock import Clock
 from dask_k8s_controller.runtime.expectations import Expectations
 from dask_k8s_controller.runtime.objects import Body, Key, Owner, controller_of
 from dask_k8s_controller.runtime.plan import Action, Create, Delete, Event, Patch, Plan
+from dask_k8s_controller.runtime.refusals import Refusals
 from dask_k8s_controller.runtime.results import Outcome, WriteError
-from dask_k8s_controller.runtime.throttle import Throttle
+from dask_k8s_controller.runtime.throttle import Priority, Throttle
 from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import EVENTS, Resource
+
+AT_FIRST = 3
+"""How many equal objects are created at a time at first."""
 
 
 @dataclass(slots=True)
@@ -32,30 +37,44 @@ class Applier:
     throttle: Throttle
     expectations: Expectations
     clock: Clock
+    refusals: Refusals = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.refusals = Refusals(self.expectations)
 
     async def apply(self, key: Key, uid: str, plan: Plan) -> Outcome:
         """Apply a plan of the object ``key`` with this ``uid`` (the owner of what is created).
 
-        Creations of one resource start slowly: one at a time at first, one more at a time for each success,
-        and none after a failure, so that an exceeded quota costs one refused request and not a thousand. The
-        rest of the plan continues after a failure.
+        Creations of many equal objects start slowly: a few at a time at first, one more at a time for each
+        success, and none after a failure, so that an exceeded quota costs a few refused requests and not a
+        thousand. Everything else begins at once, and continues after a failure.
         """
         errors: list[WriteError] = []
-        batches = [deque(batch) for _, batch in groupby(plan.create, lambda create: create.resource)]
-        others = deque(plan.others)
+        equal = (create for create in plan.create if create.is_one_of_many)
+        batches = [deque(batch) for _, batch in groupby(equal, lambda create: create.resource)]
+        others = deque(
+            action for action in plan if not (isinstance(action, Create) and action.is_one_of_many)
+        )
         async with asyncio.TaskGroup() as tasks:
             for batch in batches:
-                _SlowStart(self, key, uid, batch, errors, tasks).start()
+                start = _SlowStart(self, key, uid, batch, errors, tasks)
+                for _ in range(AT_FIRST):
+                    start.start()
             # No more tasks than requests that may run, whatever the plan's size.
             for _ in range(min(len(others), self.throttle.slots)):
                 tasks.create_task(self._write_all(key, uid, others, errors))
         order = {id(action): place for place, action in enumerate(plan)}
         errors.sort(key=lambda error: order[id(error.action)])
-        return Outcome(tuple(errors))
+        return Outcome(tuple(errors), self.pending(key, uid))
+
+    def pending(self, key: Key, uid: str) -> tuple[WriteError, ...]:
+        """Return the errors of earlier plans of an object whose writes are not repeated yet."""
+        return self.refusals.pending(key, uid, now=self.clock.monotonic())
 
     async def write(self, key: Key, uid: str, action: Action) -> None:
         """Carry out one action; raise `WriteError` if the API server refuses it or does not answer."""
-        async with self.throttle.slot(key):
+        resource = EVENTS if isinstance(action, Event) else action.key.resource
+        async with self._slot(key, _priority(action), (type(action), resource)):
             try:
                 match action:
                     case Create():
@@ -67,9 +86,11 @@ class Applier:
                     case Event():
                         await self._create_event(action)
             except ApiError as error:
-                if error.status == 429:
-                    self.throttle.pause(error.retry_after or 1.0)
-                raise WriteError(action, error) from error
+                failure = self.refusals.failed(key, action, error, now=self.clock.monotonic())
+                if self.cache.get(key) is None:
+                    self.refusals.forget(key)  # deleted meanwhile
+                raise failure from error
+            self.refusals.succeeded(key, action)
 
     async def patch_status(self, key: Key, version: str, patch: Mapping[str, Any]) -> bool:
         """Patch the status of an object with this resource version; return whether the API server did it.
@@ -78,7 +99,7 @@ class Applier:
         same name. The watch shows the change then, and the next reconcile reports again.
         """
         body = {"metadata": {"resourceVersion": version}, "status": patch}
-        async with self.throttle.slot(key):
+        async with self._slot(key, Priority.STATUS, ("status", key.resource)):
             try:
                 answer = await self.api.patch(key.path("status"), body)
             except ApiError as error:
@@ -93,8 +114,21 @@ class Applier:
 
     async def exists(self, key: Key, uid: str, version: int | None = None) -> bool:
         """Ask the API server whether this object, or this version of it, exists and is not being deleted."""
-        async with self.throttle.slot(key):
+        async with self._slot(key, Priority.CHANGE, ("exists", key.resource)):
             return await self._exists(key, uid, version)
+
+    @asynccontextmanager
+    async def _slot(self, key: Key, priority: Priority, kind: Hashable) -> AsyncIterator[None]:
+        """Wait for a slot of the throttle, and hold it; report an overloaded API server to the throttle."""
+        async with self.throttle.slot(key, priority, kind):
+            try:
+                yield
+            except ApiError as error:
+                if error.status == 429:
+                    self.throttle.pause(error.retry_after or 1.0)
+                if error.status == 429 or error.reason == "Timeout":
+                    self.throttle.overloaded()
+                raise
 
     async def _exists(self, key: Key, uid: str, version: int | None = None) -> bool:
         try:
@@ -190,6 +224,16 @@ class Applier:
                 else:
                     self.expectations.deletion_unanswered(action.uid, now=self.clock.monotonic())
                 raise
+
+
+def _priority(action: Action) -> Priority:
+    match action:
+        case Patch() | Delete():
+            return Priority.CHANGE
+        case Create(is_one_of_many=False):
+            return Priority.START
+        case _:
+            return Priority.CREATE
 
 
 @dataclass(slots=True)

@@ -35,14 +35,16 @@ def whole(body: Body) -> Body:
 class Watched:
     """A resource to watch and to hold in the cache.
 
-    The API server applies the label ``selector``. Of each object, ``trim`` returns the part that reconcilers
-    read and that stays in memory, and ``index`` the value by which `World.find` finds it, or None.
+    The API server applies the label ``selector`` and the field selector ``fields``. Of each object, ``trim``
+    returns the part that reconcilers read and that stays in memory, and ``index`` the value by which
+    `World.find` finds it, or None.
     """
 
     resource: Resource
     selector: str = ""
     trim: Callable[[Body], Any] = whole
     index: Callable[[Body], str | None] | None = None
+    fields: str = ""
 
 
 class Record(NamedTuple):

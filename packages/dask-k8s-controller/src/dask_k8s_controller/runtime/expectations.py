@@ -26,7 +26,7 @@ class Expectations:
     """
 
     timeout: float = 30.0
-    unanswered_timeout: float = 3.0
+    unanswered_timeout: float = 1.0
     _creations: OrderedDict[Key, _Creation] = field(default_factory=OrderedDict)
     """In the order in which they were expected; those that have expired are in doubt."""
     _of_owner: dict[str, dict[Key, None]] = field(default_factory=dict)
@@ -37,8 +37,12 @@ class Expectations:
     def expect_creation(self, owner: str, key: Key, *, now: float) -> None:
         """Expect an object; call this before the request is sent."""
         self._drop_old(now)
-        self.drop_creation(key)
+        known = self._creations.get(key)
+        if known is not None and known.owner != owner:
+            self.drop_creation(key)
         self._creations[key] = _Creation(owner, now + self.timeout)
+        self._creations.move_to_end(key)
+        # One that is in doubt keeps its place: the next attempt uses the same name first.
         self._of_owner.setdefault(owner, {})[key] = None
 
     def drop_creation(self, key: Key) -> None:

@@ -21,6 +21,10 @@ class FairQueue(Generic[T]):
     def __bool__(self) -> bool:
         return bool(self._items or self._groups)
 
+    def __contains__(self, group: Hashable) -> bool:
+        """Return whether the group has an item."""
+        return group in self._groups
+
     def put(self, item: T, *path: Hashable) -> None:
         """Add an item to the group at this path, from the outermost group to the innermost."""
         if not path:
@@ -35,7 +39,11 @@ class FairQueue(Generic[T]):
         """Remove and return the item whose turn it is."""
         if self._items:
             return self._items.popleft()
-        group, queue = next(iter(self._groups.items()))
+        return self.pop_from(next(iter(self._groups)))
+
+    def pop_from(self, group: Hashable) -> T:
+        """Remove and return the item of this group whose turn it is; the group's next turn is the last."""
+        queue = self._groups[group]
         item = queue.pop()
         if queue:
             self._groups.move_to_end(group)

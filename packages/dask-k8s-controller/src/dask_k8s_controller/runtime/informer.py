@@ -89,7 +89,8 @@ class Informer:
 
     @property
     def _selector(self) -> dict[str, str]:
-        return {"labelSelector": self.watched.selector} if self.watched.selector else {}
+        selectors = {"labelSelector": self.watched.selector, "fieldSelector": self.watched.fields}
+        return {name: selector for name, selector in selectors.items() if selector}
 
     async def _list(self) -> None:
         records, unreadable, resource = [], set(), self.watched.resource

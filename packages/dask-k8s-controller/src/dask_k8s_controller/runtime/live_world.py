@@ -11,6 +11,7 @@ from dask_k8s_controller.runtime.clock import Clock
 from dask_k8s_controller.runtime.expectations import Expectations
 from dask_k8s_controller.runtime.objects import Key
 from dask_k8s_controller.runtime.plan import Plan
+from dask_k8s_controller.runtime.refusals import LASTING_SECONDS
 from dask_k8s_controller.runtime.results import After, Outcome, WriteError
 from dask_k8s_controller.runtime.status_patch import status_patch
 from dask_k8s_crds.resources import Resource
@@ -64,14 +65,27 @@ class LiveWorld:
 
     async def apply(self, key: Key, uid: str, plan: Plan) -> Outcome:
         if not plan:
-            return Outcome()
+            return Outcome(pending=self.applier.pending(key, uid))
         outcome = await self.applier.apply(key, uid, plan)
-        # Reconcile again when expectations of these writes expire.
-        if plan.create or plan.delete:
+        if self._expects(uid, plan):
+            # Reconcile again when the expectations of these writes expire.
             self.enqueue_after(key, self.expectations.timeout)
-        if any(isinstance(error, WriteError) and not error.answered for error in outcome.errors):
-            self.enqueue_after(key, self.expectations.unanswered_timeout)
+        if any(isinstance(error, WriteError) and not error.is_refusal for error in outcome.failures):
+            # If it lasts, the status has to show it in time, however long the back-off is.
+            self.enqueue_after(key, LASTING_SECONDS)
         return outcome
+
+    def _expects(self, uid: str, plan: Plan) -> bool:
+        """Return whether the watch has yet to show something that the API server has created or deleted.
+
+        What it did not answer is expected for a shorter time, and its retry is due with that of the error.
+        """
+        if not (plan.create or plan.delete):
+            return False
+        then = self.clock.monotonic() + self.expectations.unanswered_timeout
+        return bool(self.expectations.creations(uid, now=then)) or any(
+            self.expectations.expects_deletion(each.uid, now=then) for each in plan.delete
+        )
 
     async def report(self, record: Record, status: Mapping[str, Any]) -> After | None:
         key = record.key
@@ -92,3 +106,4 @@ class LiveWorld:
     def forget(self, key: Key) -> None:
         """Drop what is remembered about an object that was deleted."""
         self._status_written.pop(key, None)
+        self.applier.refusals.forget(key)

@@ -30,6 +30,11 @@ class Create:
     named_by_content: bool = False
 
     @property
+    def is_one_of_many(self) -> bool:
+        """Whether other creations may differ from this one in nothing but the name."""
+        return self.name is not None
+
+    @property
     def body(self) -> Body:
         """The object, made at each access."""
         if self.name is None:
@@ -118,7 +123,8 @@ Action = Create | Patch | Delete | Event
 class Plan:
     """Everything that a reconcile writes, apart from the status.
 
-    ``create`` is ordered by importance: earlier objects are tried first, and a failure stops later ones.
+    ``create`` is ordered by importance: earlier objects are tried first. Of many equal objects, a failure
+    stops later ones.
     """
 
     create: tuple[Create, ...] = ()
@@ -126,17 +132,14 @@ class Plan:
     delete: tuple[Delete, ...] = ()
     events: tuple[Event, ...] = ()
 
-    @property
-    def others(self) -> tuple[Action, ...]:
-        """All actions except creations; they are applied in any order."""
-        return (*self.patch, *self.delete, *self.events)
-
     def __iter__(self) -> Iterator[Action]:
         yield from self.create
-        yield from self.others
+        yield from self.patch
+        yield from self.delete
+        yield from self.events
 
     def __bool__(self) -> bool:
-        return bool(self.create or self.others)
+        return bool(self.create or self.patch or self.delete or self.events)
 
     def __str__(self) -> str:
         return "\n".join(map(str, self)) or "nothing to do"

@@ -8,6 +8,7 @@ import asyncio
 import base64
 import hmac
 import logging
+import math
 import secrets
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,6 +40,8 @@ class SigningKey:
     backoff: Backoff = field(default_factory=Backoff)
     problem: str = ""
     """Why the key cannot be loaded, and what to do; empty if there is no problem."""
+    loaded: float = field(default=-math.inf, init=False)
+    """When the key was last read or created, in monotonic time."""
     _key: bytes = field(default=b"", repr=False)
 
     async def load(self) -> None:
@@ -53,6 +56,7 @@ class SigningKey:
                 await asyncio.sleep(self.backoff.delay(failures))
             else:
                 self.problem = ""
+                self.loaded = asyncio.get_running_loop().time()
                 return
 
     def sign(self, text: str) -> str:

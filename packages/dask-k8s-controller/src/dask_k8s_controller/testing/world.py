@@ -8,10 +8,12 @@ from typing import Any
 from dask_k8s_controller.dask.plugin import PLUGIN
 from dask_k8s_controller.dask.scheduler.answers import Demand, Retired
 from dask_k8s_controller.runtime.cache import Cache, Record
+from dask_k8s_controller.runtime.expectations import Expectations
 from dask_k8s_controller.runtime.objects import Body, Key, key_of
 from dask_k8s_controller.runtime.plan import Action, Create, Delete, Event, Patch, Plan
 from dask_k8s_controller.runtime.plugin import Plugin
-from dask_k8s_controller.runtime.results import After, Outcome, WriteError
+from dask_k8s_controller.runtime.refusals import Refusals
+from dask_k8s_controller.runtime.results import After, Outcome
 from dask_k8s_controller.runtime.status_patch import status_patch
 from dask_k8s_controller.testing.objects import NOW
 from dask_k8s_crds.api_errors import ApiError
@@ -33,6 +35,7 @@ class FakeAgent:
             "demand": Demand(target_duration=5.0, idle_seconds=None, loads=(), waiting=()),
             "idle": None,
             "known": frozenset,
+            "left": {},
             "retire": lambda pods, count, _successors: Retired(gone=frozenset(sorted(pods)[:count])),
         } | answers
 
@@ -57,7 +60,8 @@ class FakeWorld:
         time: The time; `advance` moves it.
         scheduler: The agent in the schedulers of all clusters; None if no scheduler runs.
         objects: The manifests on the API server, by key.
-        refuse: Returns the error with which the API server refuses an action, or None.
+        refuse: Returns the error with which the API server refuses an action, or None. An error that may
+            pass, such as one of status 500, counts as a refusal once it has lasted; `advance` the time.
         lagging: While true, the cache shows no changes: what is created is `expected`. `relist` ends it.
         plans: The plans that were applied, empty ones too.
         statuses: The statuses that were reported.
@@ -69,9 +73,10 @@ class FakeWorld:
         watches = {watched.resource: watched for plugin in (PLUGIN, *plugins) for watched in plugin.watches}
         self._cache = Cache(watches, lambda _: None)
         self._created: dict[Key, str] = {}
+        self._refusals = Refusals(Expectations())
         self._versions = count(1)
         self.cluster_domain = "cluster.local"
-        self.time = NOW
+        self.time = self._started = NOW
         self.scheduler = scheduler
         self.objects: dict[Key, dict[str, Any]] = {}
         self.refuse: Callable[[Action], ApiError | None] = lambda _: None
@@ -117,6 +122,7 @@ class FakeWorld:
     def restart(self) -> None:
         """Forget what was created, as a controller that has just started; the cache may still be lagging."""
         self._created.clear()
+        self._started = self.time
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""
@@ -127,6 +133,9 @@ class FakeWorld:
 
     def agent_token(self, cluster: Record) -> str:  # noqa: ARG002
         return "token"
+
+    def key_since(self) -> datetime:
+        return self._started
 
     def agent(self, cluster: Record) -> Any:  # noqa: ARG002
         return self.scheduler
@@ -143,13 +152,15 @@ class FakeWorld:
             return False
         return "deletionTimestamp" not in self.objects[key]["metadata"]
 
-    async def apply(self, key: Key, uid: str, plan: Plan) -> Outcome:  # noqa: ARG002
+    async def apply(self, key: Key, uid: str, plan: Plan) -> Outcome:
         self.plans.append(plan)
         errors = []
         for action in plan:
             if (error := self.refuse(action)) is not None:
-                errors.append(WriteError(action, error))
-            elif self._write(uid, action):
+                errors.append(self._refusals.failed(key, action, error, now=self._seconds()))
+                continue
+            self._refusals.succeeded(key, action)
+            if self._write(uid, action):
                 self.writes.append(str(action))
         return Outcome(tuple(errors))
 
@@ -164,6 +175,9 @@ class FakeWorld:
         body = self.objects[key]
         self._store(key.resource, _merge(body, {"status": status_patch(body, status)}))
         return None
+
+    def _seconds(self) -> float:
+        return (self.time - NOW).total_seconds()
 
     def _write(self, owner: str, action: Action) -> bool:
         """Carry out an action, if its preconditions hold; return whether they do."""

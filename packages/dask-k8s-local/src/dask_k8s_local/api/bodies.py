@@ -1,9 +1,9 @@
 """Request bodies: parses JSON, YAML and protobuf into plain values. Does not validate objects."""
 
+import json
 from typing import Any
 
-import orjson
-
+from dask_k8s_local import json_text
 from dask_k8s_local.api import errors, protobuf
 
 _JSON = "application/json"
@@ -29,19 +29,16 @@ def read_object(content_type: str, body: bytes, kind: str) -> Any:
 def read_patch(content_type: str, body: bytes) -> Any:
     """Parse a patch; an applied configuration can be YAML."""
     try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
+        return json_text.loads(body)
+    except json.JSONDecodeError as error:
         if content_type.endswith("+yaml"):
             return read_yaml(body)
         raise errors.bad_request(f"error decoding patch: {error}") from None
 
 
-def read_options(content_type: str, body: bytes) -> dict[str, Any]:
-    """Parse the DeleteOptions of a DELETE; the body can be empty."""
-    if not body:
-        return {}
-    found = read_object(content_type, body, "DeleteOptions")
-    return found if isinstance(found, dict) else {}
+def read_options(content_type: str, body: bytes) -> Any:
+    """Parse the DeleteOptions of a DELETE; the body can be empty, which is None."""
+    return read_object(content_type, body, "DeleteOptions") if body else None
 
 
 def read_yaml(body: bytes) -> Any:
@@ -56,8 +53,8 @@ def read_yaml(body: bytes) -> Any:
 
 def _json(body: bytes, kind: str) -> Any:
     try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
+        return json_text.loads(body)
+    except json.JSONDecodeError as error:
         what = "unexpected end of JSON input" if not body else str(error)
         shown = body[:64].decode(errors="replace") or "<empty>"
         message = f"couldn't get version/kind; json parse error: {what} ({shown})"

@@ -3,54 +3,20 @@
 The controllers finish what is not deleted at once.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from dask_k8s_local.api import errors
+from dask_k8s_local.api.delete_options import PROPAGATION, DeleteOptions
 from dask_k8s_local.conditions import is_finished
 from dask_k8s_local.controllers.client import Propagation
 from dask_k8s_local.controllers.namespaces import reject_protected
 from dask_k8s_local.resources import CRDS, JOBS, NAMESPACES, PODS, Resource
-from dask_k8s_local.schema import problems
 from dask_k8s_local.store import Object, Store, Stored, timestamp
 from dask_k8s_local.strategy.base import Strategy
 
-_PROPAGATION = {"Foreground": "foregroundDeletion", "Orphan": "orphan", "Background": None}
 _FINALIZERS = frozenset({"foregroundDeletion", "orphan"})
 CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 """The finalizer of a CustomResourceDefinition, removed when all its objects are deleted."""
-
-
-@dataclass(frozen=True)
-class DeleteOptions:
-    """The options of a DELETE request."""
-
-    grace: int | None = None
-    propagation: str | None = None
-    uid: str | None = None
-    version: str | None = None
-    dry_run: bool = False
-
-
-def read_options(query: Mapping[str, str], body: Mapping[str, Any]) -> DeleteOptions:
-    """Read options from the body or the query; the body takes precedence."""
-    grace = body.get("gracePeriodSeconds", query.get("gracePeriodSeconds"))
-    propagation = body.get("propagationPolicy", query.get("propagationPolicy"))
-    if propagation not in {None, "", *_PROPAGATION}:
-        supported = ("Foreground", "Background", "Orphan", "nil")
-        wrong = problems.not_supported("propagationPolicy", propagation, supported)
-        raise errors.invalid("meta.k8s.io", "DeleteOptions", "", [wrong])
-    preconditions = body.get("preconditions") or {}
-    dry_run = body.get("dryRun") or query.get("dryRun")
-    return DeleteOptions(
-        grace=None if grace is None else max(int(grace), 1) if int(grace) else 0,
-        propagation=propagation or None,
-        uid=preconditions.get("uid"),
-        version=preconditions.get("resourceVersion"),
-        dry_run="All" in (dry_run or ()),
-    )
 
 
 class Deleter:
@@ -79,7 +45,8 @@ class Deleter:
         if options.dry_run:
             return Stored(marked or old), marked is None
         if marked is None:
-            return self._store.delete(resource, namespace, name), True
+            gone = self._store.delete(resource, namespace, name)
+            return _as_deleted(gone) if resource is PODS else gone, True
         return self._store.update(resource, marked), False
 
     @staticmethod
@@ -121,6 +88,13 @@ def _marked_for_deletion(resource: Resource, old: Stored, options: DeleteOptions
     return {**old, "metadata": metadata}
 
 
+def _as_deleted(pod: Stored) -> Stored:
+    """Return a pod that was removed at once as DELETE returns it: with its deletionTimestamp."""
+    metadata = {**pod["metadata"]}
+    _set_deletion_timestamp(metadata, 0)
+    return Stored({**pod, "metadata": metadata})
+
+
 def _terminating_namespace(status: Object) -> Object:
     return {**status, "phase": "Terminating"}
 
@@ -145,7 +119,7 @@ _TERMINATING_STATUS = {NAMESPACES: _terminating_namespace, CRDS: _terminating_cr
 def _finalizers(present: list[str], propagation: str | None) -> list[str]:
     if propagation is None:
         return present
-    expected = _PROPAGATION[propagation]
+    expected = PROPAGATION[propagation]
     rest = [name for name in present if name not in _FINALIZERS]
     return [*rest, expected] if expected else rest
 

@@ -8,12 +8,13 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-import orjson
 from aiohttp import web
 
+from dask_k8s_local import json_text
 from dask_k8s_local.api import (
     bodies,
     delete,
+    delete_options,
     discovery,
     errors,
     negotiation,
@@ -95,7 +96,7 @@ class Handler:
             found = self._describe(path, aggregated=aggregated)
             if found is None:
                 return web.Response(text="404 page not found\n", status=404)
-            body = self._documents[key] = orjson.dumps(found)
+            body = self._documents[key] = json_text.dumps(found)
         headers = {"Content-Type": discovery.AGGREGATED} if aggregated else _JSON
         return web.Response(body=body, headers=headers)
 
@@ -179,8 +180,7 @@ class Handler:
         return 200, self._registry.update(request, obj)
 
     def _patch(self, request: Request, body: bytes) -> tuple[int, Any]:
-        if request.content_type not in patch.TYPES:
-            raise StatusError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
+        patch.check_type(request)
         change = bodies.read_patch(request.content_type, body)
         if request.subresource == "scale":
             current = scale.read(request.served, self._registry.get(request))
@@ -195,13 +195,13 @@ class Handler:
 
     def _delete(self, request: Request, body: bytes) -> tuple[int, Any]:
         served = request.served
-        options = delete.read_options(request.query, bodies.read_options(request.content_type, body))
+        options = delete_options.read_options(request.query, bodies.read_options(request.content_type, body))
         found, gone = self._deleter.delete(served.resource, request.namespace, request.name, options)
         return 200, delete.returned(served.strategy, found, gone=gone)
 
     def _delete_collection(self, request: Request, body: bytes) -> tuple[int, Any]:
         resource = request.served.resource
-        options = delete.read_options(request.query, bodies.read_options(request.content_type, body))
+        options = delete_options.read_options(request.query, bodies.read_options(request.content_type, body))
         found = select(self._store, request)
         deleted = [
             self._deleter.delete(
@@ -264,4 +264,4 @@ def _respond(request: Request, status: int, found: Any) -> web.Response:
 
 
 def _json(body: Object, *, status: int = 200) -> web.Response:
-    return web.Response(body=orjson.dumps(body), status=status, headers=_JSON)
+    return web.Response(body=json_text.dumps(body), status=status, headers=_JSON)

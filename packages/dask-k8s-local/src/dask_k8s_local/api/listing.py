@@ -37,6 +37,7 @@ class Lists:
     def list(self, request: Request, encoder: Encoder) -> bytes:
         """Return a list, or a chunk of it."""
         limit = max(number(request, "limit"), 0)
+        number(request, "timeoutSeconds")  # rejects a malformed one
         token = request.query.get("continue", "")
         if token:
             rest = self._rest(token)

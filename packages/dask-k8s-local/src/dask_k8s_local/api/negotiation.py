@@ -3,8 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-import orjson
-
+from dask_k8s_local import json_text
 from dask_k8s_local.api import errors, printer_columns, printers
 from dask_k8s_local.api.catalog import Served
 from dask_k8s_local.store import Stored
@@ -29,7 +28,7 @@ class Encoder:
     def list(self, objects: Sequence[Stored], metadata: dict[str, object]) -> bytes:
         """Return a list as JSON; like Kubernetes, items of built-in kinds have no `kind` and `apiVersion`."""
         kind, version = self.resource.list_kind, self.resource.api_version
-        head = orjson.dumps({"kind": kind, "apiVersion": version, "metadata": metadata})[:-1]
+        head = json_text.dumps({"kind": kind, "apiVersion": version, "metadata": metadata})[:-1]
         cut = 0 if self.served.schema else len(self._head()) - 1
         items = b",".join(b"{" + obj.json[cut + 1 :] for obj in objects)
         return head + b',"items":[' + items + b"]}"
@@ -51,7 +50,9 @@ class Encoder:
         )
 
     def _head(self) -> bytes:
-        return orjson.dumps({"kind": self.resource.kind, "apiVersion": self.resource.api_version})[:-1] + b","
+        return (
+            json_text.dumps({"kind": self.resource.kind, "apiVersion": self.resource.api_version})[:-1] + b","
+        )
 
 
 _ZERO: dict[str, dict[str, object]] = {
@@ -77,7 +78,7 @@ class TableEncoder(Encoder):
 
     def list(self, objects: Sequence[Stored], metadata: dict[str, object]) -> bytes:
         """Return a Table."""
-        return orjson.dumps(
+        return json_text.dumps(
             {
                 "kind": "Table",
                 "apiVersion": _META,
@@ -101,7 +102,7 @@ class TableEncoder(Encoder):
             "rows": list(self._rows([obj])),
         }
         self._has_definitions = True
-        return b'{"type":"%s","object":%s}\n' % (kind.encode(), orjson.dumps(table))
+        return b'{"type":"%s","object":%s}\n' % (kind.encode(), json_text.dumps(table))
 
     def _rows(self, objects: Iterable[Stored]) -> Iterable[dict[str, object]]:
         for obj in objects:

@@ -9,6 +9,7 @@ from typing import Any
 import jsonpatch
 import orjson
 
+from dask_k8s_local import json_text
 from dask_k8s_local.api import errors
 from dask_k8s_local.api.registry import Registry, check_kind, decode, metadata_of, set_name_and_namespace
 from dask_k8s_local.api.request import Request
@@ -28,12 +29,18 @@ TYPES = (JSON_PATCH, MERGE, STRATEGIC, APPLY)
 _GO_TYPES = {JSON_PATCH: "[]handlers.jsonPatchOp", MERGE: "map[string]interface {}"}
 
 
-def patch(registry: Registry, request: Request, body: Any) -> tuple[Stored, bool]:
-    """Apply a patch of the request's content type; return the object and whether it was created."""
+def check_type(request: Request) -> None:
+    """Raise StatusError if the request has a content type that its collection does not accept."""
+    if request.content_type not in TYPES:
+        raise errors.StatusError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
     custom = isinstance(request.served.strategy, CustomResources)
-    accepted = [JSON_PATCH, MERGE, *(() if custom else (STRATEGIC,)), APPLY]
+    accepted = [one for one in TYPES if one != STRATEGIC or not custom]
     if request.content_type not in accepted:
         raise errors.unsupported_media_type(accepted)
+
+
+def patch(registry: Registry, request: Request, body: Any) -> tuple[Stored, bool]:
+    """Apply a patch of the request's content type; return the object and whether it was created."""
     if request.content_type == APPLY:
         return _apply(registry, request, body)
     if not isinstance(body, list if request.content_type == JSON_PATCH else dict):
@@ -65,7 +72,7 @@ def patch_unstored(request: Request, current: Object, body: Any) -> Object:
 def _decode_error(patched: Object, error: errors.StatusError) -> errors.StatusError:
     """Return the error of Kubernetes, which describes the patched object instead of the patch."""
     why = error.message.partition(" cannot be handled as a ")[2].partition(": ")[2]
-    value = orjson.dumps(patched, option=orjson.OPT_SORT_KEYS).decode()
+    value = json_text.dumps(patched, option=orjson.OPT_SORT_KEYS).decode()
     return errors.invalid("", "", "", [problems.invalid("patch", value, why)])
 
 

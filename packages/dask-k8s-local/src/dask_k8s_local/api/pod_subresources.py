@@ -7,7 +7,8 @@ from typing import Any
 from aiohttp import web
 
 from dask_k8s_local.api import errors
-from dask_k8s_local.api.delete import DeleteOptions, Deleter
+from dask_k8s_local.api.delete import Deleter
+from dask_k8s_local.api.delete_options import DeleteOptions
 from dask_k8s_local.api.request import Request
 from dask_k8s_local.api.streaming import upgrade
 from dask_k8s_local.conditions import condition, with_condition

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import orjson
-
+from dask_k8s_local import json_text
 from dask_k8s_local.api import errors
 from dask_k8s_local.api.catalog import Catalog, Served
 from dask_k8s_local.api.request import Request
@@ -18,6 +17,7 @@ from dask_k8s_local.schema.decode import DecodeError, json_name
 from dask_k8s_local.store import Object, Store, Stored, namespace_of
 from dask_k8s_local.strategy import metadata as meta
 from dask_k8s_local.strategy.base import keep
+from dask_k8s_local.strategy.services import CannotAssign
 
 _SYSTEM = ("creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generation", "selfLink")
 
@@ -66,10 +66,9 @@ class Registry:
         if found:
             raise self._invalid(resource, draft, found)
         self.admit(resource, draft, None)
-        if request.dry_run:
-            self.store.check_free(resource, draft)
-            return draft
-        return self.store.insert(resource, self._with_addresses(resource, draft, None))
+        self.store.check_free(resource, draft)
+        draft = self._with_addresses(request, draft, None)
+        return draft if request.dry_run else self.store.insert(resource, draft)
 
     def update(self, request: Request, body: Object) -> Stored:
         """Replace an object."""
@@ -109,9 +108,8 @@ class Registry:
         if found:
             raise self._invalid(resource, obj, found)
         self.admit(resource, obj, old)
-        if request.dry_run:
-            return Stored(obj)
-        return self.store.update(resource, self._with_addresses(resource, obj, old))
+        new = self._with_addresses(request, obj, old)
+        return new if request.dry_run else self.store.update(resource, new)
 
     def _owners_after_update(self, request: Request, old: Object, obj: Object) -> Owners:
         """Return the field owners after an update; `managedFields: [{}]` removes all."""
@@ -143,10 +141,14 @@ class Registry:
             why = f"error looking up service account {namespace}/{account}: {missing}"
             raise Forbidden(resource, obj["metadata"]["name"], why)
 
-    def _with_addresses(self, resource: Resource, obj: Stored | Object, old: Object | None) -> Stored:
+    def _with_addresses(self, request: Request, obj: Stored | Object, old: Object | None) -> Stored:
         """Assign addresses to a Service, as the last step before it is stored."""
+        resource = request.served.resource
         if resource.key == "services":
-            return Stored(self.catalog.services.assign(obj, old))
+            try:
+                return Stored(self.catalog.services.assign(obj, old, dry_run=request.dry_run))
+            except CannotAssign as error:
+                raise self._invalid(resource, obj, [error.problem]) from None
         return obj if isinstance(obj, Stored) else Stored(obj)
 
     @staticmethod
@@ -220,7 +222,7 @@ def check_kind(served: Served, body: Any) -> None:
             why = f"json: cannot unmarshal {json_name(body[key])} into Go struct field .{key} of type string"
             raise errors.bad_request(f"{unrecognized}: couldn't get version/kind; json parse error: {why}")
     if served.schema and not body.get("kind"):
-        text = orjson.dumps(body).decode()
+        text = json_text.dumps(body).decode()
         raise errors.bad_request(f"{unrecognized}: Object 'Kind' is missing in '{text}' ({text})")
     kind, version = body.get("kind") or resource.kind, body.get("apiVersion") or resource.api_version
     check = _check_custom_kind if served.schema else _check_builtin_kind

@@ -11,8 +11,8 @@ _OPTIONS = {
     "POST": "CreateOptions",
     "PUT": "UpdateOptions",
     "PATCH": "PatchOptions",
-    "DELETE": "DeleteOptions",
 }
+"""The options in a query; those of DELETE can also be in its body (see `delete_options`)."""
 _FIELD_VALIDATIONS = frozenset({"Ignore", "Strict", "Warn"})
 _MANAGER_MAX = 128
 

@@ -8,9 +8,12 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import cast
 
 Backend = tuple[str, int]
+Place = tuple[str, int]
+"""An address and a port."""
 
 _RETRY_SECONDS = 0.1
 _EARLY_BYTES_MAX = 1 << 16
@@ -24,12 +27,12 @@ class Proxy:
         self.backends = backends
         self.clients: set[_Client] = set()
         self.refuses = True
-        self._servers: list[asyncio.Server] = []
+        self._servers: dict[Place, asyncio.Server] = {}
 
     @property
-    def listening(self) -> bool:
-        """Return whether the proxy listens at any address."""
-        return bool(self._servers)
+    def places(self) -> AbstractSet[Place]:
+        """Return the addresses and ports at which the proxy listens."""
+        return self._servers.keys()
 
     @property
     def busy(self) -> bool:
@@ -37,23 +40,27 @@ class Proxy:
         return bool(self.clients)
 
     async def listen(self, address: str, port: int) -> None:
-        """Listen at an additional address."""
+        """Listen at an additional place."""
         self.refuses = False
         await asyncio.sleep(0)  # lets a proxy that has just stopped listening here release the port
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: _Client(self), address, port, backlog=_BACKLOG)
-        self._servers.append(server)
+        self._servers[address, port] = server
+
+    def leave(self, address: str, port: int) -> None:
+        """Stop listening at a place; all connections stay open."""
+        loop = asyncio.get_running_loop()
+        server = self._servers.pop((address, port))
+        for sock in server.sockets:
+            loop.remove_reader(sock.fileno())
+        # Later, because closing during an accept fails an assertion in Python 3.11.
+        loop.call_soon(server.close)
 
     def refuse(self) -> None:
         """Stop listening; abort connections that still wait for a pod, and keep the others."""
         self.refuses = True
-        loop = asyncio.get_running_loop()
-        for server in self._servers:
-            for sock in server.sockets:
-                loop.remove_reader(sock.fileno())
-            # Later, because closing during an accept fails an assertion in Python 3.11.
-            loop.call_soon(server.close)
-        self._servers.clear()
+        for place in [*self._servers]:
+            self.leave(*place)
         for client in [*self.clients]:
             if client.peer is None:
                 client.abort()

@@ -1,7 +1,7 @@
 """Implements Services: proxies at their addresses and DNS names. Writes Events, but no Services and pods."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -10,13 +10,10 @@ from dask_k8s_local.informer import Change, WorkQueue, run_informer
 from dask_k8s_local.network.backends import Backends
 from dask_k8s_local.network.dns import Dns
 from dask_k8s_local.network.errors import error_text
-from dask_k8s_local.network.proxy import Proxy
+from dask_k8s_local.network.proxy import Place, Proxy
 from dask_k8s_local.network.service_addresses import ServiceAddresses
 from dask_k8s_local.resources import PODS, SERVICES
 from dask_k8s_local.store import Object, Store, namespace_of
-
-Key = tuple[int, int | None]
-"""Port and node port."""
 
 _LOCALHOST = "127.0.0.1"
 
@@ -26,7 +23,8 @@ class ProxiedService:
 
     def __init__(self, service: Object) -> None:
         self.backends = Backends(service)
-        self.proxies: dict[Key, Proxy] = {}
+        self.proxies: dict[int, Proxy] = {}
+        """Proxies by port of the Service."""
         self.dropped = asyncio.Event()
         self.names: set[str] = set()
 
@@ -35,11 +33,12 @@ class ProxiedService:
         """Return the Service's spec as it is now."""
         return self.backends.spec
 
-    def ports(self) -> dict[Key, Mapping[str, Any]]:
+    def ports(self) -> dict[int, Mapping[str, Any]]:
         """Return the ports that should be open."""
         if self.spec.get("clusterIP") in (None, "", "None"):
             return {}
-        return {(port["port"], port.get("nodePort")): port for port in self.spec.get("ports") or ()}
+        ports = self.spec.get("ports") or ()
+        return {port["port"]: port for port in ports if port.get("protocol", "TCP") == "TCP"}
 
 
 class ServiceNetwork:
@@ -52,7 +51,7 @@ class ServiceNetwork:
         self._recorder = recorder
         self._queue: WorkQueue[ProxiedService] = WorkQueue()
         self._draining: set[Proxy] = set()
-        """Proxies of deleted Services that still have connections."""
+        """Proxies of deleted Services and ports that still have connections."""
         self._services: dict[str, dict[str, ProxiedService]] = {}
 
     async def run(self) -> None:
@@ -95,33 +94,41 @@ class ServiceNetwork:
         """Open the ports of a Service, close ports that it no longer has, and publish its names."""
         if proxied.dropped.is_set():
             return
-        for key in proxied.proxies.keys() - proxied.ports().keys():
-            proxied.proxies.pop(key).close()
-        for key, port in proxied.ports().items():
-            if key not in proxied.proxies:
-                proxied.proxies[key] = Proxy(partial(proxied.backends.of_port, key[0]))
+        for number in proxied.proxies.keys() - proxied.ports().keys():
+            self._drain([proxied.proxies.pop(number)])
+        for port in proxied.spec.get("ports") or ():
+            if port.get("protocol", "TCP") != "TCP":
+                self._warn(proxied, f"port {port['port']} is not served: dask-k8s-local supports TCP only")
+        for number, port in proxied.ports().items():
+            if number not in proxied.proxies:
+                proxied.proxies[number] = Proxy(partial(proxied.backends.of_port, number))
             if not proxied.backends.expected():
-                proxied.proxies[key].refuse()
-            elif not proxied.proxies[key].listening:
-                await self._listen(proxied, key, port)
+                proxied.proxies[number].refuse()
+            else:
+                await self._listen(proxied, port)
         if proxied.dropped.is_set():  # meanwhile
             self._drop(proxied)
         else:
             self._publish(proxied)
 
-    async def _listen(self, proxied: ProxiedService, key: Key, port: Mapping[str, Any]) -> None:
-        number, node_port = key
-        if port.get("protocol", "TCP") != "TCP":
-            self._warn(proxied, f"port {number} is not served: dask-k8s-local supports TCP only")
-            return
-        places = [(proxied.spec["clusterIP"], number)]
-        if node_port:
-            places += [(_LOCALHOST, node_port), (self._addresses.block.node, node_port)]
-        for address, at in places:
+    async def _listen(self, proxied: ProxiedService, port: Mapping[str, Any]) -> None:
+        """Listen at the places of a port and leave others: an edited Service keeps its connections."""
+        proxy = proxied.proxies[port["port"]]
+        places = self._places(proxied, port)
+        for place in proxy.places - places:
+            proxy.leave(*place)
+        for address, number in sorted(places - proxy.places):
             try:
-                await proxied.proxies[key].listen(address, at)
+                await proxy.listen(address, number)
             except OSError as error:
-                self._warn(proxied, f"cannot listen at {address}:{at}: {error_text(error)}")
+                self._warn(proxied, f"cannot listen at {address}:{number}: {error_text(error)}")
+
+    def _places(self, proxied: ProxiedService, port: Mapping[str, Any]) -> set[Place]:
+        """Return the addresses and ports at which a port of a Service can be reached."""
+        places = {(proxied.spec["clusterIP"], port["port"])}
+        if node_port := port.get("nodePort"):
+            places |= {(_LOCALHOST, node_port), (self._addresses.block.node, node_port)}
+        return places
 
     def _warn(self, proxied: ProxiedService, message: str) -> None:
         self._recorder.record(proxied.backends.service, "Warning", "FailedToListen", message)
@@ -138,6 +145,10 @@ class ServiceNetwork:
     def _drop(self, proxied: ProxiedService) -> None:
         proxied.dropped.set()
         self._publish(proxied)
-        for proxy in proxied.proxies.values():
+        self._drain(proxied.proxies.values())
+
+    def _drain(self, proxies: Collection[Proxy]) -> None:
+        """Stop listening, and keep open connections, as a real Service does."""
+        for proxy in proxies:
             proxy.refuse()
-        self._draining = {proxy for proxy in (*self._draining, *proxied.proxies.values()) if proxy.busy}
+        self._draining = {proxy for proxy in (*self._draining, *proxies) if proxy.busy}

@@ -32,10 +32,8 @@ class Jobs(Strategy):
 
     def decode(self, obj: Object) -> tuple[Object, list[str]]:
         """Decode the Job and set defaults that depend on other fields."""
-        job, unknown = super().decode(obj)
-        spec = job.get("spec")
-        if not spec:
-            return job, unknown
+        job, unknown = super().decode(_with_template(obj))
+        spec = job["spec"]
         if spec.get("completions") is None and spec.get("parallelism") is None:
             spec["completions"] = 1
         for key, value in (("parallelism", 1), ("backoffLimit", 6)):
@@ -43,8 +41,8 @@ class Jobs(Strategy):
                 spec[key] = value
         replacement = "Failed" if spec.get("podFailurePolicy") else "TerminatingOrFailed"
         spec.setdefault("podReplacementPolicy", replacement)
-        template = spec.get("template") or {}
-        default_template(template.get("spec") or {})
+        template = spec["template"]
+        default_template(template["spec"])
         labels = (template.get("metadata") or {}).get("labels")
         if labels and not (job.get("metadata") or {}).get("labels"):
             job["metadata"] = {**(job.get("metadata") or {}), "labels": labels}
@@ -104,6 +102,20 @@ class Jobs(Strategy):
             same = _same_template if key == "template" and may_move else _same
             if not same(spec.get(key), before.get(key)):
                 yield problems.invalid(f"spec.{key}", spec.get(key), "field is immutable")
+
+
+def _with_template(obj: Object) -> Object:
+    """Return the Job with a spec, a template and the template's spec, which are never missing in Go."""
+    for path in (("spec",), ("spec", "template"), ("spec", "template", "spec")):
+        obj = _with_object(obj, *path)
+    return obj
+
+
+def _with_object(obj: Any, key: str, *rest: str) -> Any:
+    if not isinstance(obj, dict):
+        return obj  # decoding reports the wrong type
+    value = {} if obj.get(key) is None else obj[key]
+    return {**obj, key: _with_object(value, *rest) if rest else value}
 
 
 def _same(new: Any, old: Any) -> bool:

@@ -1,7 +1,7 @@
 """The strategy of Services: defaults and validation. Addresses are assigned by `network` through `assign`."""
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
 
 from dask_k8s_local.resources import Resource
 from dask_k8s_local.schema import problems
@@ -11,9 +11,23 @@ from dask_k8s_local.strategy.base import Object, Strategy
 
 _TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
 _PROTOCOLS = ("SCTP", "TCP", "UDP")
-_EXTERNAL = ("NodePort", "LoadBalancer")
+EXTERNAL_TYPES = ("NodePort", "LoadBalancer")
+"""Types of Services with node ports."""
 
-Assign = Callable[[Object, Object | None], Object]
+
+class CannotAssign(Exception):
+    """A requested address or node port cannot be assigned."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+class Assign(Protocol):
+    """A function that returns a Service with its addresses and node ports; raises CannotAssign."""
+
+    def __call__(self, service: Object, previous: Object | None = None, *, dry_run: bool = False) -> Object:
+        """Assign what is missing; a dry run allocates nothing."""
 
 
 class Services(Strategy):
@@ -34,7 +48,7 @@ class Services(Strategy):
                 port["targetPort"] = port.get("port", 0)
         if spec["type"] != "ExternalName":
             spec.setdefault("internalTrafficPolicy", "Cluster")
-        if spec["type"] in _EXTERNAL:
+        if spec["type"] in EXTERNAL_TYPES:
             spec.setdefault("externalTrafficPolicy", "Cluster")
         if spec["type"] == "LoadBalancer":
             spec.setdefault("allocateLoadBalancerNodePorts", True)
@@ -57,7 +71,7 @@ class Services(Strategy):
                 if key in before:
                     spec.setdefault(key, before[key])
             known = {port["port"]: port.get("nodePort") for port in before.get("ports") or ()}
-            for port in spec.get("ports") or () if spec["type"] in _EXTERNAL else ():
+            for port in spec.get("ports") or () if spec["type"] in EXTERNAL_TYPES else ():
                 if not port.get("nodePort") and known.get(port.get("port")):
                     port["nodePort"] = known[port["port"]]
         _single_stack(spec)
@@ -69,7 +83,7 @@ class Services(Strategy):
         ports = spec.get("ports") or ()
         if not ports and not headless and spec["type"] != "ExternalName":
             yield problems.required("spec.ports")
-        if spec["type"] in _EXTERNAL and headless:
+        if spec["type"] in EXTERNAL_TYPES and headless:
             message = f"may not be set to 'None' for {spec['type']} services"
             yield problems.invalid("spec.clusterIPs[0]", "None", message)
         if spec["type"] == "ExternalName":

@@ -37,6 +37,15 @@ class Namespaces(Strategy):
         super().prepare_update(obj, old)
         keep(obj, old, "spec")
 
+    def validate(self, obj: Object) -> Iterator[Problem]:
+        """Validate the finalizers."""
+        for finalizer in obj["spec"]["finalizers"]:
+            for message in names.qualified(finalizer):
+                yield problems.invalid("spec.finalizers", finalizer, message)
+            if "/" not in finalizer and finalizer != "kubernetes":
+                message = "name is neither a standard finalizer name nor is it fully qualified"
+                yield problems.invalid("spec.finalizers", finalizer, message)
+
 
 class DataObjects(Strategy):
     """The strategy of ConfigMaps and Secrets."""

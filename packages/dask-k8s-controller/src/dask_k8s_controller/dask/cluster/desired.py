@@ -40,7 +40,9 @@ def children(cluster: DaskCluster, *, token: str, scheduler_name: str | None = N
 def scheduler_digest(cluster: DaskCluster) -> str:
     """Return the digest of the template of the scheduler's pod."""
     legacy = keeps_legacy_commands(cluster.metadata.annotations)
-    return template_digest(cluster.spec.scheduler.spec, env={}, legacy_commands=legacy)
+    template = cluster.spec.scheduler
+    restarts = [labels.replacing(template.metadata.annotations)]
+    return template_digest(template.spec, env={}, legacy_commands=legacy, restarts=restarts)
 
 
 def agent_secret_name(cluster: DaskCluster, token: str) -> str:
@@ -77,8 +79,8 @@ def _service(cluster: DaskCluster) -> dict[str, Any]:
 
 def _default_group(cluster: DaskCluster) -> dict[str, Any]:
     worker, name = cluster.spec.worker, cluster.metadata.name
-    metadata = _metadata(cluster, names.default_group(name), labels.worker_group(name))
     own = worker.metadata
+    metadata = _metadata(cluster, names.default_group(name), labels.worker_group(name), own)
     template = {
         "metadata": {"labels": dict(own.labels), "annotations": dict(own.annotations)},
         "spec": dict(worker.spec),

@@ -11,8 +11,10 @@ from dask_k8s_controller.dask.last_applied import recorded
 from dask_k8s_controller.dask.scheduler.pod import current
 from dask_k8s_controller.dask.world import World
 from dask_k8s_controller.runtime.cache import Record
+from dask_k8s_controller.runtime.object_errors import conditions_of
 from dask_k8s_controller.runtime.objects import Body, Key, controller_of
-from dask_k8s_crds import DaskCluster, DaskJobStatus, DaskWorkerGroupStatus, names
+from dask_k8s_crds import Condition, DaskCluster, DaskJobStatus, DaskWorkerGroupStatus, names
+from dask_k8s_crds.conditions import find
 from dask_k8s_crds.resources import (
     DASK_CLUSTERS,
     DASK_JOBS,
@@ -123,6 +125,10 @@ class Observed:
     groups: tuple[WorkerGroup, ...]
     expected: frozenset[Key]
     """Children that we created and the cache does not show yet."""
+    key_since: datetime
+    """Since when the controller has had the key from which the token is derived."""
+    mismatch: Condition | None = None
+    """The condition `TokenMismatch`, which this or another controller reported."""
     job: OwnerJob | None = None
     """The job that created the cluster."""
 
@@ -145,6 +151,8 @@ class Observed:
                 for resource in (PODS, SECRETS, SERVICES, DASK_WORKER_GROUPS)
                 for child in world.expected(record, resource)
             ),
+            key_since=world.key_since(),
+            mismatch=find(conditions_of(record.value), "TokenMismatch"),
             job=OwnerJob.of(record, world),
         )
 

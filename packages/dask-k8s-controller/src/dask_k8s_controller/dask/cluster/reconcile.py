@@ -6,7 +6,7 @@ from dask_k8s_controller.dask.cluster import agent, idle, service_edits, status
 from dask_k8s_controller.dask.cluster.idle import IdleState
 from dask_k8s_controller.dask.cluster.observe import Observed
 from dask_k8s_controller.dask.cluster.plan import plan, plan_scheduler
-from dask_k8s_controller.dask.findings import invalid_status, unknown_fields
+from dask_k8s_controller.dask.findings import invalid_status, without_effect
 from dask_k8s_controller.dask.scheduler.answers import AgentError
 from dask_k8s_controller.dask.world import World
 from dask_k8s_controller.runtime.cache import Record
@@ -30,7 +30,7 @@ async def reconcile(key: Key, world: World) -> After | None:
         return await world.report(record, {**invalid, "phase": "Error"})
     observed = Observed.of(record, world)
     scheduler = plan_scheduler(cluster, observed, world.now())
-    prepared = agent.plan(cluster, observed, new_scheduler=scheduler.name is not None)
+    prepared = agent.plan(cluster, observed, world.now(), new_scheduler=scheduler.name is not None)
     outcome = await world.apply(key, record.uid, prepared)
     if outcome.errors:
         # The scheduler cannot start without its Secret.
@@ -41,8 +41,8 @@ async def reconcile(key: Key, world: World) -> After | None:
         recreated = await world.apply(key, record.uid, recreate)
         outcome = service_edits.without_immutable_errors(outcome) + recreated
     idle_state = await _idle_state(cluster, record, world)
-    waits = idle.belongs_to_job(cluster, observed.job, world.now())
-    if idle_state.timed_out and idle_state.since is not None and not waits:
+    job_active = idle.belongs_to_job(cluster, observed.job, world.now())
+    if idle_state.timed_out and idle_state.since is not None and not job_active:
         idle_plan = idle.plan(cluster, record, observed, idle_state.since)
         outcome += await world.apply(key, record.uid, idle_plan)
     observed = Observed.of(record, world)
@@ -52,11 +52,14 @@ async def reconcile(key: Key, world: World) -> After | None:
         cluster, observed, outcome, passed_on=passed_on, idleness_unknown=idle_state.unknown
     )
     before = conditions_of(record.value)
-    found = dated(before, (*found, *unknown_fields(cluster, before)), now=world.now())
+    more = (*agent.token_conditions(cluster, observed), *without_effect(cluster, before))
+    found = dated(before, (*found, *more), now=world.now())
     report = status.report(cluster, observed, found, idle_state.since, domain=world.cluster_domain)
     later = await world.report(record, report.to_dict())
     outcome.raise_errors()
-    return After.soonest(later, After.of(scheduler.look_again), After.of(idle_state.look_again))
+    replacement = agent.replacement_wait(cluster, observed, world.now()) or None
+    waits = (scheduler.look_again, idle_state.look_again, replacement)
+    return After.soonest(later, *map(After.of, waits))
 
 
 async def _idle_state(cluster: DaskCluster, record: Record, world: World) -> IdleState:

@@ -6,7 +6,12 @@ from datetime import datetime
 from dask_k8s_controller.dask import findings
 from dask_k8s_controller.dask.cluster import agent
 from dask_k8s_controller.dask.cluster.observe import Observed
-from dask_k8s_controller.dask.findings import HEALTHY, Finding, refused
+from dask_k8s_controller.dask.findings import (
+    HEALTHY,
+    Finding,
+    refused,
+    unidentified_container,
+)
 from dask_k8s_controller.dask.pods.view import troubled
 from dask_k8s_controller.dask.scheduler.addresses import dashboard_address, scheduler_address
 from dask_k8s_controller.runtime.results import Outcome
@@ -15,6 +20,8 @@ from dask_k8s_crds.cluster import ClusterPhase
 
 _PASSED_ON = Finding("Updating", "an edit has just been passed on to the workers' group")
 _SCHEDULER_READY = Finding("SchedulerReady", "the scheduler is ready")
+_WARNINGS = {"ContainerUnidentified"}
+"""Reasons of a degraded group that do not keep it from running."""
 _ROLLOUT = {
     "Retiring",
     "RollingUpdate",
@@ -91,7 +98,7 @@ def conditions(
     missing = scheduler or workers
     progress = missing or (_PASSED_ON if passed_on else _updating(observed))
     complete = Finding("Complete", f"the scheduler is ready, {counts}")
-    problem = degraded or (idleness_unknown if scheduler is None else None)
+    problem = degraded or (idleness_unknown if scheduler is None else None) or _warning(cluster, observed)
     found = findings.conditions(
         cluster.metadata.generation,
         SchedulerReady=(scheduler is None, scheduler or _SCHEDULER_READY),
@@ -135,8 +142,15 @@ def _degraded(cluster: DaskCluster, observed: Observed, outcome: Outcome) -> Fin
     return (
         refused(outcome)
         or troubled(pod.value for pod in observed.schedulers if not pod.deleting)
-        or agent.outdated_token(cluster, observed)
-        or _from_groups(observed, "Degraded")
+        or agent.token_problem(cluster, observed)
+        or _from_groups(observed, "Degraded", lambda reason: reason not in _WARNINGS)
+    )
+
+
+def _warning(cluster: DaskCluster, observed: Observed) -> Finding | None:
+    """Return what may be wrong and does not keep the cluster from running."""
+    return unidentified_container(cluster.spec.scheduler.spec, labels.SCHEDULER) or _from_groups(
+        observed, "Degraded"
     )
 
 

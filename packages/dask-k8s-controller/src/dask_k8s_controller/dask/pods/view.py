@@ -8,11 +8,13 @@ from functools import lru_cache
 
 from dask_k8s_controller.dask import last_applied
 from dask_k8s_controller.dask.findings import Finding
-from dask_k8s_controller.dask.pods.template import main_container
 from dask_k8s_controller.dask.pods.trouble import pod_stalled_since, pod_trouble
 from dask_k8s_controller.runtime.cache import Record
-from dask_k8s_controller.runtime.objects import Body, bounded
-from dask_k8s_crds import labels, names
+from dask_k8s_controller.runtime.objects import Body, bounded, controller_of
+from dask_k8s_crds import labels
+from dask_k8s_crds.containers import dask_container
+from dask_k8s_crds.resources import DASK_CLUSTERS
+from dask_k8s_crds.scheduler_ports import SchedulerPorts
 
 AGENT_VOLUME = "dask-k8s-agent"
 """The volume with the scheduler's agent."""
@@ -52,18 +54,18 @@ class Pod:
     stalled_since: str
     """Since when it has had this trouble, or has run without being ready; empty for other pods."""
     running: bool
-    """Whether its main container runs, and so has tasks or data in memory."""
+    """Whether the container of Dask runs, and so has tasks or data in memory."""
     starting: bool
     """Whether a node prepares it, and no container has run yet."""
     agent_secret: str
     """The name of the Secret with the agent that it mounts; empty if it mounts none."""
     has_pre_stop: bool
-    """Whether a preStop hook lets its main container run on after the deletion has begun."""
+    """Whether a preStop hook lets the container of Dask run on after the deletion has begun."""
     ips: tuple[str, ...]
     """Its own IP addresses, one of each IP version, the primary one first. A worker with hostNetwork has
     none, since it shares those of its node."""
-    dashboard_port: int
-    """The port of the dashboard, on which a scheduler's agent answers too."""
+    ports: SchedulerPorts | None
+    """What its spec says about the ports of a scheduler, None for a pod that no cluster owns."""
     ended_by_node: bool
     """Whether it ran and failed because of its node, not because of its template."""
     digest: str
@@ -74,16 +76,16 @@ class Pod:
     """Since when an outdated worker has been draining."""
     failures: int
     """How many predecessors of a worker ended by themselves, one after another."""
+    finished: bool
+    """Whether its main container will never run again."""
+    completed_seconds: float | None
+    """For how many seconds its main container ran last, if that ended with exit code 0 and the kubelet does
+    not restart it now: the pod is finished, or in a back-off. None for others."""
 
     @property
     def ip(self) -> str:
         """Its primary IP address, or empty."""
         return self.ips[0] if self.ips else ""
-
-    @property
-    def finished(self) -> bool:
-        """Whether none of its containers will ever run again."""
-        return self.phase in {"Succeeded", "Failed"}
 
     def outdated(self, digest: str) -> bool:
         """Return whether it was created from a template with another digest."""
@@ -119,9 +121,11 @@ def trim(body: Body) -> Pod:
     annotations = metadata.get("annotations") or {}
     component = (metadata.get("labels") or {}).get(labels.COMPONENT, "")
     shares_ip = component == labels.WORKER and body["spec"].get("hostNetwork")
-    trouble, failures = _bounded(pod_trouble(body["spec"], status, conditions)), _failures(annotations)
+    main = dask_container(body["spec"], component)
+    finished, failures = _is_finished(main, body["spec"], status), _failures(annotations)
+    trouble = _bounded(pod_trouble(body["spec"], status, conditions, finished=finished))
     left = MAX_TEXT - (len(trouble.message) if trouble else 0)
-    running, ready = _is_running(body["spec"], status), conditions.get("Ready", {}).get("status") == "True"
+    running, ready = _is_running(main, status), conditions.get("Ready", {}).get("status") == "True"
     stalled = trouble is not None or (running and not ready)
     return Pod(
         name=metadata["name"],
@@ -131,20 +135,24 @@ def trim(body: Body) -> Pod:
         ready=ready,
         deletion=metadata.get("deletionTimestamp"),
         trouble=trouble,
-        stalled_since=bounded(pod_stalled_since(trouble, body, conditions, failures), MAX_WORD)
+        stalled_since=bounded(
+            pod_stalled_since(trouble, body, conditions, failures, finished=finished), MAX_WORD
+        )
         if stalled
         else "",
         running=running,
         starting=bool(body["spec"].get("nodeName")) and status.get("phase", "Pending") == "Pending",
         agent_secret=_agent_secret(body["spec"]),
-        has_pre_stop="preStop" in (main_container(body["spec"]).get("lifecycle") or {}),
+        has_pre_stop="preStop" in (main.get("lifecycle") or {}),
         ips=() if shares_ip else _ips(status),
-        dashboard_port=_dashboard_port(body["spec"]),
+        ports=_scheduler_ports(body),
         ended_by_node=_ended_by_node(status),
         digest=_shared(bounded(annotations.get(labels.TEMPLATE_DIGEST), MAX_WORD)),
         last_applied=_shared(last_applied.short(last_applied.recorded(body), left)),
         draining_since=bounded(annotations.get(labels.DRAINING_SINCE), MAX_WORD) or None,
         failures=failures,
+        finished=finished,
+        completed_seconds=_completed_seconds(_status_of(main, status), finished=finished),
     )
 
 
@@ -165,13 +173,40 @@ def troubled(pods: Iterable[Pod]) -> Finding | None:
     return Finding(reason, f"pod {name}{others}: {trouble.message}")
 
 
-def _is_running(spec: Body, status: Body) -> bool:
-    """Return whether the main container runs, whatever its sidecars do; unreported, the phase decides."""
+def _is_running(main: Body, status: Body) -> bool:
+    """Return whether the container of Dask runs, whatever its sidecars do; unreported, the phase decides."""
     if status.get("phase") != "Running":
         return False
-    main = main_container(spec)["name"]
-    states = [each.get("state", {}) for each in status.get("containerStatuses") or () if each["name"] == main]
-    return all("running" in state for state in states)
+    found = _status_of(main, status)
+    return not found or "running" in found.get("state", {})
+
+
+def _is_finished(main: Body, spec: Body, status: Body) -> bool:
+    """Return whether the main container will never run again, even if a sidecar still runs."""
+    if status.get("phase") in {"Succeeded", "Failed"}:
+        return True
+    ended = _status_of(main, status).get("state", {}).get("terminated")
+    if not ended or main.get("restartPolicyRules"):  # with rules, it is the kubelet's to say
+        return False
+    policy = main.get("restartPolicy") or spec.get("restartPolicy", "Always")
+    return bool(policy == "Never" or (policy == "OnFailure" and ended.get("exitCode") == 0))
+
+
+def _completed_seconds(found: Body, *, finished: bool) -> float | None:
+    """Return how long the last run of the main container took if it ended well; see `Pod`."""
+    state = found.get("state", {})
+    waits = (state.get("waiting") or {}).get("reason") == "CrashLoopBackOff"
+    run = state.get("terminated") if finished else found.get("lastState", {}).get("terminated")
+    if not run or run.get("exitCode") != 0 or not (finished or waits):
+        return None
+    begin, end = run.get("startedAt"), run.get("finishedAt")
+    return seconds_since(begin, datetime.fromisoformat(end)) if begin and end else 0.0
+
+
+def _status_of(container: Body, status: Body) -> Body:
+    """Return the status of a container; empty if there is none."""
+    name = container["name"]
+    return next((each for each in status.get("containerStatuses") or () if each["name"] == name), {})
 
 
 def _ips(status: Body) -> tuple[str, ...]:
@@ -204,10 +239,10 @@ def _agent_secret(spec: Body) -> str:
     return next(((each.get("secret") or {}).get("secretName", "") for each in volumes), "")
 
 
-def _dashboard_port(spec: Body) -> int:
-    ports = (port for container in spec["containers"] for port in container.get("ports") or ())
-    named = (port["containerPort"] for port in ports if port.get("name") == "http-dashboard")
-    return next(named, names.DASHBOARD_PORT)
+def _scheduler_ports(body: Body) -> SchedulerPorts | None:
+    # By the owner, since anybody may remove the label from a scheduler, which stays one.
+    owner = controller_of(body)
+    return SchedulerPorts.of(body["spec"]) if owner and owner.kind == DASK_CLUSTERS.kind else None
 
 
 def _bounded(trouble: Finding | None) -> Finding | None:

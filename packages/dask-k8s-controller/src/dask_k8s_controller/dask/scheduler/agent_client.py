@@ -18,7 +18,16 @@ import orjson
 from prometheus_client import Counter
 
 from dask_k8s_controller.dask.scheduler import dask_api
-from dask_k8s_controller.dask.scheduler.answers import REASONS, A, AgentError, Demand, Idle, Known, Retired
+from dask_k8s_controller.dask.scheduler.answers import (
+    REASONS,
+    A,
+    AgentError,
+    Demand,
+    Idle,
+    Known,
+    Left,
+    Retired,
+)
 from dask_k8s_controller.dask.scheduler.limits import LARGEST_ANSWER, shorten
 from dask_k8s_controller.runtime.fence import FENCED, fence
 from dask_k8s_controller.runtime.objects import Key
@@ -172,6 +181,11 @@ class SchedulerAgent:
             addresses = await asyncio.to_thread(dask_api.by_pod, workers, pods)
             return frozenset(pod for pod, own in addresses.items() if own)
         return answer.known & pods.keys()
+
+    async def left(self, pods: Mapping[str, str]) -> Mapping[str, float]:
+        """Return how many seconds ago workers in these pods, or with their addresses, left the scheduler."""
+        answer = await self._ask(Left, "POST", f"{BASE}/left", _question(pods))
+        return {pod: seconds for pod, seconds in answer.left.items() if pod in pods}
 
     async def retire(self, pods: Mapping[str, str], count: int, successors: Successors) -> Retired:
         """Retire the workers of ``count`` pods; without an agent, by Dask's own API."""

@@ -7,8 +7,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from dask_k8s_controller.dask.pods.template import main_container
 from dask_k8s_controller.dask.pods.view import AGENT_VOLUME
+from dask_k8s_crds import labels
+from dask_k8s_crds.containers import dask_container
 
 MOUNT = "/dask-k8s"
 FILE = "dask_k8s_agent.py"
@@ -40,8 +41,8 @@ def data(token: str) -> dict[str, str]:
 
 
 def deliver(spec: dict[str, Any], secret: str) -> None:
-    """Change the PodSpec of a scheduler so that its main container loads the agent from a Secret."""
-    container = main_container(spec)
+    """Change the PodSpec of a scheduler so that the container of Dask loads the agent from a Secret."""
+    container = dask_container(spec, labels.SCHEDULER)
     spec["volumes"] = [*(spec.get("volumes") or ()), {"name": AGENT_VOLUME, "secret": {"secretName": secret}}]
     mount = {"name": AGENT_VOLUME, "mountPath": MOUNT, "readOnly": True}
     container["volumeMounts"] = [*(container.get("volumeMounts") or ()), mount]

@@ -19,6 +19,7 @@ from dask_k8s_controller.dask.scheduler.limits import (
     Counts,
     PodNames,
     PodReasons,
+    PodTimes,
     Resources,
 )
 
@@ -149,6 +150,14 @@ class Known(Answer):
     elements_per_pod = 1
 
     known: PodNames
+
+
+class Left(Answer):
+    """Pods whose workers have left the scheduler, each with how many seconds ago the last one did."""
+
+    elements_per_pod = 1
+
+    left: PodTimes
 
 
 class Retired(Answer):

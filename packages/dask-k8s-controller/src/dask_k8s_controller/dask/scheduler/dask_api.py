@@ -7,7 +7,7 @@ does not report what a worker is doing.
 from collections import Counter
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Annotated
+from typing import Annotated, NamedTuple, Self
 
 from dask_k8s_controller.dask.scheduler import limits
 from dask_k8s_controller.dask.scheduler.answers import Answer, Retired
@@ -18,11 +18,21 @@ WORKERS = "/api/v1/get_workers"
 RETIRE = "/api/v1/retire_workers"
 
 
-class Worker(Answer):
+class Worker(NamedTuple):
     """One worker, by the name that it was started with."""
 
     name: str | int
     address: str
+
+    @classmethod
+    def read(cls, value: object) -> Self:
+        """Read one element of the answer; raise ``ValueError`` with the first fault."""
+        match value:
+            case {"name": bool()}:
+                raise ValueError("name: neither a text nor a whole number")
+            case {"name": str() | int() as name, "address": str() as address}:
+                return cls(name, address)
+        raise ValueError("not an object with the name and the address of a worker")
 
 
 class Workers(Answer):
@@ -30,7 +40,7 @@ class Workers(Answer):
 
     max_elements = 3 * MAX_WORKERS + 100
 
-    workers: Annotated[tuple[Worker, ...], limits.sequence(MAX_WORKERS)]
+    workers: Annotated[tuple[Worker, ...], limits.each(MAX_WORKERS, Worker.read)]
 
 
 def by_pod(workers: Workers, pods: Mapping[str, str]) -> dict[str, list[str]]:

@@ -19,7 +19,7 @@ import logging
 import os
 import re
 import socket
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -79,6 +79,8 @@ RECALL = "dask-k8s-recall"
 GROUP = re.compile(r"((.+)-worker-[0-9a-f]{10})(?:-\d+)?")
 """Names of workers, which contain the names of their pod and group unless users name them otherwise."""
 
+DEPARTURES = 10_000
+"""The most workers that have left of which the agent still knows."""
 BY_GROUP = ("pods", "pinned")
 """Fields of the load of workers that count pods by worker group; the name is empty if it is not known."""
 Kind = frozenset[tuple[str, float]]
@@ -126,14 +128,22 @@ class Agent(SchedulerPlugin):
         self.scheduler = scheduler
         self.idleness = Idleness(scheduler)
         self.retirement = Retirement(scheduler)
+        self.departures = Departures()
         self.user_preloads: list[PreloadManager] = []
         self.warned = False
         self.checks = PeriodicCallback(self._check, LOOK_SECONDS * 1000)
         self.checks.start()
 
+    def add_worker(self, scheduler: Scheduler, worker: str, **_kwargs: Any) -> None:
+        """Note a worker that has registered."""
+        state = scheduler.workers.get(worker)
+        if state is not None:
+            self.departures.arrive(state)
+
     def remove_worker(self, scheduler: Scheduler, worker: str, **_kwargs: Any) -> None:  # noqa: ARG002
-        """Forget a worker that has left."""
+        """End the retirement of a worker that has left."""
         self.retirement.forget(worker)
+        self.departures.leave(worker)
 
     def admits(self, authorization: str) -> bool:
         """Return whether a request has the controller's token, which may be replaced at any time."""
@@ -564,6 +574,39 @@ class RetiringWorker:
     """Whether it keeps its tasks and data until a successor has registered."""
 
 
+class Departures:
+    """Which workers have left: an exit code 0 does not say whether a worker had registered."""
+
+    def __init__(self) -> None:
+        self.present: dict[str, tuple[str, str]] = {}
+        """Host and name by address."""
+        self.times: OrderedDict[tuple[str, str], float] = OrderedDict()
+        """When workers left, by host and name; the last to leave comes last."""
+
+    def arrive(self, worker: WorkerState) -> None:
+        """Note a worker, of which the scheduler knows nothing any more when it has left."""
+        self.present[worker.address] = worker.host, str(worker.name)
+
+    def leave(self, address: str) -> None:
+        """Note that a worker has left."""
+        known = self.present.pop(address, None)
+        if known is not None:
+            self.times[known] = monotonic()
+            self.times.move_to_end(known)
+            if len(self.times) > DEPARTURES:
+                self.times.popitem(last=False)
+
+    def seconds(self, pods: Mapping[str, str]) -> dict[str, float]:
+        """Return how many seconds ago the last worker of each pod left, for pods that one has left."""
+        now, pod_by_ip = monotonic(), by_ip(pods)
+        found = {}
+        for (host, name), time in self.times.items():
+            pod = pod_by_ip.get(ip_address(host)) or pod_by_name(name, pods)
+            if pod:
+                found[pod] = now - time
+        return found
+
+
 class Retirement:
     """Retiring workers: they start no tasks, give back those they have not started, and move their data.
 
@@ -637,9 +680,7 @@ class Retirement:
             state.policy = None
 
     def _by_pod(self, pods: Mapping[str, str]) -> dict[str, list[WorkerState]]:
-        own = [(ip_address(ip), pod) for pod, ips in pods.items() for ip in ips.split(",")]
-        shared = Counter(ip for ip, _ in own)
-        pod_by_ip = {ip: pod for ip, pod in own if ip and shared[ip] == 1}
+        pod_by_ip = by_ip(pods)
         found: dict[str, list[WorkerState]] = {pod: [] for pod in pods}
         for worker in self.scheduler.workers.values():
             pod = pod_by_ip.get(ip_address(worker.host)) or pod_by_name(str(worker.name), pods)
@@ -771,6 +812,13 @@ def ip_address(text: str) -> str:
     return str(address.ipv4_mapped or address)
 
 
+def by_ip(pods: Mapping[str, str]) -> dict[str, str]:
+    """Return pods by their IP addresses, without addresses that several share."""
+    own = [(ip_address(ip), pod) for pod, ips in pods.items() for ip in ips.split(",")]
+    shared = Counter(ip for ip, _ in own)
+    return {ip: pod for ip, pod in own if ip and shared[ip] == 1}
+
+
 def pod_by_name(name: str, pods: Mapping[str, str]) -> str | None:
     """Return the pod that a worker is named after; `dask worker --nworkers` adds a dash and a number."""
     while name and name not in pods:
@@ -869,12 +917,14 @@ class Route(RequestHandler):
         self.finish(self.agent.demand() if route == "demand" else self.agent.idle())
 
     async def post(self, route: str | None) -> None:
-        """Answer ``POST retire`` and ``POST known``."""
+        """Answer ``POST retire``, ``POST known`` and ``POST left``."""
         retirement, body = self.agent.retirement, bytes(self.body)
         if route == "retire":
             self.finish(await retirement.retire(*parse_retire(body)))
         elif route == "known":
             self.finish({"known": retirement.known(parse_body(body)["pods"])})
+        elif route == "left":
+            self.finish({"left": self.agent.departures.seconds(parse_body(body)["pods"])})
         else:
             raise Refused(404, "nothing to post here")
 

@@ -61,7 +61,11 @@ class Desired:
     def digest(self) -> str:
         """Digest of the template of the workers."""
         template, legacy = self.group.spec.worker.spec, self._keeps_legacy_commands
-        return template_digest(template, env=self._env, legacy_commands=legacy)
+        restarts = [
+            labels.replacing(self.group.spec.worker.metadata.annotations),
+            *(each.metadata.annotations.get(labels.RESTARTED_AT) for each in (self.group, self.cluster)),
+        ]
+        return template_digest(template, env=self._env, legacy_commands=legacy, restarts=restarts)
 
     @cached_property
     def pod(self) -> dict[str, Any]:

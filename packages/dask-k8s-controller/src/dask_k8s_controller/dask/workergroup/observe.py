@@ -1,7 +1,7 @@
 """What the cache shows of a worker group: its cluster and its pods. No await."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple, Self
 
@@ -46,12 +46,17 @@ class Observed:
     """Names of pods that may exist, since the API server did not answer when we created them."""
     digest: str = ""
     """Digest of the current template; workers with another one are outdated."""
+    in_order: frozenset[str] = frozenset()
+    """The uids of workers that ended in order."""
 
     @classmethod
-    def of(cls, record: Record, world: World, digest: str = "") -> Self:
+    def of(
+        cls, record: Record, world: World, digest: str = "", in_order: frozenset[str] = frozenset()
+    ) -> Self:
         """Read the cache."""
         doubted = world.doubted(record, PODS)
-        return cls.of_pods(world.owned(record, PODS), world.expected(record, PODS), doubted, digest)
+        found = cls.of_pods(world.owned(record, PODS), world.expected(record, PODS), doubted, digest)
+        return replace(found, in_order=in_order)
 
     @classmethod
     def of_pods(
@@ -85,6 +90,11 @@ class Observed:
     def ready(self) -> int:
         """How many workers are ready."""
         return sum(pod.value.ready for pod in self.living)
+
+    @property
+    def backing_off(self) -> tuple[Record, ...]:
+        """Workers that ended in order, and that the kubelet would restart only after a back-off."""
+        return tuple(pod for pod in self.living if pod.uid in self.in_order)
 
     def surplus(self, replicas: int) -> int:
         """Return how many living workers are too many; an expected one counts once the cache shows it."""

@@ -26,11 +26,19 @@ def next_step(
     *,
     surge_refused: bool = False,
 ) -> Step:
-    """Return which workers leave next: those that are too many, or else outdated ones."""
+    """Return which workers leave next: those that are too many, or else outdated ones.
+
+    Those that ended in order leave anyway: their successors start without the back-off of the kubelet.
+    """
     replicas, strategy = desired.replicas, desired.strategy
     if desired.suspended:
         # The scheduler goes too, and with it all data.
         return Step(delete=observed.living)
+    if ended := observed.backing_off:
+        others = tuple(pod for pod in observed.living if pod.uid not in observed.in_order)
+        rest = dataclasses.replace(observed, living=others)
+        step = next_step(rest, desired, now, unregistered, surge_refused=surge_refused)
+        return dataclasses.replace(step, delete=(*ended, *step.delete))
     if surplus := observed.surplus(surge.limit(observed, replicas, strategy)):
         return scale_down(observed.living, surplus, desired.digest)
     surges = surge.coming(observed, replicas, strategy, now, refused=surge_refused) > replicas

@@ -2,12 +2,13 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
-from dask_k8s_controller.dask.findings import invalid_status, unknown_fields
+from dask_k8s_controller.dask.findings import invalid_status, without_effect
 from dask_k8s_controller.dask.scheduler.agent_client import Successors
 from dask_k8s_controller.dask.scheduler.answers import AgentError, Retired
-from dask_k8s_controller.dask.workergroup import status, surge
+from dask_k8s_controller.dask.workergroup import endings, status, surge
 from dask_k8s_controller.dask.workergroup.desired import Desired
 from dask_k8s_controller.dask.workergroup.observe import Cluster, Observed, run_on
 from dask_k8s_controller.dask.workergroup.plan import next_step, plan
@@ -47,25 +48,29 @@ async def reconcile(key: Key, world: World) -> After | None:
 
     desired = Desired(group, cluster.value, world.cluster_domain)
     observed = Observed.of(record, world, desired.digest)
+    left = await left_workers(endings.unclear(observed), world.agent(cluster.record))
+    in_order = endings.in_order(observed, left, world.now())
+    observed = dataclasses.replace(observed, in_order=in_order)
+    observe = partial(Observed.of, record, world, desired.digest, in_order)
     retired = await _retire(observed, desired, cluster, world)
     # Each of these parts takes a while for a group of thousands of workers: others take their turns between.
     await asyncio.sleep(0)
     planned, plan_again = plan(record, observed, desired, retired, world.now())
     outcome = await world.apply(key, record.uid, planned)
     if refusals := surge.refusals(outcome, planned.create, desired.replicas - observed.count):
-        observed = Observed.of(record, world, desired.digest)
+        observed = observe()
         retired = await _retire(observed, desired, cluster, world, surge_refused=True)
         planned, _ = plan(record, observed, desired, retired, world.now())
         outcome = outcome.without(refusals) + await world.apply(key, record.uid, planned)
         retired = dataclasses.replace(retired, finding=surge.refused_finding(refusals, retired.finding))
         plan_again = RETRY_SECONDS  # each attempt is one more refused request
 
-    observed = Observed.of(record, world, desired.digest)
+    observed = observe()
     drain_again = None
     if desired.suspended:
         found = status.suspended(group, observed, outcome)
     else:
-        found = status.running(group, observed, outcome, retired, desired.strategy)
+        found = status.running(desired, observed, outcome, retired, world.now())
         if leaving := run_on(observed.terminating, world.now()):
             successors = expected(Step(), observed, desired, cluster, world)
             drain_again = await drain_terminating(leaving, world.agent(cluster.record), successors)
@@ -92,7 +97,7 @@ async def _report(
 ) -> After | None:
     """Write the status, with the times of its conditions."""
     before = conditions_of(record.value)
-    found = dated(before, (*report.conditions, *unknown_fields(group, before)), now=world.now())
+    found = dated(before, (*report.conditions, *without_effect(group, before)), now=world.now())
     return await world.report(record, report.model_copy(update={"conditions": found}).to_dict())
 
 
@@ -108,6 +113,16 @@ async def unregistered_workers(workers: Sequence[Record], agent: Agent | None) -
     except AgentError:
         return ()
     return tuple(pod for pod in workers if pod.key.name not in known)
+
+
+async def left_workers(workers: Sequence[Record], agent: Agent | None) -> Mapping[str, float]:
+    """Return how many seconds ago each of these workers left the scheduler, of those that had registered."""
+    if agent is None or not workers:
+        return {}
+    try:
+        return await agent.left(_addresses(workers))
+    except AgentError:
+        return {}
 
 
 async def retire_workers(

@@ -30,7 +30,7 @@ class Decision:
 
 def decide(observed: Observed, replicas: int, now: datetime) -> Decision:
     """Compare the workers of a group with the desired number."""
-    waits = {pod: _seconds_until_replaced(pod.value, observed.digest, now) for pod in observed.finished}
+    waits = {pod: seconds_until_replaced(pod, observed, now) for pod in observed.finished}
     old = tuple(pod for pod, wait in waits.items() if wait <= 0)
     recent = len(observed.finished) - len(old)
     missing = replicas - observed.count
@@ -40,7 +40,7 @@ def decide(observed: Observed, replicas: int, now: datetime) -> Decision:
         create=create,
         finished=old if missing >= 0 else observed.finished,
         look_again=0.0 if missing - recent > create else min(later, default=None),
-        failures=max((_failures(pod.value, observed.digest, now) for pod in old), default=0),
+        failures=max((_failures(pod, observed, now) for pod in old), default=0),
     )
 
 
@@ -67,20 +67,23 @@ def scale_down(living: Sequence[Record], surplus: int, digest: str) -> Step:
     return Step(delete=delete, drains=tuple(drains))
 
 
-def _seconds_until_replaced(pod: Pod, digest: str, now: datetime) -> float:
+def seconds_until_replaced(pod: Record, observed: Observed, now: datetime) -> float:
     """Return for how long a finished pod still counts as a worker."""
-    if not _failed(pod, digest):
+    if not _failed(pod, observed):
         return 0.0
-    return restarts.delay(pod.failures) - pod.age(now)
+    worker: Pod = pod.value
+    return restarts.delay(worker.failures) - worker.age(now)
 
 
-def _failures(pod: Pod, digest: str, now: datetime) -> int:
+def _failures(pod: Record, observed: Observed, now: datetime) -> int:
     """Return how many failures in a row the successor of a finished pod comes after."""
-    if not _failed(pod, digest):
+    if not _failed(pod, observed):
         return 0
-    return 1 if pod.age(now) >= CALM_SECONDS else pod.failures + 1
+    return 1 if pod.value.age(now) >= CALM_SECONDS else pod.value.failures + 1
 
 
-def _failed(pod: Pod, digest: str) -> bool:
-    """Return whether its successor may fail too: neither its node nor an older template is the cause."""
-    return not (pod.ended_by_node or pod.outdated(digest))
+def _failed(pod: Record, observed: Observed) -> bool:
+    """Return whether its successor may fail too: nothing but the current template explains its end."""
+    if pod.uid in observed.in_order:
+        return False
+    return not (pod.value.ended_by_node or pod.value.outdated(observed.digest))

@@ -1,29 +1,30 @@
 """The status of a worker group: numbers and conditions. Pure."""
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
-from dask_k8s_controller.dask.findings import HEALTHY, Finding, conditions, refused
+from dask_k8s_controller.dask.findings import HEALTHY, Finding, conditions, refused, unidentified_container
 from dask_k8s_controller.dask.pods.view import troubled
 from dask_k8s_controller.dask.workergroup import surge
+from dask_k8s_controller.dask.workergroup.desired import Desired
 from dask_k8s_controller.dask.workergroup.observe import Observed
 from dask_k8s_controller.dask.workergroup.retirement import Retirement
+from dask_k8s_controller.dask.workergroup.scale import seconds_until_replaced
 from dask_k8s_controller.runtime.results import Outcome
 from dask_k8s_crds import Condition, DaskWorkerGroup, DaskWorkerGroupStatus, labels
 from dask_k8s_crds.updates import UpdateStrategy
 
 
 def running(
-    group: DaskWorkerGroup,
-    observed: Observed,
-    outcome: Outcome,
-    retirement: Retirement,
-    strategy: UpdateStrategy,
+    desired: Desired, observed: Observed, outcome: Outcome, retirement: Retirement, now: datetime
 ) -> tuple[Condition, ...]:
     """Return the conditions of a group whose cluster exists and is not suspended."""
-    replicas = group.spec.worker.replicas
+    group, replicas, strategy = desired.group, desired.replicas, desired.strategy
     counts = f"{observed.ready} of {replicas} workers are ready"
     complete = observed.ready >= replicas and observed.count <= surge.limit(observed, replicas, strategy)
-    degraded = refused(outcome) or troubled(pod.value for pod in (*observed.living, *observed.finished))
+    trouble = troubled(pod.value for pod in (*observed.living, *observed.finished))
+    degraded = refused(outcome) or _with_back_off(trouble, observed, now)
+    problem = degraded or unidentified_container(group.spec.worker.spec, labels.WORKER)
     ready = Finding("WorkersReady", counts) if complete else degraded or Finding("WorkersNotReady", counts)
     updating = _updating(observed, strategy)
     done = complete and updating is None
@@ -32,8 +33,22 @@ def running(
         group.metadata.generation,
         Ready=(complete, ready),
         Progressing=(not done and not degraded, Finding("Complete", counts) if done else progress),
-        Degraded=(degraded is not None, degraded or HEALTHY),
+        Degraded=(problem is not None, problem or HEALTHY),
     )
+
+
+def _with_back_off(trouble: Finding | None, observed: Observed, now: datetime) -> Finding | None:
+    """Return the trouble of the workers, and when those that ended by themselves are replaced."""
+    waits = [(seconds_until_replaced(pod, observed, now), pod.key.name) for pod in observed.finished]
+    later = sorted((wait, name) for wait, name in waits if wait > 0)
+    if trouble is None or not later:
+        return trouble
+    wait, first = later[0]
+    # As a time, since a number of seconds would change the status each second.
+    at = (now + timedelta(seconds=wait)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    others = f", and {len(later) - 1} more later" if len(later) > 1 else ""
+    message = f"after a back-off, {first} is replaced at {at}{others}"
+    return Finding(trouble.reason, f"{trouble.message}; {message}")
 
 
 def _updating(observed: Observed, strategy: UpdateStrategy) -> Finding | None:

@@ -5,10 +5,12 @@ update creates additional workers first (``maxSurge``). A quota may refuse them,
 them. Then the update goes on with the workers that are there.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from dask_k8s_controller.dask.findings import Finding, exceeds_quota
+from dask_k8s_controller.dask.pods.capacity import seconds_until_stuck, stuck_pods
+from dask_k8s_controller.dask.pods.view import Pod
 from dask_k8s_controller.dask.workergroup.observe import Observed
 from dask_k8s_controller.runtime.plan import Create
 from dask_k8s_controller.runtime.results import Outcome, WriteError
@@ -30,12 +32,14 @@ def coming(
     as draining may take is not expected any more.
     """
     number = observed.count if refused else max(observed.count, limit(observed, replicas, strategy))
-    return number - sum(1 for left in _seconds_left(observed, strategy, now) if left <= 0)
+    return number - len(stuck_pods(_unschedulable(observed), strategy.drain_timeout_seconds, now))
 
 
 def look_again(observed: Observed, strategy: UpdateStrategy, now: datetime) -> float | None:
     """Return in how many seconds the next unschedulable worker will not be expected any more."""
-    return min((left for left in _seconds_left(observed, strategy, now) if left > 0), default=None)
+    patience = strategy.drain_timeout_seconds
+    waits = (seconds_until_stuck(pod, patience, now) for pod in _unschedulable(observed))
+    return min((wait for wait in waits if wait is not None and wait > 0), default=None)
 
 
 def refusals(outcome: Outcome, create: Sequence[Create], missing: int) -> tuple[WriteError, ...]:
@@ -57,8 +61,10 @@ def refused_finding(refusals: Sequence[WriteError], other: Finding | None) -> Fi
     return Finding("SurgeRefused", f"{message}; {other.message}" if other else message)
 
 
-def _seconds_left(observed: Observed, strategy: UpdateStrategy, now: datetime) -> Iterator[float]:
-    """Yield for how long each unschedulable worker is still expected."""
-    for pod in observed.living:
-        if pod.value.trouble and pod.value.trouble.reason == "Unschedulable":
-            yield strategy.drain_timeout_seconds - pod.value.age(now)
+def _unschedulable(observed: Observed) -> tuple[Pod, ...]:
+    """Return the workers for which one that leaves makes room; it does not help others that are stuck."""
+    return tuple(
+        pod.value
+        for pod in observed.living
+        if pod.value.trouble and pod.value.trouble.reason == "Unschedulable"
+    )
