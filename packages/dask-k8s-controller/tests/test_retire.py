@@ -38,6 +38,13 @@ def pending(name, **more):
     return record(PODS, pod(name, phase="Pending", **more))
 
 
+def starting(name):
+    """Its node prepares it, or has started it and not reported that."""
+    body = pod(name, phase="Pending")
+    body["spec"]["nodeName"] = "node"
+    return record(PODS, body)
+
+
 def unready(name, **more):
     return record(PODS, pod(name, **more))
 
@@ -162,6 +169,26 @@ SILENT = Agent(error=AgentError("SchedulerSilent", "no answer in 3 s"))
             "Retiring",
             POLL_SECONDS,
             id="one of each",
+        ),
+        pytest.param(
+            [running("a"), starting("b"), pending("c")],
+            2,
+            Agent(),
+            ["c"],
+            1,
+            "Retiring",
+            POLL_SECONDS,
+            id="the scheduler knows a worker whose start the node has not reported yet",
+        ),
+        pytest.param(
+            [running("a"), starting("b"), pending("c")],
+            2,
+            Agent("b"),
+            ["c", "b"],
+            0,
+            None,
+            None,
+            id="it does not know one that is starting",
         ),
         pytest.param(
             [running("a", created=9), running("b", created=5)],

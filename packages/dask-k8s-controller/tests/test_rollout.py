@@ -22,6 +22,7 @@ STATES = {
     "unready": {},
     "pending": {"phase": "Pending"},
     "crashing": {"phase": "Running"},
+    "starting": {"phase": "Pending"},
 }
 CRASH = [{"name": "dask", "state": {"waiting": {"reason": "CrashLoopBackOff"}}}]
 
@@ -33,6 +34,8 @@ def worker(name, revision="new", state="ready", draining=None):
     body = pod(name, annotations=annotations, **STATES[state])
     if state == "crashing":
         body["status"]["containerStatuses"] = CRASH
+    if state == "starting":
+        body["spec"]["nodeName"] = "node"
     return record(PODS, body)
 
 
@@ -81,6 +84,14 @@ def step_of(living, replicas, asked, **more):
             "old.r old.r old.r old.p", 4, strategy(), ["w3"], [], id="one that does not run is missing anyway"
         ),
         pytest.param("old.p old.p old.c", 3, strategy(), ["w0", "w1", "w2"], [], id="none ran: all at once"),
+        pytest.param(
+            "old.r old.r old.r old.s",
+            4,
+            strategy(),
+            [],
+            [("w3", 1)],
+            id="may have started: drained",
+        ),
         pytest.param(
             "old.u old.r new.r new.r", 4, strategy(), [], [("w0", 1)], id="not ready, and runs: drained"
         ),

@@ -49,9 +49,7 @@ class Work:
 
     def check(self, *lost_workers):
         """Everything is there; nothing but what was lost with these workers was executed twice."""
-        futures = [*self.data, *self.tasks]
-        assert self.client.gather(futures) == [self.executions[future.key] for future in futures]
-        assert self.client.gather(self.scattered) == [f"part {n}" for n in range(len(self.scattered))]
+        wait([*self.data, *self.tasks])
         events = [
             event for _, event in self.client.get_events("all") if event.get("action") == "remove-worker"
         ]
@@ -61,7 +59,10 @@ class Work:
             if event["worker"] in lost_workers:
                 lost |= keys | set(event["processing-tasks"])
             else:
-                assert not keys
+                assert not keys, event
+        futures = [*self.data, *self.tasks]
+        assert self.client.gather(futures) == [self.executions[future.key] for future in futures]
+        assert self.client.gather(self.scattered) == [f"part {n}" for n in range(len(self.scattered))]
         executed = Counter(number for _, number in self.client.get_events("executed"))
         times = {key: executed[number] for key, number in self.executions.items() if executed[number] != 1}
         assert times.keys() <= lost

@@ -31,11 +31,13 @@ GRAIN = 0.1
 class Candidate:
     """An election in a task; a line to the API server that can be cut."""
 
-    def __init__(self, model, faults=None):
+    def __init__(self, model, faults=None, *, random=None):
         self.api = ModelApi(model, faults or Faults())
         self.elected = asyncio.Event()
         self.lost = []
         self.election = Election(self.api, KEY, on_lost=lambda: self.lost.append(now()))
+        # The same seed must have the same history.
+        self.election.random = random or Random(1)
         self.api.may_write = self.election.is_leader
         self.task = asyncio.create_task(self.run())
 
@@ -249,8 +251,8 @@ async def test_never_two(seed):
     """Candidates come, go, are killed and cut off, on lines that lose requests and answers."""
     model, random = Model(Random(seed)), Random(seed)
     faults = Faults(lost=0.1, unanswered=0.1, refused=0.05, latency=0.5, lag=1.0, cut=0.05)
-    alive = [Candidate(model, faults) for _ in range(3)]
-    leaderless, until = 0.0, now() + 300
+    alive = [Candidate(model, faults, random=random) for _ in range(3)]
+    leaderless, deleted_at, until = 0.0, 0.0, now() + 300
     terms = set()
     while now() < until:
         leading = [each for each in alive if each.leads]
@@ -260,17 +262,21 @@ async def test_never_two(seed):
         # A lease runs out, or two one after the other, and some tries fail.
         assert leaderless < 3 * LEASE_DURATION_SECONDS
         if random.random() < GRAIN / 20:
+            leaderless = 0.0
             victim = random.choice(alive)
             await random.choice([victim.stop, victim.kill])()
-            alive[alive.index(victim)] = Candidate(model, faults)
+            alive[alive.index(victim)] = Candidate(model, faults, random=random)
         if leading and random.random() < GRAIN / 60:
             leading[0].cut()
-        if KEY in model.objects and random.random() < GRAIN / 60:
+        # Who finds no lease cannot know of one that was created and deleted meanwhile.
+        may_delete = KEY in model.objects and now() > deleted_at + 2 * LEASE_DURATION_SECONDS
+        if may_delete and random.random() < GRAIN / 30:
+            leaderless, deleted_at = 0.0, now()
             model.delete(KEY)
         for each in alive:
             if each.task.done():
                 assert each.task.exception().split(LeaseLost)[1] is None
-                alive[alive.index(each)] = Candidate(model, faults)
+                alive[alive.index(each)] = Candidate(model, faults, random=random)
         await asyncio.sleep(GRAIN)
     assert len(terms) > 2
     for each in alive:

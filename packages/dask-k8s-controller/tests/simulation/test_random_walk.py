@@ -230,7 +230,8 @@ def complete(scene: Scene, wish: Wish) -> bool:
         and clusters[0]["status"].get("readyReplicas") == groups[0]["replicas"]
         and clusters[0]["status"].get("phase") == "Running"
         and len(scene.all(SERVICES)) == 1
-        and all("True" in _conditions(each)["Ready"] for each in reporting)
+        and all(_conditions(each)["Ready"] == "True" for each in reporting)
+        and all(_conditions(each)["Progressing"] == "False" for each in reporting)
     )
 
 

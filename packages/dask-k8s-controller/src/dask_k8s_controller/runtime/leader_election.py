@@ -3,6 +3,9 @@
 The durations are shorter than client-go's defaults, so that a standby leads at most 15 s after the leader was
 killed: the leader may have renewed the lease just before, and 3 s remain for acquiring it, with one retry.
 
+If somebody deletes the Lease, no candidate creates it before its last holder has stopped leading. This does
+not hold if it is deleted again within seconds, because nothing remains that names the holder.
+
 Nothing here knows Dask. `kubernetes.aio.leaderelection` is not used because it keeps leading while a request
 hangs, stops after a single failed request, compares wall clocks, and does not release the lease.
 """
@@ -94,6 +97,8 @@ class Election:
                         break
                 await self._watch_until_free()
             except (ApiError, TimeoutError) as error:
+                # Meanwhile another candidate may have created the lease, and somebody may have deleted it.
+                self._held_until = None
                 # With jitter, so that candidates do not all try at the same time.
                 delay = RETRY_PERIOD_SECONDS * self.random.uniform(1.0, 1.2)
                 message = _message(error)
@@ -183,10 +188,11 @@ class Election:
             self._observe_deletion()
 
     def _observe_deletion(self) -> None:
-        """Record that the lease does not exist. If it was deleted, its holder leads until it notices that."""
-        if self._holder not in ("", self.identity):
-            self._held_until = self._expires_at
-        elif self._lease is None and self._held_until is None:
+        """Record that the lease does not exist. Its holder leads until it notices that.
+
+        The holder may be one that this candidate has never observed, so only the present time counts.
+        """
+        if self._lease is not None or self._held_until is None:
             self._held_until = self.clock.monotonic() + RENEW_DEADLINE_SECONDS
         self._lease = None
 

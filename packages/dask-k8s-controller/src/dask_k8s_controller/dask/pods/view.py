@@ -87,6 +87,11 @@ class Pod:
         """Its primary IP address, or empty."""
         return self.ips[0] if self.ips else ""
 
+    @property
+    def may_run(self) -> bool:
+        """Whether its main container may run: its node reports a start up to some seconds later."""
+        return self.running or (self.starting and self.trouble is None)
+
     def outdated(self, digest: str) -> bool:
         """Return whether it was created from a template with another digest."""
         return self.digest not in ("", digest)

@@ -6,8 +6,9 @@ does not report what a worker is doing.
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Annotated, NamedTuple, Self
+from typing import Annotated, Self
 
 from dask_k8s_controller.dask.scheduler import limits
 from dask_k8s_controller.dask.scheduler.answers import Answer, Retired
@@ -18,7 +19,8 @@ WORKERS = "/api/v1/get_workers"
 RETIRE = "/api/v1/retire_workers"
 
 
-class Worker(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Worker:
     """One worker, by the name that it was started with."""
 
     name: str | int

@@ -8,7 +8,8 @@ data to it before. Ready outdated workers are drained as long as
 
 where ``least`` is the number of desired workers less those that may be missing. In a small group none may be
 missing, since additional workers join it first (`surge`).
-Outdated workers that do not run are missing anyway, and are deleted at once. So a broken template costs
+Outdated workers that do not run are missing anyway, and are deleted at once. Those that may have started
+without being reported yet may have data, so the scheduler is asked first. So a broken template costs
 ``unavailable`` workers and no more, and after it is fixed or reverted, its workers are replaced first.
 """
 
@@ -42,11 +43,11 @@ def next_step(
     ready = sum(worker.value.ready for worker in living) - len(unregistered)
     budget = ready - least
     healthy = tuple(worker for worker in outdated if worker.value.ready)
-    unready = tuple(worker for worker in outdated if worker.value.running and not worker.value.ready)
+    unready = tuple(worker for worker in outdated if worker.value.may_run and not worker.value.ready)
     counts = ((unready, len(unready)), (healthy, min(budget, len(healthy))))
     drains = tuple(Drain(candidates, count) for candidates, count in counts if count > 0)
     return Step(
-        delete=tuple(worker for worker in outdated if not worker.value.running and not worker.value.ready),
+        delete=tuple(worker for worker in outdated if not worker.value.may_run and not worker.value.ready),
         drains=drains,
         successors=successors(living, digest) if drains else (),
         unregistered=tuple(unregistered),

@@ -48,19 +48,21 @@ def scale_down(living: Sequence[Record], surplus: int, digest: str) -> Step:
     """Return the step in which ``surplus`` workers leave: pending ones, then unready ones, then ready ones.
 
     Of each kind, outdated workers leave first. Within one kind the scheduler chooses, since it knows their
-    tasks and data; without a scheduler the newest leave.
+    tasks and data; without a scheduler the newest leave. Pending workers whose node prepares them may have
+    started without being reported yet, so the scheduler is asked for them, too.
     """
 
-    def kind(pod: Record) -> tuple[bool, bool, bool]:
-        return pod.value.phase != "Pending", pod.value.ready, not pod.value.outdated(digest)
+    def kind(pod: Record) -> tuple[bool, bool, bool, bool]:
+        started = pod.value.phase != "Pending"
+        return started, started or pod.value.may_run, pod.value.ready, not pod.value.outdated(digest)
 
     delete: tuple[Record, ...] = ()
     drains = []
-    for (started, _, _), pods in groupby(sorted(newest_first(living), key=kind), key=kind):
+    for (_, may_hold_data, _, _), pods in groupby(sorted(newest_first(living), key=kind), key=kind):
         alike = tuple(pods)
         count = max(0, min(surplus, len(alike)))
         surplus -= count
-        if not started:
+        if not may_hold_data:
             delete += alike[:count]
         elif count:
             drains.append(Drain(alike, count))
