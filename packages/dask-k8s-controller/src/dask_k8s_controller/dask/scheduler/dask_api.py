@@ -5,7 +5,7 @@ does not report what a worker is doing.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Annotated, Self
@@ -42,7 +42,7 @@ class Workers(Answer):
 
     max_elements = 3 * MAX_WORKERS + 100
 
-    workers: Annotated[tuple[Worker, ...], limits.each(MAX_WORKERS, Worker.read)]
+    workers: Annotated[Sequence[Worker], limits.each(MAX_WORKERS, Worker.read)]
 
 
 def by_pod(workers: Workers, pods: Mapping[str, str]) -> dict[str, list[str]]:
