@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from dask_k8s_crds import validation_rules
+from dask_k8s_crds.validation_rules import ValidationRule
 
 Schema = dict[str, Any]
 """A schema as plain JSON. Schemas share parts, so nobody may mutate one."""
@@ -26,7 +27,7 @@ _KEPT = (
 )
 """Keywords of JSON schema that mean the same in a structural schema."""
 _TEMPLATES: Mapping[tuple[str, str], Schema] = {
-    ("PodSpec", "containers"): {"minItems": 1, "maxItems": 64},
+    ("PodSpec", "containers"): {"minItems": 1, "maxItems": 64, "items": {"$ref": "MainContainer"}},
     ("PodSpec", "initContainers"): {"maxItems": 64},
     ("PodSpec", "ephemeralContainers"): {"maxItems": 64},
     ("Container", "ports"): {"maxItems": 100, **validation_rules.schema(validation_rules.UNIQUE_NAMES)},
@@ -43,8 +44,17 @@ _TEMPLATES: Mapping[tuple[str, str], Schema] = {
 The defaults are those of Kubernetes. The limits of length keep the estimated cost of CEL rules within the
 budget of the API server.
 """
-_VARIANTS: Mapping[str, str] = {"RunnerSpec": "PodSpec"}
+_VARIANTS: Mapping[str, str] = {"RunnerSpec": "PodSpec", "MainContainer": "Container"}
 """Types of ours with the fields of a type of Kubernetes and more constraints."""
+_REFUSED: Mapping[str, tuple[str, ValidationRule]] = {
+    "PodSpec": ("Container", validation_rules.CONTAINER_FIELD),
+    "RunnerSpec": ("Container", validation_rules.CONTAINER_FIELD),
+    "MainContainer": ("PodSpec", validation_rules.POD_FIELD),
+}
+"""Types that refuse the fields of another type, which users put in the wrong place.
+
+dask-kubernetes dropped such fields. Without these rules only the creation of the pod would fail.
+"""
 
 
 @cache
@@ -65,10 +75,25 @@ def for_kubernetes_type(name: str) -> Schema:
     base = _VARIANTS.get(name, name)
     schema: Schema = _definitions()[base]
     properties = {
-        field: {**_link(value), **_TEMPLATES.get((base, field), {}), **_TEMPLATES.get((name, field), {})}
+        field: _link({**value, **_TEMPLATES.get((base, field), {}), **_TEMPLATES.get((name, field), {})})
         for field, value in schema.get("properties", {}).items()
     }
+    if name in _REFUSED:
+        other, rule = _REFUSED[name]
+        for field, value in _definitions()[other]["properties"].items():
+            properties.setdefault(field, {**_type_alone(value), **validation_rules.schema(rule)})
     return {**schema, "properties": properties} if properties else schema
+
+
+def _type_alone(schema: Schema) -> Schema:
+    """Return the schema of a value that is refused: the API server applies rules to typed values only."""
+    if "x-kubernetes-int-or-string" in schema:
+        return {"x-kubernetes-int-or-string": True}
+    if schema.get("type") == "array":
+        return {"type": "array", "items": _type_alone(schema["items"])}
+    if schema.get("type", "object") == "object":
+        return {"type": "object", PRESERVE: True}
+    return {"type": schema["type"]}
 
 
 @cache

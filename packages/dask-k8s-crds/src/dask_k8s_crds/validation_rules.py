@@ -89,6 +89,18 @@ FAILURE_POLICY = ValidationRule(
     ".podFailurePolicy",
 )
 
+
+def _never(_value: Any) -> bool:
+    return False
+
+
+POD_FIELD = ValidationRule(
+    "false", "is a field of a pod: move it from the container to the pod's spec", _never
+)
+CONTAINER_FIELD = ValidationRule(
+    "!true", "is a field of a container: move it from the pod's spec to a container", _never
+)
+
 _CREATE_AGAIN = "delete the DaskJob and create it again with the change"
 _SUSPENDED = "has({job}.suspend) && {job}.suspend"
 _NEVER_STARTED = (
@@ -132,6 +144,8 @@ _RULES = (
     OTHER_GROUPS,
     ONE_CLUSTER,
     FAILURE_POLICY,
+    POD_FIELD,
+    CONTAINER_FIELD,
     FIXED_RUNNER,
     FIXED_FAILURE_POLICY,
     FIXED_CLUSTER,
