@@ -180,7 +180,8 @@ async def raw_pods(api: Api, where: str, number: int) -> deque[Made]:
     }
     group = DaskWorkerGroup.parse(await api.create(DASK_WORKER_GROUPS.path(where), body))
     desired = Desired(group, DaskCluster.parse(owner), "cluster.local")
-    return deque((PODS, pod) for pod in desired.pods(worker_names(group, number, ())))
+    creations = desired.creations(worker_names(group, number, ()))
+    return deque((PODS, creation.body) for creation in creations)
 
 
 async def many_workers(api: Api, number: int, rounds: int) -> list[Row]:
