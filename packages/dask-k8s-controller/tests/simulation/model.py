@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
+import pytest
+
 from dask_k8s_controller.runtime.clock import Clock
 from dask_k8s_controller.runtime.objects import Body, Key
 from dask_k8s_crds.api_errors import ApiError
@@ -30,6 +32,8 @@ RESOURCES = {
     resource.plural: resource
     for resource in (DASK_CLUSTERS, DASK_WORKER_GROUPS, EVENTS, LEASES, PODS, SECRETS, SERVICES)
 }
+VIRTUAL_TIME = pytest.mark.looptime(noop_cycles=0)
+"""Waits take no time. Without threads, cycles of an idle event loop change nothing before its next timer."""
 _START = datetime(2026, 11, 23, tzinfo=UTC)
 
 

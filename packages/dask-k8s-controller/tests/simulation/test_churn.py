@@ -8,17 +8,15 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from random import Random
 
-import pytest
-
 from dask_k8s_controller.app.operator import Operator
 from dask_k8s_controller.app.settings import Settings
 from dask_k8s_controller.runtime.adaptive_limit import AdaptiveLimit
 
 from .agents import Agents
 from .churn import NAMESPACES, PLUGIN, Api, churn
-from .model import VirtualClock
+from .model import VIRTUAL_TIME, VirtualClock
 
-pytestmark = pytest.mark.looptime
+pytestmark = VIRTUAL_TIME
 
 OBJECTS = 10_000
 # The limit of the throttle keeps latencies by kinds of requests, not by objects.

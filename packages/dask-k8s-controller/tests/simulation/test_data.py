@@ -9,10 +9,10 @@ from dask_k8s_crds.resources import PODS
 
 from .data import Schedulers
 from .faults import Faults
-from .model import owners
+from .model import VIRTUAL_TIME, owners
 from .test_random_histories import CLUSTER, DEFAULT, EXTRA, FAULTS, MEMORY, Simulation, component, living
 
-pytestmark = [pytest.mark.looptime, pytest.mark.usefixtures("virtual_time")]
+pytestmark = [VIRTUAL_TIME, pytest.mark.usefixtures("virtual_time")]
 DRAIN_TIMEOUT = 300.0
 
 

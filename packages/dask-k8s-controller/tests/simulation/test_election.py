@@ -19,9 +19,9 @@ from dask_k8s_crds.api_errors import ApiError
 from dask_k8s_crds.resources import LEASES
 
 from .faults import Faults, ModelApi
-from .model import Model
+from .model import VIRTUAL_TIME, Model
 
-pytestmark = pytest.mark.looptime
+pytestmark = VIRTUAL_TIME
 
 KEY = Key(LEASES, "home", "lease")
 GRAIN = 0.1

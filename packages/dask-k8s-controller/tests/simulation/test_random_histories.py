@@ -19,9 +19,9 @@ from dask_k8s_crds.updates import UpdateStrategy
 
 from .agents import Agents
 from .faults import Faults, ModelApi
-from .model import Model, VirtualClock, owners
+from .model import VIRTUAL_TIME, Model, VirtualClock, owners
 
-pytestmark = [pytest.mark.looptime, pytest.mark.usefixtures("virtual_time")]
+pytestmark = [VIRTUAL_TIME, pytest.mark.usefixtures("virtual_time")]
 SETTINGS = Settings(namespaces=("ns",))
 CLUSTER = Key(DASK_CLUSTERS, "ns", "c")
 EXTRA = Key(DASK_WORKER_GROUPS, "ns", "c-extra")

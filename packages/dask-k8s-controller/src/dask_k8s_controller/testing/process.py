@@ -131,10 +131,10 @@ class ControllerProcess:
             with error:
                 return error.code, error.read().decode()
 
-    def wait_for_health(self, path: str, status: int) -> None:
-        """Ask again and again, as a kubelet does, until the answer has this status."""
+    def wait_for_health(self, path: str, status: int, body: str | None = None) -> None:
+        """Ask again and again, as a kubelet does, until the answer has this status, and this ``body``."""
         deadline = time.monotonic() + DEADLINE
-        while (found := self.health(path))[0] != status:
+        while (found := self.health(path))[0] != status or body not in (None, found[1]):
             if time.monotonic() > deadline:
                 raise AssertionError(f"{path} is {found}:\n{''.join(self.log)}")
             time.sleep(0.1)
