@@ -29,7 +29,6 @@ def token(proxy, tmp_path):
     return token
 
 
-@pytest.mark.alone
 def test_they_are_replaced(world, run_controller, proxy, token, cluster):
     controller = run_controller("--all-namespaces", namespaces=(), kubeconfig=proxy.kubeconfig)
     proxy.hears(KINDS)
@@ -63,7 +62,6 @@ def test_they_are_replaced(world, run_controller, proxy, token, cluster):
     assert controller.process.poll() is None
 
 
-@pytest.mark.alone
 def test_answers_about_kinds_are_cut(world, run_controller, proxy, cluster):
     for path in ("/apis", "/apis/kubernetes.dask.org/v1", "/api/v1"):
         proxy.cut(path, 1)
