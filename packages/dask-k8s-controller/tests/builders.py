@@ -44,6 +44,13 @@ def pod(
     return objects.pod(name, **own | more) | ({"spec": spec} if spec else {})
 
 
+STARTING = {
+    "phase": "Pending",
+    "spec": {"nodeName": "node", "containers": [{"name": "dask", "image": "dask:1"}]},
+}
+"""Arguments of `pod`: its node prepares it, or has started it and not reported that."""
+
+
 def service(name: str = "c-scheduler", **more: Any) -> dict[str, Any]:
     return {
         "apiVersion": "v1",

@@ -27,7 +27,7 @@ from dask_k8s_crds import labels
 from dask_k8s_crds.resources import PODS
 from dask_k8s_crds.updates import UpdateStrategy
 
-from .builders import NOW, pod, record
+from .builders import NOW, STARTING, pod, record
 
 
 def running(name, **more):
@@ -39,10 +39,7 @@ def pending(name, **more):
 
 
 def starting(name):
-    """Its node prepares it, or has started it and not reported that."""
-    body = pod(name, phase="Pending")
-    body["spec"]["nodeName"] = "node"
-    return record(PODS, body)
+    return record(PODS, pod(name, **STARTING))
 
 
 def unready(name, **more):

@@ -15,14 +15,14 @@ from dask_k8s_crds import labels
 from dask_k8s_crds.resources import PODS
 from dask_k8s_crds.updates import UpdateStrategy
 
-from .builders import NOW, ago, pod, record
+from .builders import NOW, STARTING, ago, pod, record
 
 STATES = {
     "ready": {"ready": True},
     "unready": {},
     "pending": {"phase": "Pending"},
     "crashing": {"phase": "Running"},
-    "starting": {"phase": "Pending"},
+    "starting": STARTING,
 }
 CRASH = [{"name": "dask", "state": {"waiting": {"reason": "CrashLoopBackOff"}}}]
 
@@ -34,8 +34,6 @@ def worker(name, revision="new", state="ready", draining=None):
     body = pod(name, annotations=annotations, **STATES[state])
     if state == "crashing":
         body["status"]["containerStatuses"] = CRASH
-    if state == "starting":
-        body["spec"]["nodeName"] = "node"
     return record(PODS, body)
 
 

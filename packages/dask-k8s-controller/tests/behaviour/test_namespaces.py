@@ -37,7 +37,7 @@ def test_a_forbidden_namespace_does_not_stop_the_others(world, another, run_cont
 
     proxy.forbidden = None
     second.workers("demo-default", 2, ready=False)
-    controller.wait_for_health("/readyz", 200, "ok")
+    controller.wait_for_health("/readyz", 200, "ok")  # the kinds of plugins may come a moment later
 
 
 def test_a_namespace_whose_rights_are_revoked_is_left_alone_until_they_are_back(

@@ -35,9 +35,12 @@ class Candidate:
         self.api = ModelApi(model, faults or Faults())
         self.elected = asyncio.Event()
         self.lost = []
-        self.election = Election(self.api, KEY, on_lost=lambda: self.lost.append(now()))
-        # The same seed must have the same history.
-        self.election.random = random or Random(1)
+        self.election = Election(
+            self.api,
+            KEY,
+            on_lost=lambda: self.lost.append(now()),
+            random=random or Random(1),  # the same seed must have the same history
+        )
         self.api.may_write = self.election.is_leader
         self.task = asyncio.create_task(self.run())
 
@@ -262,8 +265,9 @@ async def test_never_two(seed):
         # A lease runs out, or two one after the other, and some tries fail.
         assert leaderless < 3 * LEASE_DURATION_SECONDS
         if random.random() < GRAIN / 20:
-            leaderless = 0.0
             victim = random.choice(alive)
+            if KEY in model.objects and spec(victim).get("holderIdentity") == victim.election.identity:
+                leaderless = 0.0  # its lease has to run out
             await random.choice([victim.stop, victim.kill])()
             alive[alive.index(victim)] = Candidate(model, faults, random=random)
         if leading and random.random() < GRAIN / 60:
@@ -271,7 +275,7 @@ async def test_never_two(seed):
         # Who finds no lease cannot know of one that was created and deleted meanwhile.
         may_delete = KEY in model.objects and now() > deleted_at + 2 * LEASE_DURATION_SECONDS
         if may_delete and random.random() < GRAIN / 30:
-            leaderless, deleted_at = 0.0, now()
+            deleted_at = now()
             model.delete(KEY)
         for each in alive:
             if each.task.done():

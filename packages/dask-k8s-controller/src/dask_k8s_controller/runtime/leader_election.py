@@ -59,7 +59,8 @@ class Election:
     _observed_at: float = 0.0
     """When the Lease was first observed as it is now."""
     _held_until: float | None = None
-    """Until when another one may lead although the Lease does not exist; None if it was never missing."""
+    """Until when another one may lead although the Lease does not exist; None if it was not missing, or if
+    it could not be acquired then."""
     _renewed_at: float | None = None
     """When the last successful renewal was sent; None for a standby."""
     _contested: bool = False
@@ -97,8 +98,9 @@ class Election:
                         break
                 await self._watch_until_free()
             except (ApiError, TimeoutError) as error:
-                # Meanwhile another candidate may have created the lease, and somebody may have deleted it.
-                self._held_until = None
+                if self._held_until is not None and self._held_until <= self.clock.monotonic():
+                    # Another candidate may have created the lease since, and somebody may have deleted it.
+                    self._held_until = None
                 # With jitter, so that candidates do not all try at the same time.
                 delay = RETRY_PERIOD_SECONDS * self.random.uniform(1.0, 1.2)
                 message = _message(error)

@@ -132,7 +132,7 @@ class ControllerProcess:
                 return error.code, error.read().decode()
 
     def wait_for_health(self, path: str, status: int, body: str | None = None) -> None:
-        """Ask again and again, as a kubelet does, until the answer has this status, and this ``body``."""
+        """Ask again and again, as a kubelet does, until the answer has this status, and ``body`` if set."""
         deadline = time.monotonic() + DEADLINE
         while (found := self.health(path))[0] != status or body not in (None, found[1]):
             if time.monotonic() > deadline:

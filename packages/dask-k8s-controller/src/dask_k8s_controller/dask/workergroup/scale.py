@@ -54,11 +54,12 @@ def scale_down(living: Sequence[Record], surplus: int, digest: str) -> Step:
 
     def kind(pod: Record) -> tuple[bool, bool, bool, bool]:
         started = pod.value.phase != "Pending"
-        return started, started or pod.value.may_run, pod.value.ready, not pod.value.outdated(digest)
+        may_hold_data = started or pod.value.may_run
+        return may_hold_data, started, pod.value.ready, not pod.value.outdated(digest)
 
     delete: tuple[Record, ...] = ()
     drains = []
-    for (_, may_hold_data, _, _), pods in groupby(sorted(newest_first(living), key=kind), key=kind):
+    for (may_hold_data, *_), pods in groupby(sorted(newest_first(living), key=kind), key=kind):
         alike = tuple(pods)
         count = max(0, min(surplus, len(alike)))
         surplus -= count
